@@ -1,0 +1,34 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { Part } from "./part.ts";
+import { type Pod, pod } from "./pod.ts";
+import { fingerprint } from "./secret.ts";
+
+/** Seconds a Job may take, its waiting for a server included, before it counts as failed. */
+const deadline = 600;
+
+/**
+ * Work that is done once for each thing it says: the Job's name ends in a hash of its pod, so a new list, script,
+ * image or password makes a new Job, and the same ones make none. The work must be idempotent: it is tried again
+ * when its pod fails.
+ */
+export function runOnce<V extends string>(
+  part: Part,
+  piece: string,
+  spec: Omit<Pod<V>, "restartPolicy" | "component">,
+  options: { dependsOn: pulumi.Resource[] },
+): k8s.batch.v1.Job {
+  const template = pod(part, { ...spec, component: piece, restartPolicy: "OnFailure" });
+  // The version label and the like may change without there being anything to do again.
+  const does = pulumi.output({ spec: template.spec, checksums: spec.checksums });
+  const name = does.apply((work) => `${part.named(piece)}-${fingerprint(work)}`);
+  return new k8s.batch.v1.Job(
+    part.named(piece),
+    {
+      metadata: { ...part.metadata(piece, piece), name },
+      spec: { backoffLimit: 6, activeDeadlineSeconds: deadline, template },
+    },
+    // The old Job is done for; a new name never meets it, so there is nothing to wait for.
+    part.child(options),
+  );
+}

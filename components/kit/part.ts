@@ -1,0 +1,99 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { resolveImage } from "../../config/images.ts";
+import type { Config } from "../../config/schema.ts";
+
+/** Where a part stands, and what holds for every part that stands there. */
+export interface Place {
+  /** The stack's name: dev, test or prod. */
+  stack: string;
+  /** Name of the namespace, which is also the middle of every host name in it. */
+  namespace: string;
+  /** What must exist before anything is made here: the namespace with its limits. */
+  ready: pulumi.Resource[];
+  global: Config["global"];
+  /** A secret that never leaves the state: it makes a checksum of a password useless to whoever reads it. */
+  salt: pulumi.Output<string>;
+}
+
+type Metadata = { name: string; namespace: string; labels: Record<string, string> };
+
+/**
+ * One part of the platform. It owns its children, gives them their names and labels, and runs them under a
+ * service account of its own that may ask nothing of the API.
+ */
+export abstract class Part extends pulumi.ComponentResource {
+  readonly name: string;
+  readonly place: Place;
+  readonly serviceAccount: pulumi.Output<string>;
+  private readonly version: string;
+
+  /** `version` is the image's tag, as the standard labels show it. */
+  protected constructor(
+    kind: string,
+    name: string,
+    place: Place,
+    version: string,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    super(`data-platform:index:${kind}`, name, {}, opts);
+    this.name = name;
+    this.place = place;
+    this.version = version;
+    this.serviceAccount = new k8s.core.v1.ServiceAccount(
+      name,
+      { metadata: this.metadata(), automountServiceAccountToken: false },
+      this.child(),
+    ).metadata.name;
+  }
+
+  /** Options of a child: owned by this part, made after its namespace and after `dependsOn`. */
+  child(options: pulumi.CustomResourceOptions & { dependsOn?: pulumi.Resource[] } = {}): pulumi.CustomResourceOptions {
+    return { ...options, parent: this, dependsOn: [...this.place.ready, ...(options.dependsOn ?? [])] };
+  }
+
+  /** Options of a child that holds data: as the stack says, it refuses to be deleted and outlives its resource. */
+  dataChild(
+    options: pulumi.CustomResourceOptions & { dependsOn?: pulumi.Resource[] } = {},
+  ): pulumi.CustomResourceOptions {
+    const keep = this.place.global.protectData;
+    return this.child({ protect: keep, retainOnDelete: keep, ...options });
+  }
+
+  /** The part's name, or that of one of its pieces: `minio`, `minio-headless`. */
+  named(piece?: string): string {
+    return piece ? `${this.name}-${piece}` : this.name;
+  }
+
+  /** What finds this part's pods. It never changes: a workload's selector cannot. */
+  selector(component?: string): Record<string, string> {
+    return {
+      "app.kubernetes.io/name": this.name,
+      "app.kubernetes.io/instance": `${this.place.stack}-${this.name}`,
+      ...(component && { "app.kubernetes.io/component": component }),
+    };
+  }
+
+  labels(component?: string): Record<string, string> {
+    return {
+      ...this.selector(component),
+      "app.kubernetes.io/version": this.version,
+      "app.kubernetes.io/part-of": "data-platform",
+      "app.kubernetes.io/managed-by": "pulumi",
+    };
+  }
+
+  metadata(piece?: string, component?: string): Metadata {
+    return { name: this.named(piece), namespace: this.place.namespace, labels: this.labels(component) };
+  }
+
+  /** The image as pods here should name it: through the mirror where the stack has one. */
+  image(reference: string): string {
+    return resolveImage(reference, this.place.global.imageRegistry);
+  }
+
+  /** The host name of one of this part's Services, from any namespace of the cluster. */
+  host(piece?: string): string {
+    return `${this.named(piece)}.${this.place.namespace}.svc`;
+  }
+}

@@ -1,0 +1,181 @@
+import type * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import type { Part } from "./part.ts";
+import type { SecretKey } from "./secret.ts";
+
+export type Volume = Omit<k8s.types.input.core.v1.Volume, "name">;
+type Probe = k8s.types.input.core.v1.Probe;
+type PodTemplate = k8s.types.input.core.v1.PodTemplateSpec;
+
+/** One container. `V` are the names of its pod's volumes: a mount of one that is not there does not compile. */
+export interface Container<V extends string> {
+  /** The full image reference, as `Part.image` gives it. */
+  image: string;
+  /** What runs. An image's own entrypoint is never relied upon. */
+  command: string[];
+  args?: string[];
+  /** Plain values, and references to the keys of Secrets. A password as a plain value does not belong here. */
+  env?: Record<string, pulumi.Input<string> | SecretKey>;
+  ports?: Record<string, number>;
+  resources: { requests: { cpu: string; memory: string }; limits: { memory: string; cpu?: string } };
+  /** Path in the container → volume. The root file system is read-only: what is written to is mounted. */
+  mounts?: Partial<Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>>;
+  startup?: Probe;
+  readiness?: Probe;
+  liveness?: Probe;
+  /** Runs before the container is told to stop, within the pod's grace period. */
+  preStop?: string[];
+}
+
+export interface Pod<V extends string> {
+  /** The image's own user and group: no pod runs as root. */
+  user: number;
+  group?: number;
+  /** Which piece of the part this is, for its labels. */
+  component?: string;
+  /** By name, in the order they start in. */
+  init?: Record<string, Container<V>>;
+  containers: Record<string, Container<V>>;
+  volumes: Record<V, Volume>;
+  /** Checksums of what the pod reads only at its start: a change of one rolls the pod. */
+  checksums?: Record<string, pulumi.Input<string>>;
+  /** Seconds from being told to stop to being killed. Default 30, as Kubernetes has it. */
+  gracePeriod?: number;
+  restartPolicy?: "Never" | "OnFailure";
+  /** Prefer a node for each pod, for pieces that exist more than once. */
+  spread?: boolean;
+}
+
+/**
+ * A pod template that passes Pod Security `restricted` and has a read-only root file system, with no way to ask
+ * for less: no token, no service links (a Service named like an application would set `<NAME>_PORT` for it),
+ * no privilege, no capability.
+ */
+export function pod<V extends string>(
+  part: Part,
+  spec: Pod<V>,
+): PodTemplate & { spec: NonNullable<PodTemplate["spec"]> } {
+  const { imagePullPolicy, imagePullSecrets } = part.place.global;
+  const list = (containers: Record<string, Container<V>> = {}) =>
+    Object.entries(containers).map(([name, one]) => container(name, one, imagePullPolicy));
+  return {
+    metadata: {
+      labels: part.labels(spec.component),
+      annotations: Object.fromEntries(
+        Object.entries(spec.checksums ?? {}).map(([of, sum]) => [`data-platform/checksum-${of}`, sum]),
+      ),
+    },
+    spec: {
+      serviceAccountName: part.serviceAccount,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: spec.user,
+        runAsGroup: spec.group ?? spec.user,
+        fsGroup: spec.group ?? spec.user,
+        // Volumes with many files would otherwise be walked through at every start.
+        fsGroupChangePolicy: "OnRootMismatch",
+        seccompProfile: { type: "RuntimeDefault" },
+      },
+      ...(imagePullSecrets.length > 0 && { imagePullSecrets: imagePullSecrets.map((name) => ({ name })) }),
+      ...(spec.init && { initContainers: list(spec.init) }),
+      containers: list(spec.containers),
+      volumes: Object.entries<Volume>(spec.volumes).map(([name, volume]) => ({ name, ...volume })),
+      terminationGracePeriodSeconds: spec.gracePeriod ?? 30,
+      ...(spec.restartPolicy && { restartPolicy: spec.restartPolicy }),
+      ...(spec.spread && {
+        topologySpreadConstraints: [
+          {
+            maxSkew: 1,
+            topologyKey: "kubernetes.io/hostname",
+            // A cluster with fewer nodes than pods should still run them all.
+            whenUnsatisfiable: "ScheduleAnyway",
+            labelSelector: { matchLabels: part.selector(spec.component) },
+          },
+        ],
+      }),
+    },
+  };
+}
+
+function container<V extends string>(
+  name: string,
+  spec: Container<V>,
+  imagePullPolicy: string,
+): k8s.types.input.core.v1.Container {
+  return {
+    name,
+    image: spec.image,
+    imagePullPolicy,
+    command: spec.command,
+    ...(spec.args && { args: spec.args }),
+    ...(spec.env && {
+      env: Object.entries(spec.env).map(([variable, value]) =>
+        isKey(value)
+          ? { name: variable, valueFrom: { secretKeyRef: { name: value.secret, key: value.key } } }
+          : { name: variable, value },
+      ),
+    }),
+    ...(spec.ports && {
+      ports: Object.entries(spec.ports).map(([port, containerPort]) => ({ name: port, containerPort })),
+    }),
+    resources: spec.resources,
+    ...(spec.mounts && {
+      volumeMounts: Object.entries(spec.mounts).map(([mountPath, mount]) =>
+        typeof mount === "object" ? { name: mount.volume, mountPath, ...rest(mount) } : { name: mount!, mountPath },
+      ),
+    }),
+    ...(spec.startup && { startupProbe: spec.startup }),
+    ...(spec.readiness && { readinessProbe: spec.readiness }),
+    ...(spec.liveness && { livenessProbe: spec.liveness }),
+    ...(spec.preStop && { lifecycle: { preStop: { exec: { command: spec.preStop } } } }),
+    // What a user reads first when a container has died and its log is gone.
+    terminationMessagePolicy: "FallbackToLogsOnError",
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    },
+  };
+}
+
+const isKey = (value: pulumi.Input<string> | SecretKey): value is SecretKey =>
+  typeof value === "object" && "secret" in value && "key" in value;
+
+const rest = <V>({ readOnly, subPath }: { volume: V; readOnly?: boolean; subPath?: string }) => ({
+  ...(readOnly && { readOnly }),
+  ...(subPath && { subPath }),
+});
+
+/** An empty directory that lives as long as the pod. `size` bounds it; `memory` keeps it off the disk. */
+export const scratch = (of: { size: string; memory?: boolean }): Volume => ({
+  emptyDir: { sizeLimit: of.size, ...(of.memory && { medium: "Memory" }) },
+});
+
+export const configFiles = (configMap: pulumi.Input<string>): Volume => ({ configMap: { name: configMap } });
+
+/** Keys of Secrets as files: file name → key. */
+export const secretFiles = (files: Record<string, SecretKey>): Volume => ({
+  projected: {
+    sources: Object.entries(files).map(([path, { secret, key }]) => ({
+      secret: { name: secret, items: [{ key, path }] },
+    })),
+  },
+});
+
+type Timing = { every?: number; within?: number; failures?: number };
+const timing = ({ every = 10, within = 5, failures = 3 }: Timing) => ({
+  periodSeconds: every,
+  timeoutSeconds: within,
+  failureThreshold: failures,
+});
+
+/** Succeeds when the command does. Seconds: `every` 10, `within` 5; fails after `failures`, 3, in a row. */
+export const runs = (command: string[], when: Timing = {}): Probe => ({ exec: { command }, ...timing(when) });
+
+/** Succeeds when GET answers 200 to 399. Timing as in `runs`. */
+export const answers = (path: string, port: string, when: Timing = {}): Probe => ({
+  httpGet: { path, port },
+  ...timing(when),
+});

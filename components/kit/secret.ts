@@ -1,0 +1,91 @@
+import { createHash, createHmac } from "node:crypto";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import type { Part } from "./part.ts";
+
+/** One key of one Secret, for an environment variable or a file in a pod of the Secret's namespace. */
+export interface SecretKey {
+  readonly secret: pulumi.Output<string>;
+  readonly key: string;
+}
+
+/** Length of generated passwords: 32 letters and digits are 190 bits. */
+const length = 32;
+
+/**
+ * A password that is made once and kept in the stack's state; a higher `rotation` makes it anew.
+ * Letters and digits only, since passwords end up in connection URLs.
+ */
+export function password(part: Part, piece: string, rotation: number): pulumi.Output<string> {
+  return new random.RandomPassword(
+    part.named(piece),
+    { length, special: false, keepers: { rotation: String(rotation) } },
+    { parent: part },
+  ).result;
+}
+
+/**
+ * A Kubernetes Secret whose keys are known to the compiler: `secret.key("pasword")` is an error.
+ * Nothing but references to it ever reaches a pod's specification.
+ */
+export class TypedSecret<K extends string> {
+  readonly name: pulumi.Output<string>;
+  readonly namespace: string;
+  /** Changes when a value does, and tells nothing about it: what pods and Jobs that use it are marked with. */
+  readonly revision: pulumi.Output<string>;
+
+  private constructor(name: pulumi.Output<string>, namespace: string, revision: pulumi.Output<string>) {
+    this.name = name;
+    this.namespace = namespace;
+    this.revision = revision;
+  }
+
+  /** A Secret of the part's own, with these values. */
+  static create<K extends string>(part: Part, piece: string, values: Record<K, pulumi.Input<string>>): TypedSecret<K> {
+    const secret = new k8s.core.v1.Secret(
+      part.named(piece),
+      { metadata: part.metadata(piece), stringData: values },
+      part.child(),
+    );
+    // Keyed by a secret salt: a plain hash of a weak password could be searched for.
+    const revision = pulumi
+      .all([part.place.salt, pulumi.output(values)])
+      .apply(([salt, plain]) => createHmac("sha256", salt).update(JSON.stringify(plain)).digest("hex").slice(0, 16));
+    return new TypedSecret<K>(secret.metadata.name, part.place.namespace, pulumi.unsecret(revision));
+  }
+
+  /** A Secret that someone else keeps. Its values are not ours to read, so `rotation` says when they changed. */
+  static existing<K extends string>(part: Part, name: string, rotation: number): TypedSecret<K> {
+    return new TypedSecret<K>(pulumi.output(name), part.place.namespace, pulumi.output(`${name}-${rotation}`));
+  }
+
+  key(key: K): SecretKey {
+    return { secret: this.name, key };
+  }
+}
+
+/** The part of the configuration that says where a password comes from. */
+interface Auth {
+  rotation: number;
+  existingSecret?: string;
+}
+
+/** The Secret with a part's own credentials: the one that the stack names, or one made of `values`. */
+export function credentials<K extends string>(
+  part: Part,
+  piece: string,
+  auth: Auth,
+  values: () => Record<K, pulumi.Input<string>>,
+): TypedSecret<K> {
+  return auth.existingSecret
+    ? TypedSecret.existing<K>(part, auth.existingSecret, auth.rotation)
+    : TypedSecret.create(part, piece, values());
+}
+
+/** A short name for contents: eight hexadecimal digits. For what is not secret. */
+export const fingerprint = (contents: unknown): string =>
+  createHash("sha256")
+    .update(typeof contents === "string" ? contents : JSON.stringify(contents))
+    .digest("hex")
+    .slice(0, 8);

@@ -1,0 +1,65 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { bytes } from "../../config/quantity.ts";
+import type { Part } from "./part.ts";
+
+/**
+ * The volumes of a StatefulSet's pods, each a claim of its own that the program knows: one can be protected, and it
+ * can grow. A claim that a StatefulSet makes from its template can do neither, because templates cannot be changed.
+ * The StatefulSet takes these, for it looks for a claim by name before it makes one.
+ */
+export function claims(part: Part, spec: { replicas: number; size: string; storageClass?: string }) {
+  const storageClassName = spec.storageClass ?? part.place.global.storageClass;
+  const claims = Array.from({ length: spec.replicas }, (_, ordinal) => {
+    const name = `data-${part.name}-${ordinal}`;
+    return new k8s.core.v1.PersistentVolumeClaim(
+      part.named(`data-${ordinal}`),
+      {
+        metadata: {
+          ...part.metadata(),
+          name,
+          annotations: {
+            // Which key of the stack to change, for whoever meets this volume.
+            "data-platform/config-key": `${part.name}.storage.size`,
+            // Bound only when its pod is scheduled, where the storage class waits for that.
+            "pulumi.com/skipAwait": "true",
+          },
+        },
+        spec: {
+          accessModes: ["ReadWriteOnce"],
+          resources: { requests: { storage: spec.size } },
+          ...(storageClassName && { storageClassName }),
+        },
+      },
+      part.dataChild({ hooks: { beforeUpdate: [refuseToShrink(part, name)] } }),
+    );
+  });
+  const template = {
+    metadata: { name: "data" },
+    spec: {
+      accessModes: ["ReadWriteOnce"],
+      // Never used, since the claims exist; constant, since a change would replace the StatefulSet.
+      resources: { requests: { storage: "1Gi" } },
+    },
+  };
+  return { claims, template };
+}
+
+/** Kubernetes refuses to shrink a volume too, but only half-way through an update and without naming the key. */
+const refuseToShrink = (part: Part, name: string) =>
+  new pulumi.ResourceHook(
+    `${name}-never-shrinks`,
+    ({ oldInputs, newInputs }) => {
+      const size = (inputs: typeof oldInputs) => inputs?.spec?.resources?.requests?.storage as string;
+      const problem = shrinks(part.place.stack, part.name, size(oldInputs), size(newInputs));
+      if (problem) throw new Error(problem);
+    },
+    { onDryRun: true },
+  );
+
+/** Why a volume may not go from `before` to `after`, or undefined where it may. */
+export function shrinks(stack: string, part: string, before: string, after: string): string | undefined {
+  return bytes(after) < bytes(before)
+    ? `stack ${stack}: ${part}.storage.size: found ${after}; expected at least ${before}, the size of the volume that exists: volumes never shrink`
+    : undefined;
+}

@@ -1,0 +1,201 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../config/images.ts";
+import type { Config } from "../config/schema.ts";
+import type { BucketConnection, Endpoint } from "./kit/connection.ts";
+import { runOnce } from "./kit/job.ts";
+import { Part, type Place } from "./kit/part.ts";
+import { answers, configFiles, scratch } from "./kit/pod.ts";
+import { credentials, fingerprint, password, TypedSecret } from "./kit/secret.ts";
+import { servicePorts, stateful } from "./kit/stateful.ts";
+
+const ports = { s3: 9000, console: 9001 };
+/** User and group of the server's process; the image asks for none in particular. */
+const user = 1000;
+/** What MinIO answers clients that ask where a bucket is. */
+const region = "us-east-1";
+/** The platform's own user: it reads and writes the platform's buckets and nothing else. */
+const platformUser = "platform";
+
+/**
+ * MinIO on one volume, or on four and more with erasure coding. `B` are the names of the buckets that parts ask for:
+ * a connection to another does not compile.
+ */
+export class Minio<B extends string> extends Part {
+  readonly endpoint: Endpoint;
+  /** The root user, who administers the server. */
+  readonly admin: TypedSecret<"root-user" | "root-password">;
+  private readonly platform: TypedSecret<"access-key" | "secret-key">;
+
+  constructor(
+    name: string,
+    args: { place: Place; config: Config["minio"]; buckets: readonly B[] },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config } = args;
+    super("Minio", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { rotation } = config.auth;
+
+    this.admin = credentials(this, "admin", config.auth, () => ({
+      "root-user": "admin",
+      "root-password": password(this, "admin", rotation),
+    }));
+    this.platform = TypedSecret.create(this, "platform", {
+      "access-key": platformUser,
+      "secret-key": password(this, "platform", rotation),
+    });
+
+    const { replicas } = config;
+    const image = this.image(config.image);
+    const server = stateful(this, {
+      replicas,
+      ports,
+      storage: config.storage,
+      // Servers become ready when they see each other, so none may wait for the one before it.
+      parallel: true,
+      pod: {
+        user,
+        component: "server",
+        checksums: { admin: this.admin.revision },
+        spread: replicas > 1,
+        containers: {
+          minio: {
+            image,
+            command: ["minio", "server", "--console-address", `:${ports.console}`],
+            args: [
+              replicas === 1
+                ? "/data"
+                : `http://${name}-{0...${replicas - 1}}.${this.host("headless")}:${ports.s3}/data`,
+            ],
+            env: {
+              MINIO_ROOT_USER: this.admin.key("root-user"),
+              MINIO_ROOT_PASSWORD: this.admin.key("root-password"),
+              MINIO_REGION: region,
+              // Neither asks the internet for a newer version of itself.
+              MINIO_UPDATE: "off",
+              HOME: "/tmp",
+            },
+            ports,
+            resources: config.resources,
+            mounts: { "/data": "data", "/tmp": "tmp" },
+            startup: answers("/minio/health/live", "s3", { every: 2, failures: 150 }),
+            readiness: answers("/minio/health/ready", "s3"),
+            liveness: answers("/minio/health/live", "s3", { failures: 6 }),
+          },
+        },
+        volumes: { tmp: scratch({ size: "1Gi" }) },
+      },
+    });
+    if (replicas > 1)
+      new k8s.policy.v1.PodDisruptionBudget(
+        name,
+        {
+          metadata: this.metadata(),
+          // One at a time: with more away, writes stop.
+          spec: { maxUnavailable: 1, selector: { matchLabels: this.selector("server") } },
+        },
+        this.child(),
+      );
+
+    const service = new k8s.core.v1.Service(
+      name,
+      {
+        metadata: this.metadata(),
+        spec: { type: config.service.type, selector: this.selector("server"), ports: servicePorts(ports) },
+      },
+      this.child({ dependsOn: [server] }),
+    );
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.s3 };
+
+    const buckets = [...new Set<string>([...args.buckets, ...config.buckets])];
+    const access = { "policy.json": policy(buckets) };
+    const accessFiles = new k8s.core.v1.ConfigMap(
+      this.named("policy"),
+      { metadata: this.metadata("policy"), data: access },
+      this.child(),
+    );
+    runOnce(
+      this,
+      "buckets",
+      {
+        user,
+        checksums: { policy: fingerprint(access), admin: this.admin.revision, platform: this.platform.revision },
+        containers: {
+          mc: {
+            image,
+            command: ["sh", "-eu", "-c", setUp],
+            env: {
+              ROOT_USER: this.admin.key("root-user"),
+              ROOT_PASSWORD: this.admin.key("root-password"),
+              // Kubernetes fills the two in: what the manifest holds is their names.
+              MC_HOST_server: `http://$(ROOT_USER):$(ROOT_PASSWORD)@${this.host()}:${ports.s3}`,
+              MC_CONFIG_DIR: "/tmp/mc",
+              ACCESS_KEY: this.platform.key("access-key"),
+              SECRET_KEY: this.platform.key("secret-key"),
+              BUCKETS: buckets.join(" "),
+            },
+            resources: { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "256Mi" } },
+            mounts: { "/etc/minio": "policy", "/tmp": "tmp" },
+          },
+        },
+        volumes: { policy: configFiles(accessFiles.metadata.name), tmp: scratch({ size: "16Mi" }) },
+      },
+      { dependsOn: [service] },
+    );
+    this.registerOutputs({});
+  }
+
+  /** How to reach a bucket as the platform's own user. */
+  bucket(bucket: B): BucketConnection {
+    return {
+      endpoint: `http://${this.host()}:${ports.s3}`,
+      region,
+      bucket,
+      accessKey: this.platform.key("access-key"),
+      secretKey: this.platform.key("secret-key"),
+      revision: this.platform.revision,
+    };
+  }
+}
+
+/** What the platform's user may do: everything in these buckets, nothing outside them. */
+const policy = (buckets: string[]) =>
+  JSON.stringify(
+    {
+      Version: "2012-10-17",
+      Statement: [
+        {
+          Effect: "Allow",
+          Action: ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
+          Resource: buckets.map((bucket) => `arn:aws:s3:::${bucket}`),
+        },
+        {
+          Effect: "Allow",
+          Action: [
+            "s3:GetObject",
+            "s3:PutObject",
+            "s3:DeleteObject",
+            "s3:AbortMultipartUpload",
+            "s3:ListMultipartUploadParts",
+          ],
+          Resource: buckets.map((bucket) => `arn:aws:s3:::${bucket}/*`),
+        },
+      ],
+    },
+    null,
+    2,
+  );
+
+/** Buckets, the platform's policy and its user. It may run any number of times; a bucket is never removed. */
+const setUp = `
+until mc ready server >/dev/null 2>&1; do echo "waiting for MinIO"; sleep 1; done
+for bucket in $BUCKETS; do mc mb --ignore-existing "server/$bucket"; done
+mc admin policy create server ${platformUser} /etc/minio/policy.json
+# By standard input: as arguments every process could read them. A user who is there gets the new key.
+printf '%s\\n%s\\n' "$ACCESS_KEY" "$SECRET_KEY" | mc admin user add server
+attached="$(mc admin policy attach server ${platformUser} --user "$ACCESS_KEY" 2>&1)" ||
+  case "$attached" in
+    *"already in effect"*) ;;
+    *) echo "$attached" >&2; exit 1 ;;
+  esac
+`.trim();

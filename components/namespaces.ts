@@ -1,0 +1,81 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { Config } from "../config/schema.ts";
+
+type Settings = Config["namespaces"]["core"];
+
+/** The Kubernetes minor whose rules hold: pinned, so that a cluster's upgrade tightens nothing by surprise. */
+const podSecurityVersion = "latest";
+
+/**
+ * A namespace that refuses every pod that Pod Security `restricted` does not allow, with a quota and defaults where
+ * the stack asks for them.
+ */
+export class Namespace extends pulumi.ComponentResource {
+  readonly name: string;
+  /** What must exist before anything is made in the namespace. */
+  readonly ready: pulumi.Resource[];
+
+  constructor(key: string, args: { stack: string; settings: Settings }, opts?: pulumi.ComponentResourceOptions) {
+    super("data-platform:index:Namespace", key, {}, opts);
+    const { stack, settings } = args;
+    this.name = settings.name ?? `${stack}-${key}`;
+    const metadata = {
+      namespace: this.name,
+      labels: {
+        "app.kubernetes.io/part-of": "data-platform",
+        "app.kubernetes.io/instance": stack,
+        "app.kubernetes.io/managed-by": "pulumi",
+      },
+    };
+    const namespace = new k8s.core.v1.Namespace(
+      key,
+      {
+        metadata: {
+          name: this.name,
+          labels: {
+            ...metadata.labels,
+            ...Object.fromEntries(
+              ["enforce", "warn", "audit"].flatMap((mode) => [
+                [`pod-security.kubernetes.io/${mode}`, "restricted"],
+                [`pod-security.kubernetes.io/${mode}-version`, podSecurityVersion],
+              ]),
+            ),
+          },
+        },
+      },
+      { parent: this },
+    );
+    const child = { parent: this, dependsOn: [namespace] };
+    this.ready = [namespace];
+
+    if (settings.quota) {
+      const { cpu, memory, storage, pods } = settings.quota;
+      const hard = {
+        ...(cpu && { "requests.cpu": cpu }),
+        ...(memory && { "requests.memory": memory }),
+        ...(storage && { "requests.storage": storage }),
+        ...(pods && { pods: String(pods) }),
+      };
+      this.ready.push(
+        new k8s.core.v1.ResourceQuota(
+          `${key}-quota`,
+          { metadata: { ...metadata, name: "quota" }, spec: { hard } },
+          child,
+        ),
+      );
+    }
+    if (settings.limitRange) {
+      const { cpu, memory } = settings.limitRange;
+      const limits = [{ type: "Container", default: { memory }, defaultRequest: { cpu, memory } }];
+      this.ready.push(
+        new k8s.core.v1.LimitRange(
+          `${key}-limits`,
+          { metadata: { ...metadata, name: "limits" }, spec: { limits } },
+          child,
+        ),
+      );
+    }
+    this.registerOutputs({});
+  }
+}

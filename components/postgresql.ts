@@ -1,0 +1,255 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../config/images.ts";
+import { bytes, mebibytes } from "../config/quantity.ts";
+import { type Config, postgresqlMajor } from "../config/schema.ts";
+import type { Endpoint, SqlConnection } from "./kit/connection.ts";
+import { runOnce } from "./kit/job.ts";
+import { Part, type Place } from "./kit/part.ts";
+import { configFiles, runs, scratch, secretFiles } from "./kit/pod.ts";
+import { credentials, fingerprint, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
+import { servicePorts, stateful } from "./kit/stateful.ts";
+
+const port = 5432;
+/** User and group `postgres` of the official image. */
+const user = 999;
+const superuser = "postgres";
+
+/**
+ * One PostgreSQL server with a database and a user of its own for everyone who asks for one.
+ * `D` are the names of those databases: a connection to another does not compile.
+ */
+export class Postgresql<D extends string> extends Part {
+  readonly endpoint: Endpoint;
+  /** The superuser's password, under the key `password`. */
+  readonly admin: TypedSecret<"password">;
+  private readonly users: Map<string, TypedSecret<"username" | "password">>;
+
+  constructor(
+    name: string,
+    args: { place: Place; config: Config["postgresql"]; databases: readonly D[] },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config } = args;
+    super("Postgresql", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { rotation } = config.auth;
+
+    this.admin = credentials(this, "admin", config.auth, () => ({ password: password(this, "admin", rotation) }));
+    this.users = new Map(
+      [...new Set<string>([...args.databases, ...config.databases])].map((database) => {
+        const piece = `user-${database.replaceAll("_", "-")}`;
+        const values = { username: database, password: password(this, piece, rotation) };
+        return [database, TypedSecret.create(this, piece, values)];
+      }),
+    );
+
+    const settings = files(config);
+    const configuration = new k8s.core.v1.ConfigMap(
+      this.named("config"),
+      { metadata: this.metadata("config"), data: settings },
+      this.child(),
+    );
+
+    const { bin, mount, data } = layout(config.image);
+    const image = this.image(config.image);
+    const adminPassword = secretFiles({ password: this.admin.key("password") });
+    const server = stateful(this, {
+      replicas: 1,
+      ports: { postgresql: port },
+      storage: config.storage,
+      pod: {
+        user,
+        component: "server",
+        // What the server reads only at its start; it learns the superuser's password there too.
+        checksums: { config: fingerprint(settings), admin: this.admin.revision },
+        // A fast shutdown writes a checkpoint; one of a busy server takes longer than Kubernetes' 30 s.
+        gracePeriod: 120,
+        init: {
+          prepare: {
+            image,
+            command: ["sh", "-eu", "-c", prepare],
+            env: { BIN: bin, PGDATA: data, MOUNT: mount },
+            resources: config.resources,
+            mounts: { [mount]: "data", "/run/admin": "admin", "/dev/shm": "shm", "/tmp": "tmp" },
+          },
+        },
+        containers: {
+          postgresql: {
+            image,
+            command: [`${bin}/postgres`, "-D", data],
+            args: ["-c", "config_file=/etc/postgresql/postgresql.conf"],
+            ports: { postgresql: port },
+            resources: config.resources,
+            mounts: {
+              [mount]: "data",
+              "/etc/postgresql": "config",
+              "/var/run/postgresql": "run",
+              "/dev/shm": "shm",
+              "/tmp": "tmp",
+            },
+            // Recovery after a crash reads all of the log since the last checkpoint: up to ten minutes.
+            startup: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], { every: 2, failures: 300 }),
+            readiness: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"]),
+            liveness: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], { failures: 6 }),
+            // Kubernetes' SIGTERM lets PostgreSQL wait for its clients, who would stay; "fast" sends them away.
+            preStop: [`${bin}/pg_ctl`, "stop", "-D", data, "-m", "fast", "-t", "110"],
+          },
+        },
+        volumes: {
+          config: configFiles(configuration.metadata.name),
+          admin: adminPassword,
+          run: scratch({ size: "16Mi" }),
+          // PostgreSQL's parallel queries share memory here; a container's own 64 MiB are too few.
+          shm: scratch({ size: "256Mi", memory: true }),
+          tmp: scratch({ size: "64Mi" }),
+        },
+      },
+    });
+
+    const service = new k8s.core.v1.Service(
+      name,
+      {
+        metadata: this.metadata(),
+        spec: {
+          type: config.service.type,
+          selector: this.selector("server"),
+          ports: servicePorts({ postgresql: port }),
+        },
+      },
+      this.child({ dependsOn: [server] }),
+    );
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+
+    runOnce(
+      this,
+      "users",
+      {
+        user,
+        checksums: Object.fromEntries([
+          ["admin", this.admin.revision],
+          ...[...this.users].map(([database, secret]) => [database, secret.revision]),
+        ]),
+        containers: {
+          psql: {
+            image,
+            command: ["sh", "-eu", "-c", createUsers],
+            env: {
+              PGHOST: this.host(),
+              PGUSER: superuser,
+              PGPASSWORD: this.admin.key("password"),
+              PGDATABASE: "postgres",
+              DATABASES: [...this.users.keys()].join(" "),
+            },
+            resources: { requests: { cpu: "10m", memory: "32Mi" }, limits: { memory: "64Mi" } },
+            mounts: { "/run/users": "users", "/tmp": "tmp" },
+          },
+        },
+        volumes: {
+          users: secretFiles(
+            Object.fromEntries(
+              [...this.users].map(([database, secret]): [string, SecretKey] => [database, secret.key("password")]),
+            ),
+          ),
+          tmp: scratch({ size: "16Mi" }),
+        },
+      },
+      { dependsOn: [service] },
+    );
+    this.registerOutputs({});
+  }
+
+  /** How to reach a database as its own user. */
+  database(database: D): SqlConnection {
+    const secret = this.users.get(database)!;
+    return {
+      host: this.host(),
+      port,
+      database,
+      username: secret.key("username"),
+      password: secret.key("password"),
+      revision: secret.revision,
+    };
+  }
+}
+
+/** Where a major version keeps its programs and data. 18 moved the volume one directory up. */
+function layout(image: string): { bin: string; mount: string; data: string } {
+  const major = postgresqlMajor(image)!;
+  const bin = `/usr/lib/postgresql/${major}/bin`;
+  return major >= 18
+    ? { bin, mount: "/var/lib/postgresql", data: `/var/lib/postgresql/${major}/docker` }
+    : { bin, mount: "/var/lib/postgresql/data", data: "/var/lib/postgresql/data/pgdata" };
+}
+
+/** The server's own configuration files, sized by the memory its container may use. */
+function files({ maxConnections, resources }: Config["postgresql"]) {
+  const memory = bytes(resources.limits.memory);
+  return {
+    "postgresql.conf": `# Sizes follow postgresql.resources.limits.memory (${resources.limits.memory}).
+listen_addresses = '*'
+port = ${port}
+max_connections = ${maxConnections}
+hba_file = '/etc/postgresql/pg_hba.conf'
+unix_socket_directories = '/var/run/postgresql'
+password_encryption = 'scram-sha-256'
+# A quarter of the memory, as PostgreSQL's manual advises; the rest is for connections and the page cache.
+shared_buffers = ${mebibytes(memory / 4)}MB
+effective_cache_size = ${mebibytes(memory / 2)}MB
+maintenance_work_mem = ${mebibytes(memory / 16)}MB
+log_destination = 'stderr'
+logging_collector = off
+log_timezone = 'UTC'
+timezone = 'UTC'
+`,
+    "pg_hba.conf": `# The pod's own socket, as the user the server runs as; everyone else by password.
+local all ${superuser} peer
+host  all all all scram-sha-256
+`,
+  };
+}
+
+/**
+ * Before the server starts: makes the data directory where there is none, refuses one of another major version, and
+ * sets the superuser's password to what the Secret says, which only someone on the volume can do without the old one.
+ */
+const prepare = `
+for found in "$MOUNT"/PG_VERSION "$MOUNT"/*/PG_VERSION "$MOUNT"/*/*/PG_VERSION; do
+  if [ -s "$found" ] && [ "$(cat "$found")" != "$("$BIN/postgres" --version | sed 's/[^0-9]*\\([0-9]*\\).*/\\1/')" ]; then
+    echo "The volume holds data of PostgreSQL $(cat "$found") in $(dirname "$found"), and this image is $("$BIN/postgres" --version)." >&2
+    echo "Go back to an image of that major version, or move the data as docs/postgresql.md describes." >&2
+    exit 1
+  fi
+done
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  # Made beside its place and moved there: an interrupted start leaves nothing that looks complete.
+  rm -rf "$PGDATA.new"
+  mkdir -p "$(dirname "$PGDATA")"
+  "$BIN/initdb" -D "$PGDATA.new" -U ${superuser} --pwfile=/run/admin/password --auth=scram-sha-256 \\
+    --encoding=UTF8 --locale=C.UTF-8 --data-checksums
+  mv "$PGDATA.new" "$PGDATA"
+fi
+printf "ALTER ROLE ${superuser} PASSWORD '%s'\\n" "$(sed "s/'/''/g" /run/admin/password)" |
+  "$BIN/postgres" --single -D "$PGDATA" -c password_encryption=scram-sha-256 postgres >/dev/null
+`.trim();
+
+/** Gives each user its database, its password and nothing else. It may run any number of times. */
+const createUsers = `
+until pg_isready -q; do echo "waiting for $PGHOST"; sleep 1; done
+sql() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@"; }
+sql <<'SQL'
+REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC;
+SQL
+for name in $DATABASES; do
+  NEW_PASSWORD="$(cat "/run/users/$name")" sql --set name="$name" <<'SQL'
+-- A statement that fails is logged, and these hold passwords.
+SET log_min_error_statement = panic;
+\\getenv password NEW_PASSWORD
+SELECT format('CREATE ROLE %I LOGIN', :'name') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'name') \\gexec
+ALTER ROLE :"name" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+SELECT format('CREATE DATABASE %I', :'name') WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
+ALTER DATABASE :"name" OWNER TO :"name";
+REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
+SQL
+  echo "$name has its user, database and password"
+done
+`.trim();

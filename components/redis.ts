@@ -1,0 +1,112 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../config/images.ts";
+import { bytes, mebibytes } from "../config/quantity.ts";
+import type { Config } from "../config/schema.ts";
+import type { Endpoint, RedisConnection } from "./kit/connection.ts";
+import { Part, type Place } from "./kit/part.ts";
+import { configFiles, runs, scratch } from "./kit/pod.ts";
+import { credentials, fingerprint, password, type TypedSecret } from "./kit/secret.ts";
+import { servicePorts, stateful } from "./kit/stateful.ts";
+
+const port = 6379;
+/** User and group `redis` of the official image. */
+const user = 999;
+
+/** One Redis server with a password and an append-only file. Parts that share it take a database number each. */
+export class Redis extends Part {
+  readonly endpoint: Endpoint;
+  readonly admin: TypedSecret<"password">;
+
+  constructor(name: string, args: { place: Place; config: Config["redis"] }, opts?: pulumi.ComponentResourceOptions) {
+    const { place, config } = args;
+    super("Redis", name, place, parseImage(config.image)?.tag ?? "", opts);
+
+    this.admin = credentials(this, "admin", config.auth, () => ({
+      password: password(this, "admin", config.auth.rotation),
+    }));
+
+    const settings = files(config);
+    const configuration = new k8s.core.v1.ConfigMap(
+      this.named("config"),
+      { metadata: this.metadata("config"), data: settings },
+      this.child(),
+    );
+
+    const server = stateful(this, {
+      replicas: 1,
+      ports: { redis: port },
+      storage: config.storage,
+      pod: {
+        user,
+        component: "server",
+        checksums: { config: fingerprint(settings), admin: this.admin.revision },
+        gracePeriod: 60,
+        containers: {
+          redis: {
+            image: this.image(config.image),
+            command: ["sh", "-eu", "-c", start],
+            env: { PASSWORD: this.admin.key("password") },
+            ports: { redis: port },
+            resources: config.resources,
+            mounts: { "/data": "data", "/etc/redis": "config", "/run/redis": "run" },
+            // Reading the append-only file: Redis answers LOADING, which is not ready, for as long as it takes.
+            startup: runs(["sh", "-c", ping], { every: 2, failures: 300 }),
+            readiness: runs(["sh", "-c", ping]),
+            liveness: runs(["sh", "-c", ping], { failures: 6 }),
+          },
+        },
+        volumes: {
+          config: configFiles(configuration.metadata.name),
+          run: scratch({ size: "1Mi", memory: true }),
+        },
+      },
+    });
+
+    new k8s.core.v1.Service(
+      name,
+      {
+        metadata: this.metadata(),
+        spec: { type: config.service.type, selector: this.selector("server"), ports: servicePorts({ redis: port }) },
+      },
+      this.child({ dependsOn: [server] }),
+    );
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+    this.registerOutputs({});
+  }
+
+  /** How to reach the server. */
+  get connection(): RedisConnection {
+    return { host: this.host(), port, password: this.admin.key("password"), revision: this.admin.revision };
+  }
+}
+
+/** The password reaches Redis by a file in memory: as an argument every process could read it. */
+const start = `
+umask 077
+printf 'requirepass %s\\n' "$PASSWORD" > /run/redis/auth.conf
+unset PASSWORD
+exec redis-server /etc/redis/redis.conf
+`.trim();
+
+/** A wrong password or a server that is still loading does not answer PONG. */
+const ping = `test "$(REDISCLI_AUTH="$PASSWORD" redis-cli --no-auth-warning ping)" = PONG`;
+
+function files({ resources, maxMemoryPercent }: Config["redis"]) {
+  const maxMemory = Math.floor((mebibytes(bytes(resources.limits.memory)) * maxMemoryPercent) / 100);
+  return {
+    "redis.conf": `include /run/redis/auth.conf
+bind * -::*
+port ${port}
+dir /data
+# Every write is in the file within a second; a rewrite starts from a snapshot, so loading is quick.
+appendonly yes
+appendfsync everysec
+aof-use-rdb-preamble yes
+save ""
+# ${maxMemoryPercent} % of redis.resources.limits.memory (${resources.limits.memory}). Queues live here: a full server refuses writes, it never drops a key.
+maxmemory ${maxMemory}mb
+maxmemory-policy noeviction
+`,
+  };
+}

@@ -1,0 +1,126 @@
+import { z } from "zod";
+import { type ImageName, images, parseImage } from "./images.ts";
+import { bytes, millicores } from "./quantity.ts";
+
+/*
+ * The fields that every part's block is made of. The text of each refusal says what would be right;
+ * config/problems.ts puts the stack, the key and what was found before it.
+ */
+
+/** `text`, if it matches; `expected` completes the sentence "found X; expected …". */
+const pattern = (regex: RegExp, expected: string) =>
+  z.string({ error: `expected ${expected}` }).regex(regex, { error: `expected ${expected}` });
+
+/** A mapping with these keys and no other. Make it optional with `.prefault({})`, which fills in the fields' defaults. */
+export const block = <T extends z.ZodRawShape>(shape: T) =>
+  z.strictObject(shape, {
+    error: (issue) => (issue.code === "invalid_type" ? "expected a block of keys" : undefined),
+  });
+
+export const enabled = (byDefault = true) =>
+  z.boolean({ error: "expected true or false" }).default(byDefault).describe("Whether this part runs.");
+
+export const count = (what: string, minimum: number, maximum: number) =>
+  z
+    .int({ error: `expected a whole number of ${what} from ${minimum} to ${maximum}` })
+    .min(minimum, { error: `expected a whole number of ${what} from ${minimum} to ${maximum}` })
+    .max(maximum, { error: `expected a whole number of ${what} from ${minimum} to ${maximum}` });
+
+/** A Kubernetes object's name that is also a host name (RFC 1123 label). */
+export const dnsLabel = pattern(
+  /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+  "a name of at most 63 lower-case letters, digits and dashes that starts and ends with a letter or digit",
+);
+
+export const cpu = z
+  .union([z.string(), z.number()], { error: "expected a CPU quantity such as 250m or 2" })
+  .transform(String)
+  .pipe(
+    pattern(/^([1-9]\d*m|[1-9]\d*(\.\d{1,3})?|0\.\d{0,2}[1-9]\d{0,2})$/, "a CPU quantity above 0 such as 250m or 2"),
+  );
+
+export const memory = pattern(/^[1-9]\d*(Mi|Gi|Ti)$/, "a size in Mi, Gi or Ti such as 512Mi or 4Gi");
+
+/** Requests and limits of a container. CPU has no limit by default: throttling helps nobody on a shared node. */
+export const resources = (of: { cpu: string; memory: string; limit?: string }) =>
+  block({
+    requests: block({
+      cpu: cpu.default(of.cpu).describe("CPU the scheduler sets aside."),
+      memory: memory.default(of.memory).describe("Memory the scheduler sets aside."),
+    }).prefault({}),
+    limits: block({
+      cpu: cpu.optional().describe("CPU the container may use at most. Without it: what the node has free."),
+      memory: memory.default(of.limit ?? of.memory).describe("Memory at which the container is killed."),
+    }).prefault({}),
+  })
+    .superRefine(({ requests, limits }, context) => {
+      if (bytes(limits.memory) < bytes(requests.memory))
+        context.addIssue({
+          code: "custom",
+          path: ["limits", "memory"],
+          input: limits.memory,
+          message: `expected at least resources.requests.memory, which is ${requests.memory}`,
+        });
+      if (limits.cpu && millicores(limits.cpu) < millicores(requests.cpu))
+        context.addIssue({
+          code: "custom",
+          path: ["limits", "cpu"],
+          input: limits.cpu,
+          message: `expected at least resources.requests.cpu, which is ${requests.cpu}`,
+        });
+    })
+    .prefault({});
+
+/** A volume that outlives its pod. */
+export const storage = (size: string, what = "the volume") =>
+  block({
+    size: memory.default(size).describe(`Size of ${what}. It may grow where the storage class can; it never shrinks.`),
+    storageClass: dnsLabel
+      .optional()
+      .describe("Storage class. Default: `global.storageClass`, else the cluster's own."),
+  }).prefault({});
+
+/** How clients outside the cluster reach a part. */
+export const service = block({
+  type: z
+    .enum(["ClusterIP", "NodePort", "LoadBalancer"], { error: "expected ClusterIP, NodePort or LoadBalancer" })
+    .default("ClusterIP")
+    .describe("Kind of the Service that clients use."),
+}).prefault({});
+
+/** Where a part's own password comes from: generated and kept (the default), or a Secret that is already there. */
+export const auth = (keys: string) =>
+  block({
+    rotation: count("rotations", 1, 1_000_000)
+      .default(1)
+      .describe("Raise it by one to have every generated password of this part made anew and applied."),
+    existingSecret: dnsLabel
+      .optional()
+      .describe(`Name of a Secret in the part's namespace to use instead of a generated one; it holds ${keys}.`),
+    password: z
+      .never({
+        error:
+          "expected no password here: leave it out and one is generated, or name a Secret that holds it in auth.existingSecret",
+      })
+      .optional()
+      .describe("Never: a password does not stand in a stack file. Here to say so."),
+  }).prefault({});
+
+/** Tags that say which version runs: 17, 8.0.2, v3.1, 2.3.0-java17, RELEASE.2025-09-07T16-13-09Z. */
+const versionTag = /^(v?\d+(\.\d+)*([.-][\w.-]+)?|RELEASE\.\d{4}-\d{2}-\d{2}T[\d-]+Z[\w.-]*)$/;
+
+const imageExpected = "expected an image with a version as its tag, or a digest, such as";
+
+export const image = (name: ImageName) =>
+  z
+    .string({ error: `${imageExpected} ${images[name]}` })
+    .superRefine((reference, context) => {
+      const found = parseImage(reference);
+      const refuse = (message: string) => context.addIssue({ code: "custom", message });
+      if (!found) refuse(`${imageExpected} ${images[name]}`);
+      else if (!found.tag && !found.digest) refuse(`${imageExpected} ${images[name]}: without a tag it means latest`);
+      else if (found.tag && !versionTag.test(found.tag))
+        refuse(`${imageExpected} ${images[name]}: a tag that moves is refused`);
+    })
+    .default(images[name])
+    .describe("Image, with a version as its tag or a digest. The pin is tested; another is yours to try.");

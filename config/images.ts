@@ -1,0 +1,49 @@
+/**
+ * Every image the platform runs, in one table: name, version and, where one is known, digest.
+ * A stack overrides one with `<part>.image`; `global.imageRegistry` moves them all to a mirror.
+ */
+export const images = {
+  /** 17 is the oldest major that every part of the platform is tested with; its data lives under …/data/pgdata. */
+  postgresql: "postgres:17.11",
+  redis: "redis:8.0.2",
+  /**
+   * The last image the MinIO project published for its community edition; it has been frozen since.
+   * `minio.image` takes a maintained build of the same server: see docs/minio.md.
+   */
+  minio: "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
+} as const;
+
+export type ImageName = keyof typeof images;
+
+/** The parts of an image reference. `registry` is "docker.io" where the reference names none. */
+export interface ImageReference {
+  registry: string;
+  repository: string;
+  tag?: string;
+  digest?: string;
+}
+
+/** Takes `[registry/]repository[:tag][@digest]` apart, or returns undefined where it is not a reference. */
+export function parseImage(reference: string): ImageReference | undefined {
+  const match =
+    /^((?:[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::\d+)?\/)*)([a-z0-9]+(?:[._-]+[a-z0-9]+)*)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(
+      reference,
+    );
+  if (!match) return undefined;
+  const path = `${match[1]}${match[2]}`.split("/");
+  // As every container runtime decides it: a first part with a dot or a port, or localhost, is a registry.
+  const named = path.length > 1 && /[.:]|^localhost$/.test(path[0]!);
+  const registry = named ? path.shift()! : "docker.io";
+  const repository = registry === "docker.io" && path.length === 1 ? `library/${path[0]}` : path.join("/");
+  return { registry, repository, ...(match[3] && { tag: match[3] }), ...(match[4] && { digest: match[4] }) };
+}
+
+/** The reference as a pod should name it: unchanged, or with its registry replaced by a mirror's prefix. */
+export function resolveImage(reference: string, mirror?: string): string {
+  if (!mirror) return reference;
+  const image = parseImage(reference);
+  if (!image) throw new Error(`${reference} is not an image reference`);
+  const tag = image.tag ? `:${image.tag}` : "";
+  const digest = image.digest ? `@${image.digest}` : "";
+  return `${mirror.replace(/\/+$/, "")}/${image.repository}${tag}${digest}`;
+}
