@@ -16,9 +16,9 @@ export class Namespace extends pulumi.ComponentResource {
   /** What must exist before anything is made in the namespace. */
   readonly ready: pulumi.Resource[];
 
-  constructor(key: string, args: { stack: string; settings: Settings }, opts?: pulumi.ComponentResourceOptions) {
+  constructor(key: string, args: { stack: string; settings: Settings; protectData: boolean }, opts?: pulumi.ComponentResourceOptions) {
     super("data-platform:index:Namespace", key, {}, opts);
-    const { stack, settings } = args;
+    const { stack, settings, protectData } = args;
     this.name = settings.name ?? `${stack}-${key}`;
     const metadata = {
       namespace: this.name,
@@ -44,7 +44,8 @@ export class Namespace extends pulumi.ComponentResource {
           },
         },
       },
-      { parent: this },
+      // A namespace that goes takes its volumes along, whatever protects those.
+      { parent: this, protect: protectData, retainOnDelete: protectData },
     );
     const child = { parent: this, dependsOn: [namespace] };
     this.ready = [namespace];

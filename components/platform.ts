@@ -36,7 +36,8 @@ export class Platform extends pulumi.ComponentResource {
     const { global } = config;
     const salt = new random.RandomPassword("checksum-salt", { length: 32, special: false }, child).result;
     const namespace = (key: keyof typeof config.namespaces): Place => {
-      const { name, ready } = new Namespace(key, { stack, settings: config.namespaces[key] }, child);
+      const settings = config.namespaces[key];
+      const { name, ready } = new Namespace(key, { stack, settings, protectData: global.protectData }, child);
       return { stack, namespace: name, ready, global, salt };
     };
     const core = namespace("core");
