@@ -1,0 +1,81 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Say } from "../step.ts";
+import { UserError } from "../step.ts";
+import type { Artifact } from "./definitions.ts";
+import { sourcesFor } from "./key.ts";
+import { run, sandboxed } from "./run.ts";
+import { isInstalled } from "./tools.ts";
+
+/** Makes an artifact with the host's own package client, into a build context. `folder` is its definition's. */
+export async function make(artifact: Artifact, folder: string, context: string, say: Say): Promise<void> {
+  switch (artifact.kind) {
+    case "debian":
+      return debian(artifact, context, say);
+    case "go":
+      return go(artifact, folder, context, say);
+  }
+}
+
+/** As the slim images of Debian do: licences stay, manuals and translations go, now and in what is installed later. */
+const slim = [
+  "path-exclude=/usr/share/doc/*",
+  "path-include=/usr/share/doc/*/copyright",
+  "path-exclude=/usr/share/man/*",
+  "path-exclude=/usr/share/info/*",
+  "path-exclude=/usr/share/locale/*",
+  "path-exclude=/usr/share/lintian/*",
+  // A build that is cut off starts again from nothing, so waiting for the disk after every file gains nothing.
+  "force-unsafe-io",
+];
+
+async function debian(artifact: Artifact & { kind: "debian" }, context: string, say: Say): Promise<void> {
+  const list = join(context, "debian.list");
+  await writeFile(list, `${sourcesFor(artifact).join("\n")}\n`);
+  const command = [
+    ...["mmdebstrap", "--variant=minbase", `--include=${artifact.include.join(",")}`],
+    ...slim.map((option) => `--dpkgopt=${option}`),
+    '--aptopt=Acquire::Languages "none"',
+    ...(await hostAptOptions(say)).map((option) => `--aptopt=${option}`),
+    // They are this machine's, and a pod gets its own.
+    '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"',
+    ...[artifact.suite, join(context, artifact.output), list],
+  ];
+  await run(say, sandboxed(command), {
+    show: (line) => /^I: (.*)/.exec(line)?.[1],
+    hint: "Check that `apt-get update` works here: images are made from the mirror it uses.",
+    env: { TMPDIR: context },
+  });
+}
+
+/** The way to the mirror that is set up in apt here (proxies and their certificates), which the image's apt needs too. */
+async function hostAptOptions(say: Say): Promise<string[]> {
+  const dump = await run(say, ["apt-config", "dump", "Acquire"]);
+  return dump.split("\n").filter((line) => /^Acquire::(https?)(::[^ ]*)?::(Proxy|CaInfo|Verify-\w+) "./i.test(line));
+}
+
+async function go(artifact: Artifact & { kind: "go" }, folder: string, context: string, say: Say): Promise<void> {
+  if (!(await isInstalled("go"))) {
+    throw new UserError(`${artifact.package} is built from source: install Go 1.24 or newer and put \`go\` on PATH.`);
+  }
+  const output = join(context, artifact.output);
+  const flags = [
+    "-trimpath",
+    "-mod=readonly",
+    "-v",
+    "-ldflags",
+    `-s -w ${artifact.ldflags ?? ""}`.trim(),
+    "-o",
+    output,
+  ];
+  say(`compiling ${artifact.package}`);
+  let compiled = 0;
+  await run(say, ["go", "build", ...flags, artifact.package], {
+    cwd: join(folder, "go"),
+    // Without cgo the program is static, so it runs on whatever base its image has.
+    env: { CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false", GOWORK: "off" },
+    show: (line) =>
+      line.startsWith("go: downloading") ? line.slice("go: ".length) : `compiling ${line} (${++compiled} packages)`,
+    hint: "Check that Go can load modules here: `go list -m -versions golang.org/x/sys`.",
+  });
+}

@@ -1,0 +1,156 @@
+import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { cacheDir } from "../paths.ts";
+import { type Say, UserError } from "../step.ts";
+import { make } from "./artifacts.ts";
+import { definitionOf, folderOf } from "./definitions.ts";
+import { imagesUnder, keyFor } from "./key.ts";
+import { imageMode } from "./mode.ts";
+import { localName, localRegistry, parseReference } from "./reference.ts";
+import { run, sandboxed } from "./run.ts";
+import { type Built, keep, push, remove, sha256 } from "./store.ts";
+import { assertCanBuild, installTools } from "./tools.ts";
+
+const home = () => join(cacheDir(), "images");
+
+/** A scratch folder that is gone after `use`; what a killed process left of its own is removed by the next one. */
+async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const parent = join(home(), "work");
+  await mkdir(parent, { recursive: true });
+  for (const name of await readdir(parent))
+    if (!isRunning(Number(name.split("-")[0]))) await remove(join(parent, name));
+  const folder = join(parent, `${process.pid}-${sha256(`${Math.random()}`).slice(0, 8)}`);
+  await mkdir(folder);
+  try {
+    return await use(folder);
+  } finally {
+    await remove(folder);
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Builds the stand-in for an image, keeps it under its key, and pushes it. What it builds upon must be there. */
+export async function buildStandIn(reference: string, say: Say): Promise<Built> {
+  const definition = definitionOf(reference);
+  if (!definition) throw new UserError(`There is no stand-in for ${reference}.`);
+  assertCanBuild();
+  const started = Date.now();
+  const folder = folderOf(definition);
+  const key = keyFor(reference);
+  return withScratch(async (scratch) => {
+    const context = join(scratch, "context");
+    // Sources a program is built from stay out of the image.
+    await cp(folder, context, { recursive: true, filter: (path) => path !== join(folder, "go") });
+    for (const artifact of definition.artifacts ?? []) await make(artifact, folder, context, say);
+    // One layer for all of an image's own steps: what a step deletes is then not in it.
+    const { layout, output } = await bud({ context, scratch, reference, layers: false }, say);
+    const holds = /^holds: (.*)$/m.exec(output)?.[1];
+    const seconds = Math.round((Date.now() - started) / 1000);
+    say("pushing to the local registry");
+    const built = await keep(layout, key, { reference, holds, seconds });
+    await push(reference, built.digest);
+    say(`${holds ?? definition.holds}: ${seconds} s, ${Math.round(built.bytes / 1e6)} MB`);
+    return built;
+  });
+}
+
+/** Builds a Dockerfile and pushes it under its local name. Steps that did not change come from buildah's own cache. */
+export async function buildFile(
+  options: { context: string; dockerfile?: string; tag: string },
+  say: Say,
+): Promise<{ digest: string }> {
+  const started = Date.now();
+  await installTools(say);
+  return withScratch(async (scratch) => {
+    const { layout } = await bud({ ...options, scratch, reference: options.tag, layers: true }, say);
+    const seconds = Math.round((Date.now() - started) / 1000);
+    const { digest } = await keep(layout, sha256(localName(options.tag)).slice(0, 32), {
+      reference: options.tag,
+      seconds,
+    });
+    say("pushing to the local registry");
+    await push(options.tag, digest);
+    return { digest };
+  });
+}
+
+interface Bud {
+  context: string;
+  dockerfile?: string;
+  reference: string;
+  scratch: string;
+  layers: boolean;
+}
+
+/** Runs buildah on a Dockerfile, and leaves the image in a folder: `manifest.json` beside the blobs by their hex. */
+async function bud(options: Bud, say: Say): Promise<{ layout: string; output: string }> {
+  const { context, scratch, reference } = options;
+  const dockerfile = options.dockerfile ?? join(context, "Dockerfile");
+  const layout = join(scratch, "layout");
+  const image = localName(reference);
+  const storage = join(home(), "storage");
+  const registries = join(scratch, "registries.conf");
+  const policy = join(scratch, "policy.json");
+  await mkdir(storage, { recursive: true });
+  await writeFile(registries, registriesConf(imagesUnder(await readFile(dockerfile, "utf8"))));
+  await writeFile(policy, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
+  // Mounts are counted in the run root; a new one per build has none left over from a build that was killed.
+  const buildah = (...args: string[]) =>
+    run(
+      say,
+      sandboxed(
+        [
+          ...["buildah", "--root", storage, "--runroot", join(scratch, "run"), "--storage-driver", "overlay"],
+          ...["--registries-conf", registries, ...args],
+        ],
+        join(home(), "lock"),
+      ),
+      {
+        show: progress,
+        env: { BUILDAH_ISOLATION: "chroot", TMPDIR: scratch, XDG_RUNTIME_DIR: scratch },
+        hint: `To start from nothing: rm -rf ${storage}`,
+      },
+    );
+  await buildah("rm", "--all");
+  const output = await buildah(
+    ...["bud", "--isolation", "chroot", "--format", "oci", "--pull-always", "--signature-policy", policy],
+    ...[`--layers=${options.layers}`, "--file", dockerfile, "--tag", image, context],
+  );
+  say("writing the image");
+  // Packing layers costs more time, twice, than their room on this disk is worth; and only a `dir:` stays unpacked.
+  await buildah("push", "--disable-compression", "--signature-policy", policy, image, `dir:${layout}`);
+  await buildah("rmi", image);
+  return { layout, output };
+}
+
+/** What is worth showing of a build: the step it is at, and the package it installs. */
+function progress(line: string): string | undefined {
+  const step = /^(?:\[\d+\/\d+\] )?STEP (\d+)\/(\d+): (.*)/.exec(line);
+  if (step) return `step ${step[1]} of ${step[2]}: ${step[3]}`;
+  return /^(Get:\d+|Unpacking|Setting up|Collecting|Installing|Writing)\b.*/.exec(line)?.[0];
+}
+
+/** Where the images a build starts from come from: this machine's registry, then their own, if it may be asked at all. */
+export function registriesConf(images: string[], mode = imageMode()): string {
+  const hosts = new Set(["docker.io", ...images.map((image) => parseReference(image).host)]);
+  hosts.delete(localRegistry);
+  const local = `location = "${localRegistry}"\ninsecure = true\n`;
+  const mirrored = [...hosts].map((host) =>
+    mode === "packages"
+      ? `[[registry]]\nprefix = "${host}"\n${local}`
+      : `[[registry]]\nprefix = "${host}"\nlocation = "${host}"\n[[registry.mirror]]\n${local}`,
+  );
+  return [
+    'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "permissive"\n',
+    ...mirrored,
+    `[[registry]]\n${local}`,
+  ].join("\n");
+}

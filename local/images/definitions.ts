@@ -1,0 +1,81 @@
+import { fileURLToPath } from "node:url";
+import { parseReference, repositoryOf } from "./reference.ts";
+
+/** Something made on the host by a package client, put into the build context as `output`. */
+export type Artifact =
+  /** A whole Debian file system as a tar, of the packages apt cannot do without and `include`. */
+  | { kind: "debian"; suite: string; include: string[]; output: string }
+  /** A static program from the Go module in the definition's folder `go/`, whose go.mod and go.sum pin it. */
+  | { kind: "go"; package: string; output: string; ldflags?: string };
+
+/** How one image is made where its registry is out of reach: a folder here with a Dockerfile, and its artifacts. */
+export interface Definition {
+  folder: string;
+  /** The repositories whose images it stands in for. */
+  repositories: string[];
+  /** The tags it may stand in for; any, where none is given. What is really inside is `holds`. */
+  tags?: RegExp;
+  /** The software inside, whatever the tag says. */
+  holds: string;
+  artifacts?: Artifact[];
+}
+
+const minio = "github.com/minio/minio";
+const minioRelease = "RELEASE.2025-09-07T16-13-09Z";
+
+export const definitions: readonly Definition[] = [
+  {
+    folder: "debian",
+    repositories: ["debian"],
+    tags: /^trixie/,
+    holds: "Debian 13 (trixie), the minimum",
+    artifacts: [{ kind: "debian", suite: "trixie", include: ["ca-certificates"], output: "rootfs.tar" }],
+  },
+  {
+    folder: "pause",
+    repositories: ["registry.k8s.io/pause"],
+    holds: "a program that sleeps and reaps",
+    artifacts: [{ kind: "go", package: ".", output: "pause" }],
+  },
+  { folder: "busybox", repositories: ["busybox"], holds: "busybox 1.37 (Debian trixie)" },
+  // The tag's major version decides where the data lies, so a 17 must not answer to the name of an 18.
+  { folder: "postgres", repositories: ["postgres"], tags: /^17\b/, holds: "PostgreSQL 17 (Debian trixie)" },
+  { folder: "redis", repositories: ["redis"], tags: /^8\b/, holds: "Redis 8.0, without modules (Debian trixie)" },
+  {
+    folder: "minio",
+    repositories: ["quay.io/minio/minio", "minio/minio"],
+    holds: `MinIO ${minioRelease} and mc of 2025-03-13 (Go modules)`,
+    artifacts: [
+      {
+        kind: "go",
+        package: minio,
+        output: "minio",
+        // Unstamped, the server calls itself a development build, and clients and dashboards that ask are told so.
+        ldflags: Object.entries({
+          Version: "2025-09-07T16:13:09Z",
+          ReleaseTag: minioRelease,
+          CommitID: "07c3a429bfed433e49018cb0f78a52145d4bedeb",
+          ShortCommitID: "07c3a429bfed",
+          CopyrightYear: "2025",
+        })
+          .map(([name, value]) => `-X ${minio}/cmd.${name}=${value}`)
+          .join(" "),
+      },
+      { kind: "go", package: "github.com/minio/mc", output: "mc" },
+    ],
+  },
+];
+
+/** The definition that may stand in for an image. */
+export function definitionOf(reference: string, among = definitions): Definition | undefined {
+  const repository = repositoryOf(reference);
+  return among.find(
+    (d) =>
+      d.repositories.some((r) => repositoryOf(r) === repository) &&
+      (d.tags?.test(parseReference(reference).tag) ?? true),
+  );
+}
+
+/** Where a definition's Dockerfile and sources lie. */
+export const folderOf = (definition: Definition): string =>
+  fileURLToPath(new URL(`./${definition.folder}`, import.meta.url));

@@ -1,0 +1,107 @@
+/**
+ * Images for the local cluster. Where a registry can be reached, there is nothing to do: containerd pulls the real
+ * ones. Where none can, each image that has a definition here is built from packages, with the real software at the
+ * official image's paths and ids, and put into the local registry under the real name.
+ */
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Say, type Step, UserError } from "../step.ts";
+import { buildFile, buildStandIn } from "./build.ts";
+import { definitionOf, definitions, folderOf } from "./definitions.ts";
+import { imagesUnder, keyFor } from "./key.ts";
+import { canBePulled } from "./mode.ts";
+import { localName, localRegistry, parseReference } from "./reference.ts";
+import { allBuilt, blobDir, builtUnder, push, servedDigest } from "./store.ts";
+import { toolsStep } from "./tools.ts";
+
+export { blobDir, definitionOf, definitions, localName };
+
+/** Whether the local registry serves an image: a stand-in as built under its key, any other under its name. */
+async function isServed(reference: string): Promise<boolean> {
+  const served = await servedDigest(reference).catch(() => undefined);
+  if (!served || !definitionOf(reference)) return served !== undefined;
+  return served === (await builtUnder(keyFor(reference)))?.digest;
+}
+
+/** Whether an image has to be built: neither in reach nor built before. */
+async function isMissing(reference: string): Promise<boolean> {
+  if (definitionOf(reference) && (await builtUnder(keyFor(reference)))) return false;
+  return !(await canBePulled(reference));
+}
+
+/** Gets an image into the local registry, from the cache if it was built before. */
+async function provide(reference: string, say: Say): Promise<void> {
+  const { host, digest } = parseReference(reference);
+  if (!definitionOf(reference)) {
+    const known = [...new Set(definitions.flatMap((d) => d.repositories))].join(", ");
+    throw new UserError(
+      `${reference} cannot be pulled (${host} is not in reach), and no stand-in is defined for it. There is one for ${known}.`,
+    );
+  }
+  if (digest) throw new UserError(`${reference} is pinned by digest, so nothing can stand in for it. Name it by tag.`);
+  const built = await builtUnder(keyFor(reference));
+  if (!built) return void (await buildStandIn(reference, say));
+  say("pushing to the local registry");
+  await push(reference, built.digest);
+}
+
+/** The images that a stand-in's own Dockerfile builds upon. */
+function under(reference: string): string[] {
+  const definition = definitionOf(reference);
+  return definition ? imagesUnder(readFileSync(join(folderOf(definition), "Dockerfile"), "utf8")) : [];
+}
+
+/** Images with all they build upon, each once and after what it needs. */
+export const inOrder = (names: string[]): string[] => [
+  ...new Set(names.flatMap((name) => [...inOrder(under(name)), name])),
+];
+
+const titleOf = (reference: string): string => {
+  const definition = definitionOf(reference);
+  return definition ? `Image ${reference} (stand-in: ${definition.holds})` : `Image ${reference}`;
+};
+
+/**
+ * Steps that make every named image available to the local cluster: nothing when the local registry serves it under
+ * its key, nothing when the real one can be pulled, else built from packages. Names are full references, as in the
+ * manifests. The local registry must be running.
+ */
+export function ensureImages(names: string[]): Step[] {
+  const anyMissing = async (among: string[]) => (await Promise.all(among.map(isMissing))).includes(true);
+  const step = (reference: string): Step => ({
+    title: titleOf(reference),
+    skip: async () => {
+      if (await isServed(reference)) return "in the local registry";
+      if (await canBePulled(reference)) return `comes from ${parseReference(reference).host}`;
+      if (names.includes(reference)) return false;
+      const above = names.filter((name) => inOrder([name]).includes(reference));
+      return (await anyMissing(above)) ? false : "nothing has to be built on it";
+    },
+    run: (say) => provide(reference, say),
+  });
+  return [toolsStep(() => anyMissing(names)), ...inOrder(names).map(step)];
+}
+
+/**
+ * Builds a Dockerfile without a daemon and puts the image into the local registry as `localName(tag)`. What it starts
+ * from comes from its registry, or from a stand-in made first. `dockerfile` is `<context>/Dockerfile` by default.
+ */
+export async function buildDockerfile(
+  options: { context: string; dockerfile?: string; tag: string },
+  say: Say,
+): Promise<{ digest: string }> {
+  const dockerfile = await readFile(options.dockerfile ?? join(options.context, "Dockerfile"), "utf8");
+  const others = imagesUnder(dockerfile).filter((image) => parseReference(image).host !== localRegistry);
+  for (const step of ensureImages(others)) {
+    if (!(await step.skip?.())) await step.run(say);
+  }
+  return buildFile(options, say);
+}
+
+/** Fills a registry that was emptied or started anew with all that was built before. Takes well under a second. */
+export async function refillRegistry(): Promise<void> {
+  for (const { reference, digest } of await allBuilt()) {
+    if ((await servedDigest(reference)) !== digest) await push(reference, digest);
+  }
+}

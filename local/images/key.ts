@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { debianSources, hostSources } from "./apt.ts";
+import { type Artifact, definitionOf, folderOf } from "./definitions.ts";
+import { parseReference } from "./reference.ts";
+import { sha256 } from "./store.ts";
+
+/** Goes up when the same definition would be built into something else by this code. */
+const generation = 1;
+
+/**
+ * The images a Dockerfile builds upon: `FROM` and `COPY --from`, without `scratch` and its own stages.
+ * An `ARG` before the first `FROM` counts with its default.
+ */
+export function imagesUnder(dockerfile: string): string[] {
+  const text = dockerfile.replace(/\\\n/g, " ");
+  const args = new Map([...text.matchAll(/^\s*ARG\s+(\w+)=["']?([^\s"']*)/gim)].map(([, n, v]) => [n!, v!]));
+  const expand = (word: string) =>
+    word.replace(/\$\{?(\w+)(?::-([^}]*))?\}?/g, (whole, name, other) => args.get(name) ?? other ?? whole);
+  const stages = new Set<string>(["scratch"]);
+  const found = new Set<string>();
+  const lines = /^\s*(?:FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|COPY\s+(?:--\S+\s+)*?--from=(\S+))/gim;
+  for (const [, from, stage, copied] of text.matchAll(lines)) {
+    const image = expand(from ?? copied ?? "");
+    if (!stages.has(image.toLowerCase()) && !/^\d+$/.test(image)) found.add(image);
+    if (stage) stages.add(stage.toLowerCase());
+  }
+  return [...found];
+}
+
+/** Every file under a folder, by its path in it, with a hash of what it holds. */
+export function filesIn(folder: string, inside = ""): [string, string][] {
+  return readdirSync(join(folder, inside), { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry): [string, string][] => {
+      const path = join(inside, entry.name);
+      return entry.isDirectory() ? filesIn(folder, path) : [[path, sha256(readFileSync(join(folder, path)))]];
+    });
+}
+
+/** What a key is made of, beside the name of the image. */
+export interface Ingredients {
+  files: [string, string][];
+  artifacts: readonly Artifact[];
+  /** The keys of the images it builds upon. */
+  under: string[];
+  /** Where Debian's packages come from, for an image that is made of them directly. */
+  sources: string[];
+}
+
+export const keyOf = (reference: string, ingredients: Ingredients): string => {
+  const { path, tag } = parseReference(reference);
+  return sha256(JSON.stringify([generation, process.arch, path, tag, ingredients])).slice(0, 32);
+};
+
+/** The sources a Debian artifact is made from on this machine. */
+export const sourcesFor = (artifact: Artifact): string[] =>
+  artifact.kind === "debian" ? debianSources(hostSources(), artifact.suite) : [];
+
+/**
+ * The key of the stand-in for an image: another definition, name, base or mirror makes another key, the same ones the
+ * same. Newer packages do not: what was built stays until its definition changes or the cache is emptied.
+ */
+export function keyFor(reference: string): string {
+  const definition = definitionOf(reference);
+  if (!definition) return keyOf(reference, { files: [], artifacts: [], under: [], sources: [] });
+  const folder = folderOf(definition);
+  const artifacts = definition.artifacts ?? [];
+  return keyOf(reference, {
+    files: filesIn(folder),
+    artifacts,
+    under: imagesUnder(readFileSync(join(folder, "Dockerfile"), "utf8")).map(keyFor),
+    sources: artifacts.flatMap(sourcesFor),
+  });
+}

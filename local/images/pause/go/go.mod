@@ -1,0 +1,3 @@
+module platform/images/pause
+
+go 1.21

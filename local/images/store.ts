@@ -1,0 +1,143 @@
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { cacheDir } from "../paths.ts";
+import { UserError } from "../step.ts";
+import { localName, localRegistry, parseReference } from "./reference.ts";
+
+/**
+ * Blobs by digest, as an OCI layout and a registry lay them out (`sha256/<hex>`). A registry that serves this
+ * very folder (`crane registry serve --disk`) has every layer already, and only manifests are left to push.
+ */
+export const blobDir = (): string => join(cacheDir(), "images", "blobs");
+const recordDir = () => join(cacheDir(), "images", "keys");
+
+/** What is remembered of an image that was built. It is written last: an image without one was never finished. */
+export interface Built {
+  reference: string;
+  /** Of the manifest. */
+  digest: string;
+  /** The software's own word for its version, where the Dockerfile says one. */
+  holds?: string;
+  /** Bytes of all layers, uncompressed. */
+  bytes: number;
+  /** Seconds it took. */
+  seconds: number;
+}
+
+interface Manifest {
+  mediaType?: string;
+  config: Blob;
+  layers: Blob[];
+}
+interface Blob {
+  digest: string;
+  size: number;
+}
+
+const blobFile = (digest: string) => join(blobDir(), ...digest.split(":"));
+const recordFile = (key: string) => join(recordDir(), `${key}.json`);
+
+async function readManifest(digest: string): Promise<{ text: string; manifest: Manifest }> {
+  const text = await readFile(blobFile(digest), "utf8");
+  return { text, manifest: JSON.parse(text) as Manifest };
+}
+
+const blobsOf = (manifest: Manifest): Blob[] => [manifest.config, ...manifest.layers];
+
+/** The image that was built under a key, if all of it is still there. */
+export async function builtUnder(key: string): Promise<Built | undefined> {
+  try {
+    const built = JSON.parse(await readFile(recordFile(key), "utf8")) as Built;
+    const { manifest } = await readManifest(built.digest);
+    for (const blob of blobsOf(manifest)) if ((await stat(blobFile(blob.digest))).size !== blob.size) return undefined;
+    return built;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Takes over the image in a folder that buildah wrote, and records it. Files move, so it must be on the same disk. */
+export async function keep(
+  layout: string,
+  key: string,
+  built: Pick<Built, "reference" | "holds" | "seconds">,
+): Promise<Built> {
+  const digest = `sha256:${sha256(await readFile(join(layout, "manifest.json")))}`;
+  await mkdir(join(blobDir(), "sha256"), { recursive: true });
+  for (const file of await readdir(layout)) {
+    const name = file === "manifest.json" ? digest : /^[0-9a-f]{64}$/.test(file) ? `sha256:${file}` : undefined;
+    if (name) await rename(join(layout, file), blobFile(name));
+  }
+  const { manifest } = await readManifest(digest);
+  const record: Built = { ...built, digest, bytes: manifest.layers.reduce((sum, layer) => sum + layer.size, 0) };
+  await mkdir(recordDir(), { recursive: true });
+  await writeFile(`${recordFile(key)}.new`, JSON.stringify(record, null, 2));
+  await rename(`${recordFile(key)}.new`, recordFile(key));
+  return record;
+}
+
+const api = (path: string) => `http://${localRegistry}/v2/${path}`;
+
+async function ask(url: string, init?: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch {
+    throw new UserError(
+      `The local registry at ${localRegistry} does not answer. It is started with the local cluster.`,
+    );
+  }
+}
+
+/** The digest of what the local registry has under an image's name. */
+export async function servedDigest(reference: string): Promise<string | undefined> {
+  const { path, tag } = parseReference(localName(reference));
+  const accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+  const response = await ask(api(`${path}/manifests/${tag}`), { method: "HEAD", headers: { accept } });
+  return response.ok ? (response.headers.get("docker-content-digest") ?? undefined) : undefined;
+}
+
+/** Puts an image that was kept into the local registry: only what that lacks travels. */
+export async function push(reference: string, digest: string): Promise<void> {
+  const { path, tag } = parseReference(localName(reference));
+  const { text, manifest } = await readManifest(digest);
+  for (const blob of blobsOf(manifest)) {
+    const there = await ask(api(`${path}/blobs/${blob.digest}`), { method: "HEAD" });
+    if (!there.ok) await upload(path, blob.digest);
+  }
+  const response = await ask(api(`${path}/manifests/${tag}`), {
+    method: "PUT",
+    headers: { "content-type": manifest.mediaType ?? "application/vnd.oci.image.manifest.v1+json" },
+    body: text,
+  });
+  await accepted(response, `the manifest of ${reference}`);
+}
+
+async function upload(path: string, digest: string): Promise<void> {
+  const started = await ask(api(`${path}/blobs/uploads/`), { method: "POST" });
+  await accepted(started, "a layer");
+  const target = new URL(started.headers.get("location")!, `http://${localRegistry}`);
+  target.searchParams.set("digest", digest);
+  const body = Readable.toWeb(createReadStream(blobFile(digest))) as ReadableStream;
+  await accepted(await ask(target.href, { method: "PUT", body, duplex: "half" } as RequestInit), "a layer");
+}
+
+async function accepted(response: Response, what: string): Promise<void> {
+  if (response.ok) return;
+  throw new UserError(`The local registry refused ${what}: ${response.status} ${await response.text()}`);
+}
+
+/** Every image that was built, under the name it is found by. */
+export async function allBuilt(): Promise<Built[]> {
+  if (!existsSync(recordDir())) return [];
+  const keys = (await readdir(recordDir())).filter((f) => f.endsWith(".json")).map((f) => f.slice(0, -".json".length));
+  return (await Promise.all(keys.map(builtUnder))).filter((built) => built !== undefined);
+}
+
+/** The hash of text, as hex. */
+export const sha256 = (text: string | Buffer): string => createHash("sha256").update(text).digest("hex");
+
+/** Removes a folder and all in it; nothing there is fine. */
+export const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
