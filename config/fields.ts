@@ -45,7 +45,7 @@ export const memory = pattern(/^[1-9]\d*(Mi|Gi|Ti)$/, "a size in Mi, Gi or Ti su
 export const resources = (of: { cpu: string; memory: string; limit?: string }) =>
   block({
     requests: block({
-      cpu: cpu.default(of.cpu).describe("CPU the scheduler sets aside."),
+      cpu: cpu.prefault(of.cpu).describe("CPU the scheduler sets aside."),
       memory: memory.default(of.memory).describe("Memory the scheduler sets aside."),
     }).prefault({}),
     limits: block({

@@ -132,6 +132,7 @@ export const schema = block({ global, namespaces, postgresql, redis, minio }).su
       context.addIssue({
         code: "custom",
         path: ["namespaces", key, "name"],
+        input: name,
         message: `expected a name of its own: namespaces.${other.key}.name is the same`,
       });
   }

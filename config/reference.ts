@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { schema } from "./schema.ts";
+
+/*
+ * What people and editors read about the configuration, made from the schema itself. `npm run docs` writes both
+ * files; a test compares them.
+ */
+
+interface Node {
+  description?: string;
+  type?: string | string[];
+  default?: unknown;
+  enum?: string[];
+  minimum?: number;
+  maximum?: number;
+  properties?: Record<string, Node>;
+  items?: Node;
+  anyOf?: Node[];
+  required?: string[];
+  not?: object;
+}
+
+const inputs = () => z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node;
+
+/** A JSON schema of the stack files, for completion and checks in an editor. */
+export function editorSchema(): string {
+  const parts = Object.entries(inputs().properties!).map(([part, node]) => [`data-platform:${part}`, node]);
+  return `${JSON.stringify(
+    {
+      $schema: "https://json-schema.org/draft/2020-12/schema",
+      title: "A stack of the data platform",
+      type: "object",
+      properties: {
+        config: {
+          type: "object",
+          properties: {
+            ...Object.fromEntries(parts),
+            "kubernetes:context": {
+              type: "string",
+              description: "Context of the kubeconfig to deploy to. Prod demands it.",
+            },
+            "kubernetes:kubeconfig": { description: "A kubeconfig's path or contents." },
+          },
+          patternProperties: { "^data-platform:": false },
+        },
+      },
+    },
+    null,
+    2,
+  )}\n`;
+}
+
+/** `docs/configuration.md`: every key with its meaning and default. */
+export function referencePage(): string {
+  const sections = Object.entries(inputs().properties!).map(
+    ([part, node]) =>
+      `## ${part}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows(part, node).join("\n")}\n`,
+  );
+  return `# Configuration
+
+Every key that a stack may set. A key stands in \`Pulumi.<stack>.yaml\` under \`config\`, its first word after the
+project's name:
+
+\`\`\`yaml
+config:
+  data-platform:postgresql:
+    storage:
+      size: 20Gi
+\`\`\`
+
+or is set by \`pulumi config set --path data-platform:postgresql.storage.size 20Gi\`. An unknown key, a wrong value and
+a password in plain text are refused before anything happens, all at once, each with what would be right.
+
+Which cluster is meant, Pulumi's own keys say: \`kubernetes:context\` and \`kubernetes:kubeconfig\`. Without them dev and
+test follow the current context of the kubeconfig; prod refuses to.
+
+This page is made from \`config/schema.ts\` by \`npm run docs\`.
+
+${sections.join("\n")}`;
+}
+
+function rows(path: string, node: Node): string[] {
+  if (node.not) return [];
+  if (!node.properties)
+    return [
+      `| \`${path}\` | ${value(node)} | ${fallback(node)} | ${(node.description ?? "").replaceAll("|", "\\|")} |`,
+    ];
+  return Object.entries(node.properties).flatMap(([key, child]) => rows(`${path}.${key}`, child));
+}
+
+function value(node: Node): string {
+  if (node.enum) return node.enum.join(", ");
+  if (node.anyOf) return node.anyOf.map(value).join(" or ");
+  if (node.type === "array") return `list of ${node.items?.type ?? "values"}s`;
+  if (node.type === "integer" && node.maximum! < Number.MAX_SAFE_INTEGER) return `${node.minimum} to ${node.maximum}`;
+  return [node.type ?? "any"].flat().join(" or ");
+}
+
+const fallback = ({ default: set }: Node) =>
+  set === undefined ? "" : `\`${typeof set === "string" ? set : JSON.stringify(set)}\``;

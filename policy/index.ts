@@ -1,0 +1,20 @@
+import { PolicyPack, type ResourceValidationPolicy } from "@pulumi/policy";
+import { type KubernetesObject, rules } from "./rules/index.ts";
+
+/**
+ * The rules as a CrossGuard pack: `pulumi up --policy-pack policy` refuses what breaks one, whoever wrote it.
+ * Building a pack starts a server, so nothing else imports this file.
+ */
+new PolicyPack("data-platform", {
+  policies: Object.entries(rules).map(
+    ([name, rule]): ResourceValidationPolicy => ({
+      name,
+      description: `Objects keep the rule "${name}" of policy/rules.`,
+      enforcementLevel: "mandatory",
+      validateResource: ({ type, props }, report) => {
+        if (!type.startsWith("kubernetes:")) return;
+        for (const problem of rule(props as KubernetesObject)) report(problem);
+      },
+    }),
+  ),
+});

@@ -1,0 +1,28 @@
+import type { Rule } from "./object.ts";
+import { bounded, isolated, noPlainSecrets, pinned, probed, restricted } from "./pods.ts";
+
+/** Kinds that belong to a namespace as a whole, and to no part in it. */
+const ofNamespace = ["Namespace", "ResourceQuota", "LimitRange"];
+
+/** The standard labels, by which people and tools find what belongs together. */
+const labelled: Rule = ({ kind, metadata: { labels = {} } }) =>
+  [
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/instance",
+    ...(ofNamespace.includes(kind) ? [] : ["app.kubernetes.io/name"]),
+  ]
+    .filter((label) => !labels[label])
+    .map((label) => `no label ${label}`);
+
+/** The rules that every object of every stack keeps, by the name they are reported under. */
+export const rules: Record<string, Rule> = {
+  restricted,
+  bounded,
+  pinned,
+  isolated,
+  probed,
+  labelled,
+  "no-plain-secrets": noPlainSecrets,
+};
+
+export * from "./object.ts";

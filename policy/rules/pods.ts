@@ -1,0 +1,80 @@
+import { parseImage } from "../../config/images.ts";
+import { perContainer, podOf, type Rule } from "./object.ts";
+
+/** Pod Security `restricted`, as the standard of that name says it, and a read-only root file system. */
+export const restricted: Rule = (object) => {
+  const pod = podOf(object);
+  if (!pod) return [];
+  const { spec } = pod;
+  const problems: string[] = [];
+  const require = (holds: boolean, problem: string) => holds || problems.push(problem);
+  for (const field of ["hostNetwork", "hostPID", "hostIPC"]) require(!spec[field], `${field} is set`);
+  require(spec.securityContext?.runAsNonRoot === true, "the pod may run as root");
+  require(spec.securityContext?.runAsUser > 0, "the pod names no user but root");
+  require(spec.securityContext?.seccompProfile?.type === "RuntimeDefault", "no seccomp profile");
+  const allowed = [
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+  ];
+  for (const { name, ...source } of spec.volumes ?? [])
+    for (const kind of Object.keys(source)) require(allowed.includes(kind), `volume ${name} is of kind ${kind}`);
+  return [...problems, ...containers(object)];
+};
+
+const containers = perContainer(({ securityContext: context = {}, ports = [] }) => [
+  ...(context.allowPrivilegeEscalation === false ? [] : ["it may gain privileges"]),
+  ...(context.privileged ? ["it is privileged"] : []),
+  ...(context.readOnlyRootFilesystem === true ? [] : ["its root file system can be written"]),
+  ...(context.capabilities?.drop?.includes("ALL") ? [] : ["it keeps capabilities"]),
+  ...(context.capabilities?.add?.some((one: string) => one !== "NET_BIND_SERVICE") ? ["it adds capabilities"] : []),
+  ...(ports.some((port: { hostPort?: number }) => port.hostPort) ? ["it takes a port of the node"] : []),
+]);
+
+/** Requests and a memory limit on every container: what has none starves or kills its neighbours. */
+export const bounded = perContainer(({ resources }) => [
+  ...(resources?.requests?.cpu ? [] : ["no CPU request"]),
+  ...(resources?.requests?.memory ? [] : ["no memory request"]),
+  ...(resources?.limits?.memory ? [] : ["no memory limit"]),
+]);
+
+/** A version or a digest: an image that moves makes two pods of one manifest differ. */
+export const pinned = perContainer(({ image }) => {
+  const { tag, digest } = parseImage(image) ?? {};
+  return digest || (tag && tag !== "latest") ? [] : [`image ${image} has no version`];
+});
+
+/** No service links, and a token only where the pod's own manifest says that it talks to the API. */
+export const isolated: Rule = (object) => {
+  const spec = podOf(object)?.spec;
+  if (!spec) return [];
+  return [
+    ...(spec.enableServiceLinks === false ? [] : ["service links are on"]),
+    ...(spec.automountServiceAccountToken === false ? [] : ["the service account's token is mounted"]),
+    ...(spec.serviceAccountName && spec.serviceAccountName !== "default" ? [] : ["it runs as the default account"]),
+  ];
+};
+
+/** Servers are asked whether they work: those that are told to run for ever have all three probes. */
+export const probed: Rule = (object) => {
+  if (!["Deployment", "StatefulSet", "DaemonSet"].includes(object.kind)) return [];
+  return podOf(object)!.spec.containers.flatMap((container: Record<string, unknown>) =>
+    ["startupProbe", "readinessProbe", "livenessProbe"]
+      .filter((probe) => !container[probe])
+      .map((probe) => `${container.name}: no ${probe}`),
+  );
+};
+
+/** A password comes by reference. A variable of such a name with a plain value holds one. */
+export const noPlainSecrets = perContainer(({ env = [] }) =>
+  env
+    .filter(
+      ({ name, value }: { name: string; value?: string }) => value && /PASSWORD|SECRET|TOKEN|API_?KEY/i.test(name),
+    )
+    .map(({ name }: { name: string }) => `${name} has a plain value`),
+);

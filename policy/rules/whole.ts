@@ -1,0 +1,154 @@
+import { bytes, millicores } from "../../config/quantity.ts";
+import { containersOf, type KubernetesObject, podOf } from "./object.ts";
+
+/*
+ * Rules on all objects of a stack together: what a look at one object cannot see.
+ */
+
+const place = (object: KubernetesObject) =>
+  `${object.kind} ${object.metadata.namespace ? `${object.metadata.namespace}/` : ""}${object.metadata.name}`;
+
+/** Two objects of one kind, namespace and name: the second would overwrite the first. */
+export function duplicateNames(objects: KubernetesObject[]): string[] {
+  const seen = new Set<string>();
+  return objects.map(place).filter((name) => seen.has(name) || !seen.add(name));
+}
+
+const matches = (selector: Record<string, string>, labels: Record<string, string>) =>
+  Object.entries(selector).every(([key, value]) => labels[key] === value);
+
+/**
+ * Selectors that find nothing, or too much: of workloads their own pods, of Services and disruption budgets the pods
+ * of exactly one workload.
+ */
+export function selectorProblems(objects: KubernetesObject[]): string[] {
+  const workloads = objects.filter((object) => podOf(object));
+  return objects.flatMap((object) => {
+    const { kind, spec, metadata } = object;
+    if (["Deployment", "StatefulSet", "DaemonSet"].includes(kind))
+      return matches(spec.selector.matchLabels, podOf(object)!.labels)
+        ? []
+        : [`${place(object)} does not select its own pods`];
+    const selector =
+      kind === "Service" ? spec.selector : kind === "PodDisruptionBudget" ? spec.selector.matchLabels : undefined;
+    if (!selector) return [];
+    const found = workloads.filter(
+      (workload) => workload.metadata.namespace === metadata.namespace && matches(selector, podOf(workload)!.labels),
+    );
+    return found.length === 1
+      ? []
+      : [`${place(object)} selects ${found.length} workloads: ${found.map(place).join(", ")}`];
+  });
+}
+
+/** Ports by name that no container of the selected pods has. */
+export function portProblems(objects: KubernetesObject[]): string[] {
+  return objects
+    .filter(({ kind, spec }) => kind === "Service" && spec.selector)
+    .flatMap((service) => {
+      const target = objects.find(
+        (object) =>
+          object.metadata.namespace === service.metadata.namespace &&
+          podOf(object) &&
+          matches(service.spec.selector, podOf(object)!.labels),
+      );
+      const ports = target
+        ? containersOf(podOf(target)!.spec).flatMap((one) =>
+            (one.ports ?? []).map((port: { name: string }) => port.name),
+          )
+        : [];
+      return service.spec.ports
+        .filter(({ targetPort }: { targetPort: string }) => !ports.includes(targetPort))
+        .map(({ targetPort }: { targetPort: string }) => `${place(service)}: no container has a port ${targetPort}`);
+    });
+}
+
+/** References of pods to Secrets, ConfigMaps, accounts and volumes that are not there, or lack the key. */
+export function referenceProblems(objects: KubernetesObject[]): string[] {
+  const find = (kind: string, namespace: string | undefined, name: string) =>
+    objects.find((one) => one.kind === kind && one.metadata.namespace === namespace && one.metadata.name === name);
+  return objects.flatMap((object) => {
+    const pod = podOf(object);
+    if (!pod) return [];
+    const { namespace } = object.metadata;
+    const problems: string[] = [];
+    const need = (kind: string, name: string, key?: string) => {
+      const target = find(kind, namespace, name);
+      const keys = { ...target?.data, ...target?.stringData };
+      if (!target) problems.push(`${place(object)} needs ${kind} ${name}, which is not there`);
+      else if (key && !(key in keys)) problems.push(`${place(object)} needs the key ${key} of ${kind} ${name}`);
+    };
+    need("ServiceAccount", pod.spec.serviceAccountName);
+    for (const { env = [] } of containersOf(pod.spec))
+      for (const { valueFrom } of env) {
+        if (valueFrom?.secretKeyRef) need("Secret", valueFrom.secretKeyRef.name, valueFrom.secretKeyRef.key);
+        if (valueFrom?.configMapKeyRef)
+          need("ConfigMap", valueFrom.configMapKeyRef.name, valueFrom.configMapKeyRef.key);
+      }
+    const volumes = pod.spec.volumes ?? [];
+    for (const { configMap, secret, persistentVolumeClaim, projected } of volumes) {
+      if (configMap) need("ConfigMap", configMap.name);
+      if (secret) need("Secret", secret.secretName);
+      if (persistentVolumeClaim) need("PersistentVolumeClaim", persistentVolumeClaim.claimName);
+      for (const source of projected?.sources ?? [])
+        for (const { key } of source.secret?.items ?? []) need("Secret", source.secret.name, key);
+    }
+    const names = [
+      ...volumes,
+      ...(object.spec.volumeClaimTemplates ?? []).map((t: KubernetesObject) => t.metadata),
+    ].map(({ name }: { name: string }) => name);
+    for (const { name, volumeMounts = [] } of containersOf(pod.spec))
+      for (const mount of volumeMounts)
+        if (!names.includes(mount.name))
+          problems.push(`${place(object)}: ${name} mounts ${mount.name}, which is no volume`);
+    // A StatefulSet's pods find their volumes by these names, and would make small ones of their own.
+    for (const template of object.spec.volumeClaimTemplates ?? [])
+      for (let i = 0; i < object.spec.replicas; i++)
+        need("PersistentVolumeClaim", `${template.metadata.name}-${object.metadata.name}-${i}`);
+    return problems;
+  });
+}
+
+export interface Totals {
+  /** Thousandths of a CPU. */
+  cpu: number;
+  /** Bytes. */
+  memory: number;
+  /** Bytes. */
+  storage: number;
+}
+
+/**
+ * What the objects request together once they run: pods of servers times their number, and the largest of what only
+ * runs in passing (Jobs), since those come one after another. A pod asks for the larger of its containers together
+ * and its largest init container, as the scheduler counts it.
+ */
+export function totals(objects: KubernetesObject[]): Totals {
+  const pods = objects.flatMap((object) => {
+    const pod = podOf(object);
+    if (!pod) return [];
+    const request = (key: "cpu" | "memory", of: (quantity: string) => number) => {
+      const each = (list: typeof pod.spec.containers) =>
+        list.map((one: typeof pod.spec) => of(one.resources.requests[key]));
+      const together = each(pod.spec.containers).reduce((a: number, b: number) => a + b, 0);
+      return Math.max(together, ...each(pod.spec.initContainers ?? []));
+    };
+    const passing = object.kind === "Job" || object.kind === "CronJob";
+    return [
+      {
+        passing,
+        replicas: object.spec.replicas ?? 1,
+        cpu: request("cpu", millicores),
+        memory: request("memory", bytes),
+      },
+    ];
+  });
+  const sum = (key: "cpu" | "memory") => {
+    const servers = pods.filter(({ passing }) => !passing).reduce((total, pod) => total + pod.replicas * pod[key], 0);
+    return servers + Math.max(0, ...pods.filter(({ passing }) => passing).map((pod) => pod[key]));
+  };
+  const storage = objects
+    .filter(({ kind }) => kind === "PersistentVolumeClaim")
+    .reduce((total, { spec }) => total + bytes(spec.resources.requests.storage), 0);
+  return { cpu: sum("cpu"), memory: sum("memory"), storage };
+}

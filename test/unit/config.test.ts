@@ -1,0 +1,204 @@
+// Proves what a stack's configuration may say and the exact words of each refusal.
+// It does not prove that a cluster accepts what is let through: the cluster tests do.
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { parseConfig } from "../../config/problems.ts";
+
+const refusal = (stack: string, values: Record<string, unknown>): string => {
+  try {
+    parseConfig(stack, values);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return "accepted";
+};
+
+const digest = `sha256:${"a".repeat(64)}`;
+
+/** What is wrong, and the one line that says so. */
+const wrong: [what: string, yaml: string, message: string][] = [
+  [
+    "a password in plain text",
+    "redis: { auth: { password: hunter2 } }",
+    "redis.auth.password: found a value that is not shown; expected no password here: leave it out and one is generated, or name a Secret that holds it in auth.existingSecret",
+  ],
+  [
+    "an image tagged latest",
+    'redis: { image: "redis:latest" }',
+    'redis.image: found "redis:latest"; expected an image with a version as its tag, or a digest, such as redis:8.0.2: a tag that moves is refused',
+  ],
+  [
+    "an image with a tag that moves",
+    'minio: { image: "quay.io/minio/minio:stable" }',
+    'minio.image: found "quay.io/minio/minio:stable"; expected an image with a version as its tag, or a digest, such as quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z: a tag that moves is refused',
+  ],
+  [
+    "an image without a tag",
+    "redis: { image: redis }",
+    'redis.image: found "redis"; expected an image with a version as its tag, or a digest, such as redis:8.0.2: without a tag it means latest',
+  ],
+  [
+    "an image that is none",
+    'redis: { image: "https://redis" }',
+    'redis.image: found "https://redis"; expected an image with a version as its tag, or a digest, such as redis:8.0.2',
+  ],
+  [
+    "a PostgreSQL whose major version is unknown",
+    'postgresql: { image: "postgres:12.4" }',
+    'postgresql.image: found "postgres:12.4"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.11: it decides where the data lies',
+  ],
+  ["a misspelt key", "minio: { replica: 4 }", "minio.replica: unknown key; did you mean replicas?"],
+  [
+    "an unknown part",
+    "mysql: { enabled: true }",
+    "mysql: unknown key; known here: global, namespaces, postgresql, redis, minio",
+  ],
+  [
+    "an unknown key deep inside",
+    "redis: { resources: { limits: { gpu: 1 } } }",
+    "redis.resources.limits.gpu: unknown key; did you mean cpu?",
+  ],
+  [
+    "a replica count of 0",
+    "minio: { replicas: 0 }",
+    "minio.replicas: found 0; expected 1, or from 4 to 16 servers: erasure coding needs four",
+  ],
+  [
+    "two MinIO servers",
+    "minio: { replicas: 2 }",
+    "minio.replicas: found 2; expected 1, or from 4 to 16 servers: erasure coding needs four",
+  ],
+  [
+    "a replica count that is text",
+    'minio: { replicas: "4" }',
+    'minio.replicas: found "4"; expected 1, or from 4 to 16 servers',
+  ],
+  [
+    "a namespace name that is not one",
+    "namespaces: { core: { name: My_Core } }",
+    'namespaces.core.name: found "My_Core"; expected a name of at most 63 lower-case letters, digits and dashes that starts and ends with a letter or digit',
+  ],
+  [
+    "a namespace of Kubernetes itself",
+    "namespaces: { apps: { name: kube-system } }",
+    'namespaces.apps.name: found "kube-system"; expected a namespace of the platform\'s own, not one of Kubernetes itself',
+  ],
+  [
+    "one namespace for two purposes",
+    "namespaces: { core: { name: data }, apps: { name: data } }",
+    'namespaces.apps.name: found "data"; expected a name of its own: namespaces.core.name is the same',
+  ],
+  [
+    "a memory size without a unit",
+    "redis: { resources: { requests: { memory: 128 } } }",
+    "redis.resources.requests.memory: found 128; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi",
+  ],
+  [
+    "a memory limit below the request",
+    "redis: { resources: { requests: { memory: 1Gi } } }",
+    'redis.resources.limits.memory: found "256Mi"; expected at least resources.requests.memory, which is 1Gi',
+  ],
+  [
+    "a CPU limit below the request",
+    "redis: { resources: { limits: { cpu: 10m } } }",
+    'redis.resources.limits.cpu: found "10m"; expected at least resources.requests.cpu, which is 50m',
+  ],
+  [
+    "a CPU quantity that is none",
+    "minio: { resources: { requests: { cpu: lots } } }",
+    'minio.resources.requests.cpu: found "lots"; expected a CPU quantity above 0 such as 250m or 2',
+  ],
+  [
+    "storage in a decimal unit",
+    "postgresql: { storage: { size: 10GB } }",
+    'postgresql.storage.size: found "10GB"; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi',
+  ],
+  [
+    "storage of nothing",
+    "postgresql: { storage: { size: 0Gi } }",
+    'postgresql.storage.size: found "0Gi"; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi',
+  ],
+  [
+    "a kind of Service there is none of",
+    "redis: { service: { type: Ingress } }",
+    'redis.service.type: found "Ingress"; expected ClusterIP, NodePort or LoadBalancer',
+  ],
+  [
+    "a rotation that is not a number",
+    "redis: { auth: { rotation: now } }",
+    'redis.auth.rotation: found "now"; expected a whole number of rotations from 1 to 1000000',
+  ],
+  [
+    "a Secret's name that is not one",
+    "redis: { auth: { existingSecret: My Secret } }",
+    'redis.auth.existingSecret: found "My Secret"; expected a name of at most 63 lower-case letters, digits and dashes that starts and ends with a letter or digit',
+  ],
+  [
+    "a database's name that would need quoting",
+    "postgresql: { databases: [Sales-2026] }",
+    'postgresql.databases[0]: found "Sales-2026"; expected a database\'s name: a lower-case letter, then at most 62 letters, digits and underscores',
+  ],
+  [
+    "a bucket's name that S3 refuses",
+    "minio: { buckets: [ok-bucket, No] }",
+    'minio.buckets[1]: found "No"; expected a bucket\'s name: 3 to 63 lower-case letters, digits, dots and dashes',
+  ],
+  [
+    "a mirror with a scheme",
+    'global: { imageRegistry: "https://mirror.example" }',
+    'global.imageRegistry: found "https://mirror.example"; expected a registry\'s prefix without a scheme such as registry.example.com/mirror',
+  ],
+  [
+    "a pull policy there is none of",
+    "global: { imagePullPolicy: Sometimes }",
+    'global.imagePullPolicy: found "Sometimes"; expected IfNotPresent, Always or Never',
+  ],
+  ["a block that is a word", "redis: small", 'redis: found "small"; expected a block of keys'],
+  ["an answer that is neither", "redis: { enabled: maybe }", 'redis.enabled: found "maybe"; expected true or false'],
+];
+
+describe("wrong configuration", () => {
+  it.each(wrong)("%s is refused", (_, yaml, message) => {
+    expect(refusal("test", parse(yaml))).toBe(`stack test: ${message}`);
+  });
+
+  it("is reported all at once", () => {
+    const lines = refusal("dev", parse("{ redis: { imag: x, enabled: 3 }, minio: { replicas: 0 } }")).split("\n");
+    expect(lines).toHaveLength(3);
+    expect(lines.every((line) => line.startsWith("stack dev: "))).toBe(true);
+  });
+
+  it("never shows what stands where a password might", () => {
+    for (const yaml of [
+      "redis: { auth: hunter2 }",
+      "redis: { auth: { pasword: hunter2 } }",
+      "redis: { auth: { password: [hunter2] } }",
+    ])
+      expect(refusal("dev", parse(yaml))).not.toContain("hunter2");
+  });
+});
+
+describe("right configuration", () => {
+  it.each(["dev", "test", "prod"])("the stack file of %s", (stack) => {
+    const { config } = parse(readFileSync(`Pulumi.${stack}.yaml`, "utf8")) as { config: Record<string, unknown> };
+    const values = Object.entries(config).map(([key, value]) => [key.replace("data-platform:", ""), value]);
+    expect(refusal(stack, Object.fromEntries(values))).toBe("accepted");
+  });
+
+  it.each([
+    `postgresql: { image: "postgres:18.1" }`,
+    `redis: { image: "localhost:5001/library/redis:8.0.2@${digest}" }`,
+    `redis: { image: "redis@${digest}" }`,
+    "redis: { resources: { requests: { cpu: 2 } } }",
+    "minio: { replicas: 4 }",
+    "namespaces: { core: { quota: { cpu: 8, pods: 50 }, limitRange: { memory: 256Mi, cpu: 100m } } }",
+  ])("%s", (yaml) => {
+    expect(refusal("test", parse(yaml))).toBe("accepted");
+  });
+
+  it("fills in what is left out, inside a block as well", () => {
+    const { redis } = parseConfig("dev", parse("redis: { resources: { requests: { cpu: 1 } } }"));
+    expect(redis.resources).toEqual({ requests: { cpu: "1", memory: "128Mi" }, limits: { memory: "256Mi" } });
+  });
+});
