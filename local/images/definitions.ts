@@ -20,8 +20,16 @@ export interface Definition {
   artifacts?: Artifact[];
 }
 
-const minio = "github.com/minio/minio";
-const minioRelease = "RELEASE.2025-09-07T16-13-09Z";
+/** Linker flags that set a Go program's variables. */
+const stamp = (variables: Record<string, string>): string =>
+  Object.entries(variables)
+    .map(([name, value]) => `-X ${name}=${value}`)
+    .join(" ");
+
+const server = "github.com/minio/minio";
+const client = "github.com/minio/mc";
+const serverRelease = "RELEASE.2025-09-07T16-13-09Z";
+const clientRelease = "DEVELOPMENT.2025-03-13T08-02-18Z";
 
 export const definitions: readonly Definition[] = [
   {
@@ -39,29 +47,43 @@ export const definitions: readonly Definition[] = [
   },
   { folder: "busybox", repositories: ["busybox"], holds: "busybox 1.37 (Debian trixie)" },
   // The tag's major version decides where the data lies, so a 17 must not answer to the name of an 18.
-  { folder: "postgres", repositories: ["postgres"], tags: /^17\b/, holds: "PostgreSQL 17 (Debian trixie)" },
+  {
+    folder: "postgres",
+    repositories: ["postgres"],
+    tags: /^17\b/,
+    holds: "PostgreSQL 17, without JIT (Debian trixie)",
+  },
   { folder: "redis", repositories: ["redis"], tags: /^8\b/, holds: "Redis 8.0, without modules (Debian trixie)" },
   {
     folder: "minio",
     repositories: ["quay.io/minio/minio", "minio/minio"],
-    holds: `MinIO ${minioRelease} and mc of 2025-03-13 (Go modules)`,
+    holds: `MinIO ${serverRelease}, mc ${clientRelease} (Go modules)`,
+    // Unstamped, each calls itself a development build of no date, and clients that ask are told so.
     artifacts: [
       {
         kind: "go",
-        package: minio,
+        package: server,
         output: "minio",
-        // Unstamped, the server calls itself a development build, and clients and dashboards that ask are told so.
-        ldflags: Object.entries({
-          Version: "2025-09-07T16:13:09Z",
-          ReleaseTag: minioRelease,
-          CommitID: "07c3a429bfed433e49018cb0f78a52145d4bedeb",
-          ShortCommitID: "07c3a429bfed",
-          CopyrightYear: "2025",
-        })
-          .map(([name, value]) => `-X ${minio}/cmd.${name}=${value}`)
-          .join(" "),
+        ldflags: stamp({
+          [`${server}/cmd.Version`]: "2025-09-07T16:13:09Z",
+          [`${server}/cmd.ReleaseTag`]: serverRelease,
+          [`${server}/cmd.CommitID`]: "07c3a429bfed433e49018cb0f78a52145d4bedeb",
+          [`${server}/cmd.ShortCommitID`]: "07c3a429bfed",
+          [`${server}/cmd.CopyrightYear`]: "2025",
+        }),
       },
-      { kind: "go", package: "github.com/minio/mc", output: "mc" },
+      {
+        kind: "go",
+        package: client,
+        output: "mc",
+        ldflags: stamp({
+          [`${client}/cmd.Version`]: "2025-03-13T08:02:18Z",
+          [`${client}/cmd.ReleaseTag`]: clientRelease,
+          [`${client}/cmd.CommitID`]: "cf909e1063a9",
+          [`${client}/cmd.ShortCommitID`]: "cf909e1063a9",
+          [`${client}/cmd.CopyrightYear`]: "2025",
+        }),
+      },
     ],
   },
 ];
