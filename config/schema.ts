@@ -27,7 +27,7 @@ const global = block({
   protectData: z
     .boolean({ error: "expected true or false" })
     .default(true)
-    .describe("Whether volumes refuse to be deleted, and stay if their resource is removed. Off in dev only."),
+    .describe("Whether volumes refuse to be deleted, and stay if their resource is removed. Off in dev and test."),
 }).prefault({});
 
 const quota = block({

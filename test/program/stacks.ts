@@ -1,0 +1,46 @@
+import { parse } from "yaml";
+import { type Evaluation, type RandomSource, redacted, seeded } from "../../engine/evaluate.ts";
+import { type Manifest, manifests } from "../../engine/manifests.ts";
+import { run } from "../../engine/run.ts";
+import { readStack } from "../../engine/stack.ts";
+import program from "../../index.ts";
+import type { KubernetesObject } from "../../policy/rules/index.ts";
+
+export const stacks = ["dev", "test", "prod"] as const;
+
+export interface Evaluated {
+  evaluation: Evaluation;
+  manifests: Manifest[];
+  objects: KubernetesObject[];
+}
+
+/** The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. */
+export async function evaluated(
+  stack: string,
+  options: { changes?: string; random?: RandomSource } = {},
+): Promise<Evaluated> {
+  const file = readStack(".", stack);
+  const changes = Object.entries((parse(options.changes ?? "{}") ?? {}) as Record<string, unknown>);
+  for (const [part, change] of changes) {
+    const key = `data-platform:${part}`;
+    file.config[key] = merged(file.config[key], change);
+  }
+  const evaluation = await run(program, file, { random: options.random ?? redacted, context: "a-cluster" });
+  const all = manifests(evaluation);
+  return { evaluation, manifests: all, objects: all.map(({ object }) => object as KubernetesObject) };
+}
+
+/** The same with real-looking secrets, so that a leak is not hidden by what stands in for them. */
+export const evaluatedWithSecrets = (stack: string) => evaluated(stack, { random: seeded("a test's seed") });
+
+function merged(base: unknown, change: unknown): unknown {
+  const isMap = (value: unknown): value is Record<string, unknown> =>
+    value !== null && typeof value === "object" && !Array.isArray(value);
+  if (!isMap(base) || !isMap(change)) return change;
+  return Object.fromEntries(
+    [...new Set([...Object.keys(base), ...Object.keys(change)])].map((key) => [
+      key,
+      key in change ? merged(base[key], change[key]) : base[key],
+    ]),
+  );
+}
