@@ -30,7 +30,7 @@ export class Platform extends pulumi.ComponentResource {
       enableConfigMapMutable: true,
       enableSecretMutable: true,
     });
-    super("data-platform:index:Platform", stack, {}, { providers: [provider] });
+    super("data-platform:index:Platform", "platform", {}, { providers: [provider] });
     const child = { parent: this };
 
     const { global } = config;
