@@ -4,9 +4,6 @@ import type { Config } from "../config/schema.ts";
 
 type Settings = Config["namespaces"]["core"];
 
-/** The Kubernetes minor whose rules hold: pinned, so that a cluster's upgrade tightens nothing by surprise. */
-const podSecurityVersion = "latest";
-
 /**
  * A namespace that refuses every pod that Pod Security `restricted` does not allow, with a quota and defaults where
  * the stack asks for them.
@@ -16,7 +13,11 @@ export class Namespace extends pulumi.ComponentResource {
   /** What must exist before anything is made in the namespace. */
   readonly ready: pulumi.Resource[];
 
-  constructor(key: string, args: { stack: string; settings: Settings; protectData: boolean }, opts?: pulumi.ComponentResourceOptions) {
+  constructor(
+    key: string,
+    args: { stack: string; settings: Settings; protectData: boolean },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
     super("data-platform:index:Namespace", key, {}, opts);
     const { stack, settings, protectData } = args;
     this.name = settings.name ?? `${stack}-${key}`;
@@ -38,7 +39,7 @@ export class Namespace extends pulumi.ComponentResource {
             ...Object.fromEntries(
               ["enforce", "warn", "audit"].flatMap((mode) => [
                 [`pod-security.kubernetes.io/${mode}`, "restricted"],
-                [`pod-security.kubernetes.io/${mode}-version`, podSecurityVersion],
+                [`pod-security.kubernetes.io/${mode}-version`, "latest"],
               ]),
             ),
           },

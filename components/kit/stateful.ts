@@ -13,7 +13,7 @@ export function stateful<V extends string>(
   spec: {
     replicas: number;
     /** Its volume `data` is the pod's own; the others are listed. */
-    pod: Omit<Pod<V | "data">, "volumes"> & { volumes: Record<V, Volume> };
+    pod: Omit<Pod<V | "data">, "volumes"> & { volumes: Record<Exclude<V, "data">, Volume> };
     ports: Record<string, number>;
     storage: { size: string; storageClass?: string };
     /** Start all pods at once: for servers that need each other to become ready. Default: one after another. */

@@ -1,0 +1,270 @@
+// Proves what components register, with their options and what is secret, and what the kit makes of its arguments.
+// It does not prove that an API server takes it or that the software starts: the cluster tests do.
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+import { Part, type Place } from "../../components/kit/part.ts";
+import { pod, runs, scratch } from "../../components/kit/pod.ts";
+import { credentials, password, TypedSecret } from "../../components/kit/secret.ts";
+import { stateful } from "../../components/kit/stateful.ts";
+import { shrinks } from "../../components/kit/storage.ts";
+import { Namespace } from "../../components/namespaces.ts";
+import { Postgresql } from "../../components/postgresql.ts";
+import { parseConfig } from "../../config/problems.ts";
+import { type Evaluation, evaluate, type Resource, seeded } from "../../engine/evaluate.ts";
+
+const config = (values: Record<string, unknown> = {}) => parseConfig("unit", values);
+
+class Sample extends Part {
+  constructor(place: Place, body: (part: Sample) => void) {
+    super("Sample", "sample", place, "1.2.3");
+    body(this);
+    this.registerOutputs({});
+  }
+}
+
+const place = (global = config().global): Place => {
+  const { name, ready } = new Namespace("core", {
+    stack: "unit",
+    settings: config().namespaces.core,
+    protectData: global.protectData,
+  });
+  return { stack: "unit", namespace: name, ready, global, salt: pulumi.secret("salt") };
+};
+
+const program = (body: () => unknown, seed = "unit"): Promise<Evaluation> =>
+  evaluate({ program: body, stack: "unit", config: {}, random: seeded(seed) });
+
+const sample = (body: (part: Sample) => void, global = config().global) =>
+  program(() => {
+    new Sample(place(global), body);
+  });
+
+const of = ({ resources }: Evaluation, type: string, name?: string) =>
+  resources.find(
+    (one) => one.type.endsWith(`${type.includes("/") ? "" : ":"}${type}`) && (!name || one.name === name),
+  ) as Resource;
+
+const urn = (evaluation: Evaluation, type: string, name?: string) => of(evaluation, type, name).urn;
+
+// biome-ignore lint/suspicious/noExplicitAny: an object's fields as plain data
+const inputs = (resource: Resource) => resource.inputs as any;
+
+const web = {
+  image: "web:1.0",
+  command: ["serve"],
+  resources: { requests: { cpu: "10m", memory: "16Mi" }, limits: { memory: "16Mi" } },
+};
+
+describe("a part", () => {
+  it("owns its children, makes them after the namespace, and has an account without a token", async () => {
+    const made = await sample((part) => void password(part, "admin", 1));
+    const account = of(made, "ServiceAccount");
+    expect(account.inputs.automountServiceAccountToken).toBe(false);
+    expect(account.options.parent).toBe(urn(made, "Sample"));
+    expect(account.options.dependencies).toEqual([of(made, "core/v1:Namespace").urn]);
+  });
+
+  it("says nothing of itself in the state", async () => {
+    const made = await sample((part) => void password(part, "admin", 1));
+    for (const { custom, inputs } of made.resources) if (!custom) expect(inputs).toEqual({});
+  });
+
+  it("keeps labels that change out of selectors, which cannot", async () => {
+    await sample((part) => {
+      expect(part.labels("server")["app.kubernetes.io/version"]).toBe("1.2.3");
+      expect(part.selector("server")).not.toHaveProperty(["app.kubernetes.io/version"]);
+    });
+  });
+});
+
+describe("a secret", () => {
+  it("is marked as one in the state and named by its key in a pod", async () => {
+    const made = await sample((part) => {
+      const secret = TypedSecret.create(part, "admin", { password: password(part, "admin", 1) });
+      // @ts-expect-error a key that the Secret does not have must not compile
+      secret.key("pasword");
+      stateful(part, {
+        replicas: 1,
+        ports: {},
+        storage: { size: "1Gi" },
+        pod: {
+          user: 1000,
+          checksums: { admin: secret.revision },
+          containers: { web: { ...web, env: { PASSWORD: secret.key("password"), PLAIN: "x" } } },
+          volumes: {},
+        },
+      });
+    });
+    expect(of(made, "Secret").secrets).toEqual(["stringData"]);
+    const set = of(made, "StatefulSet");
+    expect(set.secrets).toEqual([]);
+    expect(inputs(set).spec.template.spec.containers[0].env).toEqual([
+      { name: "PASSWORD", valueFrom: { secretKeyRef: { name: "sample-admin", key: "password" } } },
+      { name: "PLAIN", value: "x" },
+    ]);
+    expect(set.options.dependencies).toContain(urn(made, "Secret"));
+  });
+
+  const revision = async (rotation: number, seed: string) => {
+    const made = await program(() => {
+      const revisions: pulumi.Output<string>[] = [];
+      new Sample(place(), (part) => {
+        revisions.push(TypedSecret.create(part, "admin", { password: password(part, "admin", rotation) }).revision);
+      });
+      return { revision: revisions[0] };
+    }, seed);
+    return made.outputs.revision as string;
+  };
+
+  it("has a revision that changes with the value alone", async () => {
+    expect(await revision(1, "a")).toBe(await revision(1, "a"));
+    expect(await revision(1, "a")).not.toBe(await revision(2, "a"));
+    expect(await revision(1, "a")).not.toBe(await revision(1, "b"));
+  });
+
+  it("is not made where the stack names one that exists", async () => {
+    const made = await sample((part) => {
+      const secret = credentials(part, "admin", { rotation: 3, existingSecret: "theirs" }, () => {
+        throw new Error("made a value that nobody uses");
+      });
+      secret.key("password").secret.apply((name) => {
+        expect(name).toBe("theirs");
+      });
+    });
+    expect(of(made, "Secret")).toBeUndefined();
+  });
+
+  it("has 32 letters and digits, and a keeper that rotation changes", async () => {
+    const made = await sample((part) => void password(part, "admin", 7));
+    expect(of(made, "RandomPassword").inputs).toEqual({ length: 32, special: false, keepers: { rotation: "7" } });
+  });
+});
+
+describe("a pod", () => {
+  const template = async (spec: Parameters<typeof pod<"tmp">>[1], global = config().global) => {
+    let made: unknown;
+    await sample((part) => {
+      made = pod(part, spec);
+    }, global);
+    // biome-ignore lint/suspicious/noExplicitAny: a pod as plain data
+    return (made as any).spec;
+  };
+  const minimal = { user: 1000, containers: { web }, volumes: { tmp: scratch({ size: "1Mi" }) } };
+
+  it("gives every container the same restrictions, init containers too", async () => {
+    const { initContainers, containers } = await template({ ...minimal, init: { first: web } });
+    expect(initContainers[0].securityContext).toEqual(containers[0].securityContext);
+    expect(containers[0].securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
+  });
+
+  it("mounts only volumes that it has", async () => {
+    await template({
+      ...minimal,
+      containers: {
+        web: {
+          ...web,
+          // @ts-expect-error a volume that the pod does not have must not compile
+          mounts: { "/data": "date" },
+        },
+      },
+    });
+  });
+
+  it("uses the registry's Secrets and the pull policy of the stack", async () => {
+    const { global } = config({ global: { imagePullSecrets: ["registry"], imagePullPolicy: "Always" } });
+    const spec = await template(minimal, global);
+    expect(spec.imagePullSecrets).toEqual([{ name: "registry" }]);
+    expect(spec.containers[0].imagePullPolicy).toBe("Always");
+  });
+
+  it("asks its probes as often as it is told", () => {
+    expect(runs(["true"], { every: 2, failures: 300 })).toEqual({
+      exec: { command: ["true"] },
+      periodSeconds: 2,
+      timeoutSeconds: 5,
+      failureThreshold: 300,
+    });
+  });
+});
+
+describe("storage", () => {
+  const set = (replicas: number, global = config().global) =>
+    sample((part) => {
+      stateful(part, {
+        replicas,
+        ports: { http: 80 },
+        storage: { size: "3Gi" },
+        pod: { user: 1, containers: { web: { ...web, mounts: { "/data": "data" } } }, volumes: {} },
+      });
+    }, global);
+
+  it("is a claim for each pod, by the name that its StatefulSet looks for", async () => {
+    const made = await set(2);
+    const claims = made.resources.filter(({ type }) => type.endsWith("PersistentVolumeClaim")).map(inputs);
+    expect(claims.map(({ metadata, spec }) => [metadata.name, spec.resources.requests.storage])).toEqual([
+      ["data-sample-0", "3Gi"],
+      ["data-sample-1", "3Gi"],
+    ]);
+    const stateful = of(made, "StatefulSet");
+    expect(stateful.options.dependencies).toContain(urn(made, "PersistentVolumeClaim", "sample-data-1"));
+    expect(inputs(stateful).spec.serviceName).toBe("sample-headless");
+  });
+
+  it("is protected and kept unless the stack says otherwise", async () => {
+    const kept = of(await set(1), "PersistentVolumeClaim").options;
+    expect([kept.protect, kept.retainOnDelete]).toEqual([true, true]);
+    const free = of(await set(1, config({ global: { protectData: false } }).global), "PersistentVolumeClaim").options;
+    expect([free.protect, free.retainOnDelete]).toEqual([false, false]);
+  });
+
+  it("is of the stack's class", async () => {
+    const made = await set(1, config({ global: { storageClass: "fast" } }).global);
+    expect(inputs(of(made, "PersistentVolumeClaim")).spec.storageClassName).toBe("fast");
+  });
+
+  it("never shrinks, and says which key to put back", () => {
+    expect(shrinks("dev", "redis", "1Gi", "1Gi")).toBeUndefined();
+    expect(shrinks("dev", "redis", "512Mi", "1Gi")).toBeUndefined();
+    expect(shrinks("dev", "redis", "1Gi", "1023Mi")).toBe(
+      "stack dev: redis.storage.size: found 1023Mi; expected at least 1Gi, the size of the volume that exists: volumes never shrink",
+    );
+  });
+});
+
+describe("connections", () => {
+  it("name what is there, and nothing else compiles", async () => {
+    await program(() => {
+      const postgresql = new Postgresql("postgresql", {
+        place: place(),
+        config: config().postgresql,
+        databases: ["nessie"],
+      });
+      expect(postgresql.database("nessie").host).toBe("postgresql.unit-core.svc");
+      // @ts-expect-error a database that nobody declared must not compile
+      expect(() => postgresql.database("nesie")).toThrow();
+    });
+  });
+});
+
+describe("PostgreSQL's configuration", () => {
+  const conf = async (limit: string) => {
+    const made = await program(() => {
+      const resources = { requests: { memory: "256Mi" }, limits: { memory: limit } };
+      new Postgresql("postgresql", {
+        place: place(),
+        config: config({ postgresql: { resources } }).postgresql,
+        databases: [],
+      });
+    });
+    return inputs(of(made, "ConfigMap")).data["postgresql.conf"] as string;
+  };
+
+  it("follows the memory limit", async () => {
+    expect(await conf("2Gi")).toContain("shared_buffers = 512MB\n");
+    expect(await conf("512Mi")).toContain("shared_buffers = 128MB\n");
+  });
+});
