@@ -1,0 +1,282 @@
+import { readFileSync } from "node:fs";
+import { request } from "node:https";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { cacheDir } from "../paths.ts";
+import { binary } from "./binaries.ts";
+import * as configs from "./configs.ts";
+import type { Daemon } from "./daemons.ts";
+import { dir, network, nodeName, ports } from "./layout.ts";
+import { authorityFile, certificateFile, type IdentityName, keyFile, serviceAccountKey } from "./pki.ts";
+
+/** Name of the provisioner, as the storage classes know it. */
+export const provisionerName = "data-platform.local/directory";
+
+/** Every file that a component reads. Certificates must exist: the administrator's is copied into its kubeconfig. */
+export async function configFiles(): Promise<configs.File[]> {
+  const clients: IdentityName[] = [
+    "controller-manager",
+    "scheduler",
+    "kubelet",
+    "proxy",
+    "coredns",
+    "provisioner",
+    "kwok",
+  ];
+  return [
+    configs.kubeconfig("admin", dir("kubeconfig")),
+    ...clients.map((identity) => configs.kubeconfig(identity, configs.kubeconfigOf(identity))),
+    ...configs.containerdFiles({ runc: await binary("runc"), cniPlugin: await binary("ptp") }),
+    configs.kubeletFile(),
+    configs.proxyFile(),
+    configs.corefile(),
+  ];
+}
+
+const flags = (all: Record<string, string | number | boolean>): string[] =>
+  Object.entries(all).map(([name, value]) => `--${name}=${value}`);
+const read = (...files: string[]): string[] => files.map((file) => readFileSync(file, "utf8"));
+
+export async function registry(): Promise<Daemon> {
+  return {
+    name: "registry",
+    command: await binary("crane"),
+    args: [
+      "registry",
+      "serve",
+      ...flags({ address: `127.0.0.1:${ports.registry}`, disk: join(cacheDir(), "registry") }),
+    ],
+    ready: () => answers(`http://127.0.0.1:${ports.registry}/v2/`),
+  };
+}
+
+export async function etcd(): Promise<Daemon> {
+  const client = `https://127.0.0.1:${ports.etcd}`;
+  const peer = `https://127.0.0.1:${ports.etcdPeer}`;
+  const [ca, cert, key] = [authorityFile("etcd"), certificateFile("etcd"), keyFile("etcd")];
+  return {
+    name: "etcd",
+    command: await binary("etcd"),
+    // It writes through to the disk: without that, a laptop whose battery ran out would have lost the whole cluster.
+    args: flags({
+      name: nodeName,
+      "data-dir": dir("etcd"),
+      "listen-client-urls": client,
+      "advertise-client-urls": client,
+      "listen-peer-urls": peer,
+      "initial-advertise-peer-urls": peer,
+      "initial-cluster": `${nodeName}=${peer}`,
+      "client-cert-auth": true,
+      "trusted-ca-file": ca,
+      "cert-file": cert,
+      "key-file": key,
+      "peer-client-cert-auth": true,
+      "peer-trusted-ca-file": ca,
+      "peer-cert-file": cert,
+      "peer-key-file": key,
+      "log-level": "warn",
+    }),
+    reads: read(cert),
+    ready: () => answers(`${client}/health`, "etcd", "api-server-to-etcd"),
+  };
+}
+
+export async function apiServer(): Promise<Daemon> {
+  return {
+    name: "kube-apiserver",
+    command: await binary("kube-apiserver"),
+    args: flags({
+      "bind-address": network.address,
+      "advertise-address": network.address,
+      "secure-port": ports.api,
+      "service-cluster-ip-range": network.services,
+      "authorization-mode": "Node,RBAC",
+      "enable-admission-plugins": "NodeRestriction",
+      "allow-privileged": true,
+      profiling: false,
+      "client-ca-file": authorityFile("cluster"),
+      "tls-cert-file": certificateFile("api-server"),
+      "tls-private-key-file": keyFile("api-server"),
+      "etcd-servers": `https://127.0.0.1:${ports.etcd}`,
+      "etcd-cafile": authorityFile("etcd"),
+      "etcd-certfile": certificateFile("api-server-to-etcd"),
+      "etcd-keyfile": keyFile("api-server-to-etcd"),
+      "kubelet-certificate-authority": authorityFile("cluster"),
+      "kubelet-client-certificate": certificateFile("api-server-to-kubelet"),
+      "kubelet-client-key": keyFile("api-server-to-kubelet"),
+      "kubelet-preferred-address-types": "InternalIP",
+      "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+      "service-account-key-file": serviceAccountKey.public(),
+      "service-account-signing-key-file": serviceAccountKey.private(),
+      "proxy-client-cert-file": certificateFile("front-proxy"),
+      "proxy-client-key-file": keyFile("front-proxy"),
+      "requestheader-client-ca-file": authorityFile("front-proxy"),
+      "requestheader-allowed-names": "front-proxy-client",
+      "requestheader-username-headers": "X-Remote-User",
+      "requestheader-group-headers": "X-Remote-Group",
+      "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+    }),
+    reads: read(certificateFile("api-server"), certificateFile("api-server-to-etcd"), serviceAccountKey.public()),
+    ready: () => answers(`https://${network.address}:${ports.api}/readyz`, "cluster", "admin"),
+  };
+}
+
+export async function controllerManager(): Promise<Daemon> {
+  const kubeconfig = configs.kubeconfigOf("controller-manager");
+  return {
+    name: "kube-controller-manager",
+    command: await binary("kube-controller-manager"),
+    args: flags({
+      kubeconfig,
+      "authentication-kubeconfig": kubeconfig,
+      "authorization-kubeconfig": kubeconfig,
+      "bind-address": "127.0.0.1",
+      "secure-port": ports.controllerManager,
+      "leader-elect": false,
+      profiling: false,
+      "use-service-account-credentials": true,
+      "service-account-private-key-file": serviceAccountKey.private(),
+      "root-ca-file": authorityFile("cluster"),
+      "cluster-signing-cert-file": authorityFile("cluster"),
+      "cluster-signing-key-file": authorityFile("cluster", "key"),
+      "flex-volume-plugin-dir": dir("kubelet", "volume-plugins"),
+    }),
+    reads: read(kubeconfig, certificateFile("controller-manager")),
+    ready: () => answers(`https://127.0.0.1:${ports.controllerManager}/healthz`, "any"),
+  };
+}
+
+export async function scheduler(): Promise<Daemon> {
+  const kubeconfig = configs.kubeconfigOf("scheduler");
+  return {
+    name: "kube-scheduler",
+    command: await binary("kube-scheduler"),
+    args: flags({
+      kubeconfig,
+      "authentication-kubeconfig": kubeconfig,
+      "authorization-kubeconfig": kubeconfig,
+      "bind-address": "127.0.0.1",
+      "secure-port": ports.scheduler,
+      "leader-elect": false,
+      profiling: false,
+    }),
+    reads: read(kubeconfig, certificateFile("scheduler")),
+    ready: () => answers(`https://127.0.0.1:${ports.scheduler}/healthz`, "any"),
+  };
+}
+
+export async function containerd(): Promise<Daemon> {
+  const config = dir("config", "containerd.toml");
+  return {
+    name: "containerd",
+    command: await binary("containerd"),
+    args: ["--config", config],
+    reads: read(config),
+    ready: () => listens(configs.containerdSocket),
+  };
+}
+
+export async function kubelet(): Promise<Daemon> {
+  const config = dir("config", "kubelet.yaml");
+  return {
+    name: "kubelet",
+    command: await binary("kubelet"),
+    args: flags({
+      config,
+      kubeconfig: configs.kubeconfigOf("kubelet"),
+      "root-dir": dir("kubelet"),
+      "cert-dir": dir("kubelet", "pki"),
+      "hostname-override": nodeName,
+      "node-ip": network.address,
+    }),
+    reads: read(config, certificateFile("kubelet")),
+    ready: () => answers(`http://127.0.0.1:${ports.kubeletHealth}/healthz`),
+  };
+}
+
+export async function proxy(): Promise<Daemon> {
+  const config = dir("config", "proxy.yaml");
+  return {
+    name: "kube-proxy",
+    command: await binary("kube-proxy"),
+    args: flags({ config }),
+    reads: read(config, certificateFile("proxy")),
+    ready: () => answers(`http://127.0.0.1:${ports.proxyHealth}/healthz`),
+  };
+}
+
+export async function coredns(): Promise<Daemon> {
+  const config = dir("config", "Corefile");
+  return {
+    name: "coredns",
+    command: await binary("coredns"),
+    args: ["-conf", config],
+    reads: read(config, certificateFile("coredns")),
+    ready: () => answers(`http://127.0.0.1:${ports.dnsHealth}/health`),
+  };
+}
+
+export async function provisioner(): Promise<Daemon> {
+  return {
+    name: "provisioner",
+    command: await binary("provisioner"),
+    args: flags({ kubeconfig: configs.kubeconfigOf("provisioner"), name: provisionerName, root: dir("volumes") }),
+    reads: read(certificateFile("provisioner")),
+    ready: async () => true,
+  };
+}
+
+export async function kwok(): Promise<Daemon> {
+  return {
+    name: "kwok",
+    command: await binary("kwok"),
+    args: flags({
+      kubeconfig: configs.kubeconfigOf("kwok"),
+      cidr: network.simulatedPods,
+      "node-ip": network.address,
+      "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
+      "server-address": `127.0.0.1:${ports.kwok}`,
+    }),
+    reads: read(certificateFile("kwok")),
+    ready: () => answers(`http://127.0.0.1:${ports.kwok}/healthz`),
+  };
+}
+
+/** The order in which they end: who starts containers first, who keeps the state last. */
+export const stopOrder = [
+  "kwok",
+  "kubelet",
+  "provisioner",
+  "kube-scheduler",
+  "kube-controller-manager",
+  "kube-proxy",
+  "coredns",
+  "kube-apiserver",
+  "etcd",
+  "containerd",
+  "registry",
+] as const;
+
+/** Whether a URL is answered with 200. `trust` names the authority of a server; `any` is for one that signs itself. */
+async function answers(url: string, trust?: "cluster" | "etcd" | "any", client?: IdentityName): Promise<boolean> {
+  if (trust === undefined) return (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok;
+  return new Promise((resolve, reject) => {
+    const tls = {
+      ...(trust === "any" ? { rejectUnauthorized: false } : { ca: read(authorityFile(trust)) }),
+      ...(client && { cert: read(certificateFile(client)), key: read(keyFile(client)) }),
+    };
+    const asked = request(url, { ...tls, timeout: 2000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    asked.on("timeout", () => asked.destroy(new Error(`no answer from ${url} within 2 s`)));
+    asked.on("error", reject).end();
+  });
+}
+
+function listens(socket: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const client = connect(socket, () => resolve(true)).on("error", reject);
+    client.on("connect", () => client.end());
+  });
+}

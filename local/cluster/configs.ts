@@ -1,0 +1,255 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { stringify } from "yaml";
+import { cgroupName } from "./daemons.ts";
+import { dir, network, nodeName, ports, registryHost, runDir } from "./layout.ts";
+import { authorityFile, certificateFile, type IdentityName, identities, keyFile } from "./pki.ts";
+
+/** A configuration file of a component. */
+export interface File {
+  path: string;
+  content: string;
+  /** Default 0600. */
+  mode?: number;
+}
+
+export const containerdSocket = runDir("containerd.sock");
+const apiServer = `https://${network.address}:${ports.api}`;
+
+/** How `identity` reaches the API server. Refers to its key in `pki`, except the administrator's, which is moved about. */
+export function kubeconfig(identity: IdentityName, path: string): File {
+  const name = identity === "admin" ? "data-platform" : identities[identity].user;
+  const embedded = (file: string) => readFileSync(file).toString("base64");
+  const inline = identity === "admin";
+  const authority = authorityFile("cluster");
+  return {
+    path,
+    content: stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "data-platform",
+      clusters: [
+        {
+          name: "data-platform",
+          cluster: {
+            server: apiServer,
+            ...(inline
+              ? { "certificate-authority-data": embedded(authority) }
+              : { "certificate-authority": authority }),
+          },
+        },
+      ],
+      users: [
+        {
+          name,
+          user: inline
+            ? {
+                "client-certificate-data": embedded(certificateFile(identity)),
+                "client-key-data": embedded(keyFile(identity)),
+              }
+            : { "client-certificate": certificateFile(identity), "client-key": keyFile(identity) },
+        },
+      ],
+      contexts: [{ name: "data-platform", context: { cluster: "data-platform", user: name } }],
+    }),
+  };
+}
+
+/** Where a component's own kubeconfig is. */
+export const kubeconfigOf = (identity: IdentityName): string => dir("config", `${identity}.kubeconfig`);
+
+export const pauseImage = "registry.k8s.io/pause:3.10";
+
+export function containerdFiles(binaries: { runc: string; cniPlugin: string }): File[] {
+  const config = `# Made by the local cluster at each start.
+version = 3
+root = "${dir("containerd")}"
+state = "${runDir("containerd")}"
+# Whatever an existing containerd of this machine imports is not ours.
+imports = []
+disabled_plugins = [
+  "io.containerd.internal.v1.tracing", "io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.blockfile",
+  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs",
+  "io.containerd.snapshotter.v1.zfs",
+]
+
+[grpc]
+  address = "${containerdSocket}"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${dir("containerd", "opt")}"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "${pauseImage}"
+
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "${dir("config", "certs.d")}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+  # Without CAP_SYS_RESOURCE (inside another sandbox) no process may protect itself from the memory killer.
+  restrict_oom_score_adj = ${!mayRaisePriority()}
+  disable_apparmor = ${!existsSync("/sys/kernel/security/apparmor")}
+  netns_mounts_under_state_dir = true
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["${dirname(binaries.cniPlugin)}"]
+  conf_dir = "${dir("config", "cni")}"
+  use_internal_loopback = true
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+  BinaryName = "${binaries.runc}"
+  Root = "${runDir("runc")}"
+  SystemdCgroup = false
+`;
+  const cni = {
+    cniVersion: "1.0.0",
+    name: "data-platform",
+    plugins: [
+      {
+        // A pair of interfaces per pod and everything routed by the host: Services then work between any two pods
+        // without filtering inside a bridge, which is a setting of the whole machine.
+        type: "ptp",
+        ipMasq: false,
+        ipam: {
+          type: "host-local",
+          ranges: [[{ subnet: network.pods, gateway: network.address }]],
+          routes: [{ dst: "0.0.0.0/0" }],
+          dataDir: runDir("cni"),
+        },
+      },
+      { type: "portmap", capabilities: { portMappings: true }, backend: "nftables", snat: true },
+    ],
+  };
+  return [
+    { path: dir("config", "containerd.toml"), content: config },
+    { path: dir("config", "cni", "10-data-platform.conflist"), content: JSON.stringify(cni, null, 2) },
+    ...registryHosts().map(({ path, content }) => ({ path: dir("config", "certs.d", path), content, mode: 0o644 })),
+  ];
+}
+
+/** The registries that images of the platform come from: a manifest's name is looked up on this machine first. */
+const upstreams: Record<string, string> = {
+  "docker.io": "https://registry-1.docker.io",
+  "quay.io": "https://quay.io",
+  "ghcr.io": "https://ghcr.io",
+  "gcr.io": "https://gcr.io",
+  "registry.k8s.io": "https://registry.k8s.io",
+  "public.ecr.aws": "https://public.ecr.aws",
+};
+
+/** containerd's `certs.d`: `quay.io/minio/minio:X` is asked of `http://<mirror>/v2/minio/minio` and then of quay.io itself. */
+export function registryHosts(mirror = `http://${registryHost}`): { path: string; content: string }[] {
+  const host = (url: string) => `[host."${url}"]\n  capabilities = ["pull", "resolve"]\n`;
+  return [
+    ...Object.entries(upstreams).map(([name, server]) => ({
+      path: `${name}/hosts.toml`,
+      content: `server = "${server}"\n\n${host(mirror)}`,
+    })),
+    { path: `${registryHost.replace(":", "_")}_/hosts.toml`, content: `server = "${mirror}"\n` },
+    // Any other registry: containerd falls back to the one that the image names.
+    { path: "_default/hosts.toml", content: host(mirror) },
+  ];
+}
+
+function mayRaisePriority(): boolean {
+  const capSysResource = 1n << 24n;
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  return (BigInt(`0x${effective}`) & capSysResource) !== 0n;
+}
+
+/** systemd-resolved's stub answers on the machine's loopback only, which is not a pod's. */
+const resolvConf = (): string =>
+  ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"].find((path) => existsSync(path)) ?? "";
+
+export function kubeletFile(): File {
+  const config = {
+    apiVersion: "kubelet.config.k8s.io/v1beta1",
+    kind: "KubeletConfiguration",
+    address: network.address,
+    port: ports.kubelet,
+    readOnlyPort: 0,
+    healthzBindAddress: "127.0.0.1",
+    healthzPort: ports.kubeletHealth,
+    authentication: {
+      anonymous: { enabled: false },
+      webhook: { enabled: true },
+      x509: { clientCAFile: authorityFile("cluster") },
+    },
+    authorization: { mode: "Webhook" },
+    tlsCertFile: certificateFile("kubelet"),
+    tlsPrivateKeyFile: keyFile("kubelet"),
+    containerRuntimeEndpoint: `unix://${containerdSocket}`,
+    cgroupDriver: "cgroupfs",
+    cgroupRoot: `/${cgroupName}`,
+    failCgroupV1: false,
+    failSwapOn: false,
+    oomScoreAdj: mayRaisePriority() ? -999 : 0,
+    clusterDomain: "cluster.local",
+    clusterDNS: [network.dnsService],
+    resolvConf: resolvConf(),
+    podLogsDir: dir("logs", "pods"),
+    volumePluginDir: dir("kubelet", "volume-plugins"),
+    makeIPTablesUtilChains: false,
+    maxPods: 250,
+    serializeImagePulls: false,
+    maxParallelImagePulls: 4,
+    registryPullQPS: 0,
+    // The machine's disk is the user's, who may have it nearly full for good: no pod leaves and no image goes for that.
+    evictionHard: {
+      "memory.available": "100Mi",
+      "nodefs.available": "0%",
+      "nodefs.inodesFree": "0%",
+      "imagefs.available": "0%",
+      "imagefs.inodesFree": "0%",
+    },
+    imageGCHighThresholdPercent: 100,
+    imageGCLowThresholdPercent: 99,
+    logging: { verbosity: 1 },
+  };
+  return { path: dir("config", "kubelet.yaml"), content: stringify(config) };
+}
+
+export function proxyFile(): File {
+  const config = {
+    apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
+    kind: "KubeProxyConfiguration",
+    mode: "nftables",
+    hostnameOverride: nodeName,
+    bindAddress: "0.0.0.0",
+    clientConnection: { kubeconfig: kubeconfigOf("proxy") },
+    clusterCIDR: network.cluster,
+    detectLocalMode: "ClusterCIDR",
+    // Node ports answer on the cluster's own address only, not on the networks that this machine is in.
+    nodePortAddresses: [`${network.address}/32`],
+    healthzBindAddress: `127.0.0.1:${ports.proxyHealth}`,
+    metricsBindAddress: `127.0.0.1:${ports.proxyMetrics}`,
+    oomScoreAdj: 0,
+    // Leaves the machine's connection tracking as it is.
+    conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
+    nftables: { minSyncPeriod: "0s" },
+  };
+  return { path: dir("config", "proxy.yaml"), content: stringify(config) };
+}
+
+export function corefile(): File {
+  const nameservers = /^\s*nameserver\s/m.test(
+    existsSync("/etc/resolv.conf") ? readFileSync("/etc/resolv.conf", "utf8") : "",
+  );
+  const content = `.:${ports.dns} {
+  bind ${network.address}
+  errors
+  health 127.0.0.1:${ports.dnsHealth}
+  kubernetes cluster.local in-addr.arpa ip6.arpa {
+    kubeconfig ${kubeconfigOf("coredns")} data-platform
+    fallthrough in-addr.arpa ip6.arpa
+    ttl 5
+  }
+  ${nameservers ? "forward . /etc/resolv.conf" : "# This machine asks no name server, so neither do pods."}
+  cache 5
+}
+`;
+  return { path: dir("config", "Corefile"), content, mode: 0o644 };
+}

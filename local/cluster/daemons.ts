@@ -1,0 +1,168 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Say, UserError } from "../step.ts";
+import { logFile, network, runDir } from "./layout.ts";
+
+/** A process of the cluster, which outlives the command that started it. */
+export interface Daemon {
+  name: string;
+  command: string;
+  args: string[];
+  /** Contents of the files it reads only at its start: other contents are a reason to restart it. */
+  reads?: string[];
+  /** Throws or answers false until the daemon does its work. */
+  ready: () => Promise<boolean>;
+}
+
+/**
+ * Daemons are known by their control group, one each, and not by pid files: the kernel keeps the list of a group's
+ * processes, children included, so it is right after any crash, and a pid that went to someone else is never in it.
+ * On cgroup v1 the freezer's hierarchy serves, since being in it costs a process nothing.
+ */
+export const cgroupName = "data-platform";
+const hierarchy = (): string =>
+  existsSync("/sys/fs/cgroup/cgroup.controllers") ? "/sys/fs/cgroup" : "/sys/fs/cgroup/freezer";
+export const cgroup = (...parts: string[]): string => join(hierarchy(), cgroupName, ...parts);
+
+/** Every process in a control group and those below it. */
+export function processesIn(group: string): number[] {
+  try {
+    const pids = readFileSync(join(group, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number);
+    const below = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return [...pids, ...below.flatMap((entry) => processesIn(join(group, entry.name)))];
+  } catch {
+    return []; // There is no such group, or it went away meanwhile and its processes with it.
+  }
+}
+
+/** The oldest process of a daemon's group is the daemon; others are its children, like containerd's shims. */
+export const pidOf = (name: string): number | undefined =>
+  processesIn(cgroup("daemons", name)).find((pid) => !commandOf(pid).includes("containerd-shim"));
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+  } catch {
+    return "";
+  }
+}
+
+/** Only what a daemon may need of the caller's environment, which holds secrets of other programs. */
+function environment(): Record<string, string> {
+  const kept = /^(PATH|HOME|LANG|TZ|SSL_CERT_FILE|SSL_CERT_DIR|https?_proxy|no_proxy)$/i;
+  const own = ["127.0.0.1", "localhost", network.cluster, network.services, ".svc", ".cluster.local"];
+  const env = Object.fromEntries(Object.entries(process.env).filter(([key, value]) => kept.test(key) && value));
+  const noProxy = [env.NO_PROXY ?? env.no_proxy, ...own].filter(Boolean).join(",");
+  return { ...(env as Record<string, string>), NO_PROXY: noProxy, no_proxy: noProxy };
+}
+
+const startedFile = (name: string): string => runDir("started", name);
+const fingerprint = (daemon: Daemon): string =>
+  createHash("sha256")
+    .update(JSON.stringify([daemon.command, daemon.args, daemon.reads ?? []]))
+    .digest("hex");
+
+/** Starts a daemon, or restarts one that runs with other arguments or files, and returns when it is ready. */
+export async function start(daemon: Daemon, say: Say, timeoutSeconds = 90): Promise<void> {
+  const { name } = daemon;
+  const wanted = fingerprint(daemon);
+  const running = pidOf(name) !== undefined;
+  if (running && (await readFile(startedFile(name), "utf8").catch(() => "")) !== wanted) await stop(name, 20);
+  if (pidOf(name) === undefined) {
+    say(`starting ${name}`);
+    await launch(daemon);
+  }
+  await mkdir(dirname(startedFile(name)), { recursive: true });
+  await writeFile(startedFile(name), wanted);
+
+  const deadline = Date.now() + timeoutSeconds * 1000;
+  for (let why = "it never answered"; ; await sleep(100)) {
+    try {
+      if (await daemon.ready()) return;
+    } catch (error) {
+      why = (error as Error).message;
+    }
+    if (pidOf(name) === undefined) throw await failure(name, "stopped right after its start");
+    if (Date.now() > deadline) throw await failure(name, `was not ready within ${timeoutSeconds} s: ${why}`);
+  }
+}
+
+async function launch({ name, command, args }: Daemon): Promise<void> {
+  const group = cgroup("daemons", name);
+  await mkdir(group, { recursive: true });
+  await mkdir(dirname(logFile(name)), { recursive: true });
+  const size = await stat(logFile(name)).then(
+    (s) => s.size,
+    () => 0,
+  );
+  if (size > 20_000_000) await rename(logFile(name), `${logFile(name)}.1`);
+  const log = openSync(logFile(name), "a", 0o640);
+  // The shell enters the group before it becomes the daemon, so that there is no moment at which nobody knows of it.
+  // Containers inherit the limit on open files from containerd, and databases want far more than a login shell's.
+  const script = 'echo $$ > "$0/cgroup.procs" && ulimit -n "$(ulimit -Hn)" && exec "$@"';
+  const child = spawn("/bin/sh", ["-c", script, group, command, ...args], {
+    cwd: "/",
+    detached: true,
+    env: environment(),
+    stdio: ["ignore", log, log],
+  });
+  closeSync(log);
+  child.unref();
+  await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
+  // Until the shell is in the group, "no process" means "not yet".
+  for (let i = 0; i < 50 && pidOf(name) === undefined && child.exitCode === null; i++) await sleep(10);
+}
+
+async function failure(name: string, what: string): Promise<UserError> {
+  const log = await readFile(logFile(name), "utf8").catch(() => "");
+  const last = log.trimEnd().split("\n").slice(-12).join("\n");
+  return new UserError(`${name} ${what}. The end of ${logFile(name)}:\n${last}`);
+}
+
+/** Ends a daemon: SIGTERM to it, and SIGKILL to whatever is left of it after `graceSeconds`. Its shims are left alone. */
+export async function stop(name: string, graceSeconds: number): Promise<void> {
+  const pid = pidOf(name);
+  if (pid !== undefined) {
+    signal([pid], "SIGTERM");
+    await gone(() => pidOf(name) === undefined, graceSeconds);
+    for (let left = pidOf(name); left !== undefined; left = pidOf(name)) {
+      signal([left], "SIGKILL");
+      await sleep(20);
+    }
+  }
+  await rm(startedFile(name), { force: true });
+}
+
+/** Kills everything in a group and waits until nothing is left: a process in the kernel's hands may take a moment. */
+export async function killGroup(group: string): Promise<void> {
+  const empty = () => {
+    const pids = processesIn(group);
+    signal(pids, "SIGKILL");
+    return pids.length === 0;
+  };
+  await gone(empty, 30);
+}
+
+export function signal(pids: number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It ended by itself.
+    }
+  }
+}
+
+/** Waits for a condition, at most so many seconds; says whether it came true. */
+export async function gone(condition: () => boolean, seconds: number): Promise<boolean> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!condition()) {
+    if (Date.now() > deadline) return false;
+    await sleep(50);
+  }
+  return true;
+}

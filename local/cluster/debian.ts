@@ -1,0 +1,29 @@
+import { execa } from "execa";
+import { type Say, UserError } from "../step.ts";
+
+async function installed(name: string): Promise<boolean> {
+  const { stdout, failed } = await execa("dpkg-query", ["--status", name], { reject: false });
+  return !failed && /^Status: .* ok installed$/m.test(stdout);
+}
+
+/** Installs the packages that are missing; `packages` says of each why it is needed, and the user is told. */
+export async function debianPackages(packages: Record<string, string>, say: Say): Promise<void> {
+  const missing: string[] = [];
+  for (const name of Object.keys(packages)) if (!(await installed(name))) missing.push(name);
+  if (missing.length === 0) return;
+  const why = missing.map((name) => `  ${name}: ${packages[name]}`).join("\n");
+  const apt = (...args: string[]) =>
+    execa("apt-get", args, { env: { DEBIAN_FRONTEND: "noninteractive" }, reject: false, all: true });
+  say(`installing Debian packages: ${missing.join(", ")}`);
+  const install = ["install", "-y", "--no-install-recommends", ...missing];
+  // A fresh machine has no package lists; one that has them need not fetch them again.
+  let result = await apt(...install);
+  if (result.failed && result.code !== "ENOENT") {
+    await apt("update");
+    result = await apt(...install);
+  }
+  if (!result.failed) return;
+  const last = (result.all ?? "").split("\n").slice(-5).join("\n");
+  const how = result.code === "ENOENT" ? "This machine has no apt-get: install their like by hand." : last;
+  throw new UserError(`The local cluster needs these packages, and they could not be installed:\n${why}\n${how}`);
+}

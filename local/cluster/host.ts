@@ -1,0 +1,128 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, rm, rmdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { execa } from "execa";
+import { type Say, UserError } from "../step.ts";
+import type { File } from "./configs.ts";
+import { cgroup, cgroupName, gone, killGroup, processesIn, signal } from "./daemons.ts";
+import { dir, ports, runDir } from "./layout.ts";
+
+/** Refuses a machine that the embedded cluster cannot run on, saying what to do. */
+export function checkMachine(): void {
+  if (process.platform !== "linux")
+    throw new UserError(
+      "The embedded cluster is made of Linux's own parts. On this machine use Docker (the cluster then runs in kind) or another cluster's kubeconfig.",
+    );
+  if (process.getuid?.() !== 0)
+    throw new UserError(
+      "The embedded cluster starts containers itself, which takes root. Run this as root (sudo -E), or use Docker, or another cluster's kubeconfig.",
+    );
+  const longest = dir("kubelet", "device-plugins", "kubelet.sock");
+  if (longest.length > 107)
+    throw new UserError(
+      `The path ${dir()} is too long: sockets in it may have 107 characters. Set PLATFORM_STATE to a shorter one.`,
+    );
+}
+
+/** Fails if a port of the cluster is held by someone else, saying by whom. Call it while the cluster is stopped. */
+export async function checkPorts(names: (keyof typeof ports)[]): Promise<void> {
+  const { stdout } = await execa("ss", ["-Htlnp"]);
+  for (const name of names) {
+    const line = stdout.split("\n").find((entry) => new RegExp(`:${ports[name]}\\s`).test(entry.split(/\s+/)[3] + " "));
+    if (!line) continue;
+    const holder = /users:\(\("([^"]+)",pid=(\d+)/.exec(line);
+    const who = holder ? `${holder[1]} (pid ${holder[2]})` : "a process that does not show itself";
+    throw new UserError(
+      `The local cluster needs port ${ports[name]} for its ${name}, and ${who} holds it. Stop that first.`,
+    );
+  }
+}
+
+export async function writeFiles(files: File[]): Promise<void> {
+  for (const { path, content, mode = 0o600 } of files) {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, content, { mode });
+  }
+}
+
+/** The directories of the cluster, and its control group in every hierarchy, which kubelet wants to find. */
+export async function makeRoom(): Promise<void> {
+  // Others may pass through but not look: kubelet's directory holds Secrets, the volumes hold data.
+  for (const path of [dir(), dir("volumes"), dir("kubelet"), dir("etcd"), runDir()])
+    await mkdir(path, { recursive: true, mode: 0o711 });
+  for (const root of hierarchies()) await mkdir(join(root, cgroupName), { recursive: true });
+  if (existsSync("/sys/fs/cgroup/cgroup.controllers"))
+    for (const group of ["/sys/fs/cgroup", join("/sys/fs/cgroup", cgroupName)])
+      await writeFile(join(group, "cgroup.subtree_control"), "+cpu +cpuset +memory +pids +io").catch(() => {});
+}
+
+/** One on cgroup v2, one per controller on v1. */
+function hierarchies(): string[] {
+  if (existsSync("/sys/fs/cgroup/cgroup.controllers")) return ["/sys/fs/cgroup"];
+  return readdirSync("/sys/fs/cgroup", { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== "unified")
+    .map((entry) => join("/sys/fs/cgroup", entry.name));
+}
+
+/** The first process of each container: what a runtime sends its signals to. */
+function firstProcesses(): number[] {
+  return processesIn(cgroup("kubepods")).filter((pid) => {
+    try {
+      return /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+    } catch {
+      return false;
+    }
+  });
+}
+
+/**
+ * Ends the pods' processes: SIGTERM, and SIGKILL after `graceSeconds`. Kubelet is stopped before, so nothing starts
+ * them again, and in the API server they stay as they are: the next start finds pods whose containers ended.
+ */
+export async function stopContainers(graceSeconds: number, say: Say): Promise<void> {
+  const first = firstProcesses();
+  if (first.length > 0) say(`asking ${first.length} containers to end, for at most ${graceSeconds} s`);
+  signal(first, "SIGTERM");
+  await gone(() => processesIn(cgroup("kubepods")).length === 0, first.length > 0 ? graceSeconds : 0);
+  await killGroup(cgroup("kubepods"));
+}
+
+/** Unmounts everything below our directories: containers' file systems, pods' volumes, network namespaces. */
+export async function unmountAll(): Promise<void> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const mounts = mountPoints();
+    if (mounts.length === 0) return;
+    // The last mounted first; lazily on a later attempt, where a process in the kernel's hands still holds one.
+    for (const path of mounts.reverse()) await execa("umount", attempt < 2 ? [path] : ["-l", path], { reject: false });
+  }
+  const left = mountPoints();
+  if (left.length > 0)
+    throw new UserError(`These mounts of the local cluster could not be undone:\n${left.join("\n")}`);
+}
+
+function mountPoints(): string[] {
+  const ours = [`${dir()}/`, `${runDir()}/`];
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) =>
+      (line.split(" ")[4] ?? "").replace(/\\(\d{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8))),
+    )
+    .filter((path) => ours.some((prefix) => path.startsWith(prefix)));
+}
+
+/** Removes our control groups, from the leaves up; their processes must have ended. */
+export async function removeControlGroups(): Promise<void> {
+  const remove = async (group: string): Promise<void> => {
+    if (!existsSync(group)) return;
+    for (const entry of readdirSync(group, { withFileTypes: true }))
+      if (entry.isDirectory()) await remove(join(group, entry.name));
+    await rmdir(group).catch(() => {});
+  };
+  for (const root of hierarchies()) await remove(join(root, cgroupName));
+}
+
+/** Removes directories, but never through a mount: below a pod's directory may be a volume's data. */
+export async function removeDirectories(...paths: string[]): Promise<void> {
+  if (mountPoints().length > 0) throw new Error("directories are removed only after everything was unmounted");
+  for (const path of paths) await rm(path, { recursive: true, force: true });
+}

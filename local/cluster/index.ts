@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Step } from "../step.ts";
+import { UserError } from "../step.ts";
+import { apply, core, isReady } from "./api.ts";
+import { buildSteps, type GroupName } from "./binaries.ts";
+import * as components from "./components.ts";
+import { cgroup, type Daemon, killGroup, pidOf, start, stop } from "./daemons.ts";
+import { debianPackages } from "./debian.ts";
+import * as host from "./host.ts";
+import { dir, kubeconfigPath, nodeName, type ports, registryHost, runDir } from "./layout.ts";
+import { baseManifests, type SimulatedNodes, simulatedLabel, simulatedNodes } from "./manifests.ts";
+import { createNetwork, removeNetwork } from "./network.ts";
+import { ensureCertificates } from "./pki.ts";
+
+export { type BinaryName, binary } from "./binaries.ts";
+export { dockerAnswers } from "./kind.ts";
+export { kubeconfigPath } from "./layout.ts";
+export type { SimulatedNodes } from "./manifests.ts";
+
+/** How to reach a cluster of this machine, and the registry that its nodes ask first. */
+export interface ClusterInfo {
+  kind: "embedded" | "kind";
+  kubeconfig: string;
+  /** As image names on this machine have it: `localhost:5001`. */
+  registry: string;
+}
+
+export const embeddedCluster = (): ClusterInfo => ({
+  kind: "embedded",
+  kubeconfig: kubeconfigPath(),
+  registry: registryHost,
+});
+
+/** Only what images are made with: crane, and the registry that keeps them. */
+export function registrySteps(): Step[] {
+  return [
+    { title: "Check this machine", run: async () => host.checkMachine() },
+    ...buildSteps(["crane"]),
+    startStep("Start the image registry", [components.registry], ["registry"]),
+  ];
+}
+
+/** Everything from an empty machine to a node that is ready. Interrupted anywhere, it goes on from there when run again. */
+export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Step[] {
+  const groups: GroupName[] = [
+    "runc",
+    "cni",
+    "kubernetes",
+    "etcd",
+    "containerd",
+    "addons",
+    ...(simulated ? (["kwok"] as const) : []),
+  ];
+  return [
+    ...registrySteps(),
+    { title: "Install what the network needs", run: (say) => debianPackages(networkPackages, say) },
+    ...buildSteps(groups),
+    {
+      title: "Write certificates and configuration",
+      run: async () => {
+        await host.makeRoom();
+        await ensureCertificates();
+        await host.writeFiles(await components.configFiles());
+      },
+    },
+    { title: "Make the cluster's network", run: createNetwork },
+    startStep("Start etcd", [components.etcd], ["etcd", "etcdPeer"]),
+    startStep("Start the API server", [components.apiServer], ["api"]),
+    startStep(
+      "Start the node",
+      [components.controllerManager, components.scheduler, components.containerd, components.kubelet, components.proxy],
+      ["controllerManager", "scheduler", "kubelet", "kubeletHealth", "proxyHealth", "proxyMetrics"],
+    ),
+    { title: "Set up DNS and storage", run: () => apply(baseManifests(components.provisionerName)) },
+    startStep("Start DNS and storage", [components.coredns, components.provisioner], ["dns", "dnsHealth"]),
+    ...(simulated ? simulationSteps(simulated) : []),
+    { title: "Wait for the node", run: waitForNode },
+  ];
+}
+
+const networkPackages = {
+  nftables: "kube-proxy sends Services to pods through it",
+  iproute2: "makes the cluster's network",
+  mount: "takes containers' file systems apart at the end",
+};
+
+function startStep(title: string, daemons: (() => Promise<Daemon>)[], needed: (keyof typeof ports)[]): Step {
+  return {
+    title,
+    run: async (say) => {
+      const all = await Promise.all(daemons.map((daemon) => daemon()));
+      if (all.every(({ name }) => pidOf(name) === undefined)) await host.checkPorts(needed);
+      await Promise.all(all.map((daemon) => start(daemon, say)));
+    },
+  };
+}
+
+function simulationSteps(simulated: SimulatedNodes): Step[] {
+  return [
+    startStep("Start kwok", [components.kwok], ["kwok"]),
+    {
+      title: `Add ${simulated.count} simulated nodes`,
+      run: async () => {
+        const nodes = simulatedNodes(simulated);
+        await apply(nodes);
+        const wanted = new Set(nodes.map((node) => node.metadata.name));
+        const [label] = Object.entries(simulatedLabel);
+        const { items } = await core().listNode({ labelSelector: label!.join("=") });
+        for (const { metadata } of items)
+          if (!wanted.has(metadata!.name!)) await core().deleteNode({ name: metadata!.name! });
+      },
+    },
+  ];
+}
+
+async function waitForNode(): Promise<void> {
+  const deadline = Date.now() + 90_000;
+  for (; ; await sleep(300)) {
+    const node = await core()
+      .readNode({ name: nodeName })
+      .catch(() => undefined);
+    if (node && isReady(node)) return;
+    if (Date.now() < deadline) continue;
+    const why = node?.status?.conditions?.find(({ type }) => type === "Ready")?.message ?? "it never registered";
+    throw new UserError(`The node was not ready within 90 s: ${why}. See ${dir("logs", "kubelet.log")}.`);
+  }
+}
+
+/** How long containers may take to end, in seconds, before they are killed. */
+const grace = 30;
+
+/** Stops everything and leaves the machine as it was. Data stays, so that a later `up` goes on with it, unless told. */
+export function downSteps({ deleteData }: { deleteData: boolean }): Step[] {
+  return [
+    { title: "Check this machine", run: async () => host.checkMachine() },
+    {
+      title: "Stop the pods",
+      run: async (say) => {
+        await stop("kwok", 5);
+        await stop("kubelet", 10);
+        await host.stopContainers(grace, say);
+      },
+    },
+    {
+      title: "Stop the cluster",
+      run: async (say) => {
+        for (const name of components.stopOrder) {
+          say(name);
+          await stop(name, 15);
+        }
+        await killGroup(cgroup());
+      },
+    },
+    {
+      title: "Put the machine back as it was",
+      run: async () => {
+        await host.unmountAll();
+        await removeNetwork();
+        await host.removeControlGroups();
+        await host.removeDirectories(runDir());
+      },
+    },
+    ...(deleteData
+      ? [{ title: "Delete the cluster's data", run: () => host.removeDirectories(dir()) } satisfies Step]
+      : []),
+  ];
+}
+
+export interface ComponentStatus {
+  name: string;
+  /** Undefined where it does not run. */
+  pid?: number;
+  log: string;
+}
+
+export interface ClusterStatus {
+  state: "running" | "stopped" | "broken";
+  components: ComponentStatus[];
+  nodes: { name: string; ready: boolean; version: string; simulated: boolean }[];
+  kubeconfig: string;
+  /** What is wrong, where the state is `broken`. */
+  problem?: string;
+}
+
+/** What runs, without changing anything. */
+export async function status(): Promise<ClusterStatus> {
+  const all = components.stopOrder.map((name) => ({ name, pid: pidOf(name), log: dir("logs", `${name}.log`) }));
+  const kubeconfig = kubeconfigPath();
+  const cluster = all.filter(({ name }) => name !== "registry" && name !== "kwok");
+  const missing = cluster.filter(({ pid }) => pid === undefined).map(({ name }) => name);
+  if (missing.length === cluster.length) return { state: "stopped", components: all, nodes: [], kubeconfig };
+  try {
+    const { items } = await core().listNode();
+    const nodes = items.map((node) => ({
+      name: node.metadata!.name!,
+      ready: isReady(node),
+      version: node.status?.nodeInfo?.kubeletVersion ?? "",
+      simulated: node.metadata?.labels?.type === "kwok",
+    }));
+    const ready = nodes.some(({ name, ready }) => name === nodeName && ready);
+    const problem =
+      missing.length > 0 ? `${missing.join(", ")} stopped` : ready ? undefined : `the node ${nodeName} is not ready`;
+    return { state: problem ? "broken" : "running", components: all, nodes, kubeconfig, problem };
+  } catch (error) {
+    const problem = missing.length > 0 ? `${missing.join(", ")} stopped` : (error as Error).message;
+    return { state: "broken", components: all, nodes: [], kubeconfig, problem };
+  }
+}
