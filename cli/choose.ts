@@ -1,0 +1,77 @@
+import { UserError } from "../local/step.ts";
+
+/** Which cluster a stack goes to, and the reason in words. */
+export interface Target {
+  cluster: "context" | "kind" | "embedded";
+  /** For `context`: its name. The other two come with a kubeconfig of their own. */
+  context?: string;
+  why: string;
+}
+
+export interface ClusterFacts {
+  /** `--context`. */
+  asked?: string;
+  /** `kubernetes:context` of the stack's configuration. */
+  configured?: string;
+  stack: string;
+  docker: boolean;
+  linux: boolean;
+  root: boolean;
+}
+
+/** The cluster that was asked for; else kind where Docker answers; else the embedded cluster. */
+export function chooseCluster(facts: ClusterFacts): Target {
+  const { asked, configured, stack } = facts;
+  if (asked && configured && asked !== configured)
+    throw new UserError(
+      `--context: found ${asked}; expected ${configured}, which Pulumi.${stack}.yaml names as kubernetes:context: ` +
+        "leave --context out, or change the stack",
+    );
+  if (asked) return { cluster: "context", context: asked, why: "--context asks for it" };
+  if (configured) return { cluster: "context", context: configured, why: `Pulumi.${stack}.yaml names it` };
+  if (facts.docker) return { cluster: "kind", why: "Docker answers" };
+  if (facts.linux && facts.root) return { cluster: "embedded", why: "no Docker answers, and this is Linux with root" };
+  throw new UserError(
+    "no cluster to use: no Docker answers, and the embedded cluster needs " +
+      `${facts.linux ? "root" : "Linux and root"}; expected --context NAME, a running Docker${facts.linux ? ", or sudo" : ""}`,
+  );
+}
+
+export type Engine = "pulumi" | "apply";
+
+export interface EngineFacts {
+  stack: string;
+  /** `--engine`. */
+  asked?: Engine;
+  pulumi: "on PATH" | "installed here before" | "can be installed" | undefined;
+  /** Whose objects the stack's are already. */
+  owner?: Engine;
+}
+
+/**
+ * Pulumi where there is one; else server-side apply. A stack stays with the engine that made it: another one knows
+ * neither its passwords nor what it may delete.
+ */
+export function chooseEngine({ stack, asked, pulumi, owner }: EngineFacts): { engine: Engine; why: string } {
+  if (owner && asked && asked !== owner)
+    throw new UserError(
+      `--engine: found ${asked}; expected ${owner}, the engine that stack ${stack} was brought up with: leave --engine out, ` +
+        `or run \`./platform destroy --stack ${stack}\` first`,
+    );
+  if ((asked ?? owner) === "pulumi" && !pulumi)
+    throw new UserError(
+      `engine pulumi: ${asked ? "--engine asks for it" : `stack ${stack} was brought up with it`}, and no pulumi is on PATH; ` +
+        "expected one: https://www.pulumi.com/docs/install/",
+    );
+  if (owner) return { engine: owner, why: `stack ${stack} was brought up with it` };
+  if (asked) return { engine: asked, why: "--engine asks for it" };
+  if (pulumi)
+    return {
+      engine: "pulumi",
+      why:
+        pulumi === "on PATH"
+          ? "it is on PATH"
+          : `it ${pulumi === "can be installed" ? pulumi : "was installed here before"}`,
+    };
+  return { engine: "apply", why: "no pulumi is on PATH, and none can be downloaded" };
+}

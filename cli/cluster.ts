@@ -1,0 +1,33 @@
+import * as local from "../local/cluster/index.ts";
+import { UserError } from "../local/step.ts";
+import { show, table } from "./show.ts";
+
+export async function clusterUp(simulated?: local.SimulatedNodes): Promise<void> {
+  await show(local.upSteps({ simulated }));
+  console.log(`kubectl --kubeconfig ${local.kubeconfigPath()} get nodes`);
+}
+
+export const clusterDown = (deleteData: boolean): Promise<void> => show(local.downSteps({ deleteData }));
+
+export async function clusterStatus(): Promise<void> {
+  const { state, problem, components, nodes, kubeconfig } = await local.status();
+  console.log(`local cluster: ${state}${problem ? `: ${problem}` : ""}`);
+  if (state === "stopped") return;
+  console.log(`kubeconfig: ${kubeconfig}\n`);
+  const processes = components.map(({ name, pid, log }) => [name, pid ? `process ${pid}` : "stopped", log]);
+  console.log(`${table(["PROGRAM", "STATE", "LOG"], processes)}\n`);
+  const real = nodes.filter(({ simulated }) => !simulated);
+  console.log(
+    table(
+      ["NODE", "STATE", "KUBERNETES"],
+      real.map((n) => [n.name, n.ready ? "ready" : "not ready", n.version]),
+    ),
+  );
+  const simulated = nodes.length - real.length;
+  if (simulated > 0) console.log(`and ${simulated} simulated nodes`);
+  if (state === "broken") throw new UserError("the local cluster is broken: `./platform cluster up` mends it");
+}
+
+export function clusterKubeconfig(): void {
+  console.log(local.kubeconfigPath());
+}

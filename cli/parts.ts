@@ -1,0 +1,80 @@
+import { reason } from "../engine/diagnose.ts";
+import type { Evaluation } from "../engine/evaluate.ts";
+import type { Kube, Live } from "../engine/kube.ts";
+import { type KubeObject, manifests } from "../engine/manifests.ts";
+import { readiness } from "../engine/ready.ts";
+import type { Target } from "./choose.ts";
+import { outputsOf } from "./project.ts";
+import { table } from "./show.ts";
+import { kubeconfigOf } from "./target.ts";
+
+/** A part of the platform as it stands in the cluster. */
+export interface PartState {
+  name: string;
+  ready: boolean;
+  state: string;
+  /** Where a client on this machine connects to. */
+  address: string;
+}
+
+/** Every part that the stack has, with what runs it and where it answers. */
+export async function partStates(kube: Kube, target: Target, evaluation: Evaluation): Promise<PartState[]> {
+  const objects = manifests(evaluation).map(({ object }) => object);
+  const parts = Object.entries(outputsOf(evaluation).endpoints);
+  return Promise.all(
+    parts.map(async ([name, { namespace, service, port }]) => {
+      const description = objects.find(
+        (o) => o.kind === "Service" && o.metadata.namespace === namespace && o.metadata.name === service,
+      );
+      const found = description && (await kube.get(description));
+      const state = await stateOf(
+        kube,
+        objects.filter((object) => description && serves(description, object)),
+      );
+      return { name, ...state, address: found ? address(found, target, port) : "-" };
+    }),
+  );
+}
+
+export const partTable = (parts: PartState[], stack: string): string =>
+  table(
+    ["PART", "STATE", "ADDRESS FROM THIS MACHINE", "PASSWORD"],
+    parts.map(({ name, state, address }) => [
+      name,
+      state,
+      address,
+      `./platform credentials ${name}${stack === "dev" ? "" : ` --stack ${stack}`}`,
+    ]),
+  );
+
+/** Whether a Service sends its clients to the pods of a workload. */
+function serves(service: KubeObject, { kind, metadata, spec }: KubeObject): boolean {
+  if (!["StatefulSet", "Deployment", "DaemonSet"].includes(kind)) return false;
+  if (metadata.namespace !== service.metadata.namespace) return false;
+  const selector = (service.spec as { selector?: Record<string, string> }).selector ?? {};
+  const labels = (spec as { template: KubeObject }).template.metadata.labels ?? {};
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+async function stateOf(kube: Kube, workloads: KubeObject[]): Promise<{ ready: boolean; state: string }> {
+  const states = await Promise.all(
+    workloads.map(async (workload) => {
+      const live = await kube.get(workload);
+      if (!live) return "not in the cluster";
+      const found = readiness(live);
+      return found.state === "ready" ? undefined : ((await reason(kube, live)) ?? found.why);
+    }),
+  );
+  const trouble = states.find((state) => state);
+  return { ready: !trouble && states.length > 0, state: trouble ?? (states.length > 0 ? "ready" : "nothing runs it") };
+}
+
+function address({ metadata, spec, status }: Live, target: Target, port: number): string {
+  const outside = status?.loadBalancer?.ingress?.[0];
+  if (outside) return `${outside.hostname ?? outside.ip}:${port}`;
+  // The embedded cluster's network is this machine's own.
+  if (target.cluster === "embedded" && spec.clusterIP && spec.clusterIP !== "None") return `${spec.clusterIP}:${port}`;
+  const kubeconfig = kubeconfigOf(target);
+  const which = kubeconfig ? ` --kubeconfig ${kubeconfig}` : target.context ? ` --context ${target.context}` : "";
+  return `localhost:${port} after: kubectl${which} -n ${metadata.namespace} port-forward svc/${metadata.name} ${port}`;
+}

@@ -1,0 +1,30 @@
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Evaluation, type RandomSource, redacted } from "../engine/evaluate.ts";
+import { type Program, run } from "../engine/run.ts";
+import { readStack, redactEncrypted, type StackFile } from "../engine/stack.ts";
+
+/** The checkout that this command line belongs to. */
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+export const stackFile = (stack: string): StackFile => readStack(root, stack);
+
+/** Evaluates this project's program. Loaded late: the SDK takes a second that `--help` should not. */
+export async function evaluateStack(
+  file: StackFile,
+  options: { random: RandomSource; context?: string },
+): Promise<Evaluation> {
+  const { default: program } = (await import("../index.ts")) as { default: Program };
+  return run(program, file, options);
+}
+
+/** The program with a stand-in for every secret: for all that is only looked at. */
+export const evaluateRedacted = (file: StackFile, context?: string): Promise<Evaluation> =>
+  evaluateStack(redactEncrypted(file), { random: redacted, context });
+
+/** What the program says of itself: where its parts answer, and which Secrets hold their passwords. */
+export interface Outputs {
+  endpoints: Record<string, { namespace: string; service: string; host: string; port: number }>;
+  secrets: Record<string, { namespace: string; name: string }>;
+}
+export const outputsOf = (evaluation: Evaluation): Outputs => evaluation.outputs as unknown as Outputs;

@@ -1,0 +1,211 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { parse, stringify } from "yaml";
+import type { StackFile } from "../engine/stack.ts";
+import { cacheDir, stateDir } from "../local/paths.ts";
+import { type Say, UserError } from "../local/step.ts";
+import type { EngineFacts, Target } from "./choose.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { root } from "./project.ts";
+import { isLocal, kubeconfigOf } from "./target.ts";
+
+/** Where a pulumi of our own goes when the machine has none. */
+const own = () => join(cacheDir(), "pulumi");
+
+/** How this machine can come by a pulumi. */
+export async function findPulumi(): Promise<EngineFacts["pulumi"]> {
+  if (await answers("pulumi")) return "on PATH";
+  if (await answers(join(own(), "bin", "pulumi"))) return "installed here before";
+  // Where a download would come from; a machine that cannot reach it should not wait for long to hear so.
+  const reachable = await fetch("https://get.pulumi.com", { method: "HEAD", signal: AbortSignal.timeout(2000) }).then(
+    (response) => response.ok,
+    () => false,
+  );
+  return reachable ? "can be installed" : undefined;
+}
+
+const answers = async (command: string) =>
+  (await execa(command, ["version"], { reject: false, env: quiet })).exitCode === 0;
+
+/** Downloads the release that the SDK fits to. */
+export async function installPulumi(say: Say): Promise<void> {
+  say("downloading");
+  const { PulumiCommand } = await import("@pulumi/pulumi/automation/index.js");
+  await PulumiCommand.install({ root: own() });
+}
+
+const quiet = { PULUMI_SKIP_UPDATE_CHECK: "true" };
+
+/**
+ * The Pulumi engine, run on this project. Someone who is logged in gets their backend. Everyone else gets one in
+ * files on this machine, with a passphrase of its own, and a project folder beside it: there Pulumi can note its
+ * encryption salt without changing the checkout.
+ */
+export class Pulumi {
+  private readonly file: StackFile;
+  private readonly home = join(stateDir(), "pulumi");
+
+  constructor(file: StackFile) {
+    this.file = file;
+  }
+
+  /** Whether a backend has this stack with something in it. */
+  async hasResources(): Promise<boolean> {
+    const { project, stack } = this.file;
+    if (!loggedIn()) {
+      // Read as it lies there: this must be known on a machine whose pulumi is gone, too.
+      const path = join(this.home, ".pulumi", "stacks", project, `${stack}.json`);
+      if (!existsSync(path)) return false;
+      const { checkpoint } = JSON.parse(readFileSync(path, "utf8"));
+      return inUse(checkpoint?.latest?.resources);
+    }
+    const exported = await this.pulumi(["stack", "export", "--stack", stack], { target: undefined, reject: false });
+    return exported.exitCode === 0 && inUse(JSON.parse(exported.stdout).deployment?.resources);
+  }
+
+  async up(target: Target, say: Say): Promise<void> {
+    await this.prepare(say);
+    // A local cluster can be thrown away behind Pulumi's back: let it look at what is really there.
+    const refresh = isLocal(target) ? ["--refresh"] : [];
+    await this.update(["up", "--yes", "--skip-preview", ...refresh], target, say);
+  }
+
+  async destroy(target: Target, say: Say): Promise<void> {
+    await this.prepare(say);
+    await this.update(["destroy", "--yes", "--skip-preview", ...(isLocal(target) ? ["--refresh"] : [])], target, say);
+  }
+
+  private async prepare(say: Say): Promise<void> {
+    const { stack } = this.file;
+    if (!loggedIn()) await this.breakDeadLock();
+    const known = await this.pulumi(["stack", "export", "--stack", stack], { target: undefined, reject: false });
+    if (known.exitCode === 0) return;
+    if (!/no stack named/.test(known.stderr)) throw new UserError(`pulumi: ${lastLines(known.stderr)}`);
+    say("making the stack");
+    await this.pulumi(["stack", "init", stack, "--no-select"], { target: undefined });
+  }
+
+  private async update(command: string[], target: Target, say: Say): Promise<void> {
+    const args = [
+      ...command,
+      "--stack",
+      this.file.stack,
+      "--non-interactive",
+      "--color",
+      "never",
+      "--suppress-outputs",
+    ];
+    const output: string[] = [];
+    const child = this.pulumi(args, { target, reject: false });
+    // Told to stop once, Pulumi finishes what is under way and notes how far it came.
+    const done = onInterrupt(async () => {
+      child.kill("SIGINT");
+      await child;
+    });
+    for await (const line of child.iterable({ from: "all" })) {
+      output.push(line);
+      if (line.trim()) say(line.trim());
+    }
+    const { exitCode } = await child;
+    done();
+    const from = Math.max(
+      0,
+      output.findIndex((line) => line.startsWith("Diagnostics:")),
+    );
+    if (exitCode !== 0)
+      throw new UserError(
+        `pulumi ${command[0]} failed:\n${output
+          .slice(from || -30)
+          .join("\n")
+          .trimEnd()}`,
+      );
+  }
+
+  private pulumi(args: string[], options: { target?: Target; reject?: boolean }) {
+    const { cwd, configFile, env } = this.workspace(options.target);
+    const path = `${process.env.PATH}:${join(own(), "bin")}`;
+    const kubeconfig = options.target && kubeconfigOf(options.target);
+    const which = configFile && ["up", "destroy"].includes(args[0]!) ? ["--config-file", configFile] : [];
+    return execa("pulumi", [...args, ...which], {
+      cwd,
+      all: true,
+      stdin: "ignore",
+      reject: options.reject ?? true,
+      // A process group of its own: ^C reaches it once, through us, and not a second time, which would make it give up.
+      detached: true,
+      env: { ...quiet, ...env, PATH: path, ...(kubeconfig && { KUBECONFIG: kubeconfig }) },
+    });
+  }
+
+  /** Where Pulumi runs, and the stack file it sees: the user's own, with the chosen context in it. */
+  private workspace(target: Target | undefined): { cwd: string; configFile?: string; env: Record<string, string> } {
+    const name = `Pulumi.${this.file.stack}.yaml`;
+    const asWritten = parse(readFileSync(join(root, name), "utf8")) ?? {};
+    const context = target?.context && { "kubernetes:context": target.context };
+    const seen = { ...asWritten, config: { ...asWritten.config, ...context } };
+    mkdirSync(this.home, { recursive: true, mode: 0o700 });
+    if (loggedIn()) {
+      if (!context) return { cwd: root, env: {} };
+      const configFile = join(this.home, name);
+      writeFileSync(configFile, stringify(seen), { mode: 0o600 });
+      return { cwd: root, configFile, env: {} };
+    }
+    const cwd = join(this.home, "project");
+    mkdirSync(cwd, { recursive: true, mode: 0o700 });
+    const project = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
+    writeFileSync(join(cwd, "Pulumi.yaml"), stringify({ ...project, main: join(root, project.main ?? ".") }));
+    const before = existsSync(join(cwd, name)) ? parse(readFileSync(join(cwd, name), "utf8")) : {};
+    const salt = before?.encryptionsalt && { encryptionsalt: before.encryptionsalt };
+    writeFileSync(join(cwd, name), stringify({ ...salt, ...seen }), { mode: 0o600 });
+    return { cwd, env: { PULUMI_BACKEND_URL: `file://${this.home}`, ...this.passphrase() } };
+  }
+
+  private passphrase(): Record<string, string> {
+    if (process.env.PULUMI_CONFIG_PASSPHRASE !== undefined || process.env.PULUMI_CONFIG_PASSPHRASE_FILE) return {};
+    const path = join(this.home, "passphrase");
+    // Exclusive: one that exists opens the state that exists.
+    if (!existsSync(path)) writeFileSync(path, randomBytes(24).toString("base64url"), { mode: 0o600, flag: "wx" });
+    return { PULUMI_CONFIG_PASSPHRASE_FILE: path };
+  }
+
+  /** A pulumi that was killed leaves its lock. Ours are on this machine, so whether its maker lives can be seen. */
+  private async breakDeadLock(): Promise<void> {
+    const folder = join(this.home, ".pulumi", "locks", "organization", this.file.project, this.file.stack);
+    if (!existsSync(folder)) return;
+    for (const name of readdirSync(folder)) {
+      const { pid } = JSON.parse(readFileSync(join(folder, name), "utf8")) as { pid: number };
+      if (alive(pid))
+        throw new UserError(
+          `pulumi, process ${pid}, of an interrupted run is still at work on stack ${this.file.stack}; wait until it has ended`,
+        );
+      rmSync(join(folder, name));
+    }
+  }
+}
+
+const alive = (pid: number) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+/** More than the stack itself and its providers. */
+const inUse = (resources: { custom: boolean; type: string }[] = []) =>
+  resources.some(({ custom, type }) => custom && !type.startsWith("pulumi:"));
+
+const lastLines = (text: string) => text.trim().split("\n").slice(-5).join("\n");
+
+function loggedIn(): boolean {
+  if (process.env.PULUMI_BACKEND_URL || process.env.PULUMI_ACCESS_TOKEN) return true;
+  try {
+    const home = process.env.PULUMI_HOME ?? join(homedir(), ".pulumi");
+    return Boolean(JSON.parse(readFileSync(join(home, "credentials.json"), "utf8")).current);
+  } catch {
+    return false;
+  }
+}

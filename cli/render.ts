@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { redacted, seeded } from "../engine/evaluate.ts";
+import { manifests } from "../engine/manifests.ts";
+import { renderFiles, writeFiles } from "../engine/render.ts";
+import { ConfigError, redactEncrypted, refuseEncrypted } from "../engine/stack.ts";
+import { evaluateStack, stackFile } from "./project.ts";
+
+export interface RenderOptions {
+  stack: string;
+  out: string;
+  secrets: "redacted" | "seeded";
+  seedFile?: string;
+}
+
+export async function render(options: RenderOptions): Promise<void> {
+  const file = stackFile(options.stack);
+  const seed = options.secrets === "seeded" ? readSeed(options.seedFile) : undefined;
+  if (seed) refuseEncrypted(file, "run `pulumi up`, or give the value to a Secret of your own and name it here");
+  const evaluation = await evaluateStack(seed ? file : redactEncrypted(file), {
+    random: seed ? seeded(seed) : redacted,
+    // A stack that insists on a context is not going to be applied here, so any will do.
+    ...(!file.config["kubernetes:context"] && { context: "none" }),
+  });
+  const files = renderFiles(options.stack, manifests(evaluation));
+  writeFiles(options.out, files, { secret: seed !== undefined });
+  console.log(`${files.size - 1} objects of stack ${options.stack} in ${options.out}: kubectl apply -k ${options.out}`);
+}
+
+const shortest = 16;
+
+/** The seed, without the newline that a file ends with. It decides every password, so a guessable one is refused. */
+function readSeed(path: string | undefined): string {
+  const from = path ?? "PLATFORM_SEED";
+  let seed = process.env.PLATFORM_SEED ?? "";
+  if (path !== undefined) {
+    try {
+      seed = readFileSync(path, "utf8");
+    } catch (error) {
+      throw new ConfigError(
+        `--seed-file: ${path}: ${(error as NodeJS.ErrnoException).code}; expected a file with the seed`,
+      );
+    }
+  }
+  seed = seed.trim();
+  if (seed === "")
+    throw new ConfigError(
+      "--secrets seeded: found no seed; expected --seed-file FILE or PLATFORM_SEED: `openssl rand -hex 32` makes one",
+    );
+  if (seed.length < shortest)
+    throw new ConfigError(
+      `${from}: found ${seed.length} characters; expected at least ${shortest}: \`openssl rand -hex 32\` makes a seed`,
+    );
+  return seed;
+}

@@ -1,0 +1,70 @@
+import Table from "cli-table3";
+import { Listr, type ListrTask, PRESET_TIMER } from "listr2";
+import type { Say, Step } from "../local/step.ts";
+
+/** Long work: steps one after another, or groups of them at the same time. */
+export type Work = Step | { title: string; together: Work[] } | { title: string; inTurn: Work[] };
+
+/** A terminal shows every word of a running step; a log gets a line of it now and then. */
+const interactive = process.stdout.isTTY === true;
+const everySoOften = 10_000;
+
+/** Carries out the work and shows it: what runs, what it waits for, and how long it took. */
+export async function show(work: Work[]): Promise<void> {
+  await new Listr(work.map(task), {
+    ...options,
+    // An interrupted command says how to go on; see main.ts.
+    registerSignalListeners: false,
+  }).run();
+}
+
+const options = {
+  exitOnError: true,
+  rendererOptions: { timer: PRESET_TIMER, collapseSubtasks: true, collapseErrors: false, showErrorMessage: false },
+  fallbackRendererOptions: { timer: PRESET_TIMER },
+};
+
+function task(work: Work): ListrTask {
+  if (!("run" in work)) {
+    const inside = "together" in work ? work.together : work.inTurn;
+    return {
+      title: work.title,
+      task: (_context, self) => self.newListr(inside.map(task), { ...options, concurrent: "together" in work }),
+    };
+  }
+  return {
+    title: work.title,
+    ...(work.skip && { skip: async () => (await work.skip!()) || false }),
+    task: async (_context, self) => {
+      const say: Say = (line) => {
+        self.output = line;
+      };
+      await work.run(interactive ? say : slowly(say));
+    },
+  };
+}
+
+function slowly(say: Say): Say {
+  let next = 0;
+  return (line) => {
+    if (Date.now() < next) return;
+    next = Date.now() + everySoOften;
+    say(line);
+  };
+}
+
+export function table(head: string[], rows: string[][]): string {
+  // Without lines or colours: it reads in a log too, and can be cut by columns.
+  const none = Object.fromEntries(
+    ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"]
+      .concat(["left", "left-mid", "mid", "mid-mid", "right", "right-mid"])
+      .map((part) => [part, ""]),
+  );
+  const drawn = new Table({
+    head,
+    chars: { ...none, middle: "  " },
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0, compact: true },
+  });
+  drawn.push(...rows);
+  return drawn.toString().replace(/ +$/gm, "");
+}

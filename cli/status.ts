@@ -1,0 +1,18 @@
+import { UserError } from "../local/step.ts";
+import { ownerOf } from "./owner.ts";
+import { partStates, partTable } from "./parts.ts";
+import { evaluateRedacted, stackFile } from "./project.ts";
+import { connect, nameOf, targetOf } from "./target.ts";
+
+export async function status(options: { stack: string; context?: string }): Promise<void> {
+  const file = stackFile(options.stack);
+  const target = await targetOf(file, options.context);
+  const kube = connect(target);
+  const owner = await ownerOf(kube, file);
+  console.log(`cluster: ${nameOf(target)}, ${kube.server}`);
+  console.log(`engine: ${owner ?? "none yet"}`);
+  const parts = await partStates(kube, target, await evaluateRedacted(file, options.context));
+  console.log(`\n${partTable(parts, options.stack)}`);
+  const down = parts.filter(({ ready }) => !ready);
+  if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
+}

@@ -1,0 +1,48 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { UserError } from "../local/step.ts";
+import { root } from "./project.ts";
+
+/** Everything that needs no cluster: types, lint, and the tests of the program and its tools. */
+export async function test(): Promise<void> {
+  const failed: string[] = [];
+  for (const check of ["typecheck", "lint"]) {
+    console.log(`\n${check}`);
+    const { exitCode } = await execa("npm", ["run", "--silent", check], { cwd: root, stdio: "inherit", reject: false });
+    if (exitCode !== 0) failed.push(check);
+  }
+  const { passed, broken, skipped } = await vitest();
+  if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
+  console.log(`${passed} passed, ${broken + failed.length} failed, ${skipped} skipped`);
+  if (broken + failed.length > 0) throw new UserError("the tests failed");
+}
+
+async function vitest() {
+  const folder = mkdtempSync(join(tmpdir(), "data-platform-test-"));
+  const file = join(folder, "results.json");
+  const args = ["vitest", "run", "--project", "unit", "--project", "program", "--reporter=default", "--reporter=json"];
+  try {
+    const run = await execa("npx", [...args, `--outputFile.json=${file}`], {
+      cwd: root,
+      stdio: "inherit",
+      reject: false,
+    });
+    const results = JSON.parse(readFileSync(file, "utf8"));
+    // A file that cannot be loaded holds no test that could fail.
+    const unloaded = results.testResults.filter(
+      (one: { status: string; assertionResults: unknown[] }) =>
+        one.status === "failed" && one.assertionResults.length === 0,
+    ).length;
+    const broken = results.numFailedTests + unloaded;
+    return {
+      passed: results.numPassedTests as number,
+      // Vitest also fails for what no test reports, such as a rejection that nobody handled.
+      broken: (run.exitCode !== 0 && broken === 0 ? 1 : broken) as number,
+      skipped: (results.numPendingTests + results.numTodoTests) as number,
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

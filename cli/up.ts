@@ -1,0 +1,124 @@
+import { apply, type Outcome } from "../engine/apply.ts";
+import { diagnoseAll } from "../engine/diagnose.ts";
+import type { Evaluation } from "../engine/evaluate.ts";
+import type { Kube } from "../engine/kube.ts";
+import { type KubeObject, manifests } from "../engine/manifests.ts";
+import { refuseEncrypted, type StackFile } from "../engine/stack.ts";
+import * as cluster from "../local/cluster/index.ts";
+import { ensureImages } from "../local/images/index.ts";
+import { UserError } from "../local/step.ts";
+import { chooseEngine, type Engine, type Target } from "./choose.ts";
+import { ownerOf } from "./owner.ts";
+import { partStates, partTable } from "./parts.ts";
+import { evaluateRedacted, evaluateStack, stackFile } from "./project.ts";
+import { findPulumi, installPulumi, Pulumi } from "./pulumi.ts";
+import { show, type Work } from "./show.ts";
+import { connect, isLocal, nameOf, targetOf } from "./target.ts";
+
+export interface UpOptions {
+  stack: string;
+  context?: string;
+  engine?: Engine;
+  /** Seconds that one object may take to become ready. */
+  timeout: number;
+}
+
+export async function up(options: UpOptions): Promise<void> {
+  const file = stackFile(options.stack);
+  // Before anything is started: a wrong configuration should be told in a second, not after the cluster is up.
+  const evaluation = await evaluateRedacted(file, options.context);
+  const target = await targetOf(file, options.context);
+  console.log(`cluster: ${nameOf(target)} (${target.why})`);
+  if (isLocal(target)) await show(localWork(imagesOf(evaluation)));
+
+  const kube = connect(target);
+  const { engine, why } = await pickEngine(kube, file, options.engine);
+  console.log(`engine: ${engine} (${why})`);
+  if (engine === "apply") await byApply(kube, file, target, options);
+  else await byPulumi(kube, file, target, evaluation);
+
+  const parts = await partStates(kube, target, evaluation);
+  console.log(`\n${partTable(parts, options.stack)}`);
+  const down = parts.filter(({ ready }) => !ready);
+  if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
+}
+
+/** Images and the cluster's own programs are built at the same time: neither fills two processors alone. */
+function localWork(images: string[]): Work[] {
+  return [
+    ...cluster.registrySteps(),
+    {
+      title: "Cluster and images",
+      together: [
+        { title: "Cluster", inTurn: cluster.upSteps() },
+        { title: "Images", inTurn: ensureImages(images) },
+      ],
+    },
+  ];
+}
+
+/** What the embedded cluster itself runs in pods. */
+const ownImages = ["registry.k8s.io/pause:3.10", "busybox:1.36"];
+
+/** Every image that the stack's pods start from. */
+export function imagesOf(evaluation: Evaluation): string[] {
+  const found = new Set(ownImages);
+  for (const { object } of manifests(evaluation)) {
+    const spec = object.spec as { template?: KubeObject; jobTemplate?: { spec: { template: KubeObject } } } | undefined;
+    const pod = (spec?.template ?? spec?.jobTemplate?.spec.template)?.spec as
+      | Record<string, { image: string }[]>
+      | undefined;
+    for (const { image } of [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])]) found.add(image);
+  }
+  return [...found];
+}
+
+async function pickEngine(kube: Kube, file: StackFile, asked?: Engine) {
+  const owner = await ownerOf(kube, file);
+  // Looking for a download takes a while, which a stack that will not use it need not spend.
+  const pulumi = (asked ?? owner) === "apply" ? undefined : await findPulumi();
+  const choice = chooseEngine({ stack: file.stack, asked, owner, pulumi });
+  if (choice.engine === "pulumi" && pulumi === "can be installed")
+    await show([{ title: "Pulumi, kept in this machine's cache", run: installPulumi }]);
+  return choice;
+}
+
+async function byApply(kube: Kube, file: StackFile, target: Target, options: UpOptions): Promise<void> {
+  refuseEncrypted(file, "run this where pulumi is on PATH, or name a Secret of your own instead");
+  const lines: string[] = [];
+  let outcome: Outcome | undefined;
+  await show([
+    {
+      title: `Stack ${file.stack}`,
+      run: async (say) => {
+        const run = {
+          kube,
+          stack: file.stack,
+          timeout: options.timeout,
+          say,
+          report: (line: string) => void lines.push(line),
+        };
+        outcome = await apply(run, (random) => evaluateStack(file, { random, context: target.context }));
+      },
+    },
+  ]);
+  const { created, changed, replaced, deleted, unchanged } = outcome!;
+  // On a first run everything is new, and the list would only push the table away.
+  if (unchanged + changed > 0) for (const line of lines) console.log(`  ${line}`);
+  console.log(
+    `${created} created, ${changed} changed, ${replaced} replaced, ${deleted} deleted, ${unchanged} unchanged`,
+  );
+}
+
+async function byPulumi(kube: Kube, file: StackFile, target: Target, evaluation: Evaluation): Promise<void> {
+  try {
+    await show([{ title: `Stack ${file.stack}`, run: (say) => new Pulumi(file).up(target, say) }]);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const found = await diagnoseAll(
+      kube,
+      manifests(evaluation).map(({ object }) => object),
+    ).catch(() => "");
+    throw new UserError(error.message + (found && `\n${found}`));
+  }
+}

@@ -1,0 +1,82 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, YAMLParseError } from "yaml";
+import { UserError } from "../local/step.ts";
+
+/** A mistake in what the user wrote, on the command line or in a stack's configuration. */
+export class ConfigError extends UserError {
+  override name = "ConfigError";
+}
+
+/** A stack's configuration as its file has it. */
+export interface StackFile {
+  stack: string;
+  project: string;
+  config: Record<string, unknown>;
+  /** Dotted paths of values that are encrypted: only the Pulumi engine, which has the key, can read them. */
+  encrypted: string[];
+}
+
+/** The stacks that a checkout has a file for. */
+export const stackNames = (root: string): string[] =>
+  readdirSync(root)
+    .flatMap((file) => /^Pulumi\.([\w.-]+)\.yaml$/.exec(file)?.[1] ?? [])
+    .sort();
+
+/** Reads `Pulumi.<stack>.yaml`. */
+export function readStack(root: string, stack: string): StackFile {
+  const known = stackNames(root);
+  if (!known.includes(stack))
+    throw new ConfigError(
+      `stack ${stack}: there is no Pulumi.${stack}.yaml; stacks here: ${known.join(", ") || "none"}`,
+    );
+  const project = (read(root, "Pulumi.yaml") as { name?: string } | null)?.name ?? "data-platform";
+  const file = `Pulumi.${stack}.yaml`;
+  const { config = {} } = (read(root, file) ?? {}) as { config?: Record<string, unknown> };
+  if (config === null || typeof config !== "object" || Array.isArray(config))
+    throw new ConfigError(`${file}: config: found ${JSON.stringify(config)}; expected keys and values`);
+  // Pulumi takes a key without a namespace for the project's own.
+  const full = Object.entries(config).map(([key, value]) => [key.includes(":") ? key : `${project}:${key}`, value]);
+  const encrypted: string[] = [];
+  for (const [key, value] of full) findEncrypted(value, key as string, encrypted);
+  return { stack, project, config: Object.fromEntries(full), encrypted };
+}
+
+function read(root: string, file: string): unknown {
+  try {
+    return parse(readFileSync(join(root, file), "utf8"));
+  } catch (error) {
+    // The first line says what and where; the rest quotes the file, which may hold anything.
+    if (error instanceof YAMLParseError)
+      throw new ConfigError(`${file}: ${error.message.split("\n")[0]!.replace(/:$/, "")}`);
+    throw error;
+  }
+}
+
+const isEncrypted = (value: unknown): value is { secure: unknown } =>
+  value !== null && typeof value === "object" && Object.keys(value).join() === "secure";
+
+function findEncrypted(value: unknown, path: string, found: string[]): void {
+  if (isEncrypted(value)) found.push(path);
+  else if (value !== null && typeof value === "object")
+    for (const [key, item] of Object.entries(value)) findEncrypted(item, `${path}.${key}`, found);
+}
+
+/** The configuration with a stand-in for each encrypted value: for what is shown, never for what is run. */
+export function redactEncrypted(file: StackFile): StackFile {
+  const redact = (value: unknown, path: string): unknown => {
+    if (isEncrypted(value)) return `REDACTED-${path.replace(/[^A-Za-z0-9]+/g, "-")}`;
+    if (Array.isArray(value)) return value.map((item, i) => redact(item, `${path}.${i}`));
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redact(item, `${path}.${key}`)]));
+  };
+  return { ...file, config: redact(file.config, "") as Record<string, unknown> };
+}
+
+/** Refuses a stack with encrypted values where no engine is there to read them. */
+export function refuseEncrypted({ stack, encrypted }: StackFile, instead: string): void {
+  if (encrypted.length > 0)
+    throw new ConfigError(
+      `stack ${stack}: ${encrypted.join(", ")}: found an encrypted value, which only the Pulumi engine can read; ${instead}`,
+    );
+}
