@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDir } from "../paths.ts";
@@ -93,14 +94,17 @@ interface Bud {
 /** Runs buildah on a Dockerfile, and leaves the image in a folder: `manifest.json` beside the blobs by their hex. */
 async function bud(options: Bud, say: Say): Promise<{ layout: string; output: string }> {
   const { context, scratch, reference } = options;
-  const dockerfile = options.dockerfile ?? join(context, "Dockerfile");
+  const text = await readFile(options.dockerfile ?? join(context, "Dockerfile"), "utf8");
+  const trusted = existsSync(hostCertificates);
+  const dockerfile = join(scratch, "Dockerfile");
   const layout = join(scratch, "layout");
   const image = localName(reference);
   const storage = join(home(), "storage");
   const registries = join(scratch, "registries.conf");
   const policy = join(scratch, "policy.json");
   await mkdir(storage, { recursive: true });
-  await writeFile(registries, registriesConf(imagesUnder(await readFile(dockerfile, "utf8"))));
+  await writeFile(registries, registriesConf(imagesUnder(text)));
+  await writeFile(dockerfile, trusted ? trusting(text) : text);
   await writeFile(policy, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
   // Mounts are counted in the run root; a new one per build has none left over from a build that was killed.
   const buildah = (...args: string[]) =>
@@ -122,13 +126,33 @@ async function bud(options: Bud, say: Say): Promise<{ layout: string; output: st
   await buildah("rm", "--all");
   const output = await buildah(
     ...["bud", "--isolation", "chroot", "--format", "oci", "--pull-always", "--signature-policy", policy],
+    ...(trusted ? ["--volume", `${hostCertificates}:${certificates}:ro`] : []),
     ...[`--layers=${options.layers}`, "--file", dockerfile, "--tag", image, context],
   );
   say("writing the image");
   // Packing layers costs more time, twice, than their room on this disk is worth; and only a `dir:` stays unpacked.
   await buildah("push", "--disable-compression", "--signature-policy", policy, image, `dir:${layout}`);
-  await buildah("rmi", image);
+  // With layers, it stays as what the next build takes its unchanged steps from, down to the same digest.
+  if (!options.layers) await buildah("rmi", image);
   return { layout, output };
+}
+
+/** What this machine trusts, which can be more than an image does: a company's proxy with a certificate of its own. */
+const hostCertificates = "/etc/ssl/certs/ca-certificates.crt";
+/** Where a build sees it. In the image's own place it would be in the way of an `apt-get install ca-certificates`. */
+const certificates = "/run/host-certificates.crt";
+
+/**
+ * A Dockerfile whose steps trust what this machine does, so that pip, npm, curl, git and Go work in it as they do here.
+ * An `ARG` is in the environment of the steps and not in the image's.
+ */
+export function trusting(dockerfile: string): string {
+  const names = ["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"];
+  const args = [...names, "NODE_EXTRA_CA_CERTS"].map((name) => `${name}=${certificates}`).join(" ");
+  return dockerfile.replace(
+    /(?<=^|[^\\]\n)[ \t]*FROM[ \t](?:.*\\\n)*.*(?:\n|$)/gi,
+    (from) => `${from.trimEnd()}\nARG ${args}\n`,
+  );
 }
 
 /** What is worth showing of a build: the step it is at, and the package it installs. */

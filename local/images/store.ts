@@ -76,7 +76,31 @@ export async function keep(
   await mkdir(recordDir(), { recursive: true });
   await writeFile(`${recordFile(key)}.new`, JSON.stringify(record, null, 2));
   await rename(`${recordFile(key)}.new`, recordFile(key));
+  await forget((old, oldKey) => oldKey !== key && localName(old.reference) === localName(record.reference));
   return record;
+}
+
+/** Forgets images, and removes the layers that no other has. */
+async function forget(which: (built: Built, key: string) => boolean): Promise<void> {
+  const all = await records();
+  const gone = all.filter(({ key, built }) => which(built, key));
+  const blobs = async (some: typeof all) => {
+    const manifests = await Promise.all(some.map(({ built }) => readManifest(built.digest).catch(() => undefined)));
+    const layers = manifests.flatMap((m) => (m ? blobsOf(m.manifest).map((blob) => blob.digest) : []));
+    return new Set([...some.map(({ built }) => built.digest), ...layers]);
+  };
+  for (const { key } of gone) await remove(recordFile(key));
+  const needed = await blobs(all.filter((one) => !gone.includes(one)));
+  for (const digest of await blobs(gone)) if (!needed.has(digest)) await remove(blobFile(digest));
+}
+
+/** Everything that is recorded, whether all of it is still there or not. */
+async function records(): Promise<{ key: string; built: Built }[]> {
+  if (!existsSync(recordDir())) return [];
+  const keys = (await readdir(recordDir())).filter((f) => f.endsWith(".json")).map((f) => f.slice(0, -".json".length));
+  return Promise.all(
+    keys.map(async (key) => ({ key, built: JSON.parse(await readFile(recordFile(key), "utf8")) as Built })),
+  );
 }
 
 const api = (path: string) => `http://${localRegistry}/v2/${path}`;
@@ -131,9 +155,9 @@ async function accepted(response: Response, what: string): Promise<void> {
 
 /** Every image that was built, under the name it is found by. */
 export async function allBuilt(): Promise<Built[]> {
-  if (!existsSync(recordDir())) return [];
-  const keys = (await readdir(recordDir())).filter((f) => f.endsWith(".json")).map((f) => f.slice(0, -".json".length));
-  return (await Promise.all(keys.map(builtUnder))).filter((built) => built !== undefined);
+  return (await Promise.all((await records()).map(({ key }) => builtUnder(key)))).filter(
+    (built) => built !== undefined,
+  );
 }
 
 /** The hash of text, as hex. */
