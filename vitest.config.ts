@@ -1,4 +1,12 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** The cluster tests follow one another by their names: each finds the cluster as the one before left it. */
+class ByName extends BaseSequencer {
+  override async sort(files: TestSpecification[]) {
+    return [...files].sort((a, b) => (a.moduleId < b.moduleId ? -1 : 1));
+  }
+}
 
 /**
  * unit     pure functions and components under mocks
@@ -7,6 +15,7 @@ import { defineConfig } from "vitest/config";
  */
 export default defineConfig({
   test: {
+    sequence: { sequencer: ByName },
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
       { test: { name: "program", include: ["test/program/**/*.test.ts"], testTimeout: 60_000 } },
@@ -16,6 +25,7 @@ export default defineConfig({
           include: ["test/cluster/**/*.test.ts"],
           // One machine, one cluster: the files run one after another.
           fileParallelism: false,
+          globalSetup: "test/cluster/setup.ts",
           testTimeout: 300_000,
           hookTimeout: 900_000,
         },

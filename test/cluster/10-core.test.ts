@@ -1,0 +1,164 @@
+// Proves that PostgreSQL, Redis and MinIO run from our manifests and do for real clients what they should, and refuse
+// what they should. It does not prove several servers of one part, nor another cluster than the local one.
+import { Redis } from "ioredis";
+import { beforeAll, describe, expect, it } from "vitest";
+import { address, core, get, kube, mustRun, pods, query, read, replacePod, s3, secret, unready } from "./kit.ts";
+
+beforeAll(async () => {
+  await mustRun(["up", "--stack", "dev"]);
+});
+
+it("everything is ready, and nothing has restarted", async () => {
+  expect(await unready(core)).toEqual([]);
+  const servers = (await kube().list("v1", "Pod", core)).filter(({ status }) => status?.phase !== "Succeeded");
+  expect(servers.map(({ metadata }) => metadata.name).sort()).toEqual(["minio-0", "postgresql-0", "redis-0"]);
+  const restarts = servers.flatMap(({ status }) => status!.containerStatuses as { restartCount: number }[]);
+  expect(restarts.map(({ restartCount }) => restartCount)).toEqual([0, 0, 0]);
+});
+
+const databases = ["nessie", "airflow", "superset", "mlflow"];
+
+describe("PostgreSQL", () => {
+  it.each(databases)("lets %s into its own database, where it may make tables", async (name) => {
+    const { password = "" } = await secret(`postgresql-user-${name}`);
+    await query(name, password, "CREATE TABLE IF NOT EXISTS proof (id int)");
+    expect(await query(name, password, "SELECT current_user AS me, current_database() AS db")).toEqual([
+      { me: name, db: name },
+    ]);
+  });
+
+  it.each(databases)("keeps %s out of the other databases", async (name) => {
+    const { password = "" } = await secret(`postgresql-user-${name}`);
+    for (const other of [...databases, "postgres"].filter((one) => one !== name))
+      await expect(query(name, password, "SELECT 1", other)).rejects.toThrow(/permission denied for database/);
+  });
+
+  it("gives its users no right that reaches beyond", async () => {
+    const { password = "" } = await secret("postgresql-user-nessie");
+    await expect(query("nessie", password, "CREATE DATABASE more")).rejects.toThrow(/permission denied/);
+    await expect(query("nessie", password, "CREATE ROLE other")).rejects.toThrow(/permission denied/);
+    await expect(query("nessie", password, "SELECT pg_read_file('/etc/passwd')")).rejects.toThrow(/permission denied/);
+  });
+
+  it("refuses a wrong password, and none", async () => {
+    await expect(query("nessie", "wrong", "SELECT 1")).rejects.toThrow(/password authentication failed/);
+    await expect(query("nessie", "", "SELECT 1")).rejects.toThrow(/password/);
+  });
+
+  it("runs with the configuration that it was given", async () => {
+    const { password = "" } = await secret("postgresql-admin");
+    const [setting] = await query("postgres", password, "SHOW shared_buffers");
+    expect(setting).toEqual({ shared_buffers: "128MB" });
+  });
+});
+
+const redis = async (password?: string) =>
+  new Redis({
+    host: await address("redis"),
+    password,
+    lazyConnect: true,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+  });
+
+describe("Redis", () => {
+  it("keeps a key for whoever has the password", async () => {
+    const client = await redis((await secret("redis-admin")).password);
+    await client.set("proof", "kept");
+    expect(await client.get("proof")).toBe("kept");
+    expect(await client.config("GET", "appendonly")).toEqual(["appendonly", "yes"]);
+    client.disconnect();
+  });
+
+  it.each([
+    ["a wrong password", "wrong", /WRONGPASS/],
+    ["no password", undefined, /NOAUTH/],
+  ])("refuses %s", async (_, password, error) => {
+    const client = await redis(password);
+    client.on("error", () => {});
+    await expect(client.connect().then(() => client.get("proof"))).rejects.toThrow(error);
+    client.disconnect();
+  });
+});
+
+describe("MinIO", () => {
+  const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow"];
+  const platform = async () => {
+    const keys = await secret("minio-platform");
+    return s3(keys["access-key"]!, keys["secret-key"]!);
+  };
+  const admin = async () => {
+    const keys = await secret("minio-admin");
+    return s3(keys["root-user"]!, keys["root-password"]!);
+  };
+
+  it.each(buckets)("lets the platform's user write, read, list and delete in %s", async (bucket) => {
+    const client = await platform();
+    await client.putObject(bucket, "proof", "kept");
+    expect(await read(client, bucket, "proof")).toBe("kept");
+    const found: unknown[] = await client.listObjects(bucket).toArray();
+    expect(found.map((object) => (object as { name: string }).name)).toContain("proof");
+    await client.removeObject(bucket, "proof");
+  });
+
+  it("lets it nowhere else", async () => {
+    const root = await admin();
+    if (!(await root.bucketExists("private"))) await root.makeBucket("private");
+    await root.putObject("private", "proof", "hidden");
+    const client = await platform();
+    await expect(read(client, "private", "proof")).rejects.toThrow(/Access Denied/);
+    await expect(client.putObject("private", "mine", "x")).rejects.toThrow(/Access Denied/);
+    await expect(client.makeBucket("another")).rejects.toThrow(/Access Denied/);
+    await expect(client.setBucketPolicy("lakehouse", "{}")).rejects.toThrow(/Access Denied/);
+    expect((await client.listBuckets()).map(({ name }) => name).sort()).toEqual([...buckets].sort());
+  });
+
+  it("refuses a wrong key", async () => {
+    const client = await s3("platform", "wrong-wrong-wrong");
+    await expect(client.listBuckets()).rejects.toThrow(/signature/i);
+  });
+});
+
+describe("the deletion of a pod", () => {
+  it("loses no row, no key and no object", async () => {
+    const { password = "" } = await secret("postgresql-user-mlflow");
+    await query("mlflow", password, "CREATE TABLE IF NOT EXISTS kept (word text)");
+    await query("mlflow", password, "TRUNCATE kept");
+    await query("mlflow", password, "INSERT INTO kept VALUES ('row')");
+    const before = await redis((await secret("redis-admin")).password);
+    await before.set("kept", "key");
+    before.disconnect();
+    const keys = await secret("minio-platform");
+    await (await s3(keys["access-key"]!, keys["secret-key"]!)).putObject("mlflow", "kept", "object");
+
+    await Promise.all(["postgresql-0", "redis-0", "minio-0"].map((pod) => replacePod(pod)));
+
+    expect(await query("mlflow", password, "SELECT word FROM kept")).toEqual([{ word: "row" }]);
+    const after = await redis((await secret("redis-admin")).password);
+    expect(await after.get("kept")).toBe("key");
+    after.disconnect();
+    expect(await read(await s3(keys["access-key"]!, keys["secret-key"]!), "mlflow", "kept")).toBe("object");
+  });
+});
+
+describe("Pod Security", () => {
+  it("refuses a pod that could do harm in every namespace of the stack", async () => {
+    const pod = (namespace: string) => ({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "harmful", namespace },
+      spec: { containers: [{ name: "web", image: "busybox:1.36", securityContext: { privileged: true } }] },
+    });
+    for (const namespace of [core, "dev-apps"])
+      await expect(kube().create(pod(namespace))).rejects.toThrow(/violates PodSecurity "restricted:latest"/);
+  });
+
+  it("has no exception: every running pod has a read-only root file system", async () => {
+    const running = await kube().list("v1", "Pod", core);
+    const containers = running.flatMap(({ spec }) => [...(spec.initContainers ?? []), ...spec.containers]);
+    expect(containers.length).toBeGreaterThan(3);
+    for (const { securityContext } of containers) expect(securityContext.readOnlyRootFilesystem).toBe(true);
+    expect(Object.keys(await pods()).length).toBe(running.length);
+    expect((await get("Namespace", core))!.metadata.labels!["pod-security.kubernetes.io/enforce"]).toBe("restricted");
+  });
+});

@@ -1,0 +1,192 @@
+// Proves what happens over the life of a stack: runs that change nothing, changes that roll what they must, rotations,
+// interruptions, two runs at once, and a restart of the node. It does not prove upgrades from released versions.
+import { Redis } from "ioredis";
+import { beforeAll, describe, expect, it } from "vitest";
+import { address, core, mustRun, platform, pods, query, read, ready, s3, secret, stackFile, unready } from "./kit.ts";
+
+const up = (changes?: string) =>
+  mustRun([
+    "up",
+    "--stack",
+    "dev",
+    "--engine",
+    "apply",
+    ...(changes ? ["--config-file", stackFile("dev", changes)] : []),
+  ]);
+
+const nothing = /0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged/;
+
+const names = ["postgresql-admin", "postgresql-user-nessie", "redis-admin", "minio-admin", "minio-platform"];
+const passwords = () => Promise.all(names.map((name) => secret(name)));
+
+const redisGet = async (password: string, key: string) => {
+  const client = new Redis({ host: await address("redis"), password, lazyConnect: true, retryStrategy: () => null });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return await client.get(key);
+  } finally {
+    client.disconnect();
+  }
+};
+
+/** A row, a key and an object, in databases and a bucket that nothing else here touches. */
+async function keep(word: string) {
+  const { password = "" } = await secret("postgresql-user-superset");
+  await query("superset", password, "CREATE TABLE IF NOT EXISTS kept (word text)");
+  await query("superset", password, "TRUNCATE kept");
+  await query("superset", password, `INSERT INTO kept VALUES ('${word}')`);
+  const client = new Redis({ host: await address("redis"), password: (await secret("redis-admin")).password });
+  await client.set("life", word);
+  client.disconnect();
+  const keys = await secret("minio-platform");
+  await (await s3(keys["access-key"]!, keys["secret-key"]!)).putObject("warehouse", "life", word);
+}
+
+async function kept(): Promise<unknown[]> {
+  const { password = "" } = await secret("postgresql-user-superset");
+  const rows = (await query("superset", password, "SELECT word FROM kept")) as { word: string }[];
+  const keys = await secret("minio-platform");
+  return [
+    rows[0]?.word,
+    await redisGet((await secret("redis-admin")).password!, "life"),
+    await read(await s3(keys["access-key"]!, keys["secret-key"]!), "warehouse", "life"),
+  ];
+}
+
+/** Which pods are others than before; Jobs come and go by design. */
+const rolled = (before: Record<string, string>, after: Record<string, string>) =>
+  Object.keys(after).filter((name) => /-\d+$/.test(name) && before[name] !== after[name]);
+
+beforeAll(async () => {
+  await up();
+  await keep("kept");
+});
+
+describe("a second run", () => {
+  it("changes nothing: no object, no pod, no password, and says so", async () => {
+    const before = [await pods(), await passwords()];
+    expect(await up()).toMatch(nothing);
+    expect([await pods(), await passwords()]).toEqual(before);
+  });
+});
+
+describe("a change of configuration", () => {
+  it.each([
+    ["redis: { maxMemoryPercent: 50 }", ["redis-0"]],
+    ["postgresql: { maxConnections: 60 }", ["postgresql-0"]],
+    ["postgresql: { databases: [sales] }", []],
+  ])("%s rolls the right pod and no other", async (changes, expected) => {
+    await up();
+    const before = await pods();
+    await up(changes);
+    expect(rolled(before, await pods())).toEqual(expected);
+    expect(await up(changes)).toMatch(nothing);
+  });
+
+  it("made a database for the user that was added", async () => {
+    await up("postgresql: { databases: [sales] }");
+    const { password = "" } = await secret("postgresql-user-sales");
+    expect(await query("sales", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+  });
+
+  it("that shrinks a volume is refused before anything happens", async () => {
+    const before = [await pods(), await passwords()];
+    const { exitCode, all } = await platform([
+      "up",
+      "--engine",
+      "apply",
+      "--config-file",
+      stackFile("dev", "redis: { storage: { size: 512Mi }, maxMemoryPercent: 40 }"),
+    ]);
+    expect(exitCode).toBe(2);
+    expect(all).toContain("stack dev: redis.storage.size: found 512Mi; expected at least 1Gi");
+    expect([await pods(), await passwords()]).toEqual(before);
+  });
+});
+
+describe("a rotation", () => {
+  it("makes passwords that work, ends the old ones, and keeps the data", async () => {
+    await up();
+    const [admin, nessie, redis, root, platformKeys] = await passwords();
+    await up(["postgresql", "redis", "minio"].map((part) => `${part}: { auth: { rotation: 2 } }`).join("\n"));
+    const [newAdmin, newNessie, newRedis, newRoot, newKeys] = await passwords();
+
+    await expect(query("postgres", admin!.password!, "SELECT 1")).rejects.toThrow(/authentication failed/);
+    await expect(query("nessie", nessie!.password!, "SELECT 1")).rejects.toThrow(/authentication failed/);
+    expect(await query("postgres", newAdmin!.password!, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    expect(await query("nessie", newNessie!.password!, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+
+    await expect(redisGet(redis!.password!, "life")).rejects.toThrow(/WRONGPASS/);
+    expect(await redisGet(newRedis!.password!, "life")).toBe("kept");
+
+    const list = async (user: string, password: string) => (await s3(user, password)).listBuckets();
+    await expect(list("admin", root!["root-password"]!)).rejects.toThrow(/signature/i);
+    await expect(list("platform", platformKeys!["secret-key"]!)).rejects.toThrow(/signature/i);
+    expect((await list("admin", newRoot!["root-password"]!)).length).toBeGreaterThan(0);
+    expect((await list("platform", newKeys!["secret-key"]!)).length).toBeGreaterThan(0);
+
+    expect(await kept()).toEqual(["kept", "kept", "kept"]);
+  });
+});
+
+describe("an interruption", () => {
+  const start = (args: string[]) => platform(["up", "--stack", "dev", "--engine", "apply", ...args]);
+
+  it.each(["SIGINT", "SIGKILL"] as const)(
+    "by %s at any moment of a first run is made good by the next",
+    async (signal) => {
+      await mustRun(["destroy", "--stack", "dev"]);
+      // Milliseconds into the run: while it evaluates, applies, waits for pods, and waits for Jobs.
+      for (const moment of [300, 1_500, 3_000, 4_500, 7_000, 10_000]) {
+        const run = start([]);
+        const timer = setTimeout(() => run.kill(signal), moment);
+        const { exitCode, signal: ended } = await run;
+        clearTimeout(timer);
+        // A run that was quicker than the moment has simply ended well.
+        if (exitCode !== 0) expect(signal === "SIGINT" ? exitCode : ended).toBe(signal === "SIGINT" ? 130 : "SIGKILL");
+      }
+      await up();
+      expect(await up()).toMatch(nothing);
+      expect(await unready(core)).toEqual([]);
+      await keep("kept");
+      expect(await kept()).toEqual(["kept", "kept", "kept"]);
+    },
+  );
+
+  it("in the middle of a rotation leaves passwords that work", async () => {
+    const changes = "postgresql: { auth: { rotation: 7 } }\nminio: { auth: { rotation: 7 } }";
+    for (const moment of [2_000, 3_500, 6_000]) {
+      const run = start(["--config-file", stackFile("dev", changes)]);
+      const timer = setTimeout(() => run.kill("SIGKILL"), moment);
+      await run;
+      clearTimeout(timer);
+    }
+    await up(changes);
+    expect(await up(changes)).toMatch(nothing);
+    expect(await kept()).toEqual(["kept", "kept", "kept"]);
+  });
+});
+
+describe("two at once", () => {
+  it("the second says that one is running, and the first ends well", async () => {
+    const first = platform(["up", "--stack", "dev", "--engine", "apply"]);
+    // The first has the lock as soon as it says anything.
+    for await (const _ of first.iterable({ from: "all" })) break;
+    const second = await platform(["up", "--stack", "dev", "--engine", "apply"]);
+    expect(second.exitCode).toBe(1);
+    expect(second.all).toMatch(/is running/);
+    expect((await first).exitCode).toBe(0);
+  });
+});
+
+describe("a restart of the node", () => {
+  it("loses no row, no key and no object", async () => {
+    await keep("after the restart");
+    await mustRun(["cluster", "down"]);
+    await mustRun(["cluster", "up"]);
+    await Promise.all(["postgresql-0", "redis-0", "minio-0"].map((pod) => ready(pod)));
+    expect(await kept()).toEqual(["after the restart", "after the restart", "after the restart"]);
+    expect(await up()).toContain("unchanged");
+  });
+});

@@ -1,0 +1,97 @@
+// Proves that the API server admits every object of every stack and that the scheduler finds a node for every pod, on
+// nodes that are simulated. What runs on those nodes only pretends to: it does not prove that prod's servers find
+// each other.
+import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { kubeconfigPath } from "../../local/cluster/index.ts";
+import { mustRun, platform, stackFile, unready } from "./kit.ts";
+
+const nodes = 4;
+const api = () => {
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfigPath());
+  return { core: config.makeApiClient(CoreV1Api), context: config.getCurrentContext() };
+};
+
+const isSimulated = (node: string) => node !== realNode;
+let realNode = "";
+
+/** New pods keep off the real node while this holds. */
+const cordon = (unschedulable: boolean) =>
+  api().core.patchNode({ name: realNode, body: [{ op: "add", path: "/spec/unschedulable", value: unschedulable }] });
+
+beforeAll(async () => {
+  await mustRun(["cluster", "up"]);
+  const before = await api().core.listNode();
+  realNode = before.items[0]!.metadata!.name!;
+  await mustRun(["cluster", "up", "--simulated-nodes", String(nodes), "--cpu", "4", "--memory", "8Gi"]);
+  await cordon(true);
+});
+
+afterAll(async () => {
+  await cordon(false);
+});
+
+const onCluster = (command: string, stack: string, args: string[] = []) => {
+  const options = { env: { KUBECONFIG: kubeconfigPath() } };
+  const engine = command === "up" ? ["--engine", "apply"] : [];
+  return platform([command, "--stack", stack, "--context", api().context, ...engine, ...args], options);
+};
+
+describe.each([
+  ["test", 1],
+  ["prod", 4],
+] as const)("stack %s", (stack, servers) => {
+  it("is admitted as a whole, and every pod finds a node", async () => {
+    const { exitCode, all } = await onCluster("up", stack);
+    expect(all).toContain("0 changed");
+    expect(exitCode).toBe(0);
+    for (const namespace of [`${stack}-core`, `${stack}-apps`]) expect(await unready(namespace)).toEqual([]);
+    const { items } = await api().core.listNamespacedPod({ namespace: `${stack}-core` });
+    expect(
+      items.filter(({ metadata }) => metadata!.name!.startsWith("minio-") && /-\d$/.test(metadata!.name!)),
+    ).toHaveLength(servers);
+    for (const { metadata, spec } of items)
+      expect({ pod: metadata!.name, simulated: isSimulated(spec!.nodeName ?? realNode) }).toEqual({
+        pod: metadata!.name,
+        simulated: true,
+      });
+  });
+
+  it("binds every volume", async () => {
+    const { items } = await api().core.listNamespacedPersistentVolumeClaim({ namespace: `${stack}-core` });
+    expect(items).toHaveLength(2 + servers);
+    for (const { status } of items) expect(status!.phase).toBe("Bound");
+  });
+});
+
+describe("prod", () => {
+  it("spreads MinIO's servers over the nodes", async () => {
+    const { items } = await api().core.listNamespacedPod({
+      namespace: "prod-core",
+      labelSelector: "app.kubernetes.io/name=minio,app.kubernetes.io/component=server",
+    });
+    expect(new Set(items.map(({ spec }) => spec!.nodeName)).size).toBe(nodes);
+  });
+
+  it("is not destroyed while its data is protected, and is when the stack says so", async () => {
+    const refused = await onCluster("destroy", "prod");
+    expect(refused.exitCode).not.toBe(0);
+    expect(refused.all).toContain("global.protectData");
+    expect(await unready("prod-core")).toEqual([]);
+    const open = stackFile("prod", "global: { protectData: false }");
+    expect((await onCluster("up", "prod", ["--config-file", open])).exitCode).toBe(0);
+    expect((await onCluster("destroy", "prod", ["--config-file", open])).exitCode).toBe(0);
+    expect((await onCluster("destroy", "test")).exitCode).toBe(0);
+    const { items } = await api().core.listNamespace();
+    expect(items.map(({ metadata }) => metadata!.name).filter((name) => /^(prod|test)-/.test(name!))).toEqual([]);
+  });
+
+  it("refuses to follow the current context", async () => {
+    const { exitCode, all } = await platform(["up", "--stack", "prod", "--engine", "apply"], {
+      env: { KUBECONFIG: kubeconfigPath() },
+    });
+    expect(exitCode).toBe(2);
+    expect(all).toContain("kubernetes:context");
+  });
+});

@@ -1,0 +1,113 @@
+// Proves that the program runs on the real Pulumi engine against the local cluster: up, a preview without a change, a
+// changed value, destroy. Where no engine is on PATH it does not run, and says so.
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { execa, execaSync } from "execa";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { kubeconfigPath } from "../../local/cluster/index.ts";
+import { core, get, mustRun, query, secret } from "./kit.ts";
+
+const engine = execaSync("pulumi", ["version"], { reject: false }).exitCode === 0;
+if (!engine) console.log("skipped: no `pulumi` on PATH, so the program did not run on the Pulumi engine");
+
+describe.skipIf(!engine)("the Pulumi engine", () => {
+  const home = mkdtempSync(join(tmpdir(), "pulumi-"));
+  const project = join(home, "project");
+
+  /** `pulumi …` on a copy of the project: the engine notes its encryption salt in the stack's file. */
+  const pulumi = (args: string[]) =>
+    execa("pulumi", [...args, "--non-interactive", "--color", "never"], {
+      cwd: project,
+      reject: false,
+      all: true,
+      env: {
+        KUBECONFIG: kubeconfigPath(),
+        PULUMI_BACKEND_URL: `file://${join(home, "state")}`,
+        PULUMI_CONFIG_PASSPHRASE: "only for this test",
+        PULUMI_SKIP_UPDATE_CHECK: "true",
+        PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+      },
+    });
+  const must = async (args: string[]) => {
+    const { exitCode, all } = await pulumi(args);
+    if (exitCode !== 0) throw new Error(`pulumi ${args.join(" ")} ended with ${exitCode}:\n${all}`);
+    return all;
+  };
+  const state = () => readFileSync(join(home, "state/.pulumi/stacks/data-platform/dev.json"), "utf8");
+
+  beforeAll(async () => {
+    await mustRun(["cluster", "up"]);
+    await mustRun(["destroy", "--stack", "dev"]);
+    mkdirSync(join(home, "state"));
+    for (const path of [
+      "Pulumi.yaml",
+      "Pulumi.dev.yaml",
+      "package.json",
+      "tsconfig.json",
+      "index.ts",
+      "components",
+      "config",
+    ])
+      cpSync(path, join(project, path), { recursive: true });
+    symlinkSync(resolve("node_modules"), join(project, "node_modules"));
+    await must(["stack", "init", "dev"]);
+  });
+
+  afterAll(async () => {
+    await pulumi(["destroy", "--yes", "--stack", "dev"]);
+  });
+
+  it("brings the stack up, and its servers answer", async () => {
+    expect(await must(["up", "--yes", "--stack", "dev"])).toMatch(/\+ \d+ created/);
+    const { password = "" } = await secret("postgresql-user-nessie");
+    expect(await query("nessie", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+  });
+
+  it("keeps every secret encrypted in its state, and none in its outputs", async () => {
+    const names = ["postgresql-admin", "postgresql-user-nessie", "redis-admin", "minio-admin", "minio-platform"];
+    const values = (await Promise.all(names.map((name) => secret(name))))
+      .flatMap(Object.values)
+      .filter((value) => value.length === 32);
+    expect(values).toHaveLength(5);
+    const outputs = await must(["stack", "output", "--json", "--show-secrets"]);
+    for (const value of values) expect(`${state()}${outputs}`.includes(value)).toBe(false);
+  });
+
+  it("previews no change", async () => {
+    await must(["preview", "--stack", "dev", "--expect-no-changes"]);
+    await must(["preview", "--stack", "dev", "--expect-no-changes", "--refresh"]);
+  });
+
+  it("previews a changed value as what it does: one ConfigMap and one StatefulSet updated, nothing replaced", async () => {
+    await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.maxMemoryPercent", "50"]);
+    const preview = await must(["preview", "--stack", "dev"]);
+    expect(preview).toMatch(/ConfigMap\s+redis-config\s+update/);
+    expect(preview).toMatch(/StatefulSet\s+redis\s+update/);
+    expect(preview).toMatch(/~ 2 to update/);
+    expect(preview).not.toMatch(/replace|delete|create /);
+    expect(await must(["up", "--yes", "--stack", "dev"])).toMatch(/~ 2 updated/);
+  });
+
+  it("refuses to shrink a volume in the preview already, naming the key", async () => {
+    await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.storage.size", "512Mi"]);
+    const { exitCode, all } = await pulumi(["preview", "--stack", "dev"]);
+    expect(exitCode).not.toBe(0);
+    expect(all).toContain("stack dev: redis.storage.size: found 512Mi; expected at least 1Gi");
+    await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.storage.size", "1Gi"]);
+  });
+
+  it("prints wrong configuration as it stands, without a stack trace", async () => {
+    await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.image", "redis:latest"]);
+    const { exitCode, all } = await pulumi(["preview", "--stack", "dev"]);
+    expect(exitCode).not.toBe(0);
+    expect(all).toContain('stack dev: redis.image: found "redis:latest"');
+    expect(all).not.toMatch(/at .*\.(ts|js):\d+/);
+    await must(["config", "rm", "--stack", "dev", "--path", "data-platform:redis.image"]);
+  });
+
+  it("destroys it all", async () => {
+    await must(["destroy", "--yes", "--stack", "dev"]);
+    expect(await get("Namespace", core)).toBeUndefined();
+  });
+});

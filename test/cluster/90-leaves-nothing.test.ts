@@ -1,0 +1,20 @@
+// Proves that `destroy` and `cluster down` take back what `up` did to the machine. It looks for processes, mounts,
+// interfaces, firewall rules, namespaces and cgroups, and for nothing else; packages that were installed stay.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect, inject, it } from "vitest";
+import { stateDir } from "../../local/paths.ts";
+import { mustRun } from "./kit.ts";
+import { machine } from "./machine.ts";
+
+it("destroy and cluster down leave the machine as it was", async () => {
+  await mustRun(["up", "--stack", "dev", "--engine", "apply"]);
+  const during = await machine();
+  expect(during.processes).toEqual(expect.arrayContaining(["kubelet", "postgres", "redis-server", "minio"]));
+  expect(during.mounts.length).toBeGreaterThan(inject("before").mounts.length);
+
+  await mustRun(["destroy", "--stack", "dev"]);
+  await mustRun(["cluster", "down", "--delete-data"]);
+  expect(await machine()).toEqual(inject("before"));
+  expect(existsSync(join(stateDir(), "cluster"))).toBe(false);
+});

@@ -1,0 +1,146 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa, type Options } from "execa";
+import { Client } from "minio";
+import pg from "pg";
+import { vi } from "vitest";
+import { parse, stringify } from "yaml";
+import { Kube, type Live } from "../../engine/kube.ts";
+import { readiness } from "../../engine/ready.ts";
+import { kubeconfigPath } from "../../local/cluster/index.ts";
+
+/*
+ * What the cluster tests are written with: this project's own command line, a connection to the cluster it made, and
+ * the ordinary clients of the servers that run there.
+ */
+
+/** Namespace of the core of the stack under test. */
+export const core = "dev-core";
+
+let connection: Kube | undefined;
+export function kube(): Kube {
+  connection ??= Kube.load({ kubeconfig: kubeconfigPath() });
+  return connection;
+}
+
+/** Runs `./platform …` to its end. The exit code is the caller's to look at. */
+export const platform = (args: string[], options: Options = {}) =>
+  execa("./platform", args, { reject: false, all: true, stdin: "ignore", ...options });
+
+/** Runs `./platform …` and fails with everything it printed when it fails. */
+export async function mustRun(args: string[], options: Options = {}): Promise<string> {
+  const { exitCode, all } = await platform(args, options);
+  if (exitCode !== 0) throw new Error(`./platform ${args.join(" ")} ended with ${exitCode}:\n${all}`);
+  return String(all);
+}
+
+/** A stack file with changes (YAML, keyed by part) laid over the stack's own: for `--config-file`. */
+export function stackFile(stack: string, changes: string): string {
+  const { config } = parse(readFileSync(`Pulumi.${stack}.yaml`, "utf8")) as { config: Record<string, object> };
+  for (const [part, change] of Object.entries(parse(changes) as Record<string, object>)) {
+    const key = `data-platform:${part}`;
+    config[key] = { ...config[key], ...change };
+  }
+  const file = join(mkdtempSync(join(tmpdir(), "stack-")), `Pulumi.${stack}.yaml`);
+  writeFileSync(file, stringify({ config }));
+  return file;
+}
+
+type Kind = "Pod" | "Secret" | "ConfigMap" | "Service" | "Namespace" | "Node" | "PersistentVolumeClaim";
+const v1 = (kind: Kind, name: string, namespace?: string) => ({
+  apiVersion: "v1",
+  kind,
+  metadata: { name, ...(namespace && { namespace }) },
+});
+
+export async function get(kind: Kind, name: string, namespace?: string): Promise<Live | undefined> {
+  return kube().get(v1(kind, name, namespace));
+}
+
+/** A Secret's values, decoded. */
+export async function secret(name: string, namespace = core): Promise<Record<string, string>> {
+  const { data = {} } = ((await get("Secret", name, namespace)) ?? {}) as { data?: Record<string, string> };
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString()]));
+}
+
+/** Address of a Service's port on this machine: the cluster's own network reaches it. */
+export async function address(service: string, namespace = core): Promise<string> {
+  return (await get("Service", service, namespace))!.spec.clusterIP as string;
+}
+
+/** Every pod of a namespace by name, with what tells one life of it from the next. */
+export async function pods(namespace = core): Promise<Record<string, string>> {
+  const all = await kube().list("v1", "Pod", namespace);
+  return Object.fromEntries(all.map(({ metadata }) => [metadata.name, metadata.uid as string]));
+}
+
+/** Deletes a pod and waits until its successor is ready. */
+export async function replacePod(name: string, namespace = core): Promise<void> {
+  const before = (await get("Pod", name, namespace))!.metadata.uid;
+  await kube().delete(v1("Pod", name, namespace));
+  await ready(name, namespace, before as string);
+}
+
+/** Waits until a pod is ready, and not the one with this UID. */
+export const ready = (name: string, namespace = core, not = "") =>
+  vi.waitFor(
+    async () => {
+      const pod = await get("Pod", name, namespace);
+      const conditions = (pod?.status?.conditions ?? []) as { type: string; status: string }[];
+      const isReady = conditions.some(({ type, status }) => type === "Ready" && status === "True");
+      if (!isReady || pod?.metadata.uid === not) throw new Error(`pod ${name} is not ready`);
+    },
+    { timeout: 180_000, interval: 500 },
+  );
+
+/** What is not ready of the workloads and Jobs of a namespace. */
+export async function unready(namespace: string): Promise<string[]> {
+  const kinds = [
+    ["apps/v1", "StatefulSet"],
+    ["apps/v1", "Deployment"],
+    ["batch/v1", "Job"],
+  ] as const;
+  const all = await Promise.all(kinds.map(([version, kind]) => kube().list(version, kind, namespace)));
+  return all
+    .flatMap((list, i) => list.map((live) => ({ ...live, kind: kinds[i]![1] })))
+    .filter((live) => readiness(live as Live).state !== "ready")
+    .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+}
+
+/** A connection to PostgreSQL; its end is the caller's. Default: the database that is named like the user. */
+export async function sql(user: string, password: string, database = user): Promise<pg.Client> {
+  const client = new pg.Client({ host: await address("postgresql"), port: 5432, user, password, database });
+  // A pod that is deleted takes its connections along; what follows from that, the queries say.
+  client.on("error", () => {});
+  await client.connect();
+  return client;
+}
+
+/** One query as one user. */
+export async function query(user: string, password: string, text: string, database = user): Promise<unknown[]> {
+  const client = await sql(user, password, database);
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** An S3 client with these keys. */
+export const s3 = async (accessKey: string, secretKey: string) =>
+  new Client({
+    endPoint: await address("minio"),
+    port: 9000,
+    useSSL: false,
+    accessKey,
+    secretKey,
+    region: "us-east-1",
+  });
+
+/** An object's contents as text. */
+export async function read(client: Client, bucket: string, name: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await client.getObject(bucket, name)) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
