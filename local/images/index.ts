@@ -99,9 +99,10 @@ export async function buildDockerfile(
   return buildFile(options, say);
 }
 
-/** Fills a registry that was emptied or started anew with all that was built before. Takes well under a second. */
+/** Fills a registry that was emptied or started anew with all that was built before. */
 export async function refillRegistry(): Promise<void> {
+  const there = new Set<string>();
   for (const { reference, digest } of await allBuilt()) {
-    if ((await servedDigest(reference)) !== digest) await push(reference, digest);
+    if ((await servedDigest(reference)) !== digest) await push(reference, digest, there);
   }
 }

@@ -98,9 +98,9 @@ async function forget(which: (built: Built, key: string) => boolean): Promise<vo
 async function records(): Promise<{ key: string; built: Built }[]> {
   if (!existsSync(recordDir())) return [];
   const keys = (await readdir(recordDir())).filter((f) => f.endsWith(".json")).map((f) => f.slice(0, -".json".length));
-  return Promise.all(
-    keys.map(async (key) => ({ key, built: JSON.parse(await readFile(recordFile(key), "utf8")) as Built })),
-  );
+  const read = async (key: string) => ({ key, built: JSON.parse(await readFile(recordFile(key), "utf8")) as Built });
+  // One that cannot be read is as good as none: its image is built again under the same key.
+  return (await Promise.all(keys.map((key) => read(key).catch(() => undefined)))).filter((one) => one !== undefined);
 }
 
 const api = (path: string) => `http://${localRegistry}/v2/${path}`;
@@ -123,13 +123,17 @@ export async function servedDigest(reference: string): Promise<string | undefine
   return response.ok ? (response.headers.get("docker-content-digest") ?? undefined) : undefined;
 }
 
-/** Puts an image that was kept into the local registry: only what that lacks travels. */
-export async function push(reference: string, digest: string): Promise<void> {
+/**
+ * Puts an image that was kept into the local registry: only what that lacks travels. `there` are blobs it is known to
+ * have, and grows; a registry reads all of a blob to say so.
+ */
+export async function push(reference: string, digest: string, there = new Set<string>()): Promise<void> {
   const { path, tag } = parseReference(localName(reference));
   const { text, manifest } = await readManifest(digest);
-  for (const blob of blobsOf(manifest)) {
-    const there = await ask(api(`${path}/blobs/${blob.digest}`), { method: "HEAD" });
-    if (!there.ok) await upload(path, blob.digest);
+  for (const blob of blobsOf(manifest).filter((one) => !there.has(one.digest))) {
+    const found = await ask(api(`${path}/blobs/${blob.digest}`), { method: "HEAD" });
+    if (!found.ok) await upload(path, blob.digest);
+    there.add(blob.digest);
   }
   const response = await ask(api(`${path}/manifests/${tag}`), {
     method: "PUT",

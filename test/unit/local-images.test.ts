@@ -1,0 +1,237 @@
+// What is computed before anything is built: names, keys, sources, what a Dockerfile stands on.
+// Does not prove that a build works, nor what is inside an image: the cluster tests run them.
+
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
+import { registriesConf, trusting } from "../../local/images/build.ts";
+import { definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
+import { inOrder } from "../../local/images/index.ts";
+import { type Ingredients, imagesUnder, keyOf } from "../../local/images/key.ts";
+import { answers, canBePulled, imageMode } from "../../local/images/mode.ts";
+import { localName, parseReference } from "../../local/images/reference.ts";
+
+describe("local name", () => {
+  it.each([
+    ["redis:8.2.1", "localhost:5001/library/redis:8.2.1"],
+    ["docker.io/redis:8.2.1", "localhost:5001/library/redis:8.2.1"],
+    ["docker.io/library/redis:8.2.1", "localhost:5001/library/redis:8.2.1"],
+    ["apache/kafka:4.3.1", "localhost:5001/apache/kafka:4.3.1"],
+    ["quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z", "localhost:5001/minio/minio:RELEASE.2025-09-07T16-13-09Z"],
+    ["registry.k8s.io/pause:3.10", "localhost:5001/pause:3.10"],
+    ["ghcr.io/projectnessie/nessie", "localhost:5001/projectnessie/nessie:latest"],
+    ["registry.example.com:8443/team/app:1.0", "localhost:5001/team/app:1.0"],
+    ["localhost/app:1.0", "localhost:5001/app:1.0"],
+    ["redis:8.2.1@sha256:abc", "localhost:5001/library/redis:8.2.1@sha256:abc"],
+  ])("%s is %s", (reference, name) => {
+    expect(localName(reference)).toBe(name);
+  });
+
+  it("is its own local name", () => {
+    expect(localName(localName("redis:8.2.1"))).toBe("localhost:5001/library/redis:8.2.1");
+  });
+
+  it("takes a port for a registry's, not for a tag", () => {
+    expect(parseReference("registry.example.com:8443/app")).toEqual({
+      host: "registry.example.com:8443",
+      path: "app",
+      tag: "latest",
+      digest: undefined,
+    });
+  });
+});
+
+describe("apt sources", () => {
+  const mirror = "http://mirror.example/debian";
+  const expected = [
+    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian trixie main",
+    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian trixie-updates main",
+    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian-security trixie-security main",
+  ];
+
+  it("come from deb822 files, beside other people's repositories", () => {
+    const host = [
+      ...parseDeb822(`Types: deb\nURIs: https://packages.example/other\nSuites: bookworm\nComponents: main\n`),
+      ...parseDeb822(
+        `# A comment\nTypes: deb deb-src\n# Another, in the paragraph\nURIs: ${mirror}\nSuites: bookworm\n bookworm-updates\n` +
+          `Components: main contrib\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n x\n\n` +
+          `Types: deb\nURIs: ${mirror}-security\nSuites: bookworm-security\nComponents: main\n`,
+      ),
+    ];
+    expect(debianSources(host, "trixie")).toEqual(expected);
+  });
+
+  it("come from one-line files", () => {
+    const host = parseOneLine(
+      `# deb http://commented.example/debian bookworm main\ndeb-src ${mirror} bookworm main\n` +
+        `deb [arch=amd64 signed-by=/x.gpg] ${mirror} bookworm main contrib # here\ndeb ${mirror} bookworm-updates main\n` +
+        `deb ${mirror}-security bookworm-security main\n`,
+    );
+    expect(debianSources(host, "trixie")).toEqual(expected);
+  });
+
+  it("leave out a paragraph that is disabled, and sources without packages", () => {
+    const paragraph = `URIs: ${mirror}\nSuites: bookworm\nComponents: main\n`;
+    expect(parseDeb822(`Enabled: no\nTypes: deb\n${paragraph}`)).toEqual([]);
+    expect(parseDeb822(`Types: deb-src\n${paragraph}`)).toEqual([]);
+  });
+
+  it("do without a security suite where the machine has none", () => {
+    expect(debianSources(parseOneLine(`deb ${mirror} sid main`), "trixie")).toEqual(expected.slice(0, 2));
+  });
+
+  it("are refused where the machine has another distribution's only", () => {
+    const ubuntu = parseOneLine(
+      "deb http://archive.example/ubuntu noble main\ndeb http://archive.example/ubuntu noble-updates main",
+    );
+    expect(() => debianSources(ubuntu, "trixie")).toThrow(/No Debian mirror .*PLATFORM_IMAGES=pull/);
+  });
+});
+
+describe("what a Dockerfile builds upon", () => {
+  it("is every FROM and COPY --from, but not its own stages", () => {
+    const dockerfile = `ARG BASE=debian:trixie-slim
+FROM --platform=linux/amd64 golang:1.26 AS Build
+COPY --from=busybox:1.36 /bin/sh /bin/sh
+FROM \${BASE}
+COPY --chown=1:1 --from=build /a /a
+COPY --from=0 /b /b
+FROM scratch
+COPY --from=1 / /
+RUN echo FROM nothing`;
+    expect(imagesUnder(dockerfile)).toEqual(["golang:1.26", "busybox:1.36", "debian:trixie-slim"]);
+  });
+
+  it("is asked of this machine's registry first, and of nobody else where images are made from packages", () => {
+    const open = registriesConf(["ghcr.io/a/b:1"], "auto");
+    expect(open).toContain(
+      '[[registry]]\nprefix = "ghcr.io"\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "localhost:5001"',
+    );
+    const closed = registriesConf(["ghcr.io/a/b:1"], "packages");
+    expect(closed).toContain('[[registry]]\nprefix = "ghcr.io"\nlocation = "localhost:5001"');
+    expect(closed).not.toMatch(/location = "(?!localhost:5001")/);
+  });
+
+  it("gets the machine's certificates in every stage, and no words in between", () => {
+    const arg = /^ARG SSL_CERT_FILE=\S+( \w+=\S+)+$/;
+    const lines = trusting("# syntax=x\nFROM a \\\n  AS one\nRUN echo \\\nFROM b\nFROM scratch").split("\n");
+    expect(lines.map((line) => (arg.test(line) ? "ARG" : line))).toEqual([
+      "# syntax=x",
+      "FROM a \\",
+      "  AS one",
+      "ARG",
+      "RUN echo \\",
+      "FROM b",
+      "FROM scratch",
+      "ARG",
+      "",
+    ]);
+  });
+});
+
+describe("key", () => {
+  const ingredients: Ingredients = {
+    files: [["Dockerfile", "1"]],
+    artifacts: [{ kind: "go", package: "example.com/a", output: "a" }],
+    under: ["base"],
+    sources: ["deb x"],
+  };
+  const key = keyOf("redis:8.2.1", ingredients);
+
+  it("stays while nothing changes, however the name is written", () => {
+    expect(keyOf("docker.io/library/redis:8.2.1", structuredClone(ingredients))).toBe(key);
+  });
+
+  it.each<[string, string, Partial<Ingredients>]>([
+    ["the tag", "redis:8.2.2", {}],
+    ["the repository", "valkey:8.2.1", {}],
+    ["a file's content", "redis:8.2.1", { files: [["Dockerfile", "2"]] }],
+    ["a file's name", "redis:8.2.1", { files: [["dockerfile", "1"]] }],
+    ["an artifact", "redis:8.2.1", { artifacts: [{ kind: "go", package: "example.com/a", output: "b" }] }],
+    ["the image below", "redis:8.2.1", { under: ["other"] }],
+    ["the mirror", "redis:8.2.1", { sources: ["deb y"] }],
+  ])("changes with %s", (_, reference, change) => {
+    expect(keyOf(reference, { ...ingredients, ...change })).not.toBe(key);
+  });
+});
+
+describe("definitions", () => {
+  it.each(definitions.map((definition) => [definition.folder, definition] as const))("%s has all it names", (_, it) => {
+    const dockerfile = readFileSync(join(folderOf(it), "Dockerfile"), "utf8");
+    for (const artifact of it.artifacts ?? []) {
+      expect(dockerfile).toMatch(new RegExp(`^(COPY|ADD) .*\\b${artifact.output}\\b`, "m"));
+      if (artifact.kind === "go") expect(existsSync(join(folderOf(it), "go", "go.mod"))).toBe(true);
+    }
+    for (const image of imagesUnder(dockerfile)) expect(definitionOf(image), image).toBeDefined();
+  });
+
+  it("stand in for the repository they name, under any way to write it", () => {
+    expect(definitionOf("docker.io/library/redis:8.9.9")?.folder).toBe("redis");
+    expect(definitionOf("quay.io/minio/minio:any")?.folder).toBe("minio");
+    expect(definitionOf("ghcr.io/someone/redis:8.2.1")).toBeUndefined();
+  });
+
+  it("do not answer to a major version that lays its data out otherwise", () => {
+    expect(definitionOf("postgres:17.11")?.folder).toBe("postgres");
+    expect(definitionOf("postgres:17")?.folder).toBe("postgres");
+    expect(definitionOf("postgres:18.1")).toBeUndefined();
+    expect(definitionOf("postgres:171")).toBeUndefined();
+  });
+
+  it("come after what they are built upon, which comes once", () => {
+    expect(inOrder(["redis:8.2.1", "debian:trixie-slim", "busybox:1.36"])).toEqual([
+      "debian:trixie-slim",
+      "redis:8.2.1",
+      "busybox:1.36",
+    ]);
+  });
+});
+
+describe("whether an image can be pulled", () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  it("is asked once of each registry", async () => {
+    vi.stubEnv("PLATFORM_IMAGES", "auto");
+    const ask = vi.fn(async (url: string) => url.includes("one"));
+    expect(
+      await Promise.all(["one.example/a:1", "one.example/b:1", "two.example/a:1"].map((r) => canBePulled(r, ask))),
+    ).toEqual([true, true, false]);
+    expect(ask.mock.calls).toEqual([["https://one.example"], ["https://two.example"]]);
+  });
+
+  it.each([
+    ["packages", false],
+    ["pull", true],
+  ])("is not asked with PLATFORM_IMAGES=%s", async (mode, pulled) => {
+    vi.stubEnv("PLATFORM_IMAGES", mode);
+    const ask = vi.fn(async () => !pulled);
+    expect(await canBePulled("three.example/a:1", ask)).toBe(pulled);
+    expect(ask).not.toHaveBeenCalled();
+  });
+
+  it("takes a login for an answer, a refusal for none, and does not wait for long", async () => {
+    const replies: Record<string, number> = { "/open/v2/": 200, "/login/v2/": 401, "/proxy/v2/": 403 };
+    const server = createServer((request, response) => {
+      const status = replies[request.url ?? ""];
+      if (status) response.writeHead(status).end();
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    expect(await answers(`${url}/open`)).toBe(true);
+    expect(await answers(`${url}/login`)).toBe(true);
+    expect(await answers(`${url}/proxy`)).toBe(false);
+    expect(await answers(`${url}/silent`, 50)).toBe(false);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    expect(await answers(`${url}/gone`)).toBe(false);
+  });
+
+  it("refuses a mode that does not exist", () => {
+    expect(() => imageMode("packges")).toThrow('PLATFORM_IMAGES is "packges"; it can be auto, packages or pull.');
+  });
+});
