@@ -9,7 +9,7 @@ import { imagesUnder, keyFor } from "./key.ts";
 import { imageMode } from "./mode.ts";
 import { localName, localRegistry, parseReference } from "./reference.ts";
 import { run, sandboxed } from "./run.ts";
-import { type Built, keep, push, remove, sha256 } from "./store.ts";
+import { type Built, builtUnder, keep, push, remove, sha256 } from "./store.ts";
 import { assertCanBuild, installTools } from "./tools.ts";
 
 const home = () => join(cacheDir(), "images");
@@ -56,7 +56,7 @@ export async function buildStandIn(reference: string, say: Say): Promise<Built> 
     const holds = /^holds: (.*)$/m.exec(output)?.[1];
     const seconds = Math.round((Date.now() - started) / 1000);
     say("pushing to the local registry");
-    const built = await keep(layout, key, { reference, holds, seconds });
+    const built = await keep(layout!, key, { reference, holds, seconds });
     await push(reference, built.digest);
     say(`${holds ?? definition.holds}: ${seconds} s, ${Math.round(built.bytes / 1e6)} MB`);
     return built;
@@ -70,15 +70,15 @@ export async function buildFile(
 ): Promise<{ digest: string }> {
   const started = Date.now();
   await installTools(say);
+  const key = sha256(localName(options.tag)).slice(0, 32);
+  const before = await builtUnder(key);
   return withScratch(async (scratch) => {
-    const { layout } = await bud({ ...options, scratch, reference: options.tag, layers: true }, say);
+    const reference = options.tag;
+    const { layout } = await bud({ ...options, scratch, reference, layers: true, before: before?.id }, say);
     const seconds = Math.round((Date.now() - started) / 1000);
-    const { digest } = await keep(layout, sha256(localName(options.tag)).slice(0, 32), {
-      reference: options.tag,
-      seconds,
-    });
+    const { digest } = layout ? await keep(layout, key, { reference, seconds }) : before!;
     say("pushing to the local registry");
-    await push(options.tag, digest);
+    await push(reference, digest);
     return { digest };
   });
 }
@@ -88,11 +88,14 @@ interface Bud {
   dockerfile?: string;
   reference: string;
   scratch: string;
+  /** Each step a layer of its own, taken from the build before while nothing above it changed; or one for all. */
   layers: boolean;
+  /** The image's id when it was built before: the same again is not written out again. */
+  before?: string;
 }
 
 /** Runs buildah on a Dockerfile, and leaves the image in a folder: `manifest.json` beside the blobs by their hex. */
-async function bud(options: Bud, say: Say): Promise<{ layout: string; output: string }> {
+async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: string }> {
   const { context, scratch, reference } = options;
   const text = await readFile(options.dockerfile ?? join(context, "Dockerfile"), "utf8");
   const trusted = existsSync(hostCertificates);
@@ -124,11 +127,13 @@ async function bud(options: Bud, say: Say): Promise<{ layout: string; output: st
       },
     );
   await buildah("rm", "--all");
+  const idFile = join(scratch, "id");
   const output = await buildah(
     ...["bud", "--isolation", "chroot", "--format", "oci", "--pull-always", "--signature-policy", policy],
     ...(trusted ? ["--volume", `${hostCertificates}:${certificates}:ro`] : []),
-    ...[`--layers=${options.layers}`, "--file", dockerfile, "--tag", image, context],
+    ...[`--layers=${options.layers}`, "--file", dockerfile, "--iidfile", idFile, "--tag", image, context],
   );
+  if (options.before && (await readFile(idFile, "utf8")).includes(options.before)) return { output };
   say("writing the image");
   // Packing layers costs more time, twice, than their room on this disk is worth; and only a `dir:` stays unpacked.
   await buildah("push", "--disable-compression", "--signature-policy", policy, image, `dir:${layout}`);

@@ -1,5 +1,7 @@
+import { registryHost } from "../cluster/layout.ts";
+
 /** The registry on this machine. containerd asks it first for every image, whatever registry the manifest names. */
-export const localRegistry = "localhost:5001";
+export const localRegistry = registryHost;
 
 export interface Reference {
   /** The registry as its images are named: `docker.io`, `quay.io`, `localhost:5001`. */

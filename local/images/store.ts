@@ -17,8 +17,10 @@ const recordDir = () => join(cacheDir(), "images", "keys");
 /** What is remembered of an image that was built. It is written last: an image without one was never finished. */
 export interface Built {
   reference: string;
-  /** Of the manifest. */
+  /** Of the manifest: what a registry knows it by. */
   digest: string;
+  /** Of the configuration: what buildah knows it by. */
+  id: string;
   /** The software's own word for its version, where the Dockerfile says one. */
   holds?: string;
   /** Bytes of all layers, uncompressed. */
@@ -72,7 +74,8 @@ export async function keep(
     if (name) await rename(join(layout, file), blobFile(name));
   }
   const { manifest } = await readManifest(digest);
-  const record: Built = { ...built, digest, bytes: manifest.layers.reduce((sum, layer) => sum + layer.size, 0) };
+  const bytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
+  const record: Built = { ...built, digest, id: manifest.config.digest, bytes };
   await mkdir(recordDir(), { recursive: true });
   await writeFile(`${recordFile(key)}.new`, JSON.stringify(record, null, 2));
   await rename(`${recordFile(key)}.new`, recordFile(key));

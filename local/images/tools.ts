@@ -1,17 +1,15 @@
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { debianPackages } from "../cluster/debian.ts";
 import { type Say, type Step, UserError } from "../step.ts";
-import { run } from "./run.ts";
 
-/** Programs a build needs, with the Debian package each comes from. */
-const packages: Record<string, string> = {
-  buildah: "buildah",
-  mmdebstrap: "mmdebstrap",
-  unshare: "util-linux",
-  setpriv: "util-linux",
-  flock: "util-linux",
+/** Programs a build needs, each from the Debian package of its name, with what it is for. */
+const programs: Record<string, string> = {
+  buildah: "builds images from Dockerfiles, without a daemon",
+  mmdebstrap: "makes the base of all images from Debian's packages",
 };
 
+/** Whether a program is on PATH. */
 export async function isInstalled(program: string): Promise<boolean> {
   for (const folder of (process.env.PATH ?? "").split(delimiter)) {
     const found = await access(join(folder, program), constants.X_OK).then(
@@ -23,11 +21,10 @@ export async function isInstalled(program: string): Promise<boolean> {
   return false;
 }
 
-/** The packages that are missing on this machine. */
-export async function missingPackages(): Promise<string[]> {
-  const missing = new Set<string>();
-  for (const [program, name] of Object.entries(packages)) if (!(await isInstalled(program))) missing.add(name);
-  return [...missing];
+async function missingPrograms(): Promise<string[]> {
+  const names = Object.keys(programs);
+  const installed = await Promise.all(names.map(isInstalled));
+  return names.filter((_, i) => !installed[i]);
 }
 
 /** Building changes roots and mounts file systems: that takes Linux, and root. */
@@ -42,35 +39,16 @@ export function assertCanBuild(): void {
 /** Installs what building images takes and this machine lacks. */
 export async function installTools(say: Say): Promise<void> {
   assertCanBuild();
-  const missing = await missingPackages();
-  if (!missing.length) return;
-  if (!(await isInstalled("apt-get"))) {
-    throw new UserError(
-      `Images are built by ${missing.join(", ")}, missing here. Install them with the package manager.`,
-    );
-  }
-  const apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300"];
-  const install = () =>
-    run(say, [...apt, "install", "-y", "--no-install-recommends", ...missing], {
-      show: (line) => /^(Get:|Unpacking|Setting up)/.exec(line)?.input,
-      hint: `Install them by hand: apt-get install ${missing.join(" ")}`,
-    });
-  say(`apt-get install ${missing.join(" ")}`);
-  await run(say, [...apt, "update"]);
-  try {
-    await install();
-  } catch {
-    // Another apt-get on the machine may have emptied the shared package cache under ours, half way.
-    await run(say, ["dpkg", "--configure", "-a"]);
-    await install();
-  }
+  const missing = await missingPrograms();
+  await debianPackages(Object.fromEntries(missing.map((name) => [name, programs[name]!])), say);
 }
 
+/** The step that does so, where anything has to be built at all. */
 export const toolsStep = (needed: () => Promise<boolean>): Step => ({
   title: "Tools that build images",
   skip: async () => {
     if (!(await needed())) return "no image has to be built";
-    return (await missingPackages()).length ? false : "installed";
+    return (await missingPrograms()).length ? false : "installed";
   },
   run: installTools,
 });
