@@ -87,6 +87,19 @@ platform
   .option("--seed-file <file>", "the seed; else the environment variable PLATFORM_SEED")
   .action(async (options) => (await import("./render.ts")).render(options));
 
+platform
+  .command("diff")
+  .description("show what the checkout would change against another revision, as Markdown for a reviewer")
+  .requiredOption("-b, --base <ref>", "the other revision: a branch, tag or commit")
+  .option("-s, --stack <name...>", "which stacks; without it, all")
+  .option("-o, --output <file>", "write the Markdown there, not to standard output")
+  .option(
+    "--max-length <characters>",
+    "leave out objects' differences, the longest first, until it is no longer",
+    characters,
+  )
+  .action(async (options) => (await import("./diff.ts")).diff(options));
+
 const cluster = platform.command("cluster").description("the local cluster by itself, without a stack");
 cluster
   .command("up")
@@ -141,6 +154,11 @@ function whole(text: string): number {
   return Number(text);
 }
 
+function characters(text: string): number {
+  if (!/^[1-9]\d{2,8}$/.test(text)) throw new InvalidArgumentError("Expected a number of characters from 100.");
+  return Number(text);
+}
+
 /** What went wrong, in the user's words; where it was in our code only when it was our mistake. */
 function complain(error: unknown): number {
   // Commander has said it already; asking for help is no mistake.
@@ -157,5 +175,6 @@ function complain(error: unknown): number {
 try {
   await platform.parseAsync();
 } catch (error) {
-  process.exitCode = complain(error);
+  // At once: what was started beside the failed work has nothing left to work for.
+  process.exit(complain(error));
 }

@@ -36,16 +36,14 @@ export async function partStates(kube: Kube, target: Target, evaluation: Evaluat
   );
 }
 
-export const partTable = (parts: PartState[], stack: string): string =>
-  table(
+export function partTable(parts: PartState[], options: { stack: string; context?: string }): string {
+  const stack = options.stack === "dev" ? "" : ` --stack ${options.stack}`;
+  const which = stack + (options.context ? ` --context ${options.context}` : "");
+  return table(
     ["PART", "STATE", "ADDRESS FROM THIS MACHINE", "PASSWORD"],
-    parts.map(({ name, state, address }) => [
-      name,
-      state,
-      address,
-      `./platform credentials ${name}${stack === "dev" ? "" : ` --stack ${stack}`}`,
-    ]),
+    parts.map(({ name, state, address }) => [name, state, address, `./platform credentials ${name}${which}`]),
   );
+}
 
 /** Whether a Service sends its clients to the pods of a workload. */
 function serves(service: KubeObject, { kind, metadata, spec }: KubeObject): boolean {

@@ -11,11 +11,18 @@ const everySoOften = 10_000;
 
 /** Carries out the work and shows it: what runs, what it waits for, and how long it took. */
 export async function show(work: Work[]): Promise<void> {
-  await new Listr(work.map(task), {
-    ...options,
-    // An interrupted command says how to go on; see main.ts.
-    registerSignalListeners: false,
-  }).run();
+  const failures: unknown[] = [];
+  const list = new Listr(
+    work.map((one) => task(one, failures)),
+    {
+      ...options,
+      // An interrupted command says how to go on; see main.ts.
+      registerSignalListeners: false,
+    },
+  );
+  await list.run().catch((error) => {
+    throw failures.length > 0 ? new AggregateError(failures) : error;
+  });
 }
 
 const options = {
@@ -24,12 +31,16 @@ const options = {
   fallbackRendererOptions: { timer: PRESET_TIMER },
 };
 
-function task(work: Work): ListrTask {
+function task(work: Work, failures: unknown[]): ListrTask {
   if (!("run" in work)) {
     const inside = "together" in work ? work.together : work.inTurn;
     return {
       title: work.title,
-      task: (_context, self) => self.newListr(inside.map(task), { ...options, concurrent: "together" in work }),
+      task: (_context, self) =>
+        self.newListr(
+          inside.map((one) => task(one, failures)),
+          { ...options, concurrent: "together" in work },
+        ),
     };
   }
   return {
@@ -39,7 +50,13 @@ function task(work: Work): ListrTask {
       const say: Say = (line) => {
         self.output = line;
       };
-      await work.run(interactive ? say : slowly(say));
+      try {
+        await work.run(interactive ? say : slowly(say));
+      } catch (error) {
+        // Told once, at the end and in full, not in the middle of what else is shown.
+        failures.push(error);
+        throw new Error("see below");
+      }
     },
   };
 }

@@ -12,7 +12,7 @@ export async function status(options: { stack: string; context?: string }): Prom
   console.log(`cluster: ${nameOf(target)}, ${kube.server}`);
   console.log(`engine: ${owner ?? "none yet"}`);
   const parts = await partStates(kube, target, await evaluateRedacted(file, options.context));
-  console.log(`\n${partTable(parts, options.stack)}`);
+  console.log(`\n${partTable(parts, options)}`);
   const down = parts.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
 }

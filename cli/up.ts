@@ -38,7 +38,7 @@ export async function up(options: UpOptions): Promise<void> {
   else await byPulumi(kube, file, target, evaluation);
 
   const parts = await partStates(kube, target, evaluation);
-  console.log(`\n${partTable(parts, options.stack)}`);
+  console.log(`\n${partTable(parts, options)}`);
   const down = parts.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
 }

@@ -94,10 +94,7 @@ async function bring(run: Run, { manifest, action, live, paths }: Planned, outco
       outcome.unchanged++;
       return;
     }
-    if (action === "replace") {
-      run.report(`replacing ${title}: ${paths.join(", ")} cannot be changed in place`);
-      await run.kube.delete(object, live!.metadata.uid);
-    }
+    if (action === "replace") await run.kube.delete(object, live!.metadata.uid);
     // An object on its way out would take the new one's place and then leave it empty.
     if (action === "replace" || action === "create")
       await untilGone(run, object, new Waiting(run.say, 1), action === "create");
@@ -109,7 +106,8 @@ async function bring(run: Run, { manifest, action, live, paths }: Planned, outco
   if (action === "create") outcome.created++;
   else if (action === "replace") outcome.replaced++;
   else outcome.changed++;
-  const what = paths.length > 0 ? `: ${paths.slice(0, 6).join(", ")}${paths.length > 6 ? ", …" : ""}` : "";
+  const which = `${paths.slice(0, 6).join(", ")}${paths.length > 6 ? ", …" : ""}`;
+  const what = which && `: ${which}${action === "replace" ? " cannot be changed in place" : ""}`;
   run.report(`${{ create: "created", change: "changed", replace: "replaced" }[action]} ${title}${what}`);
 }
 

@@ -206,7 +206,8 @@ export class Kube {
       string,
       string
     >;
-    throw new ApiError(response.statusCode!, reason, message);
+    // After its first line a refusal may quote the object, with whatever stands in it.
+    throw new ApiError(response.statusCode!, reason, message.split("\n")[0]!);
   }
 
   /** How to log in: a token that a program hands out lasts a while only, so it is asked for again now and then. */
