@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { connect } from "node:net";
-import { join } from "node:path";
-import { cacheDir } from "../paths.ts";
+import { blobDir } from "../images/index.ts";
 import { binary } from "./binaries.ts";
 import * as configs from "./configs.ts";
 import type { Daemon } from "./daemons.ts";
 import { dir, network, nodeName, ports } from "./layout.ts";
+import { nodeNamespace } from "./namespace.ts";
 import { authorityFile, certificateFile, type IdentityName, keyFile, serviceAccountKey } from "./pki.ts";
 
 /** Name of the provisioner, as the storage classes know it. */
@@ -41,11 +41,7 @@ export async function registry(): Promise<Daemon> {
   return {
     name: "registry",
     command: await binary("crane"),
-    args: [
-      "registry",
-      "serve",
-      ...flags({ address: `127.0.0.1:${ports.registry}`, disk: join(cacheDir(), "registry") }),
-    ],
+    args: ["registry", "serve", ...flags({ address: `127.0.0.1:${ports.registry}`, disk: blobDir() })],
     ready: () => answers(`http://127.0.0.1:${ports.registry}/v2/`),
   };
 }
@@ -170,6 +166,7 @@ export async function containerd(): Promise<Daemon> {
   return {
     name: "containerd",
     command: await binary("containerd"),
+    namespace: nodeNamespace,
     args: ["--config", config],
     reads: read(config),
     ready: () => listens(configs.containerdSocket),
@@ -181,6 +178,7 @@ export async function kubelet(): Promise<Daemon> {
   return {
     name: "kubelet",
     command: await binary("kubelet"),
+    namespace: nodeNamespace,
     args: flags({
       config,
       kubeconfig: configs.kubeconfigOf("kubelet"),

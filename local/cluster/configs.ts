@@ -117,7 +117,6 @@ disabled_plugins = [
           type: "host-local",
           ranges: [[{ subnet: network.pods, gateway: network.address }]],
           routes: [{ dst: "0.0.0.0/0" }],
-          dataDir: runDir("cni"),
         },
       },
       { type: "portmap", capabilities: { portMappings: true }, backend: "nftables", snat: true },

@@ -12,6 +12,8 @@ export interface Daemon {
   name: string;
   command: string;
   args: string[];
+  /** The mount namespace it runs in; the machine's by default. */
+  namespace?: string;
   /** Contents of the files it reads only at its start: other contents are a reason to restart it. */
   reads?: string[];
   /** Throws or answers false until the daemon does its work. */
@@ -91,7 +93,7 @@ export async function start(daemon: Daemon, say: Say, timeoutSeconds = 90): Prom
   }
 }
 
-async function launch({ name, command, args }: Daemon): Promise<void> {
+async function launch({ name, command, args, namespace }: Daemon): Promise<void> {
   const group = cgroup("daemons", name);
   await mkdir(group, { recursive: true });
   await mkdir(dirname(logFile(name)), { recursive: true });
@@ -104,7 +106,8 @@ async function launch({ name, command, args }: Daemon): Promise<void> {
   // The shell enters the group before it becomes the daemon, so that there is no moment at which nobody knows of it.
   // Containers inherit the limit on open files from containerd, and databases want far more than a login shell's.
   const script = 'echo $$ > "$0/cgroup.procs" && ulimit -n "$(ulimit -Hn)" && exec "$@"';
-  const child = spawn("/bin/sh", ["-c", script, group, command, ...args], {
+  const enter = namespace ? ["nsenter", `--mount=${namespace}`, "--"] : [];
+  const child = spawn("/bin/sh", ["-c", script, group, ...enter, command, ...args], {
     cwd: "/",
     detached: true,
     env: environment(),

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { type Say, UserError } from "../step.ts";
@@ -28,7 +28,7 @@ export function checkMachine(): void {
 export async function checkPorts(names: (keyof typeof ports)[]): Promise<void> {
   const { stdout } = await execa("ss", ["-Htlnp"]);
   for (const name of names) {
-    const line = stdout.split("\n").find((entry) => new RegExp(`:${ports[name]}\\s`).test(entry.split(/\s+/)[3] + " "));
+    const line = stdout.split("\n").find((entry) => entry.split(/\s+/)[3]?.endsWith(`:${ports[name]}`));
     if (!line) continue;
     const holder = /users:\(\("([^"]+)",pid=(\d+)/.exec(line);
     const who = holder ? `${holder[1]} (pid ${holder[2]})` : "a process that does not show itself";
@@ -45,11 +45,14 @@ export async function writeFiles(files: File[]): Promise<void> {
   }
 }
 
-/** The directories of the cluster, and its control group in every hierarchy, which kubelet wants to find. */
-export async function makeRoom(): Promise<void> {
-  // Others may pass through but not look: kubelet's directory holds Secrets, the volumes hold data.
+/** Others may pass through the cluster's directories and not look: kubelet's holds Secrets, the volumes hold data. */
+export async function makeDirectories(): Promise<void> {
   for (const path of [dir(), dir("volumes"), dir("kubelet"), dir("etcd"), runDir()])
     await mkdir(path, { recursive: true, mode: 0o711 });
+}
+
+/** The cluster's control group in every hierarchy, which kubelet wants to find. */
+export async function makeControlGroups(): Promise<void> {
   for (const root of hierarchies()) await mkdir(join(root, cgroupName), { recursive: true });
   if (existsSync("/sys/fs/cgroup/cgroup.controllers"))
     for (const group of ["/sys/fs/cgroup", join("/sys/fs/cgroup", cgroupName)])
@@ -87,29 +90,6 @@ export async function stopContainers(graceSeconds: number, say: Say): Promise<vo
   await killGroup(cgroup("kubepods"));
 }
 
-/** Unmounts everything below our directories: containers' file systems, pods' volumes, network namespaces. */
-export async function unmountAll(): Promise<void> {
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const mounts = mountPoints();
-    if (mounts.length === 0) return;
-    // The last mounted first; lazily on a later attempt, where a process in the kernel's hands still holds one.
-    for (const path of mounts.reverse()) await execa("umount", attempt < 2 ? [path] : ["-l", path], { reject: false });
-  }
-  const left = mountPoints();
-  if (left.length > 0)
-    throw new UserError(`These mounts of the local cluster could not be undone:\n${left.join("\n")}`);
-}
-
-function mountPoints(): string[] {
-  const ours = [`${dir()}/`, `${runDir()}/`];
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .map((line) =>
-      (line.split(" ")[4] ?? "").replace(/\\(\d{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8))),
-    )
-    .filter((path) => ours.some((prefix) => path.startsWith(prefix)));
-}
-
 /** Removes our control groups, from the leaves up; their processes must have ended. */
 export async function removeControlGroups(): Promise<void> {
   const remove = async (group: string): Promise<void> => {
@@ -119,10 +99,4 @@ export async function removeControlGroups(): Promise<void> {
     await rmdir(group).catch(() => {});
   };
   for (const root of hierarchies()) await remove(join(root, cgroupName));
-}
-
-/** Removes directories, but never through a mount: below a pod's directory may be a volume's data. */
-export async function removeDirectories(...paths: string[]): Promise<void> {
-  if (mountPoints().length > 0) throw new Error("directories are removed only after everything was unmounted");
-  for (const path of paths) await rm(path, { recursive: true, force: true });
 }

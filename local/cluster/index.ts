@@ -1,7 +1,10 @@
+import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { refillRegistry } from "../images/index.ts";
 import type { Step } from "../step.ts";
 import { UserError } from "../step.ts";
 import { apply, core, isReady } from "./api.ts";
+import { noteBefore, putBack, readBefore } from "./before.ts";
 import { buildSteps, type GroupName } from "./binaries.ts";
 import * as components from "./components.ts";
 import { cgroup, type Daemon, killGroup, pidOf, start, stop } from "./daemons.ts";
@@ -9,8 +12,8 @@ import { debianPackages } from "./debian.ts";
 import * as host from "./host.ts";
 import { dir, kubeconfigPath, nodeName, type ports, registryHost, runDir } from "./layout.ts";
 import { baseManifests, type SimulatedNodes, simulatedLabel, simulatedNodes } from "./manifests.ts";
-import { createNetwork, removeNetwork } from "./network.ts";
-import { ensureCertificates } from "./pki.ts";
+import { createNodeNamespace, removeNodeNamespace } from "./namespace.ts";
+import { checkNetwork, createNetwork, removeNetwork } from "./network.ts";
 
 export { type BinaryName, binary } from "./binaries.ts";
 export { dockerAnswers } from "./kind.ts";
@@ -37,6 +40,8 @@ export function registrySteps(): Step[] {
     { title: "Check this machine", run: async () => host.checkMachine() },
     ...buildSteps(["crane"]),
     startStep("Start the image registry", [components.registry], ["registry"]),
+    // It keeps layers on disk and what refers to them in memory.
+    { title: "Offer the images made before", run: refillRegistry },
   ];
 }
 
@@ -58,17 +63,19 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
     {
       title: "Write certificates and configuration",
       run: async () => {
-        await host.makeRoom();
+        await host.makeDirectories();
+        // Loaded only here: the library that makes certificates takes half a second, which no other command should.
+        const { ensureCertificates } = await import("./certificates.ts");
         await ensureCertificates();
         await host.writeFiles(await components.configFiles());
       },
     },
-    { title: "Make the cluster's network", run: createNetwork },
-    startStep("Start etcd", [components.etcd], ["etcd", "etcdPeer"]),
+    { title: "Make room for the node", run: makeRoomForNode },
+    startStep("Start etcd and containerd", [components.etcd, components.containerd], ["etcd", "etcdPeer"]),
     startStep("Start the API server", [components.apiServer], ["api"]),
     startStep(
       "Start the node",
-      [components.controllerManager, components.scheduler, components.containerd, components.kubelet, components.proxy],
+      [components.controllerManager, components.scheduler, components.kubelet, components.proxy],
       ["controllerManager", "scheduler", "kubelet", "kubeletHealth", "proxyHealth", "proxyMetrics"],
     ),
     { title: "Set up DNS and storage", run: () => apply(baseManifests(components.provisionerName)) },
@@ -83,6 +90,16 @@ const networkPackages = {
   iproute2: "makes the cluster's network",
   mount: "takes containers' file systems apart at the end",
 };
+
+async function makeRoomForNode(): Promise<void> {
+  if (!(await readBefore())) {
+    await checkNetwork();
+    await noteBefore();
+  }
+  await createNetwork();
+  await host.makeControlGroups();
+  await createNodeNamespace();
+}
 
 function startStep(title: string, daemons: (() => Promise<Daemon>)[], needed: (keyof typeof ports)[]): Step {
   return {
@@ -154,14 +171,18 @@ export function downSteps({ deleteData }: { deleteData: boolean }): Step[] {
     {
       title: "Put the machine back as it was",
       run: async () => {
-        await host.unmountAll();
-        await removeNetwork();
+        const before = await readBefore();
+        await removeNodeNamespace(before?.made);
+        if (before) {
+          await removeNetwork(before);
+          await putBack(before);
+        }
         await host.removeControlGroups();
-        await host.removeDirectories(runDir());
+        await rm(runDir(), { recursive: true, force: true });
       },
     },
     ...(deleteData
-      ? [{ title: "Delete the cluster's data", run: () => host.removeDirectories(dir()) } satisfies Step]
+      ? [{ title: "Delete the cluster's data", run: () => rm(dir(), { recursive: true, force: true }) } satisfies Step]
       : []),
   ];
 }

@@ -1,0 +1,57 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { execa } from "execa";
+import { runDir } from "./layout.ts";
+import { missingPaths } from "./namespace.ts";
+
+/** How the machine was before the cluster touched it: what the end has to bring back, and what it must not remove. */
+export interface Before {
+  /** Settings of the kernel that the cluster changes, by itself or through kubelet, with their values. */
+  sysctls: Record<string, string>;
+  /** Tables of the packet filter. */
+  tables: string[];
+  /** Directories that the cluster had to make outside its own. */
+  made: string[];
+}
+
+const file = runDir("before.json");
+
+const sysctls = [
+  "net/ipv4/ip_forward",
+  "vm/overcommit_memory",
+  "vm/panic_on_oom",
+  "kernel/panic",
+  "kernel/panic_on_oops",
+  "kernel/keys/root_maxkeys",
+  "kernel/keys/root_maxbytes",
+];
+
+/** Undefined where the cluster has not touched the machine, or the machine was restarted since. */
+export async function readBefore(): Promise<Before | undefined> {
+  return existsSync(file) ? JSON.parse(await readFile(file, "utf8")) : undefined;
+}
+
+/** Notes it once, ahead of the first change; `readBefore` has it until `putBack`. */
+export async function noteBefore(): Promise<void> {
+  const before: Before = { sysctls: {}, tables: await filterTables(), made: missingPaths() };
+  for (const name of sysctls) before.sysctls[name] = await readFile(join("/proc/sys", name), "utf8").catch(() => "");
+  await mkdir(dirname(file), { recursive: true, mode: 0o711 });
+  await writeFile(`${file}.new`, JSON.stringify(before, null, 2));
+  await rename(`${file}.new`, file);
+}
+
+/** Puts the kernel's settings back and forgets the note. */
+export async function putBack(before: Before): Promise<void> {
+  for (const [name, value] of Object.entries(before.sysctls))
+    if (value !== "") await writeFile(join("/proc/sys", name), value).catch(() => {});
+  await rm(file, { force: true });
+}
+
+async function filterTables(): Promise<string[]> {
+  const { stdout } = await execa("nft", ["list", "tables"]);
+  return stdout
+    .split("\n")
+    .map((line) => line.replace(/^table /, "").trim())
+    .filter(Boolean);
+}

@@ -1,0 +1,115 @@
+import { createPrivateKey, generateKeyPairSync, webcrypto, X509Certificate } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import "reflect-metadata"; // which @peculiar/x509 expects to find
+import * as x509 from "@peculiar/x509";
+import {
+  type Authority,
+  authorityFile,
+  certificateFile,
+  type Identity,
+  type IdentityName,
+  identities,
+  keyFile,
+  serviceAccountKey,
+} from "./pki.ts";
+
+x509.cryptoProvider.set(webcrypto as unknown as Crypto);
+
+const day = 24 * 3600 * 1000;
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+
+/** Makes what is missing, or ends within 30 days, or names another address; keeps the rest, so that tokens stay valid. */
+export async function ensureCertificates(): Promise<void> {
+  for (const name of ["cluster", "front-proxy", "etcd"] as const) await ensureAuthority(name);
+  for (const [name, identity] of Object.entries(identities)) await ensureCertificate(name as IdentityName, identity);
+  if (!existsSync(serviceAccountKey.public())) {
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    await save(serviceAccountKey.private(), privateKey.export({ type: "pkcs1", format: "pem" }) as string);
+    await save(serviceAccountKey.public(), publicKey.export({ type: "spki", format: "pem" }) as string);
+  }
+}
+
+async function ensureAuthority(name: Authority): Promise<void> {
+  if (await lasts(authorityFile(name))) return;
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: `CN=data-platform-${name}`,
+    keys: keys as CryptoKeyPair,
+    signingAlgorithm: algorithm,
+    notBefore: new Date(Date.now() - day),
+    notAfter: new Date(Date.now() + 3650 * day),
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey as CryptoKey),
+    ],
+  });
+  await savePair(authorityFile(name), authorityFile(name, "key"), certificate, keys.privateKey);
+}
+
+async function ensureCertificate(name: IdentityName, { by, user, group, serves = [] }: Identity): Promise<void> {
+  const issuer = await readFile(authorityFile(by), "utf8");
+  if (await lasts(certificateFile(name), issuer, serves)) return;
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const issuerKey = createPrivateKey(await readFile(authorityFile(by, "key"), "utf8"));
+  const signingKey = await webcrypto.subtle.importKey(
+    "pkcs8",
+    issuerKey.export({ type: "pkcs8", format: "der" }),
+    algorithm,
+    false,
+    ["sign"],
+  );
+  const { clientAuth, serverAuth } = x509.ExtendedKeyUsage;
+  const names = serves.map((value) => ({ type: /^[\d.]+$/.test(value) ? ("ip" as const) : ("dns" as const), value }));
+  const certificate = await x509.X509CertificateGenerator.create({
+    subject: [{ CN: [user] }, ...(group ? [{ O: [group] }] : [])],
+    issuer: new x509.X509Certificate(issuer).subject,
+    publicKey: keys.publicKey as CryptoKey,
+    signingKey: signingKey as CryptoKey,
+    signingAlgorithm: algorithm,
+    notBefore: new Date(Date.now() - day),
+    notAfter: new Date(Date.now() + 730 * day),
+    extensions: [
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      // etcd is a client too: of itself, when it asks its own gateway.
+      new x509.ExtendedKeyUsageExtension(names.length > 0 ? [clientAuth, serverAuth] : [clientAuth]),
+      await x509.AuthorityKeyIdentifierExtension.create(new x509.X509Certificate(issuer)),
+      ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
+    ],
+  });
+  await savePair(certificateFile(name), keyFile(name), certificate, keys.privateKey);
+}
+
+/** Whether a certificate is there, ends no sooner than in 30 days, and is what would be made now. */
+async function lasts(file: string, issuer?: string, serves: string[] = []): Promise<boolean> {
+  const pem = await readFile(file, "utf8").catch(() => undefined);
+  if (pem === undefined) return false;
+  const certificate = new X509Certificate(pem);
+  const named = certificate.subjectAltName ?? "";
+  return (
+    Date.parse(certificate.validTo) > Date.now() + 30 * day &&
+    (issuer === undefined || certificate.verify(new X509Certificate(issuer).publicKey)) &&
+    serves.every((name) => named.split(", ").some((entry) => entry === `DNS:${name}` || entry === `IP Address:${name}`))
+  );
+}
+
+/** The key first and the certificate last: a certificate that is there has its key. */
+async function savePair(
+  certFile: string,
+  key: string,
+  certificate: x509.X509Certificate,
+  privateKey: webcrypto.CryptoKey,
+) {
+  const der = await webcrypto.subtle.exportKey("pkcs8", privateKey);
+  const pem = createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs8" });
+  await save(key, pem.export({ type: "pkcs8", format: "pem" }) as string);
+  await save(certFile, `${certificate.toString("pem")}\n`);
+}
+
+async function save(file: string, content: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await writeFile(`${file}.new`, content, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+}
