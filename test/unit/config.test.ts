@@ -26,7 +26,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "an image tagged latest",
     'redis: { image: "redis:latest" }',
-    'redis.image: found "redis:latest"; expected an image with a version as its tag, or a digest, such as redis:8.0.2: a tag that moves is refused',
+    'redis.image: found "redis:latest"; expected an image with a version as its tag, or a digest, such as redis:8.2.10: a tag that moves is refused',
   ],
   [
     "an image with a tag that moves",
@@ -36,12 +36,12 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "an image without a tag",
     "redis: { image: redis }",
-    'redis.image: found "redis"; expected an image with a version as its tag, or a digest, such as redis:8.0.2: without a tag it means latest',
+    'redis.image: found "redis"; expected an image with a version as its tag, or a digest, such as redis:8.2.10: without a tag it means latest',
   ],
   [
     "an image that is none",
     'redis: { image: "https://redis" }',
-    'redis.image: found "https://redis"; expected an image with a version as its tag, or a digest, such as redis:8.0.2',
+    'redis.image: found "https://redis"; expected an image with a version as its tag, or a digest, such as redis:8.2.10',
   ],
   [
     "a PostgreSQL whose major version is unknown",
