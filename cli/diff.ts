@@ -1,0 +1,67 @@
+import { writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { BaseRevision, seed } from "../engine/diff/base.ts";
+import { type Compared, markdown } from "../engine/diff/markdown.ts";
+import { seeded } from "../engine/evaluate.ts";
+import { manifests } from "../engine/manifests.ts";
+import { ConfigError, redactEncrypted, stackNames } from "../engine/stack.ts";
+import type { KubernetesObject } from "../policy/rules/index.ts";
+import { evaluateStack, root, stackFile } from "./project.ts";
+
+export interface DiffOptions {
+  base: string;
+  /** Without one, all that this checkout has. */
+  stack?: string[];
+  output?: string;
+  maxLength?: number;
+}
+
+export async function diff({ base: ref, output, maxLength, ...options }: DiffOptions): Promise<void> {
+  const stacks = options.stack ?? stackNames(root);
+  const files = stacks.map(stackFile);
+  // Ends the ordinary way, in which the other revision's directory goes.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  say(`checking out ${ref}`);
+  const base = await BaseRevision.checkOut(root, ref);
+  const compared: Compared[] = [];
+  try {
+    for (const file of files) {
+      const { stack } = file;
+      say(`rendering stack ${stack}, here and at ${ref}`);
+      // Both, whatever becomes of one: a mistake here is the user's next step, a base that cannot render is not.
+      const [after, before] = await Promise.allSettled([render(file), base.render(stack, say)]);
+      if (after.status === "rejected") throw after.reason;
+      if (before.status === "fulfilled") compared.push({ stack, before: before.value, after: after.value });
+      else if (before.reason instanceof ConfigError) compared.push({ stack, problem: before.reason.message });
+      else throw before.reason;
+    }
+  } finally {
+    base.remove();
+  }
+  const problems = compared.flatMap((one) => ("problem" in one ? [one.problem] : []));
+  // A page with nothing but what could not be done is no page; among others, the reader of a page has to know.
+  if (problems.length < compared.length || output) write(markdown(ref, compared, maxLength), output);
+  if (problems.length > 0) throw new ConfigError(problems.join("\n"));
+}
+
+async function render(file: ReturnType<typeof stackFile>): Promise<KubernetesObject[]> {
+  const evaluation = await evaluateStack(redactEncrypted(file), {
+    random: seeded(seed),
+    // As `render` does it: no cluster is going to be used.
+    ...(!file.config["kubernetes:context"] && { context: "none" }),
+  });
+  return manifests(evaluation).map(({ object }) => object as KubernetesObject);
+}
+
+function write(page: string, output: string | undefined): void {
+  if (output === undefined) return void process.stdout.write(page);
+  try {
+    writeFileSync(output, page);
+  } catch (error) {
+    throw new ConfigError(`--output: ${output}: ${(error as NodeJS.ErrnoException).code}; expected a file to write`);
+  }
+}
+
+/** Standard output is the page's. */
+const say = (line: string) => void process.stderr.write(`${line}\n`);

@@ -1,0 +1,156 @@
+import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { type Totals, totals } from "../../policy/rules/whole.ts";
+import { type Change, compare, type Fate, fates } from "./compare.ts";
+import { changeLines } from "./fields.ts";
+import { imageChanges } from "./images.ts";
+import { type Risk, risks } from "./risks.ts";
+
+/** One stack at two revisions, or why there is nothing to compare. */
+export type Compared = { stack: string } & (
+  | { before: KubernetesObject[]; after: KubernetesObject[] }
+  | { problem: string }
+);
+
+/** Lines of one object's differences: who wants more reads the files. */
+const longest = 120;
+
+/**
+ * The differences of all stacks as Markdown for a reviewer: what is dangerous first, what can be looked up last.
+ * Where `maxLength` is given, objects' differences are left out, the longest first, until the text is no longer.
+ */
+export function markdown(base: string, all: Compared[], maxLength = Number.POSITIVE_INFINITY): string {
+  const stacks = all.map((one) => ({
+    ...one,
+    groups: "problem" in one ? [] : grouped(compare(one.before, one.after)),
+  }));
+  const write = () => `${stacks.map((one) => section(base, one, one.groups)).join("\n\n")}\n`;
+  const bulky = stacks.flatMap(({ groups }) => groups).sort((a, b) => b.body.length - a.body.length);
+  let page = write();
+  for (const group of bulky) {
+    if (page.length <= maxLength) return page;
+    group.body = [];
+    page = write();
+  }
+  const note = "\n\n…the rest is too long to be shown here.\n";
+  return page.length <= maxLength ? page : page.slice(0, page.lastIndexOf("\n", maxLength - note.length)) + note;
+}
+
+/** Changes that read the same, as that of a label on every object of a part. */
+interface Group {
+  changes: Change[];
+  body: string[];
+}
+
+function grouped(changes: Change[]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const change of changes) {
+    const body = lines(change);
+    const key = ["changed", "removed"].includes(change.fate) ? change.fate + body.join("\n") : change.title;
+    const group = groups.get(key) ?? { changes: [], body };
+    group.changes.push(change);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+function lines({ fate, fields }: Change): string[] {
+  // That it is gone is all there is to say.
+  if (fate === "removed") return [];
+  const all = fields.flatMap((field) => [...(field.path ? [`@@ ${field.path} @@`] : []), ...changeLines(field)]);
+  return all.length > longest ? [...all.slice(0, longest), `  … and ${all.length - longest} lines more`] : all;
+}
+
+function section(base: string, compared: Compared, groups: Group[]): string {
+  const { stack } = compared;
+  if ("problem" in compared) return `## Stack \`${stack}\`\n\nNothing to compare: ${compared.problem}.`;
+  const changes = groups.flatMap((group) => group.changes);
+  if (changes.length === 0) return `## Stack \`${stack}\`\n\nNothing changes against \`${base}\`.`;
+  const { data, rotations } = risks(changes, compared.after);
+  const counted = fates.flatMap((fate) => count(changes, fate) || []);
+  return [
+    `## Stack \`${stack}\`: ${counted.join(", ")}`,
+    alert("CAUTION", "Data is at stake", data),
+    alert("WARNING", "New passwords or keys: whoever uses them from outside needs the new ones", rotations),
+    counts(changes),
+    images(changes),
+    `### Objects\n\n${groups.map(details).join("\n\n")}`,
+    requests(base, compared.before, compared.after),
+  ]
+    .filter(Boolean)
+    .join("\n\n");
+}
+
+const count = (changes: Change[], fate: Fate): string | undefined => {
+  const number = changes.filter((change) => change.fate === fate).length;
+  return number > 0 ? `${number} ${fate === "runs again" && number > 1 ? "run again" : fate}` : undefined;
+};
+
+const alert = (level: string, title: string, found: Risk[]) =>
+  found.length > 0 &&
+  [`> [!${level}]`, `> **${title}**`, ">", ...found.map((risk) => `> - \`${risk.title}\` ${risk.says}`)].join("\n");
+
+const table = (head: string[], rows: (string | number)[][]) =>
+  [head, head.map((_, i) => (i > 0 && rows.every((row) => typeof row[i] === "number") ? "--:" : "---")), ...rows]
+    .map((row) => `| ${row.map((cell) => String(cell || "").replaceAll("|", "\\|")).join(" | ")} |`)
+    .join("\n");
+
+function counts(changes: Change[]): string {
+  const kinds = [...new Set(changes.map(({ kind }) => kind))].sort();
+  return table(
+    ["", ...fates],
+    kinds.map((kind) => [
+      kind,
+      ...fates.map((fate) => changes.filter((change) => change.kind === kind && change.fate === fate).length),
+    ]),
+  );
+}
+
+function images(changes: Change[]): string | undefined {
+  const code = (image: string | undefined) => (image ? `\`${image}\`` : "none");
+  const rows = imageChanges(changes).map(({ before, after, usedBy }) => [
+    code(before),
+    code(after),
+    usedBy.map((title) => `\`${title}\``).join(", "),
+  ]);
+  return rows.length > 0 ? `### Images\n\n${table(["before", "after", "of"], rows)}` : undefined;
+}
+
+function details({ changes, body }: Group): string {
+  const names = changes.map(({ title }) => `<code>${html(title)}</code>`).join(", ");
+  const summary = `${changes[0]!.fate}: ${names}`;
+  if (body.length === 0) {
+    const why = changes[0]!.fate === "removed" ? "" : " (too long to be shown here)";
+    return `<p>${summary}${why}</p>`;
+  }
+  // A fence is longer than any in what it encloses.
+  const fence = "`".repeat(Math.max(3, ...(body.join("\n").match(/`+/g) ?? []).map((run) => run.length + 1)));
+  return `<details><summary>${summary}</summary>\n\n${fence}diff\n${body.join("\n")}\n${fence}\n\n</details>`;
+}
+
+const html = (text: string) => text.replace(/[&<>]/g, (char) => `&#${char.charCodeAt(0)};`);
+
+function requests(base: string, before: KubernetesObject[], after: KubernetesObject[]): string {
+  let old: Totals;
+  let fresh: Totals;
+  try {
+    [old, fresh] = [totals(before), totals(after)];
+  } catch {
+    // The rules of the tests say of which one, and refuse it.
+    return "### Requests\n\nThey cannot be added up: a container states none.";
+  }
+  const row = (title: string, key: keyof Totals, show: (value: number) => string) => [
+    title,
+    show(old[key]),
+    show(fresh[key]),
+    difference(fresh[key] - old[key], show),
+  ];
+  return `### Requests\n\n${table(
+    ["", `\`${base}\``, "after", "difference"],
+    [row("CPU", "cpu", cores), row("Memory", "memory", gibibytes), row("Disk", "storage", gibibytes)],
+  )}`;
+}
+
+const difference = (by: number, show: (value: number) => string) =>
+  by === 0 ? "none" : `**${by > 0 ? "+" : "−"}${show(Math.abs(by))}**`;
+export const cores = (millicores: number) => `${millicores / 1000}`;
+export const gibibytes = (bytes: number) => `${Math.round((bytes / 2 ** 30) * 100) / 100} GiB`;

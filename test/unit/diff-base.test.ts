@@ -1,0 +1,152 @@
+// Proves what happens around another revision's own `./platform render`, with a shell script in its place. It does not
+// prove what the real one writes: test/program does.
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa, execaSync } from "execa";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { BaseRevision } from "../../engine/diff/base.ts";
+
+let root: string;
+let temporary: string | undefined;
+const git = (...args: string[]) =>
+  execaSync("git", ["-c", "user.name=test", "-c", "user.email=test@example.com", ...args], { cwd: root }).stdout;
+const leftovers = () => readdirSync(join(root, "tmp")).filter((name) => name.startsWith("platform-diff-"));
+const worktrees = () => git("worktree", "list").split("\n").length;
+
+/** Commits a `platform` that does this when it is asked to render; `$4` is the stack's name, `$6` where to. */
+function commit(script: string, files: Record<string, string> = {}) {
+  writeFileSync(join(root, "platform"), `#!/bin/sh\nset -e\nshift; stack=$2; out=$4\n${script}\n`);
+  chmodSync(join(root, "platform"), 0o755);
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(root, name), text);
+  git("add", "-A");
+  git("commit", "--quiet", "--message", "a revision");
+}
+
+const configMap = `mkdir "$out"; printf 'kind: Kustomization\n' > "$out/kustomization.yaml"
+echo "kind: ConfigMap" > "$out/40-configmap.yaml"`;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "diff-test-"));
+  temporary = process.env.TMPDIR;
+  process.env.TMPDIR = join(root, "tmp");
+  mkdirSync(process.env.TMPDIR);
+  git("init", "--quiet", "--initial-branch=main");
+  writeFileSync(join(root, ".gitignore"), "tmp/\nnode_modules/\n");
+  commit(configMap, { "Pulumi.yaml": "name: test\n", "Pulumi.dev.yaml": "config: {}\n", "package-lock.json": "{}\n" });
+  mkdirSync(join(root, "node_modules", "a-module"), { recursive: true });
+});
+
+afterEach(() => {
+  if (temporary === undefined) delete process.env.TMPDIR;
+  else process.env.TMPDIR = temporary;
+  rmSync(root, { recursive: true, force: true });
+});
+
+/** The objects of a stack at `ref`; leaves nothing behind whatever happens. */
+async function rendered(ref = "main", stack = "dev", said: string[] = []) {
+  const base = await BaseRevision.checkOut(root, ref);
+  try {
+    return await base.render(stack, (line) => said.push(line));
+  } finally {
+    base.remove();
+    expect(leftovers()).toEqual([]);
+    expect(worktrees()).toBe(1);
+  }
+}
+
+describe("another revision", () => {
+  it("is rendered by its own code, not by that of the checkout", async () => {
+    git("tag", "before");
+    commit("exit 1");
+    expect(await rendered("before")).toEqual([{ kind: "ConfigMap" }]);
+  });
+
+  it("tells nobody's work in the checkout", async () => {
+    writeFileSync(join(root, "platform"), "not committed");
+    expect(await rendered()).toEqual([{ kind: "ConfigMap" }]);
+  });
+
+  it("uses the checkout's modules where the lock file is the same, and cannot delete them", async () => {
+    commit(`test -d node_modules/a-module; rm -rf node_modules; ${configMap}`);
+    expect(await rendered()).toHaveLength(1);
+    expect(existsSync(join(root, "node_modules", "a-module"))).toBe(true);
+  });
+
+  it("is left to install its own where it is not", async () => {
+    commit(`test ! -e node_modules; echo "installing" >&2; ${configMap}`);
+    writeFileSync(join(root, "package-lock.json"), "{ }\n");
+    const said: string[] = [];
+    expect(await rendered("main", "dev", said)).toHaveLength(1);
+    expect(said).toEqual(["at main: installing"]);
+  });
+
+  it("gets stand-ins for encrypted values, so that nothing in it has to be read", async () => {
+    commit(`mkdir "$out"; cp "Pulumi.$stack.yaml" "$out/x.yaml"`, {
+      "Pulumi.dev.yaml": "config:\n  kubernetes:kubeconfig:\n    secure: AAAB\n  other:key: 1\n",
+    });
+    expect(await rendered()).toEqual([
+      { config: { "kubernetes:kubeconfig": expect.stringMatching(/^REDACTED/), "other:key": 1 } },
+    ]);
+  });
+
+  it.each([
+    [
+      "a name that git does not know",
+      "nowhere",
+      "--base: found nowhere; expected a branch, tag or commit of this repository",
+    ],
+    [
+      "an option in place of a name",
+      "--all",
+      "--base: found --all; expected a branch, tag or commit of this repository",
+    ],
+  ])("is refused for %s", async (_, ref, message) => {
+    await expect(rendered(ref)).rejects.toThrow(message);
+    expect(leftovers()).toEqual([]);
+  });
+
+  it("is refused outside of a repository", async () => {
+    rmSync(join(root, ".git"), { recursive: true });
+    await expect(BaseRevision.checkOut(root, "main")).rejects.toThrow(/^--base: not a git repository/);
+  });
+
+  it("says which stacks it has where it lacks one", async () => {
+    await expect(rendered("main", "prod")).rejects.toThrow(
+      "at main: stack prod: there is no Pulumi.prod.yaml; stacks here: dev",
+    );
+  });
+
+  it("says that it cannot render", async () => {
+    git("rm", "--quiet", "platform");
+    git("commit", "--quiet", "--message", "none");
+    await expect(rendered()).rejects.toThrow("at main: there is no ./platform to render a stack with");
+    commit("echo 'error: unknown command' >&2; exit 2");
+    await expect(rendered()).rejects.toThrow("at main: `./platform render --stack dev` fails: error: unknown command");
+  });
+
+  it("is gone, with what runs in it, when the process is told to stop", async () => {
+    commit("echo $$ >&2; sleep 1000 & wait");
+    const script = `
+      import { BaseRevision } from ${JSON.stringify(new URL("../../engine/diff/base.ts", import.meta.url).href)};
+      process.once("SIGTERM", () => process.exit(143));
+      const base = await BaseRevision.checkOut(${JSON.stringify(root)}, "main");
+      await base.render("dev", (line) => console.log(line));`;
+    const child = execa(process.execPath, ["--import", "tsx", "--input-type=module", "--eval", script], {
+      reject: false,
+    });
+    let pid = 0;
+    for await (const line of child) {
+      pid = Number(line.replace("at main: ", ""));
+      expect(worktrees()).toBe(2);
+      child.kill("SIGTERM");
+    }
+    expect((await child).exitCode).toBe(143);
+    expect(leftovers()).toEqual([]);
+    expect(worktrees()).toBe(1);
+    expect(pid).toBeGreaterThan(1);
+    // Of the whole group, those that have ended may still be listed as such.
+    const processes = execaSync("ps", ["-A", "-o", "pgid=,stat="]).stdout.split("\n");
+    expect(processes.filter((line) => new RegExp(`^ *${pid} +[^Z]`).test(line))).toEqual([]);
+  });
+});
