@@ -42,6 +42,7 @@ async function debian(artifact: Artifact & { kind: "debian" }, context: string, 
     ...[artifact.suite, join(context, artifact.output), list],
   ];
   await run(say, sandboxed(command), {
+    name: `mmdebstrap ${artifact.suite}`,
     show: (line) => /^I: (.*)/.exec(line)?.[1],
     hint: "Check that `apt-get update` works here: images are made from the mirror it uses.",
     env: { TMPDIR: context },

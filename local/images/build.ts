@@ -121,9 +121,10 @@ async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: s
         join(home(), "lock"),
       ),
       {
+        name: args[0] === "bud" ? `buildah bud --tag ${reference}` : `buildah ${args[0]}`,
         show: progress,
         env: { BUILDAH_ISOLATION: "chroot", TMPDIR: scratch, XDG_RUNTIME_DIR: scratch },
-        hint: `To start from nothing: rm -rf ${storage}`,
+        hint: `If this is not about the Dockerfile, start from nothing: rm -rf ${storage}`,
       },
     );
   await buildah("rm", "--all");

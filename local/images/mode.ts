@@ -23,11 +23,15 @@ const patience = 3000;
 /** The one registry whose images go by another name than its API. */
 const apiHost = (host: string): string => (host === "docker.io" ? "index.docker.io" : host);
 
-/** Whether a registry speaks its API to us: it does even where it wants a login first. */
+/**
+ * Whether a registry speaks its API to us: it does even where it wants a login first. Its headers tell it from a
+ * proxy's page, which says 200 too.
+ */
 export async function answers(url: string, milliseconds = patience): Promise<boolean> {
   try {
-    const response = await fetch(`${url}/v2/`, { signal: AbortSignal.timeout(milliseconds), redirect: "error" });
-    return response.status === 200 || response.status === 401;
+    const { status, headers } = await fetch(`${url}/v2/`, { signal: AbortSignal.timeout(milliseconds) });
+    const isRegistry = headers.has("docker-distribution-api-version");
+    return (status === 200 && isRegistry) || (status === 401 && (isRegistry || headers.has("www-authenticate")));
   } catch {
     return false;
   }

@@ -2,6 +2,8 @@ import { execa } from "execa";
 import { type Say, UserError } from "../step.ts";
 
 export interface RunOptions {
+  /** What to call the command when it fails; its first words by default. */
+  name?: string;
   cwd?: string;
   env?: Record<string, string>;
   /** What to tell the user to do when it fails. */
@@ -32,7 +34,11 @@ export async function run(say: Say, command: string[], options: RunOptions = {})
   if (!result.failed) return result.all;
   const tail = result.all.trimEnd().split("\n").slice(-shownTail);
   throw new UserError(
-    [`\`${command.slice(0, 6).join(" ")}\` failed${reason(result)}:`, ...tail.map((line) => `  ${line}`), options.hint]
+    [
+      `\`${options.name ?? command.slice(0, 3).join(" ")}\` failed${reason(result)}:`,
+      ...tail.map((line) => `  ${line}`),
+      options.hint,
+    ]
       .filter(Boolean)
       .join("\n"),
   );

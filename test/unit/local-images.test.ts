@@ -13,6 +13,8 @@ import { inOrder } from "../../local/images/index.ts";
 import { type Ingredients, imagesUnder, keyOf } from "../../local/images/key.ts";
 import { answers, canBePulled, imageMode } from "../../local/images/mode.ts";
 import { localName, parseReference } from "../../local/images/reference.ts";
+import { run } from "../../local/images/run.ts";
+import { assertCanBuild } from "../../local/images/tools.ts";
 
 describe("local name", () => {
   it.each([
@@ -190,6 +192,22 @@ describe("definitions", () => {
   });
 });
 
+describe("building", () => {
+  it("says plainly that it takes root", () => {
+    vi.spyOn(process, "getuid").mockReturnValue(1000);
+    expect(assertCanBuild).toThrow(/on Linux as root only.*PLATFORM_IMAGES=pull/);
+    vi.restoreAllMocks();
+  });
+
+  it("fails with the command's last lines and what to do", async () => {
+    const script = "for i in $(seq 20); do echo line $i; done; echo problem >&2; exit 3";
+    await expect(run(() => {}, ["sh", "-c", script], { name: "the build", hint: "Try again." })).rejects.toThrow(
+      /^`the build` failed with exit code 3:\n {2}line 10\n(.|\n)* {2}line 20\n {2}problem\nTry again\.$/,
+    );
+    await expect(run(() => {}, ["no-such-program"])).rejects.toThrow(/`no-such-program` failed.*ENOENT/);
+  });
+});
+
 describe("whether an image can be pulled", () => {
   afterEach(() => {
     vi.unstubAllEnvs();
@@ -214,17 +232,26 @@ describe("whether an image can be pulled", () => {
     expect(ask).not.toHaveBeenCalled();
   });
 
-  it("takes a login for an answer, a refusal for none, and does not wait for long", async () => {
-    const replies: Record<string, number> = { "/open/v2/": 200, "/login/v2/": 401, "/proxy/v2/": 403 };
+  it("takes a login for an answer, a refusal or a proxy's page for none, and does not wait for long", async () => {
+    const registry = { "docker-distribution-api-version": "registry/2.0" };
+    const replies: Record<string, [number, Record<string, string>]> = {
+      "/open/v2/": [200, registry],
+      "/login/v2/": [401, { "www-authenticate": "Bearer" }],
+      "/moved/v2/": [307, { location: "/login/v2/" }],
+      "/refused/v2/": [403, {}],
+      "/page/v2/": [200, {}],
+    };
     const server = createServer((request, response) => {
-      const status = replies[request.url ?? ""];
-      if (status) response.writeHead(status).end();
+      const reply = replies[request.url ?? ""];
+      if (reply) response.writeHead(...reply).end();
     }).listen(0, "127.0.0.1");
     await new Promise((resolve) => server.once("listening", resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     expect(await answers(`${url}/open`)).toBe(true);
     expect(await answers(`${url}/login`)).toBe(true);
-    expect(await answers(`${url}/proxy`)).toBe(false);
+    expect(await answers(`${url}/moved`)).toBe(true);
+    expect(await answers(`${url}/refused`)).toBe(false);
+    expect(await answers(`${url}/page`)).toBe(false);
     expect(await answers(`${url}/silent`, 50)).toBe(false);
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
