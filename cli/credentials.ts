@@ -5,13 +5,14 @@ import { connect, targetOf } from "./target.ts";
 
 export interface CredentialsOptions {
   stack: string;
+  configFile?: string;
   context?: string;
   field?: string;
 }
 
 /** Prints what a part's Secret holds: the one command that shows a password, to standard output and nowhere else. */
 export async function credentials(part: string, options: CredentialsOptions): Promise<void> {
-  const file = stackFile(options.stack);
+  const file = stackFile(options.stack, options.configFile);
   const { secrets } = outputsOf(await evaluateRedacted(file, options.context));
   const place = secrets[part];
   if (!place) throw new ConfigError(`PART: found ${part}; expected one of ${Object.keys(secrets).join(", ")}`);

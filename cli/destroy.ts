@@ -5,8 +5,13 @@ import { Pulumi } from "./pulumi.ts";
 import { show } from "./show.ts";
 import { connect, nameOf, targetOf } from "./target.ts";
 
-export async function destroy(options: { stack: string; context?: string; timeout: number }): Promise<void> {
-  const file = stackFile(options.stack);
+export async function destroy(options: {
+  stack: string;
+  configFile?: string;
+  context?: string;
+  timeout: number;
+}): Promise<void> {
+  const file = stackFile(options.stack, options.configFile);
   const target = await targetOf(file, options.context);
   const kube = connect(target);
   console.log(`cluster: ${nameOf(target)} (${target.why})`);

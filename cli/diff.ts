@@ -18,7 +18,9 @@ export interface DiffOptions {
 
 export async function diff({ base: ref, output, maxLength, ...options }: DiffOptions): Promise<void> {
   const stacks = options.stack ?? stackNames(root);
-  const files = stacks.map(stackFile);
+  const files = stacks.map((stack) => stackFile(stack));
+  // Before the work, not after it.
+  if (output) write("", output, "a");
   // Ends the ordinary way, in which the other revision's directory goes.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.once(signal, () => process.exit(128 + constants.signals[signal]));
@@ -54,10 +56,10 @@ async function render(file: ReturnType<typeof stackFile>): Promise<KubernetesObj
   return manifests(evaluation).map(({ object }) => object as KubernetesObject);
 }
 
-function write(page: string, output: string | undefined): void {
+function write(page: string, output: string | undefined, flag = "w"): void {
   if (output === undefined) return void process.stdout.write(page);
   try {
-    writeFileSync(output, page);
+    writeFileSync(output, page, { flag });
   } catch (error) {
     throw new ConfigError(`--output: ${output}: ${(error as NodeJS.ErrnoException).code}; expected a file to write`);
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
@@ -25,7 +26,8 @@ interface Holder {
 export async function lock(command: string, directory = join(stateDir(), "lock")): Promise<() => void> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const me: Holder = { pid: process.pid, command, since: new Date().toISOString(), held: false };
-  const name = `${process.pid.toString(36)}-${Math.floor(performance.timeOrigin + performance.now()).toString(36)}`;
+  // Short: the path of a socket may not be longer than some hundred characters.
+  const name = randomBytes(6).toString("hex");
   const server = await listen(join(directory, name), me);
   const release = () => {
     server.close();

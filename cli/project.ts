@@ -7,7 +7,8 @@ import { readStack, redactEncrypted, type StackFile } from "../engine/stack.ts";
 /** The checkout that this command line belongs to. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-export const stackFile = (stack: string): StackFile => readStack(root, stack);
+/** `Pulumi.<stack>.yaml`, or the file that stands in for it. */
+export const stackFile = (stack: string, configFile?: string): StackFile => readStack(root, stack, configFile);
 
 /** Evaluates this project's program. Loaded late: the SDK takes a second that `--help` should not. */
 export async function evaluateStack(

@@ -143,12 +143,12 @@ export class Pulumi {
   /** Where Pulumi runs, and the stack file it sees: the user's own, with the chosen context in it. */
   private workspace(target: Target | undefined): { cwd: string; configFile?: string; env: Record<string, string> } {
     const name = `Pulumi.${this.file.stack}.yaml`;
-    const asWritten = parse(readFileSync(join(root, name), "utf8")) ?? {};
+    const asWritten = parse(readFileSync(this.file.path, "utf8")) ?? {};
     const context = target?.context && { "kubernetes:context": target.context };
     const seen = { ...asWritten, config: { ...asWritten.config, ...context } };
     mkdirSync(this.home, { recursive: true, mode: 0o700 });
     if (loggedIn()) {
-      if (!context) return { cwd: root, env: {} };
+      if (!context && this.file.path === join(root, name)) return { cwd: root, env: {} };
       const configFile = join(this.home, name);
       writeFileSync(configFile, stringify(seen), { mode: 0o600 });
       return { cwd: root, configFile, env: {} };

@@ -7,13 +7,14 @@ import { evaluateStack, stackFile } from "./project.ts";
 
 export interface RenderOptions {
   stack: string;
+  configFile?: string;
   out: string;
   secrets: "redacted" | "seeded";
   seedFile?: string;
 }
 
 export async function render(options: RenderOptions): Promise<void> {
-  const file = stackFile(options.stack);
+  const file = stackFile(options.stack, options.configFile);
   const seed = options.secrets === "seeded" ? readSeed(options.seedFile) : undefined;
   if (seed) refuseEncrypted(file, "run `pulumi up`, or give the value to a Secret of your own and name it here");
   const evaluation = await evaluateStack(seed ? file : redactEncrypted(file), {

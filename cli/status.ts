@@ -4,8 +4,8 @@ import { partStates, partTable } from "./parts.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { connect, nameOf, targetOf } from "./target.ts";
 
-export async function status(options: { stack: string; context?: string }): Promise<void> {
-  const file = stackFile(options.stack);
+export async function status(options: { stack: string; configFile?: string; context?: string }): Promise<void> {
+  const file = stackFile(options.stack, options.configFile);
   const target = await targetOf(file, options.context);
   const kube = connect(target);
   const owner = await ownerOf(kube, file);

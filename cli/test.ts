@@ -13,16 +13,29 @@ export async function test(): Promise<void> {
     const { exitCode } = await execa("npm", ["run", "--silent", check], { cwd: root, stdio: "inherit", reject: false });
     if (exitCode !== 0) failed.push(check);
   }
-  const { passed, broken, skipped } = await vitest();
+  const { passed, broken, skipped } = await vitest(["unit", "program"]);
   if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
   console.log(`${passed} passed, ${broken + failed.length} failed, ${skipped} skipped`);
   if (broken + failed.length > 0) throw new UserError("the tests failed");
 }
 
-async function vitest() {
+/** What needs real pods, on a cluster that is made for it and taken away. */
+export async function testCluster(): Promise<void> {
+  const { passed, broken, skipped } = await vitest(["cluster"]);
+  console.log(`${passed} passed, ${broken} failed, ${skipped} skipped`);
+  if (broken > 0) throw new UserError("the tests failed");
+}
+
+async function vitest(projects: string[]) {
   const folder = mkdtempSync(join(tmpdir(), "data-platform-test-"));
   const file = join(folder, "results.json");
-  const args = ["vitest", "run", "--project", "unit", "--project", "program", "--reporter=default", "--reporter=json"];
+  const args = [
+    "vitest",
+    "run",
+    ...projects.flatMap((name) => ["--project", name]),
+    "--reporter=default",
+    "--reporter=json",
+  ];
   try {
     const run = await execa("npx", [...args, `--outputFile.json=${file}`], {
       cwd: root,

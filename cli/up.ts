@@ -18,13 +18,14 @@ import { connect, isLocal, nameOf, targetOf } from "./target.ts";
 export interface UpOptions {
   stack: string;
   context?: string;
+  configFile?: string;
   engine?: Engine;
   /** Seconds that one object may take to become ready. */
   timeout: number;
 }
 
 export async function up(options: UpOptions): Promise<void> {
-  const file = stackFile(options.stack);
+  const file = stackFile(options.stack, options.configFile);
   // Before anything is started: a wrong configuration should be told in a second, not after the cluster is up.
   const evaluation = await evaluateRedacted(file, options.context);
   const target = await targetOf(file, options.context);

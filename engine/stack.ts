@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parse, YAMLParseError } from "yaml";
 import { UserError } from "../local/step.ts";
 
@@ -12,6 +12,8 @@ export class ConfigError extends UserError {
 export interface StackFile {
   stack: string;
   project: string;
+  /** Where it was read from. */
+  path: string;
   config: Record<string, unknown>;
   /** Dotted paths of values that are encrypted: only the Pulumi engine, which has the key, can read them. */
   encrypted: string[];
@@ -23,32 +25,34 @@ export const stackNames = (root: string): string[] =>
     .flatMap((file) => /^Pulumi\.([\w.-]+)\.yaml$/.exec(file)?.[1] ?? [])
     .sort();
 
-/** Reads `Pulumi.<stack>.yaml`. */
-export function readStack(root: string, stack: string): StackFile {
+/** Reads `Pulumi.<stack>.yaml`, or `configFile` in its place. */
+export function readStack(root: string, stack: string, configFile?: string): StackFile {
   const known = stackNames(root);
-  if (!known.includes(stack))
+  if (!configFile && !known.includes(stack))
     throw new ConfigError(
       `stack ${stack}: there is no Pulumi.${stack}.yaml; stacks here: ${known.join(", ") || "none"}`,
     );
-  const project = (read(root, "Pulumi.yaml") as { name?: string } | null)?.name ?? "data-platform";
-  const file = `Pulumi.${stack}.yaml`;
-  const { config = {} } = (read(root, file) ?? {}) as { config?: Record<string, unknown> };
+  const project = (read(join(root, "Pulumi.yaml")) as { name?: string } | null)?.name ?? "data-platform";
+  const path = configFile ?? join(root, `Pulumi.${stack}.yaml`);
+  const file = configFile ?? `Pulumi.${stack}.yaml`;
+  const { config = {} } = (read(path, file) ?? {}) as { config?: Record<string, unknown> };
   if (config === null || typeof config !== "object" || Array.isArray(config))
     throw new ConfigError(`${file}: config: found ${JSON.stringify(config)}; expected keys and values`);
   // Pulumi takes a key without a namespace for the project's own.
   const full = Object.entries(config).map(([key, value]) => [key.includes(":") ? key : `${project}:${key}`, value]);
   const encrypted: string[] = [];
   for (const [key, value] of full) findEncrypted(value, key as string, encrypted);
-  return { stack, project, config: Object.fromEntries(full), encrypted };
+  return { stack, project, path, config: Object.fromEntries(full), encrypted };
 }
 
-function read(root: string, file: string): unknown {
+function read(path: string, name = basename(path)): unknown {
   try {
-    return parse(readFileSync(join(root, file), "utf8"));
+    return parse(readFileSync(path, "utf8"));
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new ConfigError(`${name}: there is no such file`);
     // The first line says what and where; the rest quotes the file, which may hold anything.
     if (error instanceof YAMLParseError)
-      throw new ConfigError(`${file}: ${error.message.split("\n")[0]!.replace(/:$/, "")}`);
+      throw new ConfigError(`${name}: ${error.message.split("\n")[0]!.replace(/:$/, "")}`);
     throw error;
   }
 }
@@ -68,7 +72,9 @@ export function redactEncrypted(file: StackFile): StackFile {
     if (isEncrypted(value)) return `REDACTED-${path.replace(/[^A-Za-z0-9]+/g, "-")}`;
     if (Array.isArray(value)) return value.map((item, i) => redact(item, `${path}.${i}`));
     if (value === null || typeof value !== "object") return value;
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redact(item, `${path}.${key}`)]));
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, redact(item, path ? `${path}.${key}` : key)]),
+    );
   };
   return { ...file, config: redact(file.config, "") as Record<string, unknown> };
 }

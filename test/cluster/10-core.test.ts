@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { address, core, get, kube, mustRun, pods, query, read, replacePod, s3, secret, unready } from "./kit.ts";
 
 beforeAll(async () => {
-  await mustRun(["up", "--stack", "dev"]);
+  await mustRun(["up", "--stack", "dev", "--engine", "apply"]);
 });
 
 it("everything is ready, and nothing has restarted", async () => {

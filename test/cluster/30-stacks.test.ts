@@ -81,7 +81,7 @@ describe("prod", () => {
     expect(await unready("prod-core")).toEqual([]);
     const open = stackFile("prod", "global: { protectData: false }");
     expect((await onCluster("up", "prod", ["--config-file", open])).exitCode).toBe(0);
-    expect((await onCluster("destroy", "prod", ["--config-file", open])).exitCode).toBe(0);
+    expect((await onCluster("destroy", "prod")).exitCode).toBe(0);
     expect((await onCluster("destroy", "test")).exitCode).toBe(0);
     const { items } = await api().core.listNamespace();
     expect(items.map(({ metadata }) => metadata!.name).filter((name) => /^(prod|test)-/.test(name!))).toEqual([]);

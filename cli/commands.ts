@@ -1,0 +1,176 @@
+import { resolve } from "node:path";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { handleSignals } from "./interrupt.ts";
+import { lock } from "./lock.ts";
+
+/*
+ * The commands and their help. What a command does is loaded when it is asked for: the SDK and the Kubernetes client
+ * take a second or two that `--help` and a misspelt option should not.
+ */
+
+const asTyped = ["./platform", ...process.argv.slice(2)].join(" ");
+
+const stack = () => new Option("-s, --stack <name>", "which Pulumi.<name>.yaml").default("dev");
+const context = () => new Option("-c, --context <name>", "a context of your kubeconfig, in place of a local cluster");
+const configFile = () => new Option("--config-file <file>", "a stack file to use in place of Pulumi.<name>.yaml");
+const configFile = () =>
+  new Option("--config-file <file>", "a stack file in place of Pulumi.<name>.yaml").argParser((path: string) =>
+    resolve(path),
+  );
+const timeout = () =>
+  new Option("--timeout <duration>", "how long one object may take to become ready or to go, as 90s, 10m or 1h")
+    .argParser(seconds)
+    .default(600, "10m");
+
+export const platform = new Command("platform")
+  .description(
+    "A whole data platform on Kubernetes. `up` is all that it takes; the rest looks at it and takes it down.",
+  )
+  .exitOverride()
+  .showHelpAfterError("(--help shows what is possible)")
+  .configureHelp({ showGlobalOptions: false })
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 done, 1 failed, 2 the command or the configuration is wrong, 130 interrupted.",
+  );
+
+platform
+  .command("up")
+  .description("bring a stack up, or up to date: run it again at any time, also after an interruption")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .addOption(configFile())
+  .addOption(
+    new Option("-e, --engine <engine>", "in place of the one chosen: pulumi, or server-side apply").choices([
+      "pulumi",
+      "apply",
+    ]),
+  )
+  .addOption(timeout())
+  .addHelpText(
+    "after",
+    `
+The cluster is --context, else the one that the stack names, else kind where Docker answers, else an embedded
+cluster on this machine (Linux, root). The engine is the one that the stack was brought up with, else pulumi where it
+is on PATH or can be downloaded, else server-side apply.`,
+  )
+  .action(changing(async (options) => (await import("./up.ts")).up(options)));
+
+platform
+  .command("status")
+  .description("show each part of a stack: whether it is ready, and where it answers; fails when one is not")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .action(async (options) => (await import("./status.ts")).status(options));
+
+platform
+  .command("destroy")
+  .description("delete a stack and its data; what is protected from deletion is refused")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .addOption(timeout())
+  .action(changing(async (options) => (await import("./destroy.ts")).destroy(options)));
+
+platform
+  .command("credentials")
+  .description("print a part's user and password, as key=value")
+  .argument("<part>", "such as postgresql")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .option("-f, --field <key>", "print this value alone, for scripts: password")
+  .action(async (part, options) => (await import("./credentials.ts")).credentials(part, options));
+
+platform
+  .command("render")
+  .description("write a stack as plain manifests, one file an object, for kubectl apply -k")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(configFile())
+  .requiredOption("-o, --out <directory>", "where to; replaced as a whole")
+  .addOption(
+    new Option("--secrets <how>", "leave passwords out, or make them from a seed")
+      .choices(["redacted", "seeded"])
+      .default("redacted"),
+  )
+  .option("--seed-file <file>", "the seed; else the environment variable PLATFORM_SEED")
+  .action(async (options) => (await import("./render.ts")).render(options));
+
+platform
+  .command("diff")
+  .description("show what the checkout would change against another revision, as Markdown for a reviewer")
+  .requiredOption("-b, --base <ref>", "the other revision: a branch, tag or commit")
+  .option("-s, --stack <name...>", "which stacks; without it, all")
+  .option("-o, --output <file>", "write the Markdown there, not to standard output")
+  .option(
+    "--max-length <characters>",
+    "leave out objects' differences, the longest first, until it is no longer",
+    characters,
+  )
+  .action(async (options) => (await import("./diff.ts")).diff(options));
+
+const cluster = platform.command("cluster").description("the local cluster by itself, without a stack");
+cluster
+  .command("up")
+  .description("start it: kind where Docker answers, else embedded; the first time builds it from source")
+  .option("--simulated-nodes <n>", "nodes without a machine, on which pods pretend to run", whole)
+  .option("--cpu <cpus>", "of each simulated node", "8")
+  .option("--memory <size>", "of each simulated node", "16Gi")
+  .action(
+    changing(async ({ simulatedNodes, cpu, memory }) => {
+      const simulated = simulatedNodes ? { count: simulatedNodes, cpu, memory } : undefined;
+      await (await import("./cluster.ts")).clusterUp(simulated);
+    }),
+  );
+cluster
+  .command("down")
+  .description("stop it and undo all that it did to this machine; its data stays for the next start")
+  .option("--delete-data", "delete its volumes and everything in them too", false)
+  .action(changing(async ({ deleteData }) => (await import("./cluster.ts")).clusterDown(deleteData)));
+cluster
+  .command("status")
+  .description("show what of it runs")
+  .action(async () => (await import("./cluster.ts")).clusterStatus());
+cluster
+  .command("kubeconfig")
+  .description("print the path of its kubeconfig: export KUBECONFIG=$(./platform cluster kubeconfig)")
+  .action(async () => (await import("./cluster.ts")).clusterKubeconfig());
+
+platform
+  .command("test")
+  .description("check types, lint, and run the tests that need no cluster")
+  .option("--cluster", "run the tests that make a cluster of their own instead (Linux, root)", false)
+  .action(async ({ cluster }) => {
+    const tests = await import("./test.ts");
+    await (cluster ? tests.testCluster() : tests.test());
+  });
+
+/** An action that changes something on this machine or in a cluster: one at a time. */
+// biome-ignore lint/suspicious/noExplicitAny: commander hands over whatever options the command has
+function changing(action: (options: any) => Promise<void>) {
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  return async (options: any) => {
+    const release = await lock(asTyped);
+    handleSignals(asTyped);
+    await action(options).finally(release);
+  };
+}
+
+function seconds(text: string): number {
+  const [, count, unit = "s"] = /^(\d+)([smh])?$/.exec(text) ?? [];
+  if (!Number(count)) throw new InvalidArgumentError("Expected a time such as 90s, 10m or 1h.");
+  return Number(count) * { s: 1, m: 60, h: 3600 }[unit as "s" | "m" | "h"];
+}
+
+function whole(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 1.");
+  return Number(text);
+}
+
+function characters(text: string): number {
+  if (!/^[1-9]\d{2,8}$/.test(text)) throw new InvalidArgumentError("Expected a number of characters from 100.");
+  return Number(text);
+}
