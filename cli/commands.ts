@@ -13,7 +13,6 @@ const asTyped = ["./platform", ...process.argv.slice(2)].join(" ");
 const stack = () => new Option("-s, --stack <name>", "which Pulumi.<name>.yaml").default("dev");
 const context = () => new Option("-c, --context <name>", "a context of your kubeconfig, in place of a local cluster");
 const configFile = () => new Option("--config-file <file>", "a stack file to use in place of Pulumi.<name>.yaml");
-const configFile = () =>
   new Option("--config-file <file>", "a stack file in place of Pulumi.<name>.yaml").argParser((path: string) =>
     resolve(path),
   );
