@@ -12,7 +12,7 @@ const asTyped = ["./platform", ...process.argv.slice(2)].join(" ");
 
 const stack = () => new Option("-s, --stack <name>", "which Pulumi.<name>.yaml").default("dev");
 const context = () => new Option("-c, --context <name>", "a context of your kubeconfig, in place of a local cluster");
-const configFile = () => new Option("--config-file <file>", "a stack file to use in place of Pulumi.<name>.yaml");
+const configFile = () =>
   new Option("--config-file <file>", "a stack file in place of Pulumi.<name>.yaml").argParser((path: string) =>
     resolve(path),
   );
@@ -39,7 +39,6 @@ platform
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .addOption(configFile())
   .addOption(
     new Option("-e, --engine <engine>", "in place of the one chosen: pulumi, or server-side apply").choices([
       "pulumi",
@@ -87,7 +86,6 @@ platform
   .command("render")
   .description("write a stack as plain manifests, one file an object, for kubectl apply -k")
   .addOption(stack())
-  .addOption(configFile())
   .addOption(configFile())
   .requiredOption("-o, --out <directory>", "where to; replaced as a whole")
   .addOption(

@@ -72,7 +72,7 @@ const replaceable = new Set(Object.keys(fixed).filter((kind) => kind !== "Persis
 export function fixedChange(live: KubeObject, desired: KubeObject): string | undefined {
   return Object.entries(fixed[desired.kind] ?? {}).find(([path, fallback]) => {
     const wanted = at(desired, path) ?? fallback;
-    const has = at(live, path);
+    const has = at(live, path) ?? fallback;
     if (wanted !== undefined) return !within(wanted, has);
     // Nothing asked for: a value that the server chose is fine, one that we once asked for is not.
     return path === "spec.volumeClaimTemplates" && has !== undefined;

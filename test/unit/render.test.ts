@@ -1,0 +1,107 @@
+/** Rendered files and how they come into a directory. That kubectl takes them is the cluster tests' to prove. */
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { parse } from "yaml";
+import { redacted } from "../../engine/evaluate.ts";
+import { manifests } from "../../engine/manifests.ts";
+import { fileName, renderFiles, writeFiles } from "../../engine/render.ts";
+import { object, stack } from "./engine-program.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "render-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const files = (program = stack(redacted)) => renderFiles("dev", manifests(program));
+
+test("names sort in an order that can be applied, and the kustomization has it", () => {
+  const names = [...files().keys()];
+  expect(names).toEqual([
+    "05-namespace.dev.yaml",
+    "30-secret.dev.db.yaml",
+    "40-configmap.dev.settings.yaml",
+    "45-persistentvolumeclaim.dev.data-db-0.yaml",
+    "60-statefulset.dev.db.yaml",
+    "70-job.dev.users-1.yaml",
+    "kustomization.yaml",
+  ]);
+  expect(parse(files().get("kustomization.yaml")!)).toMatchObject({
+    sortOptions: { order: "fifo" },
+    resources: names.slice(0, -1),
+  });
+  expect(fileName({ apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w" } })).toBe("90-widget.w.yaml");
+});
+
+test("the same program is the same bytes, in whatever order it was written", () => {
+  const program = stack(redacted);
+  const turned = { ...program, resources: [...program.resources].reverse() };
+  for (const { inputs } of turned.resources)
+    turned.resources.find((r) => r.inputs === inputs)!.inputs = reversedKeys(inputs);
+  expect([...files(turned)]).toEqual([...files()]);
+});
+
+const reversedKeys = (value: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([key, item]) => [
+        key,
+        item !== null && typeof item === "object" && !Array.isArray(item) ? reversedKeys(item as typeof value) : item,
+      ]),
+  );
+
+test("a redacted Secret is whole and holds no secret", () => {
+  expect(parse(files().get("30-secret.dev.db.yaml")!)).toEqual({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "db", namespace: "dev" },
+    stringData: { password: "REDACTED-db" },
+  });
+});
+
+test("another object changes no other file", () => {
+  const program = stack(redacted);
+  program.resources.unshift(object("ConfigMap", "another"));
+  const [before, after] = [files(), files(program)];
+  for (const [name, text] of before) if (name !== "kustomization.yaml") expect(after.get(name)).toBe(text);
+  expect(after.size).toBe(before.size + 1);
+});
+
+test("a directory is replaced as a whole, and what interrupted runs left beside it goes", () => {
+  const out = join(folder, "out");
+  writeFiles(out, files(), { secret: false });
+  mkdirSync(join(folder, ".out.render-new-1"));
+  mkdirSync(join(folder, ".out.render-old-1"));
+  writeFiles(out, files(stack(redacted, { without: ["Job-users-1"] })), { secret: false });
+  expect(readdirSync(folder)).toEqual(["out"]);
+  expect(existsSync(join(out, "70-job.dev.users-1.yaml"))).toBe(false);
+  expect(readFileSync(join(out, "30-secret.dev.db.yaml"), "utf8")).toBe(files().get("30-secret.dev.db.yaml"));
+});
+
+test("a directory with something else in it is refused and left alone", () => {
+  writeFileSync(join(folder, "mine.txt"), "mine");
+  mkdirSync(join(folder, "sub"));
+  expect(() => writeFiles(folder, files(), { secret: false })).toThrow(
+    `--out: ${folder} holds mine.txt, sub, which render did not write; expected a new directory, an empty one or one of its own`,
+  );
+  expect(readdirSync(folder).sort()).toEqual(["mine.txt", "sub"]);
+});
+
+test("real passwords are for their owner's eyes only", () => {
+  const out = join(folder, "out");
+  writeFiles(out, files(), { secret: true });
+  expect(statSync(out).mode & 0o777).toBe(0o700);
+  expect(statSync(join(out, "30-secret.dev.db.yaml")).mode & 0o777).toBe(0o600);
+});
