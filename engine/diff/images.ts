@@ -8,17 +8,26 @@ export interface ImageChange {
   usedBy: string[];
 }
 
-/** The images that differ, each pair once. */
-export function imageChanges(changes: Change[]): ImageChange[] {
+/**
+ * The images that differ, each pair once. An image that comes or goes with an object is told only where it is new to
+ * the stack or gone from it altogether.
+ */
+export function imageChanges(changes: Change[], before: KubernetesObject[], after: KubernetesObject[]): ImageChange[] {
+  const [had, has] = [before, after].map((objects) => new Set(objects.flatMap((one) => [...imagesOf(one).values()])));
   const pairs = new Map<string, ImageChange>();
-  for (const { title, before, after } of changes) {
-    const [old, fresh] = [imagesOf(before), imagesOf(after)];
+  for (const change of changes) {
+    const [old, fresh] = [imagesOf(change.before), imagesOf(change.after)];
     for (const container of new Set([...old.keys(), ...fresh.keys()])) {
       const pair = { before: old.get(container), after: fresh.get(container) };
-      if (pair.before === pair.after) continue;
+      if (
+        pair.before === pair.after ||
+        (!pair.before && had!.has(pair.after!)) ||
+        (!pair.after && has!.has(pair.before!))
+      )
+        continue;
       const key = JSON.stringify(pair);
       const known = pairs.get(key) ?? { ...pair, usedBy: [] };
-      if (!known.usedBy.includes(title)) known.usedBy.push(title);
+      if (!known.usedBy.includes(change.title)) known.usedBy.push(change.title);
       pairs.set(key, known);
     }
   }

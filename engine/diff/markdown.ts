@@ -2,7 +2,7 @@ import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { type Totals, totals } from "../../policy/rules/whole.ts";
 import { type Change, compare, type Fate, fates } from "./compare.ts";
 import { changeLines } from "./fields.ts";
-import { imageChanges } from "./images.ts";
+import { type ImageChange, imageChanges } from "./images.ts";
 import { type Risk, risks } from "./risks.ts";
 
 /** One stack at two revisions, or why there is nothing to compare. */
@@ -72,7 +72,7 @@ function section(base: string, compared: Compared, groups: Group[]): string {
     alert("CAUTION", "Data is at stake", data),
     alert("WARNING", "New passwords or keys: whoever uses them from outside needs the new ones", rotations),
     counts(changes),
-    images(changes),
+    images(imageChanges(changes, compared.before, compared.after)),
     `### Objects\n\n${groups.map(details).join("\n\n")}`,
     requests(base, compared.before, compared.after),
   ]
@@ -105,9 +105,9 @@ function counts(changes: Change[]): string {
   );
 }
 
-function images(changes: Change[]): string | undefined {
+function images(changes: ImageChange[]): string | undefined {
   const code = (image: string | undefined) => (image ? `\`${image}\`` : "none");
-  const rows = imageChanges(changes).map(({ before, after, usedBy }) => [
+  const rows = changes.map(({ before, after, usedBy }) => [
     code(before),
     code(after),
     usedBy.map((title) => `\`${title}\``).join(", "),

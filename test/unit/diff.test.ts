@@ -240,6 +240,22 @@ describe("the page", () => {
     );
   });
 
+  it("tells of images that give way, come or go, not of those that run elsewhere too", () => {
+    const pod = (name: string, image: string) => object("Pod", name, { spec: { containers: [container(image)] } });
+    const before = [pod("a", "x:1"), pod("b", "x:1"), pod("c", "y:1"), pod("old", "z:1")];
+    const after = [pod("a", "x:2"), pod("b", "x:2"), pod("c", "y:1"), pod("new", "w:1"), pod("d", "y:1")];
+    const table = page(before, after).split("### ")[1];
+    expect(table).toBe(`Images
+
+| before | after | of |
+| --- | --- | --- |
+| \`z:1\` | none | \`Pod core/old\` |
+| \`x:1\` | \`x:2\` | \`Pod core/a\`, \`Pod core/b\` |
+| none | \`w:1\` | \`Pod core/new\` |
+
+`);
+  });
+
   it("never shows what a Secret holds", () => {
     const before = [secret({ a: "hunter-1", b: "hunter-2" }), secret({ d: "hunter-3" }, "gone"), secret({}, "plain")];
     const after = [
