@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { cacheDir } from "../paths.ts";
 import { type Say, UserError } from "../step.ts";
 import { make } from "./artifacts.ts";
@@ -94,53 +95,35 @@ interface Bud {
   before?: string;
 }
 
-/** Runs buildah on a Dockerfile, and leaves the image in a folder: `manifest.json` beside the blobs by their hex. */
+/** Runs buildah on a Dockerfile. There is no `layout` where it came to the same image as `before`. */
 async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: string }> {
   const { context, scratch, reference } = options;
   const text = await readFile(options.dockerfile ?? join(context, "Dockerfile"), "utf8");
   const trusted = existsSync(hostCertificates);
-  const dockerfile = join(scratch, "Dockerfile");
-  const layout = join(scratch, "layout");
-  const image = localName(reference);
   const storage = join(home(), "storage");
-  const registries = join(scratch, "registries.conf");
-  const policy = join(scratch, "policy.json");
   await mkdir(storage, { recursive: true });
-  await writeFile(registries, registriesConf(imagesUnder(text)));
-  await writeFile(dockerfile, trusted ? trusting(text) : text);
-  await writeFile(policy, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
-  // Mounts are counted in the run root; a new one per build has none left over from a build that was killed.
-  const buildah = (...args: string[]) =>
-    run(
-      say,
-      sandboxed(
-        [
-          ...["buildah", "--root", storage, "--runroot", join(scratch, "run"), "--storage-driver", "overlay"],
-          ...["--registries-conf", registries, ...args],
-        ],
-        join(home(), "lock"),
-      ),
-      {
-        name: args[0] === "bud" ? `buildah bud --tag ${reference}` : `buildah ${args[0]}`,
-        show: progress,
-        env: { BUILDAH_ISOLATION: "chroot", TMPDIR: scratch, XDG_RUNTIME_DIR: scratch },
-        hint: `If this is not about the Dockerfile, start from nothing: rm -rf ${storage}`,
-      },
-    );
-  await buildah("rm", "--all");
-  const idFile = join(scratch, "id");
-  const output = await buildah(
-    ...["bud", "--isolation", "chroot", "--format", "oci", "--pull-always", "--signature-policy", policy],
-    ...(trusted ? ["--volume", `${hostCertificates}:${certificates}:ro`] : []),
-    ...[`--layers=${options.layers}`, "--file", dockerfile, "--iidfile", idFile, "--tag", image, context],
-  );
-  if (options.before && (await readFile(idFile, "utf8")).includes(options.before)) return { output };
-  say("writing the image");
-  // Packing layers costs more time, twice, than their room on this disk is worth; and only a `dir:` stays unpacked.
-  await buildah("push", "--disable-compression", "--signature-policy", policy, image, `dir:${layout}`);
-  // With layers, it stays as what the next build takes its unchanged steps from, down to the same digest.
-  if (!options.layers) await buildah("rmi", image);
-  return { layout, output };
+  await writeFile(join(scratch, "registries.conf"), registriesConf(imagesUnder(text)));
+  await writeFile(join(scratch, "policy.json"), JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
+  await writeFile(join(scratch, "Dockerfile"), trusted ? trusting(text) : text);
+  const script = fileURLToPath(new URL("build.sh", import.meta.url));
+  const output = await run(say, sandboxed(["sh", script], join(home(), "lock")), {
+    name: `buildah bud --tag ${reference}`,
+    hint: `If this is not about the Dockerfile, start from nothing: rm -rf ${storage}`,
+    show: progress,
+    env: {
+      SCRATCH: scratch,
+      STORAGE: storage,
+      CONTEXT: context,
+      IMAGE: localName(reference),
+      LAYERS: `${options.layers}`,
+      BEFORE: options.before ?? "",
+      CERTIFICATES: trusted ? `${hostCertificates}:${certificates}:ro` : "",
+      TMPDIR: scratch,
+      XDG_RUNTIME_DIR: scratch,
+    },
+  });
+  const layout = join(scratch, "layout");
+  return existsSync(layout) ? { layout, output } : { output };
 }
 
 /** What this machine trusts, which can be more than an image does: a company's proxy with a certificate of its own. */
@@ -165,7 +148,7 @@ export function trusting(dockerfile: string): string {
 function progress(line: string): string | undefined {
   const step = /^(?:\[\d+\/\d+\] )?STEP (\d+)\/(\d+): (.*)/.exec(line);
   if (step) return `step ${step[1]} of ${step[2]}: ${step[3]}`;
-  return /^(Get:\d+|Unpacking|Setting up|Collecting|Installing|Writing)\b.*/.exec(line)?.[0];
+  return /^(Get:\d+|writing the image|Unpacking|Setting up|Collecting|Installing|Writing)\b.*/.exec(line)?.[0];
 }
 
 /** Where the images a build starts from come from: this machine's registry, then their own, if it may be asked at all. */

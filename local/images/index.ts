@@ -40,11 +40,24 @@ async function provide(reference: string, say: Say): Promise<void> {
     );
   }
   if (digest) throw new UserError(`${reference} is pinned by digest, so nothing can stand in for it. Name it by tag.`);
-  const built = await builtUnder(keyFor(reference));
-  if (!built) return void (await buildStandIn(reference, say));
+  const key = keyFor(reference);
+  const built = await builtUnder(key);
+  if (!built) {
+    // Several Dockerfiles that are built at the same time wait for one and the same base.
+    if (!underWay.has(key))
+      underWay.set(
+        key,
+        buildStandIn(reference, say).finally(() => underWay.delete(key)),
+      );
+    await underWay.get(key);
+    return;
+  }
   say("pushing to the local registry");
   await push(reference, built.digest);
 }
+
+/** Builds by their keys, while they last. */
+const underWay = new Map<string, Promise<unknown>>();
 
 /** The images that a stand-in's own Dockerfile builds upon. */
 function under(reference: string): string[] {

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Builds the Dockerfile at $SCRATCH/Dockerfile from $CONTEXT as $IMAGE, and leaves it in the folder $SCRATCH/layout:
+# `manifest.json` beside the blobs by their hex. Where that would be the image with the id $BEFORE again, leaves nothing.
+# All in one, since another build must not come between the steps.
+set -eu
+
+# Mounts are counted in the run root; a new one per build has none left over from a build that was killed.
+with() {
+  command=$1
+  shift
+  buildah --root "$STORAGE" --runroot "$SCRATCH/run" --storage-driver overlay \
+    --registries-conf "$SCRATCH/registries.conf" "$command" "$@"
+}
+
+# What a killed build left.
+with rm --all
+with bud --isolation chroot --format oci --pull-always --signature-policy "$SCRATCH/policy.json" \
+  ${CERTIFICATES:+--volume "$CERTIFICATES"} --layers="$LAYERS" \
+  --file "$SCRATCH/Dockerfile" --iidfile "$SCRATCH/id" --tag "$IMAGE" "$CONTEXT"
+[ "$(cat "$SCRATCH/id")" != "$BEFORE" ] || exit 0
+
+echo "writing the image"
+# Packing layers costs more time, twice, than their room on this disk is worth; and only a `dir:` stays unpacked.
+with push --disable-compression --signature-policy "$SCRATCH/policy.json" "$IMAGE" "dir:$SCRATCH/layout"
+# With layers, it stays as what the next build takes its unchanged steps from, down to the same digest.
+[ "$LAYERS" = true ] || with rmi "$IMAGE"
