@@ -23,7 +23,7 @@ const cniPlugins = "github.com/containernetworking/plugins/plugins";
 const stampKubernetes = `-X k8s.io/component-base/version.gitVersion=${kubernetesVersion}`;
 
 /** In the order they are built: small ones first, so that what needs only them can start while the big one compiles. */
-const groups = {
+export const groups = {
   crane: { module: "crane", binaries: { crane: "github.com/google/go-containerregistry/cmd/crane" } },
   runc: {
     module: "runc",

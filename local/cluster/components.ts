@@ -210,7 +210,7 @@ export async function coredns(): Promise<Daemon> {
     command: await binary("coredns"),
     args: ["-conf", config],
     reads: read(config, certificateFile("coredns")),
-    ready: () => answers(`http://127.0.0.1:${ports.dnsHealth}/health`),
+    ready: () => answers(`http://127.0.0.1:${ports.dnsReady}/ready`),
   };
 }
 

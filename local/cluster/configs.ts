@@ -147,7 +147,7 @@ export function registryHosts(mirror = `http://${registryHost}`): { path: string
       path: `${name}/hosts.toml`,
       content: `server = "${server}"\n\n${host(mirror)}`,
     })),
-    { path: `${registryHost.replace(":", "_")}_/hosts.toml`, content: `server = "${mirror}"\n` },
+    { path: `${registryHost}/hosts.toml`, content: `server = "${mirror}"\n` },
     // Any other registry: containerd falls back to the one that the image names.
     { path: "_default/hosts.toml", content: host(mirror) },
   ];
@@ -240,7 +240,7 @@ export function corefile(): File {
   const content = `.:${ports.dns} {
   bind ${network.address}
   errors
-  health 127.0.0.1:${ports.dnsHealth}
+  ready 127.0.0.1:${ports.dnsReady}
   kubernetes cluster.local in-addr.arpa ip6.arpa {
     kubeconfig ${kubeconfigOf("coredns")} data-platform
     fallthrough in-addr.arpa ip6.arpa

@@ -62,11 +62,15 @@ function environment(): Record<string, string> {
   return { ...(env as Record<string, string>), NO_PROXY: noProxy, no_proxy: noProxy };
 }
 
+/** Holds the fingerprint of what was started; when it was written is when that started. */
 const startedFile = (name: string): string => runDir("started", name);
 const fingerprint = (daemon: Daemon): string =>
   createHash("sha256")
     .update(JSON.stringify([daemon.command, daemon.args, daemon.reads ?? []]))
     .digest("hex");
+
+/** When a daemon was started, in milliseconds since 1970. */
+export const startedAt = async (name: string): Promise<number> => (await stat(startedFile(name))).mtimeMs;
 
 /** Starts a daemon, or restarts one that runs with other arguments or files, and returns when it is ready. */
 export async function start(daemon: Daemon, say: Say, timeoutSeconds = 90): Promise<void> {
@@ -77,9 +81,9 @@ export async function start(daemon: Daemon, say: Say, timeoutSeconds = 90): Prom
   if (pidOf(name) === undefined) {
     say(`starting ${name}`);
     await launch(daemon);
+    await mkdir(dirname(startedFile(name)), { recursive: true });
+    await writeFile(startedFile(name), wanted);
   }
-  await mkdir(dirname(startedFile(name)), { recursive: true });
-  await writeFile(startedFile(name), wanted);
 
   const deadline = Date.now() + timeoutSeconds * 1000;
   for (let why = "it never answered"; ; await sleep(100)) {

@@ -7,7 +7,7 @@ import { apply, core, isReady } from "./api.ts";
 import { noteBefore, putBack, readBefore } from "./before.ts";
 import { buildSteps, type GroupName } from "./binaries.ts";
 import * as components from "./components.ts";
-import { cgroup, type Daemon, killGroup, pidOf, start, stop } from "./daemons.ts";
+import { cgroup, type Daemon, killGroup, pidOf, start, startedAt, stop } from "./daemons.ts";
 import { debianPackages } from "./debian.ts";
 import * as host from "./host.ts";
 import { dir, kubeconfigPath, nodeName, type ports, registryHost, runDir } from "./layout.ts";
@@ -16,7 +16,7 @@ import { createNodeNamespace, removeNodeNamespace } from "./namespace.ts";
 import { checkNetwork, createNetwork, removeNetwork } from "./network.ts";
 
 export { type BinaryName, binary } from "./binaries.ts";
-export { dockerAnswers } from "./kind.ts";
+export { dockerAnswers, kindCluster, kindDownSteps, kindUpSteps } from "./kind.ts";
 export { kubeconfigPath } from "./layout.ts";
 export type { SimulatedNodes } from "./manifests.ts";
 
@@ -79,7 +79,7 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
       ["controllerManager", "scheduler", "kubelet", "kubeletHealth", "proxyHealth", "proxyMetrics"],
     ),
     { title: "Set up DNS and storage", run: () => apply(baseManifests(components.provisionerName)) },
-    startStep("Start DNS and storage", [components.coredns, components.provisioner], ["dns", "dnsHealth"]),
+    startStep("Start DNS and storage", [components.coredns, components.provisioner], ["dns", "dnsReady"]),
     ...(simulated ? simulationSteps(simulated) : []),
     { title: "Wait for the node", run: waitForNode },
   ];
@@ -132,13 +132,16 @@ function simulationSteps(simulated: SimulatedNodes): Step[] {
 
 async function waitForNode(): Promise<void> {
   const deadline = Date.now() + 90_000;
+  const since = Math.floor((await startedAt("kubelet")) / 1000) * 1000;
   for (; ; await sleep(300)) {
     const node = await core()
       .readNode({ name: nodeName })
       .catch(() => undefined);
-    if (node && isReady(node)) return;
+    const condition = node?.status?.conditions?.find(({ type }) => type === "Ready");
+    // Of the kubelet that runs now: what the last one reported still stands when the cluster starts again.
+    if (condition?.status === "True" && Number(condition.lastHeartbeatTime) >= since) return;
     if (Date.now() < deadline) continue;
-    const why = node?.status?.conditions?.find(({ type }) => type === "Ready")?.message ?? "it never registered";
+    const why = condition?.message ?? "it never registered";
     throw new UserError(`The node was not ready within 90 s: ${why}. See ${dir("logs", "kubelet.log")}.`);
   }
 }

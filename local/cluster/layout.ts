@@ -34,7 +34,7 @@ export const ports = {
   proxyHealth: 20256,
   proxyMetrics: 20249,
   dns: 20053,
-  dnsHealth: 20080,
+  dnsReady: 20080,
   kwok: 20247,
 } as const;
 

@@ -1,0 +1,227 @@
+/** The pure parts of the local cluster. That it runs is proven by the cluster tests; that kind does, by nothing here. */
+import { X509Certificate } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { parse } from "yaml";
+import { builtName, groups } from "../../local/cluster/binaries.ts";
+import { ensureCertificates } from "../../local/cluster/certificates.ts";
+import { corefile, kubeconfig, kubeletFile, proxyFile, registryHosts } from "../../local/cluster/configs.ts";
+import { processesIn } from "../../local/cluster/daemons.ts";
+import { kindConfig, kindHosts } from "../../local/cluster/kind.ts";
+import { network, ports } from "../../local/cluster/layout.ts";
+import { baseManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
+import { overlaps } from "../../local/cluster/network.ts";
+import { authorityFile, certificateFile, identities, keyFile } from "../../local/cluster/pki.ts";
+
+describe("overlaps", () => {
+  it.each([
+    ["10.244.0.0/16", "10.244.3.0/24", true],
+    ["10.0.0.0/8", "10.96.0.0/16", true],
+    ["10.244.0.7", "10.244.0.0/17", true],
+    ["0.0.0.0/0", "10.96.0.0/16", true],
+    ["10.245.0.0/16", "10.244.0.0/16", false],
+    ["10.244.128.0/17", "10.244.0.0/17", false],
+    ["192.168.1.0/24", "10.96.0.0/16", false],
+    ["200.1.0.0/16", "200.1.4.0/24", true],
+  ])("%s and %s: %s", (a, b, expected) => {
+    expect(overlaps(a, b)).toBe(expected);
+    expect(overlaps(b, a)).toBe(expected);
+  });
+
+  it("finds the cluster's own networks apart from each other, and their parts inside", () => {
+    expect(overlaps(network.cluster, network.services)).toBe(false);
+    expect(overlaps(network.pods, network.simulatedPods)).toBe(false);
+    expect(overlaps(network.address, network.pods)).toBe(true);
+    expect(overlaps(network.dnsService, network.services)).toBe(true);
+  });
+});
+
+it("gives every port once", () => {
+  const all = Object.values(ports);
+  expect(new Set(all).size).toBe(all.length);
+});
+
+describe("binaries", () => {
+  it.each([
+    ["go.etcd.io/etcd/server/v3", "server"],
+    ["github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "containerd-shim-runc-v2"],
+    ["./coredns", "coredns"],
+    ["sigs.k8s.io/kind", "kind"],
+  ])("go build calls %s %s", (pkg, name) => expect(builtName(pkg)).toBe(name));
+
+  it.each(Object.entries(groups))("%s: its module pins every package it is built from", (_, group) => {
+    const goMod = readFileSync(join("local/cluster/go", group.module, "go.mod"), "utf8");
+    for (const pkg of Object.values(group.binaries))
+      if (!pkg.startsWith("./")) expect(goMod).toMatch(new RegExp(`^tool ${pkg}$`, "m"));
+  });
+
+  it("stamps Kubernetes with the version it is built from", () => {
+    const goMod = readFileSync("local/cluster/go/kubernetes/go.mod", "utf8");
+    const pinned = /k8s\.io\/kubernetes (v[\d.]+)/.exec(goMod)?.[1];
+    expect(groups.kubernetes.stamp).toMatch(new RegExp(`gitVersion=${pinned}$`));
+  });
+});
+
+describe("registry hosts", () => {
+  const hosts = Object.fromEntries(registryHosts("http://mirror:1").map(({ path, content }) => [path, content]));
+
+  it("asks this machine's registry first and then the one that an image names", () => {
+    expect(hosts["quay.io/hosts.toml"]).toBe(
+      'server = "https://quay.io"\n\n[host."http://mirror:1"]\n  capabilities = ["pull", "resolve"]\n',
+    );
+    expect(hosts["docker.io/hosts.toml"]).toContain('server = "https://registry-1.docker.io"');
+  });
+
+  it("leaves an unknown registry to containerd, after the mirror", () => {
+    expect(hosts["_default/hosts.toml"]).toContain("http://mirror:1");
+    expect(hosts["_default/hosts.toml"]).not.toContain("server =");
+  });
+
+  it("reaches the registry under the name that images of this machine have", () => {
+    expect(hosts["localhost:5001/hosts.toml"]).toBe('server = "http://mirror:1"\n');
+  });
+});
+
+describe("kind", () => {
+  it("mounts the hosts where its containerd looks", () => {
+    expect(kindConfig("/certs").nodes).toEqual([
+      {
+        role: "control-plane",
+        extraMounts: [{ hostPath: "/certs", containerPath: "/etc/containerd/certs.d", readOnly: true }],
+      },
+    ]);
+  });
+
+  it("reaches the registry by its container's name, whatever the image's", () => {
+    for (const { content } of kindHosts()) expect(content).toContain('"http://data-platform-registry:5000"');
+  });
+});
+
+describe("manifests", () => {
+  const manifests = baseManifests("test/provisioner");
+
+  it("has one default storage class, and all of them grow, bind late and delete", () => {
+    const classes = manifests.filter(({ kind }) => kind === "StorageClass");
+    const isDefault = "storageclass.kubernetes.io/is-default-class";
+    expect(classes.map(({ metadata }) => [metadata.name, metadata.annotations?.[isDefault]])).toEqual([
+      ["standard", "true"],
+      ["local-path", "false"],
+    ]);
+    for (const storageClass of classes)
+      expect(storageClass).toMatchObject({
+        provisioner: "test/provisioner",
+        reclaimPolicy: "Delete",
+        volumeBindingMode: "WaitForFirstConsumer",
+        allowVolumeExpansion: true,
+      });
+  });
+
+  it("sends DNS of pods to CoreDNS on the node", () => {
+    const service = manifests.find(({ kind }) => kind === "Service")!;
+    const slice = manifests.find(({ kind }) => kind === "EndpointSlice")!;
+    expect(service.spec).toMatchObject({ clusterIP: network.dnsService });
+    expect(slice.metadata.labels).toEqual({ "kubernetes.io/service-name": service.metadata.name });
+    expect(slice).toMatchObject({ endpoints: [{ addresses: [network.address] }] });
+    for (const port of slice.ports as { port: number }[]) expect(port.port).toBe(ports.dns);
+  });
+
+  it("makes simulated nodes of the asked size that kwok manages, over three zones", () => {
+    const nodes = simulatedNodes({ count: 4, cpu: 8, memory: "32Gi" });
+    expect(nodes.map(({ metadata }) => metadata.name)).toEqual([
+      "simulated-0",
+      "simulated-1",
+      "simulated-2",
+      "simulated-3",
+    ]);
+    expect(new Set(nodes.map(({ metadata }) => metadata.labels!["topology.kubernetes.io/zone"])).size).toBe(3);
+    for (const node of nodes) {
+      expect(node.metadata.annotations).toEqual({ "kwok.x-k8s.io/node": "fake" });
+      expect(node.status).toMatchObject({ allocatable: { cpu: "8", memory: "32Gi" } });
+      expect(node.spec).toBeUndefined();
+    }
+  });
+});
+
+it("finds no process in a control group that is not there", () => {
+  expect(processesIn("/sys/fs/cgroup/no/such/group")).toEqual([]);
+});
+
+describe("certificates and what refers to them", () => {
+  const state = mkdtempSync(join(tmpdir(), "pki-"));
+  const read = (file: string) => readFileSync(file, "utf8");
+  const certificate = (file: string) => new X509Certificate(read(file));
+
+  beforeAll(async () => {
+    vi.stubEnv("PLATFORM_STATE", state);
+    await ensureCertificates();
+  });
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    rmSync(state, { recursive: true });
+  });
+
+  it.each(Object.entries(identities))("%s: vouched for by its authority alone, under its user", (name, identity) => {
+    const own = certificate(certificateFile(name as keyof typeof identities));
+    for (const authority of ["cluster", "front-proxy", "etcd"] as const)
+      expect(own.verify(certificate(authorityFile(authority)).publicKey)).toBe(authority === identity.by);
+    expect(own.subject.split("\n")).toContain(`CN=${identity.user}`);
+    if ("group" in identity) expect(own.subject.split("\n")).toContain(`O=${identity.group}`);
+    expect(own.subjectAltName !== undefined).toBe("serves" in identity);
+  });
+
+  it("serves the API under every name and address that clients use", () => {
+    const own = certificate(certificateFile("api-server"));
+    expect(own.checkHost("kubernetes.default.svc.cluster.local")).toBeTruthy();
+    for (const address of [network.address, network.apiService, "127.0.0.1"]) expect(own.checkIP(address)).toBeTruthy();
+  });
+
+  it("keeps keys from everyone else", () => {
+    expect(statSync(keyFile("admin")).mode & 0o777).toBe(0o600);
+    expect(statSync(join(state, "cluster", "pki")).mode & 0o777).toBe(0o700);
+  });
+
+  it("makes nothing anew while it lasts", async () => {
+    const before = [read(authorityFile("cluster")), read(certificateFile("kubelet"))];
+    await ensureCertificates();
+    expect([read(authorityFile("cluster")), read(certificateFile("kubelet"))]).toEqual(before);
+  });
+
+  it("makes anew what ends soon, and what a new authority did not sign", async () => {
+    const [authority, own] = [read(authorityFile("cluster")), read(certificateFile("kubelet"))];
+    vi.useFakeTimers({
+      now: Date.parse(certificate(certificateFile("kubelet")).validTo) - 86_400_000,
+      toFake: ["Date"],
+    });
+    await ensureCertificates();
+    expect(read(authorityFile("cluster"))).toBe(authority);
+    expect(read(certificateFile("kubelet"))).not.toBe(own);
+    vi.setSystemTime(Date.parse(certificate(authorityFile("cluster")).validTo));
+    await ensureCertificates();
+    vi.useRealTimers();
+    expect(read(authorityFile("cluster"))).not.toBe(authority);
+    expect(certificate(certificateFile("kubelet")).verify(certificate(authorityFile("cluster")).publicKey)).toBe(true);
+  });
+
+  it("puts the administrator's key into the kubeconfig and refers to everyone else's", () => {
+    const user = (identity: "admin" | "kubelet") => parse(kubeconfig(identity, "x").content).users[0].user;
+    expect(Buffer.from(user("admin")["client-key-data"], "base64").toString()).toBe(read(keyFile("admin")));
+    expect(user("kubelet")).toEqual({
+      "client-certificate": certificateFile("kubelet"),
+      "client-key": keyFile("kubelet"),
+    });
+  });
+
+  it("never evicts for a full disk, nor removes images for it", () => {
+    const config = parse(kubeletFile().content);
+    expect(config.evictionHard).toMatchObject({ "nodefs.available": "0%", "imagefs.available": "0%" });
+    expect(config.imageGCHighThresholdPercent).toBe(100);
+    expect(config.maxPods).toBeGreaterThanOrEqual(110);
+  });
+
+  it("opens node ports and DNS on the cluster's own address alone", () => {
+    expect(parse(proxyFile().content).nodePortAddresses).toEqual([`${network.address}/32`]);
+    expect(corefile().content).toContain(`bind ${network.address}\n`);
+  });
+});
