@@ -1,0 +1,9 @@
+import { bytes } from "../config/quantity.ts";
+import type { Totals } from "../policy/rules/whole.ts";
+
+/** What each stack may request. Sources: the sizes that the platform promises in README.md. */
+export const budgets: Record<"dev" | "test" | "prod", Totals> = {
+  dev: { cpu: 2_000, memory: bytes("4Gi"), storage: bytes("20Gi") },
+  test: { cpu: 2_000, memory: bytes("20Gi"), storage: bytes("200Gi") },
+  prod: { cpu: 16_000, memory: bytes("32Gi"), storage: bytes("200Gi") },
+};
