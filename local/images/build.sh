@@ -12,15 +12,18 @@ with() {
     --registries-conf "$SCRATCH/registries.conf" "$command" "$@"
 }
 
-# What a killed build left.
+# With layers, the image stays as what the next build takes its unchanged steps from, down to the same digest.
+# Without, it goes once it is written out, and this name finds it where a build was killed before.
+name=localhost/unfinished
+[ "$LAYERS" = false ] || name=$IMAGE
 with rm --all
+with rmi localhost/unfinished 2> /dev/null || true
 with bud --isolation chroot --format oci --pull-always --signature-policy "$SCRATCH/policy.json" \
   ${CERTIFICATES:+--volume "$CERTIFICATES"} --layers="$LAYERS" \
-  --file "$SCRATCH/Dockerfile" --iidfile "$SCRATCH/id" --tag "$IMAGE" "$CONTEXT"
+  --file "$SCRATCH/Dockerfile" --iidfile "$SCRATCH/id" --tag "$name" "$CONTEXT"
 [ "$(cat "$SCRATCH/id")" != "$BEFORE" ] || exit 0
 
 echo "writing the image"
 # Packing layers costs more time, twice, than their room on this disk is worth; and only a `dir:` stays unpacked.
-with push --disable-compression --signature-policy "$SCRATCH/policy.json" "$IMAGE" "dir:$SCRATCH/layout"
-# With layers, it stays as what the next build takes its unchanged steps from, down to the same digest.
-[ "$LAYERS" = true ] || with rmi "$IMAGE"
+with push --disable-compression --signature-policy "$SCRATCH/policy.json" "$name" "dir:$SCRATCH/layout"
+[ "$LAYERS" = true ] || with rmi "$name"
