@@ -15,6 +15,12 @@ function complain(error: unknown): number {
   return error.name === "ConfigError" ? 2 : 1;
 }
 
+// Whoever reads the output may have seen enough: `./platform status | head -1`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 try {
   await platform.parseAsync();
 } catch (error) {

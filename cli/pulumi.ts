@@ -107,7 +107,8 @@ export class Pulumi {
     });
     for await (const line of child.iterable({ from: "all" })) {
       output.push(line);
-      if (line.trim()) say(line.trim());
+      // Its signs of life are dots; how long it takes is shown anyway.
+      if (line.trim() && !line.startsWith("@ ")) say(line.trim());
     }
     const { exitCode } = await child;
     done();

@@ -1,13 +1,11 @@
 import Table from "cli-table3";
-import { Listr, type ListrTask, PRESET_TIMER } from "listr2";
+import { Listr, type ListrTask, PRESET_TIMER, parseTimer } from "listr2";
 import type { Say, Step } from "../local/step.ts";
 
 /** Long work: steps one after another, or groups of them at the same time. */
 export type Work = Step | { title: string; together: Work[] } | { title: string; inTurn: Work[] };
 
-/** A terminal shows every word of a running step; a log gets a line of it now and then. */
 const interactive = process.stdout.isTTY === true;
-const everySoOften = 10_000;
 
 /** Carries out the work and shows it: what runs, what it waits for, and how long it took. */
 export async function show(work: Work[]): Promise<void> {
@@ -47,27 +45,40 @@ function task(work: Work, failures: unknown[]): ListrTask {
     title: work.title,
     ...(work.skip && { skip: async () => (await work.skip!()) || false }),
     task: async (_context, self) => {
-      const say: Say = (line) => {
+      const progress = heartbeat((line) => {
         self.output = line;
-      };
+      });
       try {
-        await work.run(interactive ? say : slowly(say));
+        await work.run(progress.say);
       } catch (error) {
         // Told once, at the end and in full, not in the middle of what else is shown.
         failures.push(error);
         throw new Error("see below");
+      } finally {
+        progress.stop();
       }
     },
   };
 }
 
-function slowly(say: Say): Say {
-  let next = 0;
-  return (line) => {
-    if (Date.now() < next) return;
-    next = Date.now() + everySoOften;
-    say(line);
+/**
+ * Shows the latest word of running work with the time that it has taken: every second on a terminal, and a line now and
+ * then in a log. Work that says nothing is still seen to go on.
+ */
+function heartbeat(show: Say): { say: Say; stop: () => void } {
+  const start = Date.now();
+  let latest = "";
+  const tell = () => show(`${latest}${latest && " "}[${parseTimer(Date.now() - start)}]`);
+  const timer = setInterval(tell, interactive ? 1000 : 15_000);
+  // A word that follows another at once replaces it; one that came alone is shown as it comes.
+  let quietUntil = 0;
+  const say: Say = (line) => {
+    latest = line;
+    if (!interactive && Date.now() < quietUntil) return;
+    quietUntil = Date.now() + 10_000;
+    show(line);
   };
+  return { say, stop: () => clearInterval(timer) };
 }
 
 export function table(head: string[], rows: string[][]): string {
