@@ -1,7 +1,14 @@
-import type { CoreV1Api, KubernetesObject, V1Node } from "@kubernetes/client-node";
-import { CoreV1Api as Core, KubeConfig, KubernetesObjectApi, PatchStrategy } from "@kubernetes/client-node";
+import {
+  CoreV1Api,
+  KubeConfig,
+  type KubernetesObject,
+  KubernetesObjectApi,
+  PatchStrategy,
+  setHeaderOptions,
+  type V1Node,
+} from "@kubernetes/client-node";
 import { kubeconfigPath } from "./layout.ts";
-import type { Manifest } from "./manifests.ts";
+import { type Manifest, simulatedLabel } from "./manifests.ts";
 
 function config(): KubeConfig {
   const kubeconfig = new KubeConfig();
@@ -9,21 +16,28 @@ function config(): KubeConfig {
   return kubeconfig;
 }
 
-export const core = (): CoreV1Api => config().makeApiClient(Core);
+export const core = (): CoreV1Api => config().makeApiClient(CoreV1Api);
 
 /** Server-side apply: makes what is missing and puts right what differs. */
 export async function apply(manifests: Manifest[]): Promise<void> {
   const api = KubernetesObjectApi.makeApiClient(config());
+  const [manager, how] = ["data-platform-local", PatchStrategy.ServerSideApply];
   for (const manifest of manifests)
-    await api.patch(
-      manifest as KubernetesObject,
-      undefined,
-      undefined,
-      "data-platform-local",
-      true,
-      PatchStrategy.ServerSideApply,
-    );
+    await api.patch(manifest as KubernetesObject, undefined, undefined, manager, true, how);
 }
 
 export const isReady = (node: V1Node): boolean =>
   node.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+
+/** Names of the simulated nodes. */
+export async function listSimulated(): Promise<string[]> {
+  const labelSelector = Object.entries(simulatedLabel)
+    .map((label) => label.join("="))
+    .join();
+  return (await core().listNode({ labelSelector })).items.map(({ metadata }) => metadata!.name!);
+}
+
+/** A node's size is part of its status, which an apply of the node leaves alone once the node is there. */
+export async function setNodeSize(name: string, status: object): Promise<void> {
+  await core().patchNodeStatus({ name, body: { status } }, setHeaderOptions("Content-Type", PatchStrategy.MergePatch));
+}

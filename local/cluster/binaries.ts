@@ -68,7 +68,7 @@ export const groups = {
     },
   },
   addons: { module: "addons", binaries: { coredns: "./coredns", provisioner: "./provisioner" } },
-  kwok: { module: "kwok", binaries: { kwok: "sigs.k8s.io/kwok/cmd/kwok" } },
+  kwok: { module: "kwok", binaries: { kwok: "sigs.k8s.io/kwok/cmd/kwok", "kwok-stages": "./stages" } },
   kind: { module: "kind", binaries: { kind: "sigs.k8s.io/kind" } },
 } satisfies Record<string, Group>;
 

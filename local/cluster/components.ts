@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { connect } from "node:net";
+import { execa } from "execa";
 import { blobDir } from "../images/index.ts";
 import { binary } from "./binaries.ts";
 import * as configs from "./configs.ts";
@@ -31,6 +32,12 @@ export async function configFiles(): Promise<configs.File[]> {
     configs.proxyFile(),
     configs.corefile(),
   ];
+}
+
+/** How simulated nodes and pods behave. Separate from `configFiles`, since few clusters need kwok built. */
+export async function kwokFile(): Promise<configs.File> {
+  const { stdout } = await execa(await binary("kwok-stages"));
+  return { path: dir("config", "kwok.yaml"), content: stdout };
 }
 
 const flags = (all: Record<string, string | number | boolean>): string[] =>
@@ -225,17 +232,19 @@ export async function provisioner(): Promise<Daemon> {
 }
 
 export async function kwok(): Promise<Daemon> {
+  const config = dir("config", "kwok.yaml");
   return {
     name: "kwok",
     command: await binary("kwok"),
     args: flags({
+      config,
       kubeconfig: configs.kubeconfigOf("kwok"),
       cidr: network.simulatedPods,
       "node-ip": network.address,
       "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
       "server-address": `127.0.0.1:${ports.kwok}`,
     }),
-    reads: read(certificateFile("kwok")),
+    reads: read(config, certificateFile("kwok")),
     ready: () => answers(`http://127.0.0.1:${ports.kwok}/healthz`),
   };
 }

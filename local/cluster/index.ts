@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { refillRegistry } from "../images/index.ts";
 import type { Step } from "../step.ts";
 import { UserError } from "../step.ts";
-import { apply, core, isReady } from "./api.ts";
+import { apply, core, isReady, listSimulated, setNodeSize } from "./api.ts";
 import { noteBefore, putBack, readBefore } from "./before.ts";
 import { buildSteps, type GroupName } from "./binaries.ts";
 import * as components from "./components.ts";
@@ -11,7 +11,7 @@ import { cgroup, type Daemon, killGroup, pidOf, start, startedAt, stop } from ".
 import { debianPackages } from "./debian.ts";
 import * as host from "./host.ts";
 import { dir, kubeconfigPath, nodeName, type ports, registryHost, runDir } from "./layout.ts";
-import { baseManifests, type SimulatedNodes, simulatedLabel, simulatedNodes } from "./manifests.ts";
+import { baseManifests, type SimulatedNodes, simulatedNodes } from "./manifests.ts";
 import { createNodeNamespace, removeNodeNamespace } from "./namespace.ts";
 import { checkNetwork, createNetwork, removeNetwork } from "./network.ts";
 
@@ -80,7 +80,7 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
     ),
     { title: "Set up DNS and storage", run: () => apply(baseManifests(components.provisionerName)) },
     startStep("Start DNS and storage", [components.coredns, components.provisioner], ["dns", "dnsReady"]),
-    ...(simulated ? simulationSteps(simulated) : []),
+    ...simulationSteps(simulated),
     { title: "Wait for the node", run: waitForNode },
   ];
 }
@@ -112,19 +112,27 @@ function startStep(title: string, daemons: (() => Promise<Daemon>)[], needed: (k
   };
 }
 
-function simulationSteps(simulated: SimulatedNodes): Step[] {
+/** Simulated nodes stay until another number of them is asked for, 0 for none. */
+function simulationSteps(simulated?: SimulatedNodes): Step[] {
+  const none = async () => !simulated && (await listSimulated()).length === 0 && "none asked for";
   return [
-    startStep("Start kwok", [components.kwok], ["kwok"]),
     {
-      title: `Add ${simulated.count} simulated nodes`,
+      title: "Start kwok",
+      skip: none,
+      run: async (say) => {
+        await host.writeFiles([await components.kwokFile()]);
+        await startStep("", [components.kwok], ["kwok"]).run(say);
+      },
+    },
+    {
+      title: simulated ? `Simulate ${simulated.count} nodes` : "Simulate nodes",
+      skip: () => (simulated ? false : "as many as before"),
       run: async () => {
-        const nodes = simulatedNodes(simulated);
-        await apply(nodes);
-        const wanted = new Set(nodes.map((node) => node.metadata.name));
-        const [label] = Object.entries(simulatedLabel);
-        const { items } = await core().listNode({ labelSelector: label!.join("=") });
-        for (const { metadata } of items)
-          if (!wanted.has(metadata!.name!)) await core().deleteNode({ name: metadata!.name! });
+        const wanted = simulatedNodes(simulated!);
+        const names = wanted.map(({ metadata }) => metadata.name);
+        await apply(wanted);
+        for (const { metadata, status } of wanted) await setNodeSize(metadata.name, status as object);
+        for (const name of await listSimulated()) if (!names.includes(name)) await core().deleteNode({ name });
       },
     },
   ];
