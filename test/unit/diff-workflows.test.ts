@@ -1,0 +1,71 @@
+// Proves of the workflow files what can be read in them: who may write, where secrets go, that no text from outside
+// becomes a script, and that the scripts parse. It does not run them.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { execaSync } from "execa";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { stackNames } from "../../engine/stack.ts";
+
+const folder = join(import.meta.dirname, "../../.github/workflows");
+
+interface Step {
+  name?: string;
+  uses?: string;
+  run?: string;
+  env?: Record<string, string>;
+}
+interface Workflow {
+  on: Record<string, unknown>;
+  permissions: Record<string, string>;
+  jobs: Record<string, { permissions?: unknown; env?: Record<string, string>; steps: Step[] }>;
+}
+
+const workflows = Object.fromEntries(
+  readdirSync(folder).map((file) => [file, parse(readFileSync(join(folder, file), "utf8")) as Workflow]),
+);
+const stepsOf = (workflow: Workflow) => Object.values(workflow.jobs).flatMap(({ steps }) => steps);
+const comparison = () => stepsOf(workflows["pull-request.yml"]!).find(({ run }) => run?.includes("./platform diff"))!;
+
+it("there is one for pushes, one for pull requests and one for their comments", () => {
+  expect(Object.keys(workflows).sort()).toEqual(["checks.yml", "comment.yml", "pull-request.yml"]);
+});
+
+describe.each(Object.entries(workflows))("%s", (file, workflow) => {
+  it("may do no more than it must", () => {
+    const may = file === "comment.yml" ? { actions: "read", "pull-requests": "write" } : { contents: "read" };
+    expect(workflow.permissions).toEqual(may);
+    for (const job of Object.values(workflow.jobs)) expect(job.permissions).toBeUndefined();
+    // It would run with the secrets of this repository what a fork has written.
+    expect(workflow.on).not.toHaveProperty("pull_request_target");
+  });
+
+  it("uses actions of a stated version", () => {
+    for (const { uses } of stepsOf(workflow)) if (uses) expect(uses).toMatch(/^(actions|pulumi)\/[\w-]+@v\d+$/);
+  });
+
+  it("puts nothing from outside into a script, except by variables", () => {
+    for (const { run } of stepsOf(workflow)) if (run) expect(run).not.toContain("${{");
+  });
+
+  it("has scripts that parse", () => {
+    for (const { run } of stepsOf(workflow)) if (run) execaSync("bash", ["-n"], { input: run });
+  });
+
+  it("hands secrets to the preview alone", () => {
+    const withSecrets = stepsOf(workflow).filter((step) => JSON.stringify(step).includes("secrets."));
+    expect(withSecrets.map(({ name }) => name)).toEqual(file === "pull-request.yml" ? ["Preview"] : []);
+    for (const { env } of Object.values(workflow.jobs)) expect(JSON.stringify(env ?? {})).not.toContain("secrets.");
+  });
+});
+
+it("what may write runs nothing of a pull request's", () => {
+  expect(stepsOf(workflows["comment.yml"]!).map(({ uses, run }) => uses ?? run?.includes("platform diff"))).toEqual([
+    false,
+  ]);
+});
+
+it("every stack is compared", () => {
+  const [, named] = /--stack ([\w ]+?) --/.exec(comparison().run!)!;
+  expect(named!.split(" ").sort()).toEqual(stackNames("."));
+});
