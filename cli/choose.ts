@@ -14,12 +14,17 @@ export interface ClusterFacts {
   /** `kubernetes:context` of the stack's configuration. */
   configured?: string;
   stack: string;
+  /** The local cluster that is there already, running or not. */
+  existing?: "kind" | "embedded";
   docker: boolean;
   linux: boolean;
   root: boolean;
 }
 
-/** The cluster that was asked for; else kind where Docker answers; else the embedded cluster. */
+/**
+ * The cluster that was asked for; else the local one that exists, with its data, whatever has become possible since;
+ * else kind where Docker answers; else the embedded cluster.
+ */
 export function chooseCluster(facts: ClusterFacts): Target {
   const { asked, configured, stack } = facts;
   if (asked && configured && asked !== configured)
@@ -29,6 +34,11 @@ export function chooseCluster(facts: ClusterFacts): Target {
     );
   if (asked) return { cluster: "context", context: asked, why: "--context asks for it" };
   if (configured) return { cluster: "context", context: configured, why: `Pulumi.${stack}.yaml names it` };
+  if (facts.existing === "kind" && !facts.docker)
+    throw new UserError(
+      "the local cluster is kind's, and Docker does not answer; expected a running Docker, or --context NAME",
+    );
+  if (facts.existing) return { cluster: facts.existing, why: "it exists already" };
   if (facts.docker) return { cluster: "kind", why: "Docker answers" };
   if (facts.linux && facts.root) return { cluster: "embedded", why: "no Docker answers, and this is Linux with root" };
   throw new UserError(

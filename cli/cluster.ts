@@ -1,15 +1,29 @@
+import { ConfigError } from "../engine/stack.ts";
 import * as local from "../local/cluster/index.ts";
 import { UserError } from "../local/step.ts";
 import { show, table } from "./show.ts";
+import { existingLocal, localTarget } from "./target.ts";
 
 export async function clusterUp(simulated?: local.SimulatedNodes): Promise<void> {
-  await show(local.upSteps({ simulated }));
+  const { cluster, why } = await localTarget();
+  console.log(`cluster: ${cluster} (${why})`);
+  if (simulated && cluster === "kind")
+    throw new ConfigError("--simulated-nodes: found a kind cluster; expected the embedded one, which can have them");
+  await show(cluster === "kind" ? local.kindUpSteps() : local.upSteps({ simulated }));
   console.log(`kubectl --kubeconfig ${local.kubeconfigPath()} get nodes`);
 }
 
-export const clusterDown = (deleteData: boolean): Promise<void> => show(local.downSteps({ deleteData }));
+export async function clusterDown(deleteData: boolean): Promise<void> {
+  // Where none is left, the embedded one's steps: they also clear away what a crash has left.
+  const kind = existingLocal() === "kind";
+  await show(kind ? local.kindDownSteps({ deleteData }) : local.downSteps({ deleteData }));
+}
 
 export async function clusterStatus(): Promise<void> {
+  if (existingLocal() === "kind") {
+    console.log(`local cluster: kind, in Docker\nkubeconfig: ${local.kubeconfigPath()}`);
+    return;
+  }
   const { state, problem, components, nodes, kubeconfig } = await local.status();
   console.log(`local cluster: ${state}${problem ? `: ${problem}` : ""}`);
   if (state === "stopped") return;

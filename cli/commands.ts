@@ -150,8 +150,8 @@ platform
 function changing(action: (options: any) => Promise<void>) {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   return async (options: any) => {
-    const release = await lock(asTyped);
     handleSignals(asTyped);
+    const release = await lock(asTyped);
     await action(options).finally(release);
   };
 }

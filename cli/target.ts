@@ -1,18 +1,34 @@
+import { existsSync } from "node:fs";
+import { KubeConfig } from "@kubernetes/client-node";
 import { Kube } from "../engine/kube.ts";
 import type { StackFile } from "../engine/stack.ts";
 import * as local from "../local/cluster/index.ts";
+import { UserError } from "../local/step.ts";
 import { chooseCluster, type Target } from "./choose.ts";
 
 /** The cluster that a stack's commands are about. */
-export async function targetOf(file: StackFile, asked?: string): Promise<Target> {
+export async function targetOf(file: Pick<StackFile, "stack" | "config">, asked?: string): Promise<Target> {
   return chooseCluster({
     asked,
     configured: file.config["kubernetes:context"] as string | undefined,
     stack: file.stack,
+    existing: existingLocal(),
     docker: await local.dockerAnswers(),
     linux: process.platform === "linux",
     root: process.getuid?.() === 0,
   });
+}
+
+/** The cluster of this machine's own, for commands that are about no stack. */
+export const localTarget = (): Promise<Target> => targetOf({ stack: "", config: {} });
+
+/** Which local cluster there is: each names its context in the kubeconfig that it writes. */
+export function existingLocal(): "kind" | "embedded" | undefined {
+  if (!existsSync(local.kubeconfigPath())) return undefined;
+  const config = new KubeConfig();
+  config.loadFromFile(local.kubeconfigPath());
+  const context = config.getCurrentContext();
+  return context ? (context.startsWith("kind-") ? "kind" : "embedded") : undefined;
 }
 
 export const isLocal = ({ cluster }: Target): boolean => cluster !== "context";
@@ -21,8 +37,11 @@ export const isLocal = ({ cluster }: Target): boolean => cluster !== "context";
 export const kubeconfigOf = (target: Target): string | undefined =>
   isLocal(target) ? local.kubeconfigPath() : undefined;
 
-export const connect = (target: Target): Kube =>
-  Kube.load({ kubeconfig: kubeconfigOf(target), context: target.context });
+export function connect(target: Target): Kube {
+  if (isLocal(target) && !existsSync(local.kubeconfigPath()))
+    throw new UserError("there is no local cluster yet: `./platform up` makes one, and --context names another");
+  return Kube.load({ kubeconfig: kubeconfigOf(target), context: target.context });
+}
 
 const names = { context: "the context's", kind: "kind, in Docker", embedded: "embedded, on this machine" };
 export const nameOf = ({ cluster, context }: Target): string => context ?? names[cluster];

@@ -30,7 +30,7 @@ export async function up(options: UpOptions): Promise<void> {
   const evaluation = await evaluateRedacted(file, options.context);
   const target = await targetOf(file, options.context);
   console.log(`cluster: ${nameOf(target)} (${target.why})`);
-  if (isLocal(target)) await show(localWork(imagesOf(evaluation)));
+  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation)));
 
   const kube = connect(target);
   const { engine, why } = await pickEngine(kube, file, options.engine);
@@ -45,7 +45,9 @@ export async function up(options: UpOptions): Promise<void> {
 }
 
 /** Images and the cluster's own programs are built at the same time: neither fills two processors alone. */
-function localWork(images: string[]): Work[] {
+function localWork(target: Target, images: string[]): Work[] {
+  // kind brings its own registry, without which no image can be given to it.
+  if (target.cluster === "kind") return [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImages(images) }];
   return [
     ...cluster.registrySteps(),
     {

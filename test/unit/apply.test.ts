@@ -111,6 +111,15 @@ test("what a killed run had begun to touch is deleted when it is no longer wante
   expect(api.get("ConfigMap dev/settings")).toBeUndefined();
 });
 
+test("killed before it came to deleting, it deletes the next time", async () => {
+  await up();
+  api.answer = (method, _title, dryRun) => (method === "PATCH" && !dryRun ? { code: 500, message: "gone" } : undefined);
+  await refusal(up({ settings: "b", without: ["Job-users-1"] }));
+  api.answer = () => undefined;
+  expect((await up({ settings: "b", without: ["Job-users-1"] })).deleted).toBe(1);
+  expect(api.get("Job dev/users-1")).toBeUndefined();
+});
+
 test("refuses to delete what is protected, before it changes anything", async () => {
   await up({ protect: true });
   api.writes.length = 0;

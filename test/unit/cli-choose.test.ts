@@ -17,8 +17,12 @@ test.each([
     { cluster: "context", context: "c", why: "Pulumi.dev.yaml names it" },
   ],
   [{ docker: true }, { cluster: "kind", why: "Docker answers" }],
+  [
+    { existing: "embedded", docker: true },
+    { cluster: "embedded", why: "it exists already" },
+  ],
   [{}, { cluster: "embedded", why: "no Docker answers, and this is Linux with root" }],
-])("cluster for %j", (facts, choice) => {
+] as [Partial<ClusterFacts>, object][])("cluster for %j", (facts, choice) => {
   expect(cluster(facts)).toEqual(choice);
 });
 
@@ -28,6 +32,10 @@ test.each([
     "--context: found a; expected b, which Pulumi.dev.yaml names as kubernetes:context: leave --context out, or change the stack",
   ],
   [
+    { existing: "kind" },
+    "the local cluster is kind's, and Docker does not answer; expected a running Docker, or --context NAME",
+  ],
+  [
     { root: false },
     "no cluster to use: no Docker answers, and the embedded cluster needs root; expected --context NAME, a running Docker, or sudo",
   ],
@@ -35,7 +43,7 @@ test.each([
     { linux: false, root: false },
     "no cluster to use: no Docker answers, and the embedded cluster needs Linux and root; expected --context NAME, a running Docker",
   ],
-])("no cluster for %j", (facts, message) => {
+] as [Partial<ClusterFacts>, string][])("no cluster for %j", (facts, message) => {
   expect(() => cluster(facts)).toThrow(new UserError(message));
 });
 
