@@ -4,7 +4,7 @@
  */
 export const images = {
   /** 17 is the oldest major that every part of the platform is tested with; its data lives under …/data/pgdata. */
-  postgresql: "postgres:17.11",
+  postgresql: "postgres:17.12",
   /** A maintained line with security fixes; what the offline stand-in holds is older: see docs/redis.md. */
   redis: "redis:8.2.10",
   /**

@@ -64,7 +64,7 @@ const postgresql = block({
   enabled: enabled(),
   image: image("postgresql").refine((reference) => postgresqlMajor(reference) !== undefined, {
     error:
-      "expected a tag that starts with the major version, 16 to 18, such as postgres:17.11: it decides where the data lies",
+      "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies",
   }),
   resources: resources({ cpu: "100m", memory: "512Mi" }),
   storage: storage("10Gi"),

@@ -2,7 +2,21 @@
 // interruptions, two runs at once, and a restart of the node. It does not prove upgrades from released versions.
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it } from "vitest";
-import { address, core, mustRun, platform, pods, query, read, ready, s3, secret, stackFile, unready } from "./kit.ts";
+import {
+  address,
+  core,
+  mustRun,
+  platform,
+  pods,
+  query,
+  reachable,
+  read,
+  ready,
+  s3,
+  secret,
+  stackFile,
+  unready,
+} from "./kit.ts";
 
 const up = (changes?: string) =>
   mustRun([
@@ -19,12 +33,17 @@ const nothing = /0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged/;
 const names = ["postgresql-admin", "postgresql-user-nessie", "redis-admin", "minio-admin", "minio-platform"];
 const passwords = () => Promise.all(names.map((name) => secret(name)));
 
+/** The value of a key, or the server's refusal as an error. */
 const redisGet = async (password: string, key: string) => {
   const client = new Redis({ host: await address("redis"), password, lazyConnect: true, retryStrategy: () => null });
-  client.on("error", () => {});
+  let refusal: Error | undefined;
+  client.on("error", (error) => {
+    refusal ??= error;
+  });
   try {
-    await client.connect();
-    return await client.get(key);
+    return await client.get(key).catch((error) => {
+      throw refusal ?? error;
+    });
   } finally {
     client.disconnect();
   }
@@ -186,6 +205,7 @@ describe("a restart of the node", () => {
     await mustRun(["cluster", "down"]);
     await mustRun(["cluster", "up"]);
     await Promise.all(["postgresql-0", "redis-0", "minio-0"].map((pod) => ready(pod)));
+    await reachable();
     expect(await kept()).toEqual(["after the restart", "after the restart", "after the restart"]);
     expect(await up()).toContain("unchanged");
   });

@@ -1,4 +1,6 @@
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { Agent } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, type Options } from "execa";
@@ -82,6 +84,22 @@ export async function replacePod(name: string, namespace = core): Promise<void> 
   await ready(name, namespace, before as string);
 }
 
+/** Waits until the core's Services lead to their pods: the node's rules follow a pod's readiness by a moment. */
+export async function reachable(): Promise<void> {
+  const ports = { postgresql: 5432, redis: 6379, minio: 9000 };
+  await Promise.all(
+    Object.entries(ports).map(async ([service, port]) => {
+      const host = await address(service);
+      const attempt = () =>
+        new Promise<void>((done, failed) => {
+          const socket = connect({ host, port, timeout: 2_000 }, () => done(void socket.destroy()));
+          socket.on("error", failed);
+        });
+      await vi.waitFor(attempt, { timeout: 30_000, interval: 200 });
+    }),
+  );
+}
+
 /** Waits until a pod is ready, and not the one with this UID. */
 export const ready = (name: string, namespace = core, not = "") =>
   vi.waitFor(
@@ -136,6 +154,8 @@ export const s3 = async (accessKey: string, secretKey: string) =>
     accessKey,
     secretKey,
     region: "us-east-1",
+    // A server that refuses an upload closes the connection, which must not be the next request's.
+    transportAgent: new Agent({ keepAlive: false }),
   });
 
 /** An object's contents as text. */

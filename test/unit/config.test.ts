@@ -46,7 +46,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a PostgreSQL whose major version is unknown",
     'postgresql: { image: "postgres:12.4" }',
-    'postgresql.image: found "postgres:12.4"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.11: it decides where the data lies',
+    'postgresql.image: found "postgres:12.4"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies',
   ],
   ["a misspelt key", "minio: { replica: 4 }", "minio.replica: unknown key; did you mean replicas?"],
   [
