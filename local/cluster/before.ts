@@ -2,11 +2,13 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { runDir } from "./layout.ts";
+import { dir, runDir } from "./layout.ts";
 import { missingPaths } from "./namespace.ts";
 
 /** How the machine was before the cluster touched it: what the end has to bring back, and what it must not remove. */
 export interface Before {
+  /** The directory of the cluster that runs: there is one at a time. */
+  directory: string;
   /** Settings of the kernel that the cluster changes, by itself or through kubelet, with their values. */
   sysctls: Record<string, string>;
   /** Tables of the packet filter. */
@@ -34,7 +36,7 @@ export async function readBefore(): Promise<Before | undefined> {
 
 /** Notes it once, ahead of the first change; `readBefore` has it until `putBack`. */
 export async function noteBefore(): Promise<void> {
-  const before: Before = { sysctls: {}, tables: await filterTables(), made: missingPaths() };
+  const before: Before = { directory: dir(), sysctls: {}, tables: await filterTables(), made: missingPaths() };
   for (const name of sysctls) before.sysctls[name] = await readFile(join("/proc/sys", name), "utf8").catch(() => "");
   await mkdir(dirname(file), { recursive: true, mode: 0o711 });
   await writeFile(`${file}.new`, JSON.stringify(before, null, 2));

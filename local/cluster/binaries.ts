@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { cacheDir } from "../paths.ts";
@@ -117,6 +117,15 @@ async function go(group: Group, args: string[], onLine: (line: string) => void):
   throw new UserError(`\`go ${args[0]}\` failed in ${sourceDir(group)}:\n${last}`);
 }
 
+/** A new one, and without what an interrupted build left: if that still runs, it fails instead of writing into ours. */
+async function emptyDirectory(name: GroupName): Promise<string> {
+  const bin = join(cacheDir(), "bin");
+  await mkdir(bin, { recursive: true });
+  for (const entry of await readdir(bin))
+    if (entry.startsWith(`.${name}-`)) await rm(join(bin, entry), { recursive: true, force: true });
+  return mkdtemp(join(bin, `.${name}-`));
+}
+
 async function build(name: GroupName, say: Say): Promise<void> {
   const group: Group = groups[name];
   const target = await groupDir(name);
@@ -131,9 +140,7 @@ async function build(name: GroupName, say: Say): Promise<void> {
   const total = toCompile.split("\n").filter(Boolean).length;
   let done = 0;
   // Built beside the target and renamed at the end: a path in the cache is a whole build, whatever interrupts this one.
-  const unfinished = join(cacheDir(), "bin", `.${name}`);
-  await rm(unfinished, { recursive: true, force: true });
-  await mkdir(unfinished, { recursive: true });
+  const unfinished = await emptyDirectory(name);
   await go(group, ["build", "-v", ...flags(group), "-o", `${unfinished}/`, ...packages], (line) => {
     if (!downloading(line)) say(`${name} … ${++done}/${Math.max(total, done)} packages`);
   });

@@ -51,7 +51,7 @@ async function ensureAuthority(name: Authority): Promise<void> {
 
 async function ensureCertificate(name: IdentityName, { by, user, group, serves = [] }: Identity): Promise<void> {
   const issuer = await readFile(authorityFile(by), "utf8");
-  if (await lasts(certificateFile(name), issuer, serves)) return;
+  if (await lasts(certificateFile(name), issuer, { by, user, group, serves })) return;
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const issuerKey = createPrivateKey(await readFile(authorityFile(by, "key"), "utf8"));
   const signingKey = await webcrypto.subtle.importKey(
@@ -83,15 +83,20 @@ async function ensureCertificate(name: IdentityName, { by, user, group, serves =
 }
 
 /** Whether a certificate is there, ends no sooner than in 30 days, and is what would be made now. */
-async function lasts(file: string, issuer?: string, serves: string[] = []): Promise<boolean> {
+async function lasts(file: string, issuer?: string, identity?: Identity): Promise<boolean> {
   const pem = await readFile(file, "utf8").catch(() => undefined);
   if (pem === undefined) return false;
   const certificate = new X509Certificate(pem);
-  const named = certificate.subjectAltName ?? "";
+  if (Date.parse(certificate.validTo) < Date.now() + 30 * day) return false;
+  if (!issuer || !identity) return true;
+  const { user, group, serves = [] } = identity;
+  const subject = certificate.subject.split("\n");
+  const names = certificate.subjectAltName?.split(", ") ?? [];
   return (
-    Date.parse(certificate.validTo) > Date.now() + 30 * day &&
-    (issuer === undefined || certificate.verify(new X509Certificate(issuer).publicKey)) &&
-    serves.every((name) => named.split(", ").some((entry) => entry === `DNS:${name}` || entry === `IP Address:${name}`))
+    certificate.verify(new X509Certificate(issuer).publicKey) &&
+    subject.includes(`CN=${user}`) &&
+    (!group || subject.includes(`O=${group}`)) &&
+    serves.every((name) => names.includes(`DNS:${name}`) || names.includes(`IP Address:${name}`))
   );
 }
 

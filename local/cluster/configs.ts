@@ -88,7 +88,6 @@ disabled_plugins = [
 [plugins."io.containerd.cri.v1.runtime"]
   # Without CAP_SYS_RESOURCE (inside another sandbox) no process may protect itself from the memory killer.
   restrict_oom_score_adj = ${!mayRaisePriority()}
-  disable_apparmor = ${!existsSync("/sys/kernel/security/apparmor")}
   netns_mounts_under_state_dir = true
 
 [plugins."io.containerd.cri.v1.runtime".cni]

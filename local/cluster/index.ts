@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { refillRegistry } from "../images/index.ts";
 import type { Step } from "../step.ts";
@@ -37,7 +38,7 @@ export const embeddedCluster = (): ClusterInfo => ({
 /** Only what images are made with: crane, and the registry that keeps them. */
 export function registrySteps(): Step[] {
   return [
-    { title: "Check this machine", run: async () => host.checkMachine() },
+    { title: "Check this machine", run: checkMachine },
     ...buildSteps(["crane"]),
     startStep("Start the image registry", [components.registry], ["registry"]),
     // It keeps layers on disk and what refers to them in memory.
@@ -90,6 +91,15 @@ const networkPackages = {
   iproute2: "makes the cluster's network",
   mount: "takes containers' file systems apart at the end",
 };
+
+async function checkMachine(): Promise<void> {
+  host.checkMachine();
+  const running = (await readBefore())?.directory ?? dir();
+  if (running !== dir())
+    throw new UserError(
+      `A local cluster with its data in ${running} runs on this machine, and this one's is ${dir()}. Set PLATFORM_STATE to ${dirname(running)} to use that, or to stop it.`,
+    );
+}
 
 async function makeRoomForNode(): Promise<void> {
   if (!(await readBefore())) {
@@ -160,7 +170,7 @@ const grace = 30;
 /** Stops everything and leaves the machine as it was. Data stays, so that a later `up` goes on with it, unless told. */
 export function downSteps({ deleteData }: { deleteData: boolean }): Step[] {
   return [
-    { title: "Check this machine", run: async () => host.checkMachine() },
+    { title: "Check this machine", run: checkMachine },
     {
       title: "Stop the pods",
       run: async (say) => {

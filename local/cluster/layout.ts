@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { stateDir } from "../paths.ts";
 
 /** The one node's name. Fixed, and not the machine's: volumes are bound to it, and a machine may be renamed. */
@@ -42,7 +42,7 @@ export const ports = {
 export const registryHost = `localhost:${ports.registry}`;
 
 /** What a `down` keeps unless told otherwise: etcd, certificates, volumes, images, logs. */
-export const dir = (...parts: string[]): string => join(stateDir(), "cluster", ...parts);
+export const dir = (...parts: string[]): string => resolve(stateDir(), "cluster", ...parts);
 
 /** What lasts as long as the processes do: sockets, mounts, records of what to put back. Short, as a socket's path must be. */
 export const runDir = (...parts: string[]): string => join("/run/data-platform", ...parts);

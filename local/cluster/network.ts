@@ -9,7 +9,7 @@ const ip = (...args: string[]) => execa("ip", args);
 
 /** Tables of the packet filter: kube-proxy's, the port mappings', and ours, which translates what leaves the machine. */
 const ownTable = "ip data_platform";
-const tables = ["ip kube-proxy", "ip6 kube-proxy", "inet cni_hostport", ownTable];
+const tables = ["ip kube-proxy", "ip6 kube-proxy", "ip cni_hostport", "ip6 cni_hostport", ownTable];
 
 /** Refuses a machine whose network the cluster's would collide with. Call it before anything of the cluster is made. */
 export async function checkNetwork(): Promise<void> {
