@@ -1,5 +1,6 @@
 // Proves what happens over the life of a stack: runs that change nothing, changes that roll what they must, rotations,
 // interruptions, two runs at once, and a restart of the node. It does not prove upgrades from released versions.
+import { once } from "node:events";
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
@@ -162,8 +163,9 @@ describe("an interruption", () => {
         const timer = setTimeout(() => run.kill(signal), moment);
         const { exitCode, signal: ended } = await run;
         clearTimeout(timer);
-        // A run that was quicker than the moment has simply ended well.
-        if (exitCode !== 0) expect(signal === "SIGINT" ? exitCode : ended).toBe(signal === "SIGINT" ? 130 : "SIGKILL");
+        // Quicker than the moment: ended well. Before it could listen: ended by the signal itself.
+        if (exitCode !== 0 && ended !== signal)
+          expect({ signal, exitCode }).toEqual({ signal: "SIGINT", exitCode: 130 });
       }
       await up();
       expect(await up()).toMatch(nothing);
@@ -191,7 +193,7 @@ describe("two at once", () => {
   it("the second says that one is running, and the first ends well", async () => {
     const first = platform(["up", "--stack", "dev", "--engine", "apply"]);
     // The first has the lock as soon as it says anything.
-    for await (const _ of first.iterable({ from: "all" })) break;
+    await once(first.all!, "data");
     const second = await platform(["up", "--stack", "dev", "--engine", "apply"]);
     expect(second.exitCode).toBe(1);
     expect(second.all).toMatch(/is running/);

@@ -1,17 +1,10 @@
 // Proves, for each stack, what can be seen in its objects without a cluster: that they keep every rule, refer to what
 // is there, stay within the budget and hold no secret outside Secrets. It does not prove that an API server takes them.
 import { beforeAll, describe, expect, it } from "vitest";
-import { bytes } from "../../config/quantity.ts";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
 import { duplicateNames, portProblems, referenceProblems, selectorProblems, totals } from "../../policy/rules/whole.ts";
+import { budgets } from "../budgets.ts";
 import { type Evaluated, evaluated, evaluatedWithSecrets, stacks } from "./stacks.ts";
-
-/** What each stack may request. Sources: the sizes that the platform promises in README.md. */
-const budgets = {
-  dev: { cpu: 2_000, memory: bytes("4Gi"), storage: bytes("20Gi") },
-  test: { cpu: 2_000, memory: bytes("20Gi"), storage: bytes("200Gi") },
-  prod: { cpu: 16_000, memory: bytes("32Gi"), storage: bytes("200Gi") },
-};
 
 describe.each(stacks)("stack %s", (stack) => {
   let program: Evaluated;
