@@ -16,7 +16,7 @@ export async function credentials(part: string, options: CredentialsOptions): Pr
   const { secrets } = outputsOf(await evaluateRedacted(file, options.context));
   const place = secrets[part];
   if (!place) throw new ConfigError(`PART: found ${part}; expected one of ${Object.keys(secrets).join(", ")}`);
-  const kube = connect(await targetOf(file, options.context));
+  const kube = await connect(await targetOf(file, options.context));
   const secret = await kube.get({ apiVersion: "v1", kind: "Secret", metadata: place });
   if (!secret)
     throw new UserError(

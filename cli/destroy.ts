@@ -13,7 +13,7 @@ export async function destroy(options: {
 }): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   const target = await targetOf(file, options.context);
-  const kube = connect(target);
+  const kube = await connect(target);
   console.log(`cluster: ${nameOf(target)} (${target.why})`);
   const owner = await ownerOf(kube, file);
   if (!owner) {

@@ -7,7 +7,7 @@ import { connect, nameOf, targetOf } from "./target.ts";
 export async function status(options: { stack: string; configFile?: string; context?: string }): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   const target = await targetOf(file, options.context);
-  const kube = connect(target);
+  const kube = await connect(target);
   const owner = await ownerOf(kube, file);
   console.log(`cluster: ${nameOf(target)}, ${kube.server}`);
   console.log(`engine: ${owner ?? "none yet"}`);

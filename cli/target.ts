@@ -37,9 +37,12 @@ export const isLocal = ({ cluster }: Target): boolean => cluster !== "context";
 export const kubeconfigOf = (target: Target): string | undefined =>
   isLocal(target) ? local.kubeconfigPath() : undefined;
 
-export function connect(target: Target): Kube {
+export async function connect(target: Target): Promise<Kube> {
   if (isLocal(target) && !existsSync(local.kubeconfigPath()))
     throw new UserError("there is no local cluster yet: `./platform up` makes one, and --context names another");
+  // Better said at once than after trying to reach it for a while.
+  if (target.cluster === "embedded" && (await local.status()).state === "stopped")
+    throw new UserError("the local cluster is stopped: `./platform cluster up` starts it");
   return Kube.load({ kubeconfig: kubeconfigOf(target), context: target.context });
 }
 

@@ -32,7 +32,7 @@ export async function up(options: UpOptions): Promise<void> {
   console.log(`cluster: ${nameOf(target)} (${target.why})`);
   if (isLocal(target)) await show(localWork(target, imagesOf(evaluation)));
 
-  const kube = connect(target);
+  const kube = await connect(target);
   const { engine, why } = await pickEngine(kube, file, options.engine);
   console.log(`engine: ${engine} (${why})`);
   if (engine === "apply") await byApply(kube, file, target, options);
@@ -118,10 +118,10 @@ async function byPulumi(kube: Kube, file: StackFile, target: Target, evaluation:
     await show([{ title: `Stack ${file.stack}`, run: (say) => new Pulumi(file).up(target, say) }]);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const found = await diagnoseAll(
-      kube,
-      manifests(evaluation).map(({ object }) => object),
-    ).catch(() => "");
+    const namespaces = manifests(evaluation).flatMap(({ object }) =>
+      object.kind === "Namespace" ? object.metadata.name : [],
+    );
+    const found = await diagnoseAll(kube, namespaces).catch(() => "");
     throw new UserError(error.message + (found && `\n${found}`));
   }
 }

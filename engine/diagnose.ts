@@ -1,5 +1,5 @@
 import type { Kube, Live } from "./kube.ts";
-import { type KubeObject, titleOf } from "./manifests.ts";
+import { titleOf } from "./manifests.ts";
 import { readiness } from "./ready.ts";
 
 interface ContainerStatus {
@@ -47,9 +47,7 @@ export async function podsOf(kube: Kube, { kind, metadata, spec }: Live): Promis
   const labelSelector = Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)
     .join(",");
-  const pods = await kube.list("v1", "Pod", metadata.namespace, { labelSelector });
-  // A selector may also match pods of others: only the labels are asked for, the owner is not.
-  return pods.map((pod) => ({ ...pod, apiVersion: "v1", kind: "Pod" }));
+  return kube.list("v1", "Pod", metadata.namespace, { labelSelector });
 }
 
 /** Why an object does not come up, in a line, for progress. */
@@ -105,13 +103,19 @@ export function hide(text: string, secrets: string[]): string {
     .reduce((shown, secret) => shown.replaceAll(secret, "•••"), text);
 }
 
-/** The same for every object that is not ready, for an engine that does not say. */
-export async function diagnoseAll(kube: Kube, objects: KubeObject[]): Promise<string> {
-  const found = (await Promise.all(objects.map((object) => kube.get(object)))).flatMap((live) => live ?? []);
-  const secrets = found
-    .filter(({ kind }) => kind === "Secret")
-    .flatMap(({ data }) => Object.values((data as Record<string, string>) ?? {}))
+/** The same for all that is not ready in some namespaces, for an engine that does not say. */
+export async function diagnoseAll(kube: Kube, namespaces: string[]): Promise<string> {
+  const all = async (apiVersion: string, kind: string) =>
+    (await Promise.all(namespaces.map((namespace) => kube.list(apiVersion, kind, namespace)))).flat();
+  const secrets = (await all("v1", "Secret"))
+    .flatMap(({ data }) => Object.values((data as Record<string, string> | undefined) ?? {}))
     .map((value) => Buffer.from(value, "base64").toString());
-  const stuck = found.filter((live) => readiness(live).state !== "ready");
+  const workloads = await Promise.all([
+    all("apps/v1", "StatefulSet"),
+    all("apps/v1", "Deployment"),
+    all("apps/v1", "DaemonSet"),
+    all("batch/v1", "Job"),
+  ]);
+  const stuck = workloads.flat().filter((live) => readiness(live).state !== "ready");
   return (await Promise.all(stuck.map((live) => diagnose(kube, live, secrets)))).filter(Boolean).join("\n");
 }

@@ -87,7 +87,9 @@ export class Kube {
   async list(apiVersion: string, kind: string, namespace: string, query: Record<string, string> = {}): Promise<Live[]> {
     const { plural } = await this.kind(apiVersion, kind);
     const path = `${base(apiVersion)}/namespaces/${namespace}/${plural}${search(query)}`;
-    return ((await this.call("GET", path)) as { items: Live[] }).items;
+    const { items } = (await this.call("GET", path)) as { items: Live[] };
+    // What every item is, a list says once.
+    return items.map((item) => ({ ...item, apiVersion, kind }));
   }
 
   /**

@@ -1,5 +1,5 @@
 /** One command at a time, also when one is killed or two start together. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,11 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "lock-"));
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  rmSync(folder, { recursive: true });
+});
 
 /** Another process that takes the lock, says so, and stays. */
 async function elsewhere(command: string) {
@@ -22,6 +26,7 @@ async function elsewhere(command: string) {
   const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", code], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  children.push(child);
   const [said] = (await once(child.stdout, "data")) as [Buffer];
   const stop = async (signal: NodeJS.Signals) => {
     const ended = once(child, "exit");
