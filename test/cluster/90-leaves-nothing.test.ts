@@ -11,7 +11,8 @@ it("destroy and cluster down leave the machine as it was", async () => {
   await mustRun(["up", "--stack", "dev", "--engine", "apply"]);
   const during = await machine();
   expect(during.processes).toEqual(expect.arrayContaining(["kubelet", "postgres", "redis-server", "minio"]));
-  expect(during.mounts.length).toBeGreaterThan(inject("before").mounts.length);
+  expect(during.interfaces.length).toBeGreaterThan(inject("before").interfaces.length);
+  expect(during.rules.length).toBeGreaterThan(inject("before").rules.length);
 
   await mustRun(["destroy", "--stack", "dev"]);
   await mustRun(["cluster", "down", "--delete-data"]);

@@ -43,7 +43,8 @@ function daemons(): string[] {
       try {
         // A process that has ended and waits to be collected has no command line.
         const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-        const name = program.split("/").at(-1)!.replace(/:.*/, "");
+        // Redis and PostgreSQL write what they do behind their name.
+        const name = program.split(/[: ]/)[0]!.split("/").at(-1)!;
         return ours.test(name) ? [name] : [];
       } catch {
         return [];
