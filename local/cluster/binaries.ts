@@ -7,7 +7,11 @@ import { cacheDir } from "../paths.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 import { debianPackages } from "./debian.ts";
 
-/** Binaries that come from one Go module of ours (`go/<module>`) and are built by one `go build`, so that they share packages. */
+/**
+ * Binaries of one `go build`. What they are built from is pinned by a Go module of ours, `go/<module>`; a newer version
+ * is another pin there and `go mod tidy`. Groups of one module have the same versions of what they share, so that each
+ * package is compiled once: etcd and CoreDNS are of the versions that fit Kubernetes' own pins.
+ */
 interface Group {
   module: string;
   /** Binary name to the package it is built from; `.` and below are packages of our own module. */
@@ -59,7 +63,7 @@ export const groups = {
     stamp: stampKubernetes,
   },
   kubectl: { module: "kubernetes", binaries: { kubectl: "k8s.io/kubernetes/cmd/kubectl" }, stamp: stampKubernetes },
-  etcd: { module: "etcd", binaries: { etcd: "go.etcd.io/etcd/server/v3" } },
+  etcd: { module: "kubernetes", binaries: { etcd: "go.etcd.io/etcd/server/v3" } },
   containerd: {
     module: "containerd",
     binaries: {
@@ -67,7 +71,7 @@ export const groups = {
       "containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
     },
   },
-  addons: { module: "addons", binaries: { coredns: "./coredns", provisioner: "./provisioner" } },
+  addons: { module: "kubernetes", binaries: { coredns: "./coredns", provisioner: "./provisioner" } },
   kwok: { module: "kwok", binaries: { kwok: "sigs.k8s.io/kwok/cmd/kwok", "kwok-stages": "./stages" } },
   kind: { module: "kind", binaries: { kind: "sigs.k8s.io/kind" } },
 } satisfies Record<string, Group>;
@@ -102,7 +106,8 @@ async function goVersion(group: Group): Promise<string> {
 async function groupDir(name: GroupName): Promise<string> {
   const group: Group = groups[name];
   const hash = createHash("sha256").update(JSON.stringify([flags(group), await goVersion(group), process.arch]));
-  const files = (await readdir(sourceDir(group), { recursive: true })).filter((f) => /\.(go|mod|sum)$/.test(f)).sort();
+  const own = Object.values(group.binaries).filter((pkg) => pkg.startsWith("./"));
+  const files = ["go.mod", "go.sum", ...own.map((pkg) => join(pkg, "main.go"))];
   for (const file of files) hash.update(`\0${file}\0`).update(await readFile(join(sourceDir(group), file)));
   return join(cacheDir(), "bin", `${name}-${hash.digest("hex").slice(0, 12)}`);
 }

@@ -41,9 +41,23 @@ export function processesIn(group: string): number[] {
   }
 }
 
-/** The oldest process of a daemon's group is the daemon; others are its children, like containerd's shims. */
-export const pidOf = (name: string): number | undefined =>
-  processesIn(cgroup("daemons", name)).find((pid) => !commandOf(pid).includes("containerd-shim"));
+/** The processes of a daemon. containerd's shims are in its group, and are not it: they outlive it with the containers. */
+const ownProcesses = (name: string): number[] =>
+  processesIn(cgroup("daemons", name)).filter((pid) => !commandOf(pid).includes("containerd-shim"));
+
+/** The process of a daemon that is nobody's child among them. */
+export function pidOf(name: string): number | undefined {
+  const own = ownProcesses(name);
+  return own.find((pid) => !own.includes(parentOf(pid)));
+}
+
+function parentOf(pid: number): number {
+  try {
+    return Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  } catch {
+    return 0;
+  }
+}
 
 function commandOf(pid: number): string {
   try {
@@ -130,28 +144,27 @@ async function failure(name: string, what: string): Promise<UserError> {
   return new UserError(`${name} ${what}. The end of ${logFile(name)}:\n${last}`);
 }
 
-/** Ends a daemon: SIGTERM to it, and SIGKILL to whatever is left of it after `graceSeconds`. Its shims are left alone. */
+/** Ends a daemon: SIGTERM to it, and SIGKILL to it and its children after `graceSeconds`. Its shims are left alone. */
 export async function stop(name: string, graceSeconds: number): Promise<void> {
   const pid = pidOf(name);
   if (pid !== undefined) {
     signal([pid], "SIGTERM");
-    await gone(() => pidOf(name) === undefined, graceSeconds);
-    for (let left = pidOf(name); left !== undefined; left = pidOf(name)) {
-      signal([left], "SIGKILL");
-      await sleep(20);
-    }
+    await gone(() => !ownProcesses(name).includes(pid), graceSeconds);
+    await killAll(() => ownProcesses(name));
   }
   await rm(startedFile(name), { force: true });
 }
 
-/** Kills everything in a group and waits until nothing is left: a process in the kernel's hands may take a moment. */
-export async function killGroup(group: string): Promise<void> {
-  const empty = () => {
-    const pids = processesIn(group);
+/** Kills everything in a group. */
+export const killGroup = (group: string): Promise<void> => killAll(() => processesIn(group));
+
+/** Kills until nothing is left: one may start another meanwhile, and one in the kernel's hands takes a moment. */
+async function killAll(list: () => number[]): Promise<void> {
+  await gone(() => {
+    const pids = list();
     signal(pids, "SIGKILL");
     return pids.length === 0;
-  };
-  await gone(empty, 30);
+  }, 30);
 }
 
 export function signal(pids: number[], name: NodeJS.Signals): void {

@@ -1,6 +1,6 @@
 /** The pure parts of the local cluster. That it runs is proven by the cluster tests; that kind does, by nothing here. */
 import { X509Certificate } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -54,7 +54,8 @@ describe("binaries", () => {
   it.each(Object.entries(groups))("%s: its module pins every package it is built from", (_, group) => {
     const goMod = readFileSync(join("local/cluster/go", group.module, "go.mod"), "utf8");
     for (const pkg of Object.values(group.binaries))
-      if (!pkg.startsWith("./")) expect(goMod).toMatch(new RegExp(`^tool ${pkg}$`, "m"));
+      if (pkg.startsWith("./")) expect(readdirSync(join("local/cluster/go", group.module, pkg))).toEqual(["main.go"]);
+      else expect(goMod).toMatch(new RegExp(`^tool ${pkg}$`, "m"));
   });
 
   it("stamps Kubernetes with the version it is built from", () => {
