@@ -49,6 +49,7 @@ export async function registry(): Promise<Daemon> {
     name: "registry",
     command: await binary("crane"),
     args: ["registry", "serve", ...flags({ address: `127.0.0.1:${ports.registry}`, disk: blobDir() })],
+    listens: [["127.0.0.1", ports.registry]],
     ready: () => answers(`http://127.0.0.1:${ports.registry}/v2/`),
   };
 }
@@ -80,6 +81,10 @@ export async function etcd(): Promise<Daemon> {
       "log-level": "warn",
     }),
     reads: read(cert),
+    listens: [
+      ["127.0.0.1", ports.etcd],
+      ["127.0.0.1", ports.etcdPeer],
+    ],
     ready: () => answers(`${client}/health`, "etcd", "api-server-to-etcd"),
   };
 }
@@ -120,6 +125,7 @@ export async function apiServer(): Promise<Daemon> {
       "requestheader-extra-headers-prefix": "X-Remote-Extra-",
     }),
     reads: read(certificateFile("api-server"), certificateFile("api-server-to-etcd"), serviceAccountKey.public()),
+    listens: [[network.address, ports.api]],
     ready: () => answers(`https://${network.address}:${ports.api}/readyz`, "cluster", "admin"),
   };
 }
@@ -145,6 +151,7 @@ export async function controllerManager(): Promise<Daemon> {
       "flex-volume-plugin-dir": dir("kubelet", "volume-plugins"),
     }),
     reads: read(kubeconfig, certificateFile("controller-manager")),
+    listens: [["127.0.0.1", ports.controllerManager]],
     ready: () => answers(`https://127.0.0.1:${ports.controllerManager}/healthz`, "any"),
   };
 }
@@ -164,6 +171,7 @@ export async function scheduler(): Promise<Daemon> {
       profiling: false,
     }),
     reads: read(kubeconfig, certificateFile("scheduler")),
+    listens: [["127.0.0.1", ports.scheduler]],
     ready: () => answers(`https://127.0.0.1:${ports.scheduler}/healthz`, "any"),
   };
 }
@@ -195,6 +203,10 @@ export async function kubelet(): Promise<Daemon> {
       "node-ip": network.address,
     }),
     reads: read(config, certificateFile("kubelet")),
+    listens: [
+      [network.address, ports.kubelet],
+      ["127.0.0.1", ports.kubeletHealth],
+    ],
     ready: () => answers(`http://127.0.0.1:${ports.kubeletHealth}/healthz`),
   };
 }
@@ -206,6 +218,10 @@ export async function proxy(): Promise<Daemon> {
     command: await binary("kube-proxy"),
     args: flags({ config }),
     reads: read(config, certificateFile("proxy")),
+    listens: [
+      ["127.0.0.1", ports.proxyHealth],
+      ["127.0.0.1", ports.proxyMetrics],
+    ],
     ready: () => answers(`http://127.0.0.1:${ports.proxyHealth}/healthz`),
   };
 }
@@ -217,6 +233,10 @@ export async function coredns(): Promise<Daemon> {
     command: await binary("coredns"),
     args: ["-conf", config],
     reads: read(config, certificateFile("coredns")),
+    listens: [
+      [network.address, ports.dns],
+      ["127.0.0.1", ports.dnsReady],
+    ],
     ready: () => answers(`http://127.0.0.1:${ports.dnsReady}/ready`),
   };
 }
@@ -245,6 +265,7 @@ export async function kwok(): Promise<Daemon> {
       "server-address": `127.0.0.1:${ports.kwok}`,
     }),
     reads: read(config, certificateFile("kwok")),
+    listens: [["127.0.0.1", ports.kwok]],
     ready: () => answers(`http://127.0.0.1:${ports.kwok}/healthz`),
   };
 }

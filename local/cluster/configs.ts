@@ -205,7 +205,6 @@ export function kubeletFile(): File {
     },
     imageGCHighThresholdPercent: 100,
     imageGCLowThresholdPercent: 99,
-    logging: { verbosity: 1 },
   };
   return { path: dir("config", "kubelet.yaml"), content: stringify(config) };
 }

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Say, UserError } from "../step.ts";
 import { logFile, network, runDir } from "./layout.ts";
+import { checkFree, type Listen } from "./ports.ts";
 
 /** A process of the cluster, which outlives the command that started it. */
 export interface Daemon {
@@ -16,6 +17,8 @@ export interface Daemon {
   namespace?: string;
   /** Contents of the files it reads only at its start: other contents are a reason to restart it. */
   reads?: string[];
+  /** Where it listens; who else does is an error before its start. */
+  listens?: Listen[];
   /** Throws or answers false until the daemon does its work. */
   ready: () => Promise<boolean>;
 }
@@ -91,9 +94,10 @@ export async function start(daemon: Daemon, say: Say, timeoutSeconds = 90): Prom
   const { name } = daemon;
   const wanted = fingerprint(daemon);
   const running = pidOf(name) !== undefined;
-  if (running && (await readFile(startedFile(name), "utf8").catch(() => "")) !== wanted) await stop(name, 20);
+  if (running && (await readFile(startedFile(name), "utf8").catch(() => "")) !== wanted) await stop(name, 10);
   if (pidOf(name) === undefined) {
     say(`starting ${name}`);
+    await checkFree(name, daemon.listens ?? []);
     await launch(daemon);
     await mkdir(dirname(startedFile(name)), { recursive: true });
     await writeFile(startedFile(name), wanted);

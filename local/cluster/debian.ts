@@ -1,9 +1,10 @@
 import { execa } from "execa";
 import { type Say, UserError } from "../step.ts";
 
+/** On a distribution of another family everything passes as installed: what is missing shows where it is needed. */
 async function installed(name: string): Promise<boolean> {
-  const { stdout, failed } = await execa("dpkg-query", ["--status", name], { reject: false });
-  return !failed && /^Status: .* ok installed$/m.test(stdout);
+  const { stdout, code } = await execa("dpkg-query", ["--status", name], { reject: false });
+  return code === "ENOENT" || /^Status: .* ok installed$/m.test(stdout ?? "");
 }
 
 /** apt-get works for one at a time; the cluster and the images, made at once, both ask for packages. */
@@ -31,12 +32,11 @@ async function install(packages: Record<string, string>, say: Say): Promise<void
   const wanted = ["install", "-y", "--no-install-recommends", ...missing];
   // A fresh machine has no package lists; one that has them need not fetch them again.
   let result = await apt(...wanted);
-  if (result.failed && result.code !== "ENOENT") {
+  if (result.failed) {
     await apt("update");
     result = await apt(...wanted);
   }
   if (!result.failed) return;
   const last = (result.all ?? "").split("\n").slice(-5).join("\n");
-  const how = result.code === "ENOENT" ? "This machine has no apt-get: install their like by hand." : last;
-  throw new UserError(`The local cluster needs these packages, and they could not be installed:\n${why}\n${how}`);
+  throw new UserError(`These packages are needed, and could not be installed:\n${why}\n${last}`);
 }

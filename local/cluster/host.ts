@@ -1,11 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { execa } from "execa";
 import { type Say, UserError } from "../step.ts";
 import type { File } from "./configs.ts";
 import { cgroup, cgroupName, gone, killGroup, processesIn, signal } from "./daemons.ts";
-import { dir, ports, runDir } from "./layout.ts";
+import { dir, runDir } from "./layout.ts";
 
 /** Refuses a machine that the embedded cluster cannot run on, saying what to do. */
 export function checkMachine(): void {
@@ -22,20 +21,6 @@ export function checkMachine(): void {
     throw new UserError(
       `The path ${dir()} is too long: sockets in it may have 107 characters. Set PLATFORM_STATE to a shorter one.`,
     );
-}
-
-/** Fails if a port of the cluster is held by someone else, saying by whom. Call it while the cluster is stopped. */
-export async function checkPorts(names: (keyof typeof ports)[]): Promise<void> {
-  const { stdout } = await execa("ss", ["-Htlnp"]);
-  for (const name of names) {
-    const line = stdout.split("\n").find((entry) => entry.split(/\s+/)[3]?.endsWith(`:${ports[name]}`));
-    if (!line) continue;
-    const holder = /users:\(\("([^"]+)",pid=(\d+)/.exec(line);
-    const who = holder ? `${holder[1]} (pid ${holder[2]})` : "a process that does not show itself";
-    throw new UserError(
-      `The local cluster needs port ${ports[name]} for its ${name}, and ${who} holds it. Stop that first.`,
-    );
-  }
 }
 
 export async function writeFiles(files: File[]): Promise<void> {

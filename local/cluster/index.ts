@@ -2,8 +2,7 @@ import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { refillRegistry } from "../images/index.ts";
-import type { Step } from "../step.ts";
-import { UserError } from "../step.ts";
+import { type Step, UserError } from "../step.ts";
 import { apply, core, isReady, listSimulated, setNodeSize } from "./api.ts";
 import { noteBefore, putBack, readBefore } from "./before.ts";
 import { buildSteps, type GroupName } from "./binaries.ts";
@@ -11,36 +10,22 @@ import * as components from "./components.ts";
 import { cgroup, type Daemon, killGroup, pidOf, start, startedAt, stop } from "./daemons.ts";
 import { debianPackages } from "./debian.ts";
 import * as host from "./host.ts";
-import { dir, kubeconfigPath, nodeName, type ports, registryHost, runDir } from "./layout.ts";
+import { dir, kubeconfigPath, logFile, nodeName, runDir } from "./layout.ts";
 import { baseManifests, type SimulatedNodes, simulatedNodes } from "./manifests.ts";
 import { createNodeNamespace, removeNodeNamespace } from "./namespace.ts";
 import { checkNetwork, createNetwork, removeNetwork } from "./network.ts";
 
 export { type BinaryName, binary } from "./binaries.ts";
-export { dockerAnswers, kindCluster, kindDownSteps, kindUpSteps } from "./kind.ts";
+export { dockerAnswers, kindDownSteps, kindUpSteps } from "./kind.ts";
 export { kubeconfigPath } from "./layout.ts";
 export type { SimulatedNodes } from "./manifests.ts";
-
-/** How to reach a cluster of this machine, and the registry that its nodes ask first. */
-export interface ClusterInfo {
-  kind: "embedded" | "kind";
-  kubeconfig: string;
-  /** As image names on this machine have it: `localhost:5001`. */
-  registry: string;
-}
-
-export const embeddedCluster = (): ClusterInfo => ({
-  kind: "embedded",
-  kubeconfig: kubeconfigPath(),
-  registry: registryHost,
-});
 
 /** Only what images are made with: crane, and the registry that keeps them. */
 export function registrySteps(): Step[] {
   return [
     { title: "Check this machine", run: checkMachine },
     ...buildSteps(["crane"]),
-    startStep("Start the image registry", [components.registry], ["registry"]),
+    startStep("Start the image registry", [components.registry]),
     // It keeps layers on disk and what refers to them in memory.
     { title: "Offer the images made before", run: refillRegistry },
   ];
@@ -72,15 +57,16 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
       },
     },
     { title: "Make room for the node", run: makeRoomForNode },
-    startStep("Start etcd and containerd", [components.etcd, components.containerd], ["etcd", "etcdPeer"]),
-    startStep("Start the API server", [components.apiServer], ["api"]),
-    startStep(
-      "Start the node",
-      [components.controllerManager, components.scheduler, components.kubelet, components.proxy],
-      ["controllerManager", "scheduler", "kubelet", "kubeletHealth", "proxyHealth", "proxyMetrics"],
-    ),
+    startStep("Start etcd and containerd", [components.etcd, components.containerd]),
+    startStep("Start the API server", [components.apiServer]),
+    startStep("Start the node", [
+      components.controllerManager,
+      components.scheduler,
+      components.kubelet,
+      components.proxy,
+    ]),
     { title: "Set up DNS and storage", run: () => apply(baseManifests(components.provisionerName)) },
-    startStep("Start DNS and storage", [components.coredns, components.provisioner], ["dns", "dnsReady"]),
+    startStep("Start DNS and storage", [components.coredns, components.provisioner]),
     ...simulationSteps(simulated),
     { title: "Wait for the node", run: waitForNode },
   ];
@@ -89,7 +75,6 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
 const networkPackages = {
   nftables: "kube-proxy sends Services to pods through it",
   iproute2: "makes the cluster's network",
-  mount: "takes containers' file systems apart at the end",
 };
 
 async function checkMachine(): Promise<void> {
@@ -111,16 +96,10 @@ async function makeRoomForNode(): Promise<void> {
   await createNodeNamespace();
 }
 
-function startStep(title: string, daemons: (() => Promise<Daemon>)[], needed: (keyof typeof ports)[]): Step {
-  return {
-    title,
-    run: async (say) => {
-      const all = await Promise.all(daemons.map((daemon) => daemon()));
-      if (all.every(({ name }) => pidOf(name) === undefined)) await host.checkPorts(needed);
-      await Promise.all(all.map((daemon) => start(daemon, say)));
-    },
-  };
-}
+const startStep = (title: string, daemons: (() => Promise<Daemon>)[]): Step => ({
+  title,
+  run: async (say) => void (await Promise.all(daemons.map(async (daemon) => start(await daemon(), say)))),
+});
 
 /** Simulated nodes stay until another number of them is asked for, 0 for none. */
 function simulationSteps(simulated?: SimulatedNodes): Step[] {
@@ -131,7 +110,7 @@ function simulationSteps(simulated?: SimulatedNodes): Step[] {
       skip: none,
       run: async (say) => {
         await host.writeFiles([await components.kwokFile()]);
-        await startStep("", [components.kwok], ["kwok"]).run(say);
+        await start(await components.kwok(), say);
       },
     },
     {
@@ -226,25 +205,23 @@ export interface ClusterStatus {
 
 /** What runs, without changing anything. */
 export async function status(): Promise<ClusterStatus> {
-  const all = components.stopOrder.map((name) => ({ name, pid: pidOf(name), log: dir("logs", `${name}.log`) }));
   const kubeconfig = kubeconfigPath();
-  const cluster = all.filter(({ name }) => name !== "registry" && name !== "kwok");
-  const missing = cluster.filter(({ pid }) => pid === undefined).map(({ name }) => name);
-  if (missing.length === cluster.length) return { state: "stopped", components: all, nodes: [], kubeconfig };
-  try {
-    const { items } = await core().listNode();
-    const nodes = items.map((node) => ({
-      name: node.metadata!.name!,
-      ready: isReady(node),
-      version: node.status?.nodeInfo?.kubeletVersion ?? "",
-      simulated: node.metadata?.labels?.type === "kwok",
-    }));
-    const ready = nodes.some(({ name, ready }) => name === nodeName && ready);
-    const problem =
-      missing.length > 0 ? `${missing.join(", ")} stopped` : ready ? undefined : `the node ${nodeName} is not ready`;
-    return { state: problem ? "broken" : "running", components: all, nodes, kubeconfig, problem };
-  } catch (error) {
-    const problem = missing.length > 0 ? `${missing.join(", ")} stopped` : (error as Error).message;
-    return { state: "broken", components: all, nodes: [], kubeconfig, problem };
-  }
+  const all = components.stopOrder.map((name) => ({ name, pid: pidOf(name), log: logFile(name) }));
+  const needed = all.filter(({ name }) => name !== "registry" && name !== "kwok");
+  const missing = needed.filter(({ pid }) => pid === undefined).map(({ name }) => name);
+  if (missing.length === needed.length) return { state: "stopped", components: all, nodes: [], kubeconfig };
+  const { items, problem: unreachable } = await core()
+    .listNode()
+    .then(({ items }) => ({ items, problem: undefined }))
+    .catch((error: Error) => ({ items: [], problem: error.message }));
+  const nodes = items.map((node) => ({
+    name: node.metadata!.name!,
+    ready: isReady(node),
+    version: node.status?.nodeInfo?.kubeletVersion ?? "",
+    simulated: node.metadata?.labels?.type === "kwok",
+  }));
+  if (nodes.some(({ simulated }) => simulated) && pidOf("kwok") === undefined) missing.push("kwok");
+  const notReady = nodes.find(({ name, ready }) => name === nodeName && ready) ? undefined : `${nodeName} is not ready`;
+  const problem = missing.length > 0 ? `${missing.join(", ")} stopped` : (unreachable ?? notReady);
+  return { state: problem ? "broken" : "running", components: all, nodes, kubeconfig, problem };
 }

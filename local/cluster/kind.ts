@@ -4,8 +4,7 @@ import { type Say, type Step, UserError } from "../step.ts";
 import { binary } from "./binaries.ts";
 import { registryHosts } from "./configs.ts";
 import { writeFiles } from "./host.ts";
-import type { ClusterInfo } from "./index.ts";
-import { dir, kubeconfigPath, ports, registryHost } from "./layout.ts";
+import { dir, kubeconfigPath, ports } from "./layout.ts";
 
 /**
  * The cluster where Docker answers: kind, and a registry in a container that its nodes ask first.
@@ -14,8 +13,6 @@ import { dir, kubeconfigPath, ports, registryHost } from "./layout.ts";
 const name = "data-platform";
 const registryName = `${name}-registry`;
 const hostsDir = (): string => dir("kind", "certs.d");
-
-export const kindCluster = (): ClusterInfo => ({ kind: "kind", kubeconfig: kubeconfigPath(), registry: registryHost });
 
 /** Whether a Docker daemon answers this user. */
 export async function dockerAnswers(): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** The pure parts of the local cluster. That it runs is proven by the cluster tests; that kind does, by nothing here. */
 import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -14,6 +15,7 @@ import { network, ports } from "../../local/cluster/layout.ts";
 import { baseManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
 import { overlaps } from "../../local/cluster/network.ts";
 import { authorityFile, certificateFile, identities, keyFile } from "../../local/cluster/pki.ts";
+import { checkFree } from "../../local/cluster/ports.ts";
 
 describe("overlaps", () => {
   it.each([
@@ -143,6 +145,18 @@ describe("manifests", () => {
       expect(node.spec).toBeUndefined();
     }
   });
+});
+
+it("says who has a port that is needed", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await expect(checkFree("etcd", [["127.0.0.1", port]])).rejects.toThrow(
+    new RegExp(`^etcd needs port ${port} of 127\\.0\\.0\\.1, and .+ has it\\. Stop that first\\.$`),
+  );
+  await expect(checkFree("etcd", [["127.0.0.2", port]])).resolves.toBeUndefined();
+  await new Promise((resolve) => server.close(resolve));
+  await expect(checkFree("etcd", [["127.0.0.1", port]])).resolves.toBeUndefined();
 });
 
 it("finds no process in a control group that is not there", () => {
