@@ -35,7 +35,7 @@ export function load(): LoadedConfig {
       ]);
     return { stack, config, cluster: { ...(context && { context }), ...(kubeconfig && { kubeconfig }) } };
   } catch (error) {
-    throw error instanceof ConfigProblems ? new pulumi.RunError(error.message) : error;
+    throw error instanceof ConfigProblems ? refusal(error.message) : error;
   }
 }
 
@@ -46,4 +46,11 @@ function structured(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+/** An error that is shown as its message alone. Formatting a stack, which nobody would read, takes Pulumi half a minute. */
+function refusal(message: string): pulumi.RunError {
+  const error = new pulumi.RunError(message);
+  error.stack = message;
+  return error;
 }
