@@ -97,7 +97,8 @@ describe.skipIf(!engine)("the Pulumi engine", () => {
     await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.storage.size", "1Gi"]);
   });
 
-  it("prints wrong configuration as it stands, without a stack trace", async () => {
+  // Formatting the stack of an error once took Pulumi half a minute: this would run out of time.
+  it("prints wrong configuration as it stands, without a stack trace", { timeout: 45_000 }, async () => {
     await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.image", "redis:latest"]);
     const { exitCode, all } = await pulumi(["preview", "--stack", "dev"]);
     expect(exitCode).not.toBe(0);
