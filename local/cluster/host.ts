@@ -44,11 +44,11 @@ export async function makeControlGroups(): Promise<void> {
       await writeFile(join(group, "cgroup.subtree_control"), "+cpu +cpuset +memory +pids +io").catch(() => {});
 }
 
-/** One on cgroup v2, one per controller on v1. */
+/** One on cgroup v2; on v1 one per controller, and where there is also v2 (`unified`), runc uses that too. */
 function hierarchies(): string[] {
   if (existsSync("/sys/fs/cgroup/cgroup.controllers")) return ["/sys/fs/cgroup"];
   return readdirSync("/sys/fs/cgroup", { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && entry.name !== "unified")
+    .filter((entry) => entry.isDirectory())
     .map((entry) => join("/sys/fs/cgroup", entry.name));
 }
 
