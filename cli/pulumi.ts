@@ -66,29 +66,44 @@ export class Pulumi {
     return exported.exitCode === 0 && inUse(JSON.parse(exported.stdout).deployment?.resources);
   }
 
-  async up(target: Target, say: Say): Promise<void> {
-    await this.prepare(say);
+  /** Returns what was done, as counts. */
+  async up(target: Target, say: Say): Promise<string> {
+    const env = await this.prepare(say);
     // A local cluster can be thrown away behind Pulumi's back: let it look at what is really there.
     const refresh = isLocal(target) ? ["--refresh"] : [];
-    await this.update(["up", "--yes", "--skip-preview", ...refresh], target, say);
+    return this.update(["up", "--yes", "--skip-preview", ...refresh], { target, env }, say);
   }
 
   async destroy(target: Target, say: Say): Promise<void> {
     await this.prepare(say);
-    await this.update(["destroy", "--yes", "--skip-preview", ...(isLocal(target) ? ["--refresh"] : [])], target, say);
+    await this.update(
+      ["destroy", "--yes", "--skip-preview", ...(isLocal(target) ? ["--refresh"] : [])],
+      { target },
+      say,
+    );
   }
 
-  private async prepare(say: Say): Promise<void> {
+  /** Sees to it that there is a stack that can be worked on. Returns what Pulumi needs to be told about it. */
+  private async prepare(say: Say): Promise<Record<string, string>> {
     const { stack } = this.file;
     if (!loggedIn()) await this.breakDeadLock();
     const known = await this.pulumi(["stack", "export", "--stack", stack], { target: undefined, reject: false });
-    if (known.exitCode === 0) return;
+    if (known.exitCode === 0) {
+      const pending: { type: string }[] = JSON.parse(known.stdout).deployment?.pending_operations ?? [];
+      // What a killed run was about to make may be there, and is then ours to go on with.
+      return pending.some(({ type }) => type === "creating") ? { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true" } : {};
+    }
     if (!/no stack named/.test(known.stderr)) throw new UserError(`pulumi: ${lastLines(known.stderr)}`);
     say("making the stack");
     await this.pulumi(["stack", "init", stack, "--no-select"], { target: undefined });
+    return {};
   }
 
-  private async update(command: string[], target: Target, say: Say): Promise<void> {
+  private async update(
+    command: string[],
+    options: { target: Target; env?: Record<string, string> },
+    say: Say,
+  ): Promise<string> {
     const args = [
       ...command,
       "--stack",
@@ -99,7 +114,7 @@ export class Pulumi {
       "--suppress-outputs",
     ];
     const output: string[] = [];
-    const child = this.pulumi(args, { target, reject: false });
+    const child = this.pulumi(args, { ...options, reject: false });
     // Told to stop once, Pulumi finishes what is under way and notes how far it came.
     const done = onInterrupt(async () => {
       child.kill("SIGINT");
@@ -123,9 +138,14 @@ export class Pulumi {
           .join("\n")
           .trimEnd()}`,
       );
+    const counts = output.slice(output.indexOf("Resources:") + 1);
+    return counts
+      .slice(0, counts.indexOf(""))
+      .map((line) => line.trim())
+      .join(", ");
   }
 
-  private pulumi(args: string[], options: { target?: Target; reject?: boolean }) {
+  private pulumi(args: string[], options: { target?: Target; env?: Record<string, string>; reject?: boolean }) {
     const { cwd, configFile, env } = this.workspace(options.target);
     const path = `${process.env.PATH}:${join(own(), "bin")}`;
     const kubeconfig = options.target && kubeconfigOf(options.target);
@@ -137,7 +157,7 @@ export class Pulumi {
       reject: options.reject ?? true,
       // A process group of its own: ^C reaches it once, through us, and not a second time, which would make it give up.
       detached: true,
-      env: { ...quiet, ...env, PATH: path, ...(kubeconfig && { KUBECONFIG: kubeconfig }) },
+      env: { ...quiet, ...env, ...options.env, PATH: path, ...(kubeconfig && { KUBECONFIG: kubeconfig }) },
     });
   }
 

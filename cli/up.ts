@@ -6,7 +6,7 @@ import { type KubeObject, manifests } from "../engine/manifests.ts";
 import { refuseEncrypted, type StackFile } from "../engine/stack.ts";
 import * as cluster from "../local/cluster/index.ts";
 import { ensureImages } from "../local/images/index.ts";
-import { UserError } from "../local/step.ts";
+import { type Say, UserError } from "../local/step.ts";
 import { chooseEngine, type Engine, type Target } from "./choose.ts";
 import { ownerOf } from "./owner.ts";
 import { partStates, partTable } from "./parts.ts";
@@ -115,7 +115,12 @@ async function byApply(kube: Kube, file: StackFile, target: Target, options: UpO
 
 async function byPulumi(kube: Kube, file: StackFile, target: Target, evaluation: Evaluation): Promise<void> {
   try {
-    await show([{ title: `Stack ${file.stack}`, run: (say) => new Pulumi(file).up(target, say) }]);
+    let done = "";
+    const run = async (say: Say) => {
+      done = await new Pulumi(file).up(target, say);
+    };
+    await show([{ title: `Stack ${file.stack}`, run }]);
+    console.log(done);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const namespaces = manifests(evaluation).flatMap(({ object }) =>
