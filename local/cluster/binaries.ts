@@ -14,6 +14,8 @@ import { debianPackages } from "./debian.ts";
  */
 interface Group {
   module: string;
+  /** What to call them together; their names by default. */
+  title?: string;
   /** Binary name to the package it is built from; `.` and below are packages of our own module. */
   binaries: Record<string, string>;
   /** Extra `-X` settings for the linker. */
@@ -44,6 +46,7 @@ export const groups = {
   },
   cni: {
     module: "cni",
+    title: "the pods' network plugins",
     binaries: {
       ptp: `${cniPlugins}/main/ptp`,
       loopback: `${cniPlugins}/main/loopback`,
@@ -53,6 +56,7 @@ export const groups = {
   },
   kubernetes: {
     module: "kubernetes",
+    title: "Kubernetes",
     binaries: {
       "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
       "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
@@ -131,10 +135,19 @@ async function emptyDirectory(name: GroupName): Promise<string> {
   return mkdtemp(join(bin, `.${name}-`));
 }
 
-async function build(name: GroupName, say: Say): Promise<void> {
+/** Builds that run now: who wants the same one meanwhile waits for it. */
+const running = new Map<GroupName, Promise<void>>();
+
+function build(name: GroupName, say: Say): Promise<void> {
+  const build = running.get(name) ?? compile(name, say).finally(() => running.delete(name));
+  running.set(name, build);
+  return build;
+}
+
+async function compile(name: GroupName, say: Say): Promise<void> {
   const group: Group = groups[name];
+  if (group.cgo) await debianPackages(group.cgo.packages, say);
   const target = await groupDir(name);
-  if (existsSync(target)) return;
   const packages = Object.values(group.binaries);
   const downloading = (line: string) => line.startsWith("go: downloading ") && say(`${name} … ${line.slice(4)}`);
   const toCompile = await go(
@@ -166,12 +179,9 @@ export function buildSteps(names: GroupName[]): Step[] {
   return names.map((name) => {
     const group: Group = groups[name];
     return {
-      title: `Build ${Object.keys(group.binaries).join(", ")}`,
+      title: `Build ${group.title ?? Object.keys(group.binaries).join(", ")}`,
       skip: async () => existsSync(await groupDir(name)) && "in the cache",
-      run: async (say) => {
-        if (group.cgo) await debianPackages(group.cgo.packages, say);
-        await build(name, say);
-      },
+      run: (say) => build(name, say),
     };
   });
 }

@@ -45,6 +45,7 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
   return [
     ...registrySteps(),
     { title: "Install what the network needs", run: (say) => debianPackages(networkPackages, say) },
+    { title: "Check this machine's network", run: async () => void ((await readBefore()) ?? (await checkNetwork())) },
     ...buildSteps(groups),
     {
       title: "Write certificates and configuration",
@@ -87,10 +88,7 @@ async function checkMachine(): Promise<void> {
 }
 
 async function makeRoomForNode(): Promise<void> {
-  if (!(await readBefore())) {
-    await checkNetwork();
-    await noteBefore();
-  }
+  if (!(await readBefore())) await noteBefore();
   await createNetwork();
   await host.makeControlGroups();
   await createNodeNamespace();
