@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { debianPackages } from "../cluster/debian.ts";
 import type { Say } from "../step.ts";
 import { UserError } from "../step.ts";
 import type { Artifact } from "./definitions.ts";
@@ -14,6 +15,8 @@ export async function make(artifact: Artifact, folder: string, context: string, 
       return debian(artifact, context, say);
     case "go":
       return go(artifact, folder, context, say);
+    case "maven":
+      return maven(artifact, folder, context, say);
   }
 }
 
@@ -78,5 +81,24 @@ async function go(artifact: Artifact & { kind: "go" }, folder: string, context: 
     show: (line) =>
       line.startsWith("go: downloading") ? line.slice("go: ".length) : `compiling ${line} (${++compiled} packages)`,
     hint: "Check that Go can load modules here: `go list -m -versions golang.org/x/sys`.",
+  });
+}
+
+/** By its version, or each Maven takes the one it was released with. */
+const dependencyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0";
+
+async function maven(artifact: Artifact & { kind: "maven" }, folder: string, context: string, say: Say): Promise<void> {
+  if (!(await isInstalled("mvn"))) await debianPackages({ maven: "gets programs that are written in Java" }, say);
+  const goal = [`${dependencyPlugin}:copy-dependencies`, "-DincludeScope=runtime"];
+  const output = `-DoutputDirectory=${join(context, artifact.output)}`;
+  // Without the word, a file that came through damaged is only warned of.
+  const command = ["mvn", "--batch-mode", "--strict-checksums", "--file", join(folder, "pom.xml"), ...goal, output];
+  await run(say, command, {
+    name: `mvn copy-dependencies (${artifact.output})`,
+    show: (line) => {
+      const [, file] = /Downloading from \S+ .*\/([^/]+)$/.exec(line) ?? [];
+      return file && `downloading ${file}`;
+    },
+    hint: `Check that Maven reaches its repository here: mvn ${goal[0]!.replace(/copy.*/, "help")}`,
   });
 }

@@ -6,7 +6,9 @@ export type Artifact =
   /** A whole Debian file system as a tar, of the packages apt cannot do without and `include`. */
   | { kind: "debian"; suite: string; include: string[]; output: string }
   /** A static program from the Go module in the definition's folder `go/`, whose go.mod and go.sum pin it. */
-  | { kind: "go"; package: string; output: string; ldflags?: string };
+  | { kind: "go"; package: string; output: string; ldflags?: string }
+  /** A folder of what the definition's pom.xml depends on, which pins it: jars, or whole distributions. */
+  | { kind: "maven"; output: string };
 
 /** How one image is made where its registry is out of reach: a folder here with a Dockerfile, and its artifacts. */
 export interface Definition {
@@ -38,6 +40,13 @@ export const definitions: readonly Definition[] = [
     tags: /^trixie/,
     holds: "Debian 13 (trixie), the minimum",
     artifacts: [{ kind: "debian", suite: "trixie", include: ["ca-certificates"], output: "rootfs.tar" }],
+  },
+  {
+    folder: "java",
+    // Below the other images, and no stand-in for anyone's: what official images name so is another build of Java.
+    repositories: ["localhost/java"],
+    tags: /^21$/,
+    holds: "OpenJDK 21, headless (Debian trixie)",
   },
   {
     folder: "pause",
@@ -85,6 +94,32 @@ export const definitions: readonly Definition[] = [
         }),
       },
     ],
+  },
+  {
+    folder: "nessie",
+    repositories: ["ghcr.io/projectnessie/nessie"],
+    holds: "Nessie 0.99.0 (Maven), OpenJDK 21",
+    artifacts: [{ kind: "maven", output: "jars" }],
+  },
+  {
+    folder: "kafka",
+    repositories: ["apache/kafka"],
+    tags: /^4\b/,
+    holds: "Kafka 4.3.1 (Maven) with scripts of its own, OpenJDK 21",
+    artifacts: [{ kind: "maven", output: "jars" }],
+  },
+  {
+    folder: "trino",
+    repositories: ["trinodb/trino"],
+    holds: "Trino 476 (Maven) without most of its plugins, OpenJDK 25",
+    artifacts: [{ kind: "maven", output: "packages" }],
+  },
+  {
+    folder: "apicurio-registry",
+    repositories: ["apicurio/apicurio-registry"],
+    tags: /^3\b/,
+    holds: "Apicurio Registry 3.3.3 (Maven), OpenJDK 21",
+    artifacts: [{ kind: "maven", output: "packages" }],
   },
 ];
 
