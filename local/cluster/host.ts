@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Say, UserError } from "../step.ts";
 import type { File } from "./configs.ts";
@@ -23,8 +23,10 @@ export function checkMachine(): void {
     );
 }
 
+/** Leaves alone what is there already: kube-proxy ends itself when its file is written, even with the same words. */
 export async function writeFiles(files: File[]): Promise<void> {
   for (const { path, content, mode = 0o600 } of files) {
+    if ((await readFile(path, "utf8").catch(() => undefined)) === content) continue;
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, content, { mode });
   }
