@@ -175,6 +175,22 @@ describe("an interruption", () => {
     },
   );
 
+  it("while the cluster itself starts or stops is made good by the next run", async () => {
+    await keep("kept");
+    for (const moment of [1_000, 3_000, 5_000]) {
+      for (const begin of [() => platform(["cluster", "down"]), () => start([])]) {
+        const run = begin();
+        const timer = setTimeout(() => run.kill("SIGKILL"), moment);
+        await run;
+        clearTimeout(timer);
+      }
+    }
+    await up();
+    await Promise.all(["postgresql-0", "redis-0", "minio-0"].map((pod) => ready(pod)));
+    await reachable();
+    expect(await kept()).toEqual(["kept", "kept", "kept"]);
+  });
+
   it("in the middle of a rotation leaves passwords that work", async () => {
     const changes = "postgresql: { auth: { rotation: 7 } }\nminio: { auth: { rotation: 7 } }";
     for (const moment of [2_000, 3_500, 6_000]) {

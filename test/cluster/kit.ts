@@ -145,10 +145,10 @@ export async function query(user: string, password: string, text: string, databa
   }
 }
 
-/** An S3 client with these keys. */
-export const s3 = async (accessKey: string, secretKey: string) =>
+/** An S3 client with these keys, of the core's MinIO or another. */
+export const s3 = async (accessKey: string, secretKey: string, endPoint?: string) =>
   new Client({
-    endPoint: await address("minio"),
+    endPoint: endPoint ?? (await address("minio")),
     port: 9000,
     useSSL: false,
     accessKey,
