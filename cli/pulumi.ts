@@ -90,8 +90,9 @@ export class Pulumi {
     const known = await this.pulumi(["stack", "export", "--stack", stack], { target: undefined, reject: false });
     if (known.exitCode === 0) {
       const pending: { type: string }[] = JSON.parse(known.stdout).deployment?.pending_operations ?? [];
+      if (!pending.some(({ type }) => type === "creating")) return {};
       // What a killed run was about to make may be there, and is then ours to go on with.
-      return pending.some(({ type }) => type === "creating") ? { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true" } : {};
+      return { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true", PULUMI_K8S_ENABLE_PATCH_FORCE: "true" };
     }
     if (!/no stack named/.test(known.stderr)) throw new UserError(`pulumi: ${lastLines(known.stderr)}`);
     say("making the stack");
@@ -196,24 +197,18 @@ export class Pulumi {
   private async breakDeadLock(): Promise<void> {
     const folder = join(this.home, ".pulumi", "locks", "organization", this.file.project, this.file.stack);
     if (!existsSync(folder)) return;
-    for (const name of readdirSync(folder)) {
+    for (const name of readdirSync(folder).filter((entry) => entry.endsWith(".json"))) {
       const { pid } = JSON.parse(readFileSync(join(folder, name), "utf8")) as { pid: number };
-      if (alive(pid))
+      // The number may be another program's by now.
+      const { stdout } = await execa("ps", ["-p", String(pid), "-o", "comm="], { reject: false });
+      if (stdout.includes("pulumi"))
         throw new UserError(
           `pulumi, process ${pid}, of an interrupted run is still at work on stack ${this.file.stack}; wait until it has ended`,
         );
-      rmSync(join(folder, name));
     }
+    rmSync(folder, { recursive: true });
   }
 }
-
-const alive = (pid: number) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 /** More than the stack itself and its providers. */
 const inUse = (resources: { custom: boolean; type: string }[] = []) =>
