@@ -65,11 +65,14 @@ export async function diagnose(kube: Kube, live: Live, secrets: string[]): Promi
   const report: string[] = [];
   if (pods.length === 0) report.push(...(await events(kube, live)));
   for (const pod of pods.slice(0, 3)) {
-    report.push(`${titleOf(pod)}: ${troubleOf(pod)}`, ...(await events(kube, pod)));
+    report.push(
+      `${titleOf(pod)}: ${troubleOf(pod)!.slice(pod.metadata.name.length + 1)}`,
+      ...(await events(kube, pod)),
+    );
     for (const status of statuses(pod).filter(({ ready, state }) => !ready && state?.terminated?.exitCode !== 0)) {
       // A container that is waiting to be started again wrote its last words in its life before.
-      const before = status.restartCount > 0 && !status.state?.running;
-      const text = await kube.log(pod, { container: status.name, previous: before, lines: 15 });
+      const previous = status.restartCount > 0 && status.state?.waiting !== undefined;
+      const text = await kube.log(pod, { container: status.name, previous, lines: 15 });
       const lines = text.trimEnd().split("\n").filter(Boolean);
       if (lines.length > 0)
         report.push(`  last lines of ${status.name}:`, ...lines.map((line) => `    ${line.slice(0, 300)}`));

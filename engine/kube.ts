@@ -134,7 +134,9 @@ export class Kube {
       previous: String(options.previous ?? false),
     };
     try {
-      return String(await this.call("GET", `${await this.path(pod)}/log${search(query)}`));
+      const text = String(await this.call("GET", `${await this.path(pod)}/log${search(query)}`));
+      // How a node says that it has thrown the log away.
+      return text.startsWith("unable to retrieve container logs") ? "" : text;
     } catch {
       return "";
     }

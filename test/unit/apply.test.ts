@@ -212,7 +212,7 @@ test("a Job that fails ends the run with its pod's last words, secrets taken out
   expect(error.message).toBe(
     [
       "Job dev/users-1: failed: Job has reached the specified backoff limit",
-      "Pod dev/users-1-x: users-1-x/psql: Error (exit code 2)",
+      "Pod dev/users-1-x: psql: Error (exit code 2)",
       "  last lines of psql:",
       "    connecting with •••",
       "    no such role",
