@@ -1,16 +1,8 @@
+import type { KubeObject } from "../../engine/manifests.ts";
+
 /** A Kubernetes object as it is sent to the API server. */
-export interface KubernetesObject {
-  apiVersion: string;
-  kind: string;
-  metadata: {
-    name: string;
-    namespace?: string;
-    labels?: Record<string, string>;
-    annotations?: Record<string, string>;
-  };
-  // biome-ignore lint/suspicious/noExplicitAny: what else an object holds depends on its kind
-  [field: string]: any;
-}
+// biome-ignore lint/suspicious/noExplicitAny: what it holds beyond its metadata depends on its kind
+export type KubernetesObject = KubeObject & { [field: string]: any };
 
 // biome-ignore lint/suspicious/noExplicitAny: a pod's specification as plain data
 export type PodSpec = any;
