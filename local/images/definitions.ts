@@ -6,7 +6,7 @@ export type Artifact =
   /** A whole Debian file system as a tar, of the packages apt cannot do without and `include`. */
   | { kind: "debian"; suite: string; include: string[]; output: string }
   /** A static program from the Go module in the definition's folder `go/`, whose go.mod and go.sum pin it. */
-  | { kind: "go"; package: string; output: string; ldflags?: string }
+  | { kind: "go"; package: string; output: string; ldflags?: string; tags?: string[] }
   /** A folder of what the definition's pom.xml depends on, which pins it: jars, or whole distributions. */
   | { kind: "maven"; output: string };
 
@@ -33,6 +33,8 @@ const client = "github.com/minio/mc";
 const serverRelease = "RELEASE.2025-09-07T16-13-09Z";
 const clientRelease = "DEVELOPMENT.2025-03-13T08-02-18Z";
 
+const prometheusRelease = "3.13.5";
+
 export const definitions: readonly Definition[] = [
   {
     folder: "debian",
@@ -40,6 +42,14 @@ export const definitions: readonly Definition[] = [
     tags: /^trixie/,
     holds: "Debian 13 (trixie), the minimum",
     artifacts: [{ kind: "debian", suite: "trixie", include: ["ca-certificates"], output: "rootfs.tar" }],
+  },
+  // For what needs an older Python than trixie's.
+  {
+    folder: "debian",
+    repositories: ["debian"],
+    tags: /^bookworm/,
+    holds: "Debian 12 (bookworm), the minimum",
+    artifacts: [{ kind: "debian", suite: "bookworm", include: ["ca-certificates"], output: "rootfs.tar" }],
   },
   {
     folder: "java",
@@ -120,6 +130,39 @@ export const definitions: readonly Definition[] = [
     tags: /^3\b/,
     holds: "Apicurio Registry 3.3.3 (Maven), OpenJDK 21",
     artifacts: [{ kind: "maven", output: "packages" }],
+  },
+  {
+    folder: "flink",
+    repositories: ["flink"],
+    tags: /^2\b/,
+    holds: "Flink 2.3.0 (PyPI) with its S3 file systems (Maven), OpenJDK 21",
+    artifacts: [{ kind: "maven", output: "jars" }],
+  },
+  {
+    folder: "spark",
+    repositories: ["apache/spark", "spark"],
+    tags: /^4\b/,
+    holds: "Spark 4.1.4 (PyPI) with Iceberg and S3 (Maven), OpenJDK 21, Python 3.13",
+    artifacts: [{ kind: "maven", output: "lakehouse" }],
+  },
+  {
+    folder: "clickhouse",
+    repositories: ["clickhouse/clickhouse-server", "clickhouse"],
+    holds: "ClickHouse 18.16, eight years older than what the platform is written for (Debian bookworm)",
+  },
+  {
+    folder: "prometheus",
+    repositories: ["prom/prometheus", "quay.io/prometheus/prometheus"],
+    tags: /^v3\b/,
+    holds: `Prometheus ${prometheusRelease}, without its pages and finding targets in Kubernetes and files only (Go modules)`,
+    artifacts: ["prometheus", "promtool"].map((output) => ({
+      kind: "go",
+      package: `github.com/prometheus/prometheus/cmd/${output}`,
+      output,
+      // The clients of two dozen clouds' APIs, for finding targets there, are most of what would be compiled.
+      tags: ["netgo", "remove_all_sd", "enable_kubernetes_sd"],
+      ldflags: stamp({ "github.com/prometheus/common/version.Version": prometheusRelease }),
+    })),
   },
 ];
 
