@@ -29,6 +29,8 @@ export class Platform extends pulumi.ComponentResource {
       // Changed in place, and pods rolled by a checksum: replacing one would take what refers to it along.
       enableConfigMapMutable: true,
       enableSecretMutable: true,
+      // A field that someone set by hand comes back to what the program says, as under server-side apply.
+      enablePatchForce: true,
     });
     super("data-platform:index:Platform", "platform", {}, { providers: [provider] });
     const child = { parent: this };
