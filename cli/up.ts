@@ -61,7 +61,7 @@ function localWork(target: Target, images: string[]): Work[] {
 }
 
 /** What the embedded cluster itself runs in pods. */
-const ownImages = ["registry.k8s.io/pause:3.10", "busybox:1.36"];
+const ownImages = ["registry.k8s.io/pause:3.10"];
 
 /** Every image that the stack's pods start from. */
 export function imagesOf(evaluation: Evaluation): string[] {
