@@ -151,6 +151,18 @@ export const definitions: readonly Definition[] = [
     holds: "ClickHouse 18.16, eight years older than what the platform is written for (Debian bookworm)",
   },
   {
+    folder: "airflow",
+    repositories: ["apache/airflow"],
+    tags: /^3\.3\.2\b/,
+    holds: "Airflow 3.3.2 with the providers the platform uses, on Python 3.13 (PyPI)",
+  },
+  {
+    folder: "superset",
+    repositories: ["apache/superset"],
+    tags: /^6\.1\.0\b/,
+    holds: "Superset 6.1.0 on Python 3.11 (PyPI)",
+  },
+  {
     folder: "prometheus",
     repositories: ["prom/prometheus", "quay.io/prometheus/prometheus"],
     tags: /^v3\b/,
