@@ -67,6 +67,7 @@ async function go(artifact: Artifact & { kind: "go" }, folder: string, context: 
     "-trimpath",
     "-mod=readonly",
     "-v",
+    ...(artifact.tags ? ["-tags", artifact.tags.join(",")] : []),
     "-ldflags",
     `-s -w ${artifact.ldflags ?? ""}`.trim(),
     "-o",
