@@ -2,11 +2,12 @@ import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
+import { files } from "./kit/config.ts";
 import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, scratch } from "./kit/pod.ts";
-import { credentials, fingerprint, password, TypedSecret } from "./kit/secret.ts";
+import { credentials, password, TypedSecret } from "./kit/secret.ts";
 import { servicePorts, stateful } from "./kit/stateful.ts";
 
 const ports = { s3: 9000, console: 9001 };
@@ -108,18 +109,13 @@ export class Minio<B extends string> extends Part {
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.s3 };
 
     const buckets = [...new Set<string>([...args.buckets, ...config.buckets])];
-    const access = { "policy.json": policy(buckets) };
-    const accessFiles = new k8s.core.v1.ConfigMap(
-      this.named("policy"),
-      { metadata: this.metadata("policy"), data: access },
-      this.child(),
-    );
+    const access = files(this, "policy", { "policy.json": policy(buckets) });
     runOnce(
       this,
       "buckets",
       {
         user,
-        checksums: { policy: fingerprint(access), admin: this.admin.revision, platform: this.platform.revision },
+        checksums: { policy: access.checksum, admin: this.admin.revision, platform: this.platform.revision },
         containers: {
           mc: {
             image,
@@ -138,7 +134,7 @@ export class Minio<B extends string> extends Part {
             mounts: { "/etc/minio": "policy", "/tmp": "tmp" },
           },
         },
-        volumes: { policy: configFiles(accessFiles.metadata.name), tmp: scratch({ size: "16Mi" }) },
+        volumes: { policy: configFiles(access.name), tmp: scratch({ size: "16Mi" }) },
       },
       { dependsOn: [service] },
     );

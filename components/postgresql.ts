@@ -3,11 +3,12 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import { bytes, mebibytes } from "../config/quantity.ts";
 import { type Config, postgresqlMajor } from "../config/schema.ts";
+import { files } from "./kit/config.ts";
 import type { Endpoint, SqlConnection } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { configFiles, runs, scratch, secretFiles } from "./kit/pod.ts";
-import { credentials, fingerprint, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { servicePorts, stateful } from "./kit/stateful.ts";
 
 const port = 5432;
@@ -43,12 +44,7 @@ export class Postgresql<D extends string> extends Part {
       }),
     );
 
-    const settings = files(config);
-    const configuration = new k8s.core.v1.ConfigMap(
-      this.named("config"),
-      { metadata: this.metadata("config"), data: settings },
-      this.child(),
-    );
+    const configuration = files(this, "config", settings(config));
 
     const { bin, mount, data } = layout(config.image);
     const image = this.image(config.image);
@@ -61,7 +57,7 @@ export class Postgresql<D extends string> extends Part {
         user,
         component: "server",
         // What the server reads only at its start; it learns the superuser's password there too.
-        checksums: { config: fingerprint(settings), admin: this.admin.revision },
+        checksums: { config: configuration.checksum, admin: this.admin.revision },
         // A fast shutdown writes a checkpoint; one of a busy server takes longer than Kubernetes' 30 s.
         gracePeriod: 120,
         init: {
@@ -96,7 +92,7 @@ export class Postgresql<D extends string> extends Part {
           },
         },
         volumes: {
-          config: configFiles(configuration.metadata.name),
+          config: configFiles(configuration.name),
           admin: adminPassword,
           run: scratch({ size: "16Mi" }),
           // PostgreSQL's parallel queries share memory here; a container's own 64 MiB are too few.
@@ -182,7 +178,7 @@ function layout(image: string): { bin: string; mount: string; data: string } {
 }
 
 /** The server's own configuration files, sized by the memory its container may use. */
-function files({ maxConnections, resources }: Config["postgresql"]) {
+function settings({ maxConnections, resources }: Config["postgresql"]) {
   const memory = bytes(resources.limits.memory);
   return {
     "postgresql.conf": `# Sizes follow postgresql.resources.limits.memory (${resources.limits.memory}).

@@ -3,10 +3,11 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import { bytes, mebibytes } from "../config/quantity.ts";
 import type { Config } from "../config/schema.ts";
+import { files } from "./kit/config.ts";
 import type { Endpoint, RedisConnection } from "./kit/connection.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { configFiles, runs, scratch } from "./kit/pod.ts";
-import { credentials, fingerprint, password, type TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { servicePorts, stateful } from "./kit/stateful.ts";
 
 const port = 6379;
@@ -26,12 +27,7 @@ export class Redis extends Part {
       password: password(this, "admin", config.auth.rotation),
     }));
 
-    const settings = files(config);
-    const configuration = new k8s.core.v1.ConfigMap(
-      this.named("config"),
-      { metadata: this.metadata("config"), data: settings },
-      this.child(),
-    );
+    const configuration = files(this, "config", settings(config));
 
     const server = stateful(this, {
       replicas: 1,
@@ -40,7 +36,7 @@ export class Redis extends Part {
       pod: {
         user,
         component: "server",
-        checksums: { config: fingerprint(settings), admin: this.admin.revision },
+        checksums: { config: configuration.checksum, admin: this.admin.revision },
         gracePeriod: 60,
         containers: {
           redis: {
@@ -57,7 +53,7 @@ export class Redis extends Part {
           },
         },
         volumes: {
-          config: configFiles(configuration.metadata.name),
+          config: configFiles(configuration.name),
           run: scratch({ size: "1Mi", memory: true }),
         },
       },
@@ -92,7 +88,7 @@ exec redis-server /etc/redis/redis.conf
 /** A wrong password or a server that is still loading does not answer PONG. */
 const ping = `test "$(REDISCLI_AUTH="$PASSWORD" redis-cli --no-auth-warning ping)" = PONG`;
 
-function files({ resources, maxMemoryPercent }: Config["redis"]) {
+function settings({ resources, maxMemoryPercent }: Config["redis"]) {
   const maxMemory = Math.floor((mebibytes(bytes(resources.limits.memory)) * maxMemoryPercent) / 100);
   return {
     "redis.conf": `include /run/redis/auth.conf
