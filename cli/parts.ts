@@ -15,23 +15,25 @@ export interface PartState {
   state: string;
   /** Where a client on this machine connects to. */
   address: string;
+  /** Whether it has an administrator, whose password can be asked for. */
+  hasPassword: boolean;
 }
 
 /** Every part that the stack has, with what runs it and where it answers. */
 export async function partStates(kube: Kube, target: Target, evaluation: Evaluation): Promise<PartState[]> {
   const objects = manifests(evaluation).map(({ object }) => object);
-  const parts = Object.entries(outputsOf(evaluation).endpoints);
+  const { endpoints, secrets } = outputsOf(evaluation);
   return Promise.all(
-    parts.map(async ([name, { namespace, service, port }]) => {
+    Object.entries(endpoints).map(async ([name, { namespace, service, port }]) => {
       const description = objects.find(
         (o) => o.kind === "Service" && o.metadata.namespace === namespace && o.metadata.name === service,
       );
       const found = description && (await kube.get(description));
       const state = await stateOf(
         kube,
-        objects.filter((object) => description && serves(description, object)),
+        objects.filter((object) => runs(object, namespace, name)),
       );
-      return { name, ...state, address: found ? address(found, target, port) : "-" };
+      return { name, ...state, address: found ? address(found, target, port) : "-", hasPassword: name in secrets };
     }),
   );
 }
@@ -41,18 +43,20 @@ export function partTable(parts: PartState[], options: { stack: string; context?
   const which = stack + (options.context ? ` --context ${options.context}` : "");
   return table(
     ["PART", "STATE", "ADDRESS FROM THIS MACHINE", "PASSWORD"],
-    parts.map(({ name, state, address }) => [name, state, address, `./platform credentials ${name}${which}`]),
+    parts.map(({ name, state, address, hasPassword }) => [
+      name,
+      state,
+      address,
+      hasPassword ? `./platform credentials ${name}${which}` : "none",
+    ]),
   );
 }
 
-/** Whether a Service sends its clients to the pods of a workload. */
-function serves(service: KubeObject, { kind, metadata, spec }: KubeObject): boolean {
-  if (!["StatefulSet", "Deployment", "DaemonSet"].includes(kind)) return false;
-  if (metadata.namespace !== service.metadata.namespace) return false;
-  const selector = (service.spec as { selector?: Record<string, string> }).selector ?? {};
-  const labels = (spec as { template: KubeObject }).template.metadata.labels ?? {};
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
+/** Whether a workload is one of a part's: it may have several, and its Service leads to one of them. */
+const runs = ({ kind, metadata }: KubeObject, namespace: string, part: string): boolean =>
+  ["StatefulSet", "Deployment", "DaemonSet"].includes(kind) &&
+  metadata.namespace === namespace &&
+  metadata.labels?.["app.kubernetes.io/name"] === part;
 
 async function stateOf(kube: Kube, workloads: KubeObject[]): Promise<{ ready: boolean; state: string }> {
   const states = await Promise.all(

@@ -1,4 +1,3 @@
-import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
@@ -8,7 +7,8 @@ import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, scratch } from "./kit/pod.ts";
 import { credentials, password, TypedSecret } from "./kit/secret.ts";
-import { servicePorts, stateful } from "./kit/stateful.ts";
+import { service } from "./kit/service.ts";
+import { stateful } from "./kit/stateful.ts";
 
 const ports = { s3: 9000, console: 9001 };
 /** User and group of the server's process; the image asks for none in particular. */
@@ -26,6 +26,7 @@ export class Minio<B extends string> extends Part {
   readonly endpoint: Endpoint;
   /** The root user, who administers the server. */
   readonly admin: TypedSecret<"root-user" | "root-password">;
+  private readonly bucketsMade: pulumi.Resource;
   private readonly platform: TypedSecret<"access-key" | "secret-key">;
 
   constructor(
@@ -58,7 +59,6 @@ export class Minio<B extends string> extends Part {
         user,
         component: "server",
         checksums: { admin: this.admin.revision },
-        spread: replicas > 1,
         containers: {
           minio: {
             image,
@@ -87,30 +87,12 @@ export class Minio<B extends string> extends Part {
         volumes: { tmp: scratch({ size: "1Gi" }) },
       },
     });
-    if (replicas > 1)
-      new k8s.policy.v1.PodDisruptionBudget(
-        name,
-        {
-          metadata: this.metadata(),
-          // One at a time: with more away, writes stop.
-          spec: { maxUnavailable: 1, selector: { matchLabels: this.selector("server") } },
-        },
-        this.child(),
-      );
-
-    const service = new k8s.core.v1.Service(
-      name,
-      {
-        metadata: this.metadata(),
-        spec: { type: config.service.type, selector: this.selector("server"), ports: servicePorts(ports) },
-      },
-      this.child({ dependsOn: [server] }),
-    );
+    const front = service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.s3 };
 
     const buckets = [...new Set<string>([...args.buckets, ...config.buckets])];
     const access = files(this, "policy", { "policy.json": policy(buckets) });
-    runOnce(
+    this.bucketsMade = runOnce(
       this,
       "buckets",
       {
@@ -136,20 +118,22 @@ export class Minio<B extends string> extends Part {
         },
         volumes: { policy: configFiles(access.name), tmp: scratch({ size: "16Mi" }) },
       },
-      { dependsOn: [service] },
+      { dependsOn: [front] },
     );
     this.registerOutputs({});
   }
 
-  /** How to reach a bucket as the platform's own user. */
-  bucket(bucket: B): BucketConnection {
+  /** How to reach a bucket as the platform's own user, from `place`. */
+  bucket(bucket: B, place: Place): BucketConnection {
+    const keys = this.platform.in(place);
     return {
       endpoint: `http://${this.host()}:${ports.s3}`,
       region,
       bucket,
-      accessKey: this.platform.key("access-key"),
-      secretKey: this.platform.key("secret-key"),
-      revision: this.platform.revision,
+      accessKey: keys.key("access-key"),
+      secretKey: keys.key("secret-key"),
+      revision: keys.revision,
+      ready: [this.bucketsMade],
     };
   }
 }

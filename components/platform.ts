@@ -2,18 +2,32 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { LoadedConfig } from "../config/load.ts";
+import { Airflow } from "./airflow.ts";
+import { Clickhouse } from "./clickhouse.ts";
+import { Flink } from "./flink.ts";
+import { Kafka } from "./kafka.ts";
 import type { Endpoint } from "./kit/connection.ts";
-import type { Place } from "./kit/part.ts";
+import type { Part, Place } from "./kit/part.ts";
 import { Minio } from "./minio.ts";
 import { Namespace } from "./namespaces.ts";
+import { Nessie } from "./nessie.ts";
 import { Postgresql } from "./postgresql.ts";
 import { Redis } from "./redis.ts";
+import { SchemaRegistry } from "./schema-registry.ts";
+import { Spark } from "./spark.ts";
+import { Superset } from "./superset.ts";
+import { Trino } from "./trino.ts";
 
 /** A Secret's place, for whoever may read it. */
 interface SecretName {
   namespace: string;
   name: pulumi.Input<string>;
 }
+
+/** What a part tells of itself. Those that ask nobody for a password have no administrator. */
+type Offering = Part & { endpoint: Endpoint; admin?: SecretName };
+
+type PartName = Exclude<keyof LoadedConfig["config"], "global" | "namespaces">;
 
 /** The whole platform: reads from top to bottom as what needs what. */
 export class Platform extends pulumi.ComponentResource {
@@ -40,31 +54,86 @@ export class Platform extends pulumi.ComponentResource {
     const namespace = (key: keyof typeof config.namespaces): Place => {
       const settings = config.namespaces[key];
       const { name, ready } = new Namespace(key, { stack, settings, protectData: global.protectData }, child);
-      return { stack, namespace: name, ready, global, salt };
+      return { stack, key, namespace: name, ready, global, salt };
     };
     const core = namespace("core");
     const apps = namespace("apps");
     this.namespaces = { core: core.namespace, apps: apps.namespace };
 
-    if (config.postgresql.enabled) {
-      const databases = ["nessie", "airflow", "superset", "mlflow"] as const;
-      const postgresql = new Postgresql("postgresql", { place: core, config: config.postgresql, databases }, child);
-      this.offer("postgresql", postgresql);
-    }
-    if (config.redis.enabled) {
-      const redis = new Redis("redis", { place: core, config: config.redis }, child);
-      this.offer("redis", redis);
-    }
-    if (config.minio.enabled) {
+    /** Makes a part where it is enabled. Where it needs another, the schema has seen to it that that one is too. */
+    const part = <P extends Offering>(key: PartName, make: () => P): P | undefined =>
+      config[key].enabled ? this.offer(make()) : undefined;
+
+    const postgresql = part("postgresql", () => {
+      const databases = ["nessie", "airflow", "superset", "mlflow", "trino"] as const;
+      return new Postgresql("postgresql", { place: core, config: config.postgresql, databases }, child);
+    });
+    const redis = part("redis", () => new Redis("redis", { place: core, config: config.redis }, child));
+    const minio = part("minio", () => {
       const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow"] as const;
-      const minio = new Minio("minio", { place: core, config: config.minio, buckets }, child);
-      this.offer("minio", minio);
-    }
+      return new Minio("minio", { place: core, config: config.minio, buckets }, child);
+    });
+    const nessie = part("nessie", () => {
+      const database = postgresql!.database("nessie", core);
+      const warehouse = minio!.bucket("lakehouse", core);
+      return new Nessie("nessie", { place: core, config: config.nessie, database, warehouse }, child);
+    });
+
+    const kafka = part("kafka", () => new Kafka("kafka", { place: apps, config: config.kafka }, child));
+    part("schemaRegistry", () => {
+      const { connection } = kafka!;
+      return new SchemaRegistry(
+        "schema-registry",
+        { place: apps, config: config.schemaRegistry, kafka: connection },
+        child,
+      );
+    });
+    const clickhouse = part("clickhouse", () => {
+      return new Clickhouse("clickhouse", { place: apps, config: config.clickhouse }, child);
+    });
+    const trino = part("trino", () => {
+      const catalogs = {
+        iceberg: { catalog: nessie!.catalog, bucket: minio!.bucket("lakehouse", apps) },
+        postgresql: postgresql?.database("trino", apps),
+        clickhouse: clickhouse?.connection,
+        kafka: kafka?.connection,
+      };
+      return new Trino("trino", { place: apps, config: config.trino, catalogs }, child);
+    });
+    part("flink", () => {
+      const bucket = minio!.bucket("flink", apps);
+      return new Flink("flink", { place: apps, config: config.flink, bucket }, child);
+    });
+    part("spark", () => {
+      const { catalog } = nessie!;
+      const bucket = minio!.bucket("lakehouse", apps);
+      return new Spark("spark", { place: apps, config: config.spark, catalog, bucket }, child);
+    });
+    part("airflow", () => {
+      const database = postgresql!.database("airflow", apps);
+      const queue = redis!.connection("airflow", apps);
+      const logs = minio!.bucket("airflow", apps);
+      return new Airflow("airflow", { place: apps, config: config.airflow, database, queue, logs }, child);
+    });
+    part("superset", () => {
+      const database = postgresql!.database("superset", apps);
+      const cache = redis!.connection("superset-cache", apps);
+      const queue = redis!.connection("superset-queue", apps);
+      const sources = {
+        trino: trino?.connection,
+        clickhouse: clickhouse?.connection,
+        postgresql: postgresql!.database("trino", apps),
+      };
+      return new Superset("superset", { place: apps, config: config.superset, database, cache, queue, sources }, child);
+    });
     this.registerOutputs({});
   }
 
-  private offer(part: string, { endpoint, admin }: { endpoint: Endpoint; admin: SecretName }) {
-    this.endpoints[part] = endpoint;
-    this.secrets[part] = { namespace: admin.namespace, name: admin.name };
+  /** Has a part's address and administrator among the stack's outputs. */
+  private offer<P extends Offering>(part: P): P {
+    const { name, endpoint, admin } = part;
+    this.endpoints[name] = endpoint;
+    if (admin) this.secrets[name] = { namespace: admin.namespace, name: admin.name };
+    return part;
   }
 }

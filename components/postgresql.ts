@@ -1,15 +1,16 @@
-import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
+import { postgresqlMajor } from "../config/parts/postgresql.ts";
 import { bytes, mebibytes } from "../config/quantity.ts";
-import { type Config, postgresqlMajor } from "../config/schema.ts";
+import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { Endpoint, SqlConnection } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { configFiles, runs, scratch, secretFiles } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
-import { servicePorts, stateful } from "./kit/stateful.ts";
+import { service } from "./kit/service.ts";
+import { stateful } from "./kit/stateful.ts";
 
 const port = 5432;
 /** User and group `postgres` of the official image. */
@@ -24,6 +25,7 @@ export class Postgresql<D extends string> extends Part {
   readonly endpoint: Endpoint;
   /** The superuser's password, under the key `password`. */
   readonly admin: TypedSecret<"password">;
+  private readonly usersMade: pulumi.Resource;
   private readonly users: Map<string, TypedSecret<"username" | "password">>;
 
   constructor(
@@ -102,21 +104,15 @@ export class Postgresql<D extends string> extends Part {
       },
     });
 
-    const service = new k8s.core.v1.Service(
-      name,
-      {
-        metadata: this.metadata(),
-        spec: {
-          type: config.service.type,
-          selector: this.selector("server"),
-          ports: servicePorts({ postgresql: port }),
-        },
-      },
-      this.child({ dependsOn: [server] }),
-    );
+    const front = service(this, {
+      component: "server",
+      ports: { postgresql: port },
+      type: config.service.type,
+      dependsOn: [server],
+    });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
 
-    runOnce(
+    this.usersMade = runOnce(
       this,
       "users",
       {
@@ -149,14 +145,14 @@ export class Postgresql<D extends string> extends Part {
           tmp: scratch({ size: "16Mi" }),
         },
       },
-      { dependsOn: [service] },
+      { dependsOn: [front] },
     );
     this.registerOutputs({});
   }
 
-  /** How to reach a database as its own user. */
-  database(database: D): SqlConnection {
-    const secret = this.users.get(database)!;
+  /** How to reach a database as its own user, from `place`. */
+  database(database: D, place: Place): SqlConnection {
+    const secret = this.users.get(database)!.in(place);
     return {
       host: this.host(),
       port,
@@ -164,6 +160,7 @@ export class Postgresql<D extends string> extends Part {
       username: secret.key("username"),
       password: secret.key("password"),
       revision: secret.revision,
+      ready: [this.usersMade],
     };
   }
 }

@@ -1,4 +1,3 @@
-import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import { bytes, mebibytes } from "../config/quantity.ts";
@@ -8,16 +7,20 @@ import type { Endpoint, RedisConnection } from "./kit/connection.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { configFiles, runs, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
-import { servicePorts, stateful } from "./kit/stateful.ts";
+import { service } from "./kit/service.ts";
+import { stateful } from "./kit/stateful.ts";
 
 const port = 6379;
 /** User and group `redis` of the official image. */
 const user = 999;
+/** Who has which database: a number of its own for everyone. 0 is left to whoever tries something by hand. */
+const databases = { airflow: 1, "superset-cache": 2, "superset-queue": 3 };
 
 /** One Redis server with a password and an append-only file. Parts that share it take a database number each. */
 export class Redis extends Part {
   readonly endpoint: Endpoint;
   readonly admin: TypedSecret<"password">;
+  private readonly front: pulumi.Resource;
 
   constructor(name: string, args: { place: Place; config: Config["redis"] }, opts?: pulumi.ComponentResourceOptions) {
     const { place, config } = args;
@@ -59,21 +62,27 @@ export class Redis extends Part {
       },
     });
 
-    new k8s.core.v1.Service(
-      name,
-      {
-        metadata: this.metadata(),
-        spec: { type: config.service.type, selector: this.selector("server"), ports: servicePorts({ redis: port }) },
-      },
-      this.child({ dependsOn: [server] }),
-    );
+    this.front = service(this, {
+      component: "server",
+      ports: { redis: port },
+      type: config.service.type,
+      dependsOn: [server],
+    });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
     this.registerOutputs({});
   }
 
-  /** How to reach the server. */
-  get connection(): RedisConnection {
-    return { host: this.host(), port, password: this.admin.key("password"), revision: this.admin.revision };
+  /** How `client` reaches its own database, from `place`. */
+  connection(client: keyof typeof databases, place: Place): RedisConnection {
+    const secret = this.admin.in(place);
+    return {
+      host: this.host(),
+      port,
+      database: databases[client],
+      password: secret.key("password"),
+      revision: secret.revision,
+      ready: [this.front],
+    };
   }
 }
 

@@ -12,6 +12,23 @@ export const images = {
    * `minio.image` takes a maintained build of the same server: see docs/minio.md.
    */
   minio: "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
+  /** The newest whose server Maven Central has whole, which is what the tests run. */
+  nessie: "ghcr.io/projectnessie/nessie:0.99.0",
+  /** 4.4.0 lacks a module of its tools in Maven Central, so it could not be run here. */
+  kafka: "apache/kafka:4.3.1",
+  /** Speaks the API of Confluent's registry under /apis/ccompat/v7, under a licence without conditions of use. */
+  schemaRegistry: "apicurio/apicurio-registry:3.3.3",
+  /** A long-term release; what the offline stand-in holds is eight years older: see docs/clickhouse.md. */
+  clickhouse: "clickhouse/clickhouse-server:26.3.4.1",
+  /** The newest whose server Maven Central has whole, which is what the tests run. */
+  trino: "trinodb/trino:476",
+  flink: "flink:2.3.0-java21",
+  spark: "apache/spark:4.1.4",
+  airflow: "apache/airflow:3.3.2",
+  /** `apache/superset:6.1.0` with the drivers of the platform's databases: apps/superset/Dockerfile. */
+  superset: "data-platform/superset:6.1.0",
+  prometheus: "prom/prometheus:v3.13.5",
+  grafana: "grafana/grafana:12.3.0",
 } as const;
 
 export type ImageName = keyof typeof images;

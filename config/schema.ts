@@ -1,6 +1,18 @@
 import { z } from "zod";
-import { auth, block, count, cpu, dnsLabel, enabled, image, memory, resources, service, storage } from "./fields.ts";
-import { parseImage } from "./images.ts";
+import { block, count, cpu, dnsLabel, memory } from "./fields.ts";
+import { airflow } from "./parts/airflow.ts";
+import { clickhouse } from "./parts/clickhouse.ts";
+import { flink } from "./parts/flink.ts";
+import { kafka } from "./parts/kafka.ts";
+import { minio } from "./parts/minio.ts";
+import { monitoring } from "./parts/monitoring.ts";
+import { nessie } from "./parts/nessie.ts";
+import { postgresql } from "./parts/postgresql.ts";
+import { redis } from "./parts/redis.ts";
+import { schemaRegistry } from "./parts/schema-registry.ts";
+import { spark } from "./parts/spark.ts";
+import { superset } from "./parts/superset.ts";
+import { trino } from "./parts/trino.ts";
 
 /*
  * The whole configuration of a stack. Pure: it knows nothing of Pulumi, so it can be tested, documented and
@@ -60,72 +72,41 @@ const namespaces = block({
   monitoring: namespace("Prometheus and Grafana"),
 }).prefault({});
 
-const postgresql = block({
-  enabled: enabled(),
-  image: image("postgresql").refine((reference) => postgresqlMajor(reference) !== undefined, {
-    error:
-      "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies",
-  }),
-  resources: resources({ cpu: "100m", memory: "512Mi" }),
-  storage: storage("10Gi"),
-  service,
-  auth: auth("the key password, the superuser's"),
-  maxConnections: count("connections", 20, 2_000)
-    .default(100)
-    .describe("Connections PostgreSQL accepts at once. Each costs about 10 MiB when busy."),
-  databases: z
-    .array(
-      z.string({ error: "expected a database's name" }).regex(/^[a-z][a-z0-9_]{0,62}$/, {
-        error: "expected a database's name: a lower-case letter, then at most 62 letters, digits and underscores",
-      }),
-      { error: "expected a list of names" },
-    )
-    .default([])
-    .describe("Databases beside those the platform's parts ask for, each with a user of its own name."),
-}).prefault({});
+const parts = {
+  postgresql,
+  redis,
+  minio,
+  nessie,
+  kafka,
+  schemaRegistry,
+  clickhouse,
+  trino,
+  flink,
+  spark,
+  airflow,
+  superset,
+  monitoring,
+};
+type PartName = keyof typeof parts;
 
-const redis = block({
-  enabled: enabled(),
-  image: image("redis"),
-  resources: resources({ cpu: "50m", memory: "128Mi", limit: "256Mi" }),
-  storage: storage("5Gi"),
-  service,
-  auth: auth("the key password"),
-  maxMemoryPercent: count("percent", 10, 90)
-    .default(60)
-    .describe(
-      "Share of the memory limit that data may take. The rest is for rewriting the append-only file, which copies what changes meanwhile.",
-    ),
-}).prefault({});
-
-const minio = block({
-  enabled: enabled(),
-  image: image("minio"),
-  replicas: z
-    .int({ error: "expected 1, or from 4 to 16 servers" })
-    .refine((n) => n === 1 || (n >= 4 && n <= 16), {
-      error: "expected 1, or from 4 to 16 servers: erasure coding needs four",
-    })
-    .default(1)
-    .describe("Servers. From 4 on, data survives the loss of half of the volumes for reading."),
-  resources: resources({ cpu: "100m", memory: "512Mi" }),
-  storage: storage("50Gi", "each server's volume"),
-  service,
-  auth: auth("the keys root-user and root-password"),
-  buckets: z
-    .array(
-      z.string({ error: "expected a bucket's name" }).regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, {
-        error: "expected a bucket's name: 3 to 63 lower-case letters, digits, dots and dashes",
-      }),
-      { error: "expected a list of names" },
-    )
-    .default([])
-    .describe("Buckets beside those the platform's parts ask for."),
-}).prefault({});
+/** What a part cannot do without, and for what. What it can do without, such as a catalog of Trino, it leaves out. */
+const needs: { [part in PartName]?: { [other in PartName]?: string } } = {
+  nessie: { postgresql: "it keeps its versions there", minio: "the tables lie there" },
+  schemaRegistry: { kafka: "it keeps its schemas there" },
+  trino: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables lie there" },
+  flink: { minio: "its checkpoints lie there" },
+  spark: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables lie there" },
+  airflow: {
+    postgresql: "it keeps its state there",
+    redis: "its workers get their tasks there",
+    minio: "its logs lie there",
+  },
+  superset: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },
+};
 
 /** What a stack may configure; one block for each part. */
-export const schema = block({ global, namespaces, postgresql, redis, minio }).superRefine(({ namespaces }, context) => {
-  const names = Object.entries(namespaces).flatMap(([key, { name }]) => (name ? [{ key, name }] : []));
+export const schema = block({ global, namespaces, ...parts }).superRefine((config, context) => {
+  const names = Object.entries(config.namespaces).flatMap(([key, { name }]) => (name ? [{ key, name }] : []));
   for (const { key, name } of names) {
     const other = names.find((candidate) => candidate.name === name);
     if (other && other.key !== key)
@@ -136,13 +117,16 @@ export const schema = block({ global, namespaces, postgresql, redis, minio }).su
         message: `expected a name of its own: namespaces.${other.key}.name is the same`,
       });
   }
+  for (const [part, others] of Object.entries(needs) as [PartName, { [other in PartName]?: string }][])
+    for (const [other, why] of Object.entries(others) as [PartName, string][])
+      if (config[part].enabled && !config[other].enabled)
+        context.addIssue({
+          code: "custom",
+          path: [part, "enabled"],
+          input: true,
+          message: `expected ${other}.enabled: true beside it, since ${why}; or ${part}.enabled: false`,
+        });
 });
 
 export type Config = z.output<typeof schema>;
 export type ConfigInput = z.input<typeof schema>;
-
-/** The major version in an image's tag, where it is one that this platform knows the data layout of. */
-export function postgresqlMajor(reference: string): number | undefined {
-  const major = Number(/^(\d+)/.exec(parseImage(reference)?.tag ?? "")?.[1]);
-  return major >= 16 && major <= 18 ? major : undefined;
-}

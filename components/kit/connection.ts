@@ -2,11 +2,16 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { SecretKey } from "./secret.ts";
 
 /*
- * What one part hands to another: where to connect, and the key of the Secret with the password. The Secret lies
- * in the namespace of the part that gives it.
+ * What one part hands to another: where to connect, the key of the Secret with the password, and what has to be
+ * there first. Whoever asks for a connection says from where: the Secret is copied there.
  */
 
-export interface SqlConnection {
+interface Connection {
+  /** What must be done before a client can use it: what starts with these beside it would fail and start again. */
+  ready: pulumi.Resource[];
+}
+
+export interface SqlConnection extends Connection {
   host: string;
   port: number;
   database: string;
@@ -16,16 +21,18 @@ export interface SqlConnection {
   revision: pulumi.Output<string>;
 }
 
-export interface RedisConnection {
+export interface RedisConnection extends Connection {
   host: string;
   port: number;
+  /** Number of the database, the client's own. */
+  database: number;
   password: SecretKey;
   /** Changes with the password. */
   revision: pulumi.Output<string>;
 }
 
 /** An S3 bucket. Clients use path style: a bucket is no host name here. */
-export interface BucketConnection {
+export interface BucketConnection extends Connection {
   /** `http://host:port`. */
   endpoint: string;
   region: string;
@@ -34,6 +41,28 @@ export interface BucketConnection {
   secretKey: SecretKey;
   /** Changes with the keys. */
   revision: pulumi.Output<string>;
+}
+
+/** An Iceberg REST catalog. Clients read and write the tables' files in the bucket themselves. */
+export interface CatalogConnection extends Connection {
+  uri: string;
+  warehouse: string;
+}
+
+export interface KafkaConnection extends Connection {
+  /** `host:port`, of one broker or several. */
+  bootstrapServers: string;
+  /** Copies that a topic should have: as many as there are brokers, up to three. */
+  replication: number;
+}
+
+/** ClickHouse's HTTP interface, which speaks SQL. */
+export interface ClickhouseConnection extends SqlConnection {}
+
+/** Trino's HTTP interface. It asks for no password. */
+export interface TrinoConnection extends Connection {
+  host: string;
+  port: number;
 }
 
 /** Where a part answers, for the stack's outputs. */

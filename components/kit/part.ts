@@ -7,6 +7,8 @@ import type { Config } from "../../config/schema.ts";
 export interface Place {
   /** The stack's name: dev, test or prod. */
   stack: string;
+  /** Which of the platform's places it is: its key under `namespaces` in the configuration. */
+  key: string;
   /** Name of the namespace, which is also the middle of every host name in it. */
   namespace: string;
   /** What must exist before anything is made here: the namespace with its limits. */
@@ -83,8 +85,9 @@ export abstract class Part extends pulumi.ComponentResource {
     };
   }
 
-  metadata(piece?: string, component?: string): Metadata {
-    return { name: this.named(piece), namespace: this.place.namespace, labels: this.labels(component) };
+  /** Name, namespace and labels of a child. Its namespace is the part's own, but for copies of Secrets. */
+  metadata(piece?: string, component?: string, namespace = this.place.namespace): Metadata {
+    return { name: this.named(piece), namespace, labels: this.labels(component) };
   }
 
   /** The image as pods here should name it: through the mirror where the stack has one. */

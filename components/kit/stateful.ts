@@ -1,7 +1,9 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import { disruptionBudget } from "./deployment.ts";
 import type { Part } from "./part.ts";
 import { type Pod, pod, type Volume } from "./pod.ts";
+import { headlessService } from "./service.ts";
 import { claims } from "./storage.ts";
 
 /**
@@ -21,23 +23,8 @@ export function stateful<V extends string>(
     dependsOn?: pulumi.Resource[];
   },
 ): k8s.apps.v1.StatefulSet {
-  const headless = new k8s.core.v1.Service(
-    part.named("headless"),
-    {
-      metadata: {
-        ...part.metadata("headless"),
-        // It must exist before its pods do, and Pulumi would wait for them.
-        annotations: { "pulumi.com/skipAwait": "true" },
-      },
-      spec: {
-        clusterIP: "None",
-        publishNotReadyAddresses: true,
-        selector: part.selector(spec.pod.component),
-        ports: servicePorts(spec.ports),
-      },
-    },
-    part.child(),
-  );
+  const headless = headlessService(part, { component: spec.pod.component, ports: spec.ports });
+  if (spec.replicas > 1) disruptionBudget(part, { component: spec.pod.component });
   const volumes = claims(part, { replicas: spec.replicas, ...spec.storage });
   return new k8s.apps.v1.StatefulSet(
     part.name,
@@ -48,14 +35,10 @@ export function stateful<V extends string>(
         replicas: spec.replicas,
         selector: { matchLabels: part.selector(spec.pod.component) },
         ...(spec.parallel && { podManagementPolicy: "Parallel" }),
-        template: pod<string>(part, spec.pod),
+        template: pod<string>(part, { spread: spec.replicas > 1, ...spec.pod }),
         volumeClaimTemplates: [volumes.template],
       },
     },
     part.child({ dependsOn: [...volumes.claims, ...(spec.dependsOn ?? [])] }),
   );
 }
-
-/** Ports of a Service, each to the container's port of the same name. */
-export const servicePorts = (ports: Record<string, number>) =>
-  Object.entries(ports).map(([name, port]) => ({ name, port, targetPort: name }));

@@ -17,6 +17,8 @@ export interface Definition {
   repositories: string[];
   /** The tags it may stand in for; any, where none is given. What is really inside is `holds`. */
   tags?: RegExp;
+  /** Whether it is the platform's own image, which no registry has, and stands in for none. */
+  own?: boolean;
   /** The software inside, whatever the tag says. */
   holds: string;
   artifacts?: Artifact[];
@@ -161,6 +163,12 @@ export const definitions: readonly Definition[] = [
     repositories: ["apache/superset"],
     tags: /^6\.1\.0\b/,
     holds: "Superset 6.1.0 on Python 3.11 (PyPI)",
+  },
+  {
+    folder: "../../apps/superset",
+    repositories: ["data-platform/superset"],
+    own: true,
+    holds: "Superset with the drivers of the platform's databases",
   },
   {
     folder: "prometheus",

@@ -72,7 +72,8 @@ export const inOrder = (names: string[]): string[] => [
 
 const titleOf = (reference: string): string => {
   const definition = definitionOf(reference);
-  return definition ? `Image ${reference} (stand-in: ${definition.holds})` : `Image ${reference}`;
+  if (!definition) return `Image ${reference}`;
+  return `Image ${reference} (${definition.own ? "" : "stand-in: "}${definition.holds})`;
 };
 
 /**

@@ -25,9 +25,10 @@ beforeAll(async () => {
 it("everything is ready, and nothing has restarted", async () => {
   expect(await unready(core)).toEqual([]);
   const servers = (await kube().list("v1", "Pod", core)).filter(({ status }) => status?.phase !== "Succeeded");
-  expect(servers.map(({ metadata }) => metadata.name).sort()).toEqual(["minio-0", "postgresql-0", "redis-0"]);
+  const names = servers.map(({ metadata }) => metadata.name.replace(/-[0-9a-f]+-\w{5}$/, ""));
+  expect(names.sort()).toEqual(["minio-0", "nessie", "postgresql-0", "redis-0"]);
   const restarts = servers.flatMap(({ status }) => status!.containerStatuses as { restartCount: number }[]);
-  expect(restarts.map(({ restartCount }) => restartCount)).toEqual([0, 0, 0]);
+  expect(restarts.map(({ restartCount }) => restartCount)).toEqual([0, 0, 0, 0]);
 });
 
 const databases = ["nessie", "airflow", "superset", "mlflow"];

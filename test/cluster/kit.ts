@@ -17,8 +17,22 @@ import { kubeconfigPath } from "../../local/cluster/index.ts";
  * the ordinary clients of the servers that run there.
  */
 
-/** Namespace of the core of the stack under test. */
+/** Namespace of the core of the stack that the tests of the core run on. */
 export const core = "dev-core";
+
+/** The stack with every part: `test`, or the one that `TEST_STACK` names and that runs already. */
+const wholeName = process.env.TEST_STACK ?? "test";
+/** Its namespaces. */
+export const whole = { core: `${wholeName}-core`, apps: `${wholeName}-apps`, monitoring: `${wholeName}-monitoring` };
+
+/** Brings up the stack with every part; where it is up already, that changes nothing. */
+export async function wholeStack(): Promise<void> {
+  if (process.env.TEST_STACK) return;
+  // One node has no room for two stacks.
+  await mustRun(["cluster", "up"]);
+  await mustRun(["destroy", "--stack", "dev"]);
+  await mustRun(["up", "--stack", "test", "--engine", "apply"]);
+}
 
 let connection: Kube | undefined;
 export function kube(): Kube {

@@ -139,6 +139,7 @@ describe("a change", () => {
       random: seeded("a test's seed"),
     });
     expect(changed(with1, with2)).toEqual([
+      "Deployment nessie",
       "Job minio-buckets-#",
       "Secret minio-admin",
       "Secret minio-platform",

@@ -28,7 +28,7 @@ const place = (global = config().global): Place => {
     settings: config().namespaces.core,
     protectData: global.protectData,
   });
-  return { stack: "unit", namespace: name, ready, global, salt: pulumi.secret("salt") };
+  return { stack: "unit", key: "core", namespace: name, ready, global, salt: pulumi.secret("salt") };
 };
 
 const program = (body: () => unknown, seed = "unit"): Promise<Evaluation> =>
@@ -238,14 +238,15 @@ describe("storage", () => {
 describe("connections", () => {
   it("name what is there, and nothing else compiles", async () => {
     await program(() => {
+      const here = place();
       const postgresql = new Postgresql("postgresql", {
-        place: place(),
+        place: here,
         config: config().postgresql,
         databases: ["nessie"],
       });
-      expect(postgresql.database("nessie").host).toBe("postgresql.unit-core.svc");
+      expect(postgresql.database("nessie", here).host).toBe("postgresql.unit-core.svc");
       // @ts-expect-error a database that nobody declared must not compile
-      expect(() => postgresql.database("nesie")).toThrow();
+      expect(() => postgresql.database("nesie", here)).toThrow();
     });
   });
 });

@@ -48,11 +48,16 @@ const wrong: [what: string, yaml: string, message: string][] = [
     'postgresql: { image: "postgres:12.4" }',
     'postgresql.image: found "postgres:12.4"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies',
   ],
+  [
+    "a part without what it needs",
+    "minio: { enabled: false }\nnessie: { enabled: false }\ntrino: { enabled: false }\nspark: { enabled: false }\nairflow: { enabled: false }",
+    "flink.enabled: found true; expected minio.enabled: true beside it, since its checkpoints lie there; or flink.enabled: false",
+  ],
   ["a misspelt key", "minio: { replica: 4 }", "minio.replica: unknown key; did you mean replicas?"],
   [
     "an unknown part",
     "mysql: { enabled: true }",
-    "mysql: unknown key; known here: global, namespaces, postgresql, redis, minio",
+    "mysql: unknown key; known here: global, namespaces, postgresql, redis, minio, nessie, kafka, schemaRegistry, clickhouse, trino, flink, spark, airflow, superset, monitoring",
   ],
   [
     "an unknown key deep inside",

@@ -1,0 +1,45 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import type { Part } from "./part.ts";
+import { type Pod, pod } from "./pod.ts";
+
+/** A Deployment of one component of a part, for pods that keep nothing. With more than one, they go one at a time. */
+export function deployment<V extends string>(
+  part: Part,
+  spec: {
+    /** Its name is the part's and this, `trino-worker`; or the part's alone where it has no other. */
+    piece?: string;
+    replicas: number;
+    pod: Pod<V> & { component: string };
+    dependsOn?: pulumi.Resource[];
+  },
+): k8s.apps.v1.Deployment {
+  const { component } = spec.pod;
+  if (spec.replicas > 1) disruptionBudget(part, { piece: spec.piece, component });
+  return new k8s.apps.v1.Deployment(
+    part.named(spec.piece),
+    {
+      metadata: part.metadata(spec.piece, component),
+      spec: {
+        replicas: spec.replicas,
+        selector: { matchLabels: part.selector(component) },
+        // The old pod goes before the new one comes: a small cluster has no room for both.
+        strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+        template: pod<string>(part, { spread: spec.replicas > 1, ...spec.pod }),
+      },
+    },
+    part.child({ dependsOn: spec.dependsOn ?? [] }),
+  );
+}
+
+/** Whoever empties a node takes one pod of the component at a time. */
+export function disruptionBudget(part: Part, of: { piece?: string; component?: string }): void {
+  new k8s.policy.v1.PodDisruptionBudget(
+    part.named(of.piece),
+    {
+      metadata: part.metadata(of.piece),
+      spec: { maxUnavailable: 1, selector: { matchLabels: part.selector(of.component) } },
+    },
+    part.child(),
+  );
+}

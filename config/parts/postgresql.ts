@@ -1,0 +1,33 @@
+import { z } from "zod";
+import { auth, block, count, enabled, image, resources, service, storage } from "../fields.ts";
+import { parseImage } from "../images.ts";
+
+export const postgresql = block({
+  enabled: enabled(),
+  image: image("postgresql").refine((reference) => postgresqlMajor(reference) !== undefined, {
+    error:
+      "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies",
+  }),
+  resources: resources({ cpu: "100m", memory: "512Mi" }),
+  storage: storage("10Gi"),
+  service,
+  auth: auth("the key password, the superuser's"),
+  maxConnections: count("connections", 20, 2_000)
+    .default(100)
+    .describe("Connections PostgreSQL accepts at once. Each costs about 10 MiB when busy."),
+  databases: z
+    .array(
+      z.string({ error: "expected a database's name" }).regex(/^[a-z][a-z0-9_]{0,62}$/, {
+        error: "expected a database's name: a lower-case letter, then at most 62 letters, digits and underscores",
+      }),
+      { error: "expected a list of names" },
+    )
+    .default([])
+    .describe("Databases beside those the platform's parts ask for, each with a user of its own name."),
+}).prefault({});
+
+/** The major version in an image's tag, where it is one that this platform knows the data layout of. */
+export function postgresqlMajor(reference: string): number | undefined {
+  const major = Number(/^(\d+)/.exec(parseImage(reference)?.tag ?? "")?.[1]);
+  return major >= 16 && major <= 18 ? major : undefined;
+}

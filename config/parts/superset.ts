@@ -1,0 +1,20 @@
+import { auth, block, count, enabled, image, resources, service } from "../fields.ts";
+
+export const superset = block({
+  enabled: enabled(),
+  image: image("superset"),
+  web: block({
+    replicas: count("servers", 1, 16).default(1).describe("Web servers."),
+    workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
+    resources: resources({ cpu: "100m", memory: "512Mi", limit: "768Mi" }),
+  }).prefault({}),
+  worker: block({
+    replicas: count("workers", 1, 16).default(1).describe("Celery workers, which run queries and reports."),
+    resources: resources({ cpu: "50m", memory: "512Mi", limit: "768Mi" }),
+  }).prefault({}),
+  beat: block({
+    resources: resources({ cpu: "20m", memory: "384Mi" }),
+  }).prefault({}),
+  service,
+  auth: auth("the key password, the user admin's"),
+}).prefault({});
