@@ -206,3 +206,7 @@ export async function succeedPod(part: string, component: string, namespace: str
   );
   await ready(successor, namespace);
 }
+
+/** Every pod of some namespaces. */
+export const podList = async (namespaces: string[]): Promise<Live[]> =>
+  (await Promise.all(namespaces.map((namespace) => kube().list("v1", "Pod", namespace)))).flat();
