@@ -183,6 +183,7 @@ node.data-dir=/data/trino
 -XX:-OmitStackTraceInFastThrow
 -XX:ReservedCodeCacheSize=256M
 -Djdk.attach.allowAttachSelf=true
+-XX:+EnableDynamicAgentLoading
 --enable-native-access=ALL-UNNAMED
 --sun-misc-unsafe-memory-access=allow
 `,
@@ -199,13 +200,13 @@ query.max-memory-per-node=${queryMemory(limit)}MB
 memory.heap-headroom-per-node=${Math.floor((heapOf(limit) * headroomPercent) / 100)}MB
 `;
 
-const coordinatorFiles = ({ coordinator, worker }: Config["trino"]) => ({
+const coordinatorFiles = ({ coordinator }: Config["trino"]) => ({
   "config.properties": `coordinator=true
 # Queries run on the workers alone: one that is too large takes no coordinator down.
 node-scheduler.include-coordinator=false
 discovery.uri=http://localhost:${ports.http}
-${common(coordinator.resources.limits.memory)}# What one query may take on all ${worker.replicas} workers together.
-query.max-memory=${queryMemory(worker.resources.limits.memory) * worker.replicas}MB
+${common(coordinator.resources.limits.memory)}# What each worker gives a query bounds it: so more workers give it more, and the coordinator need not start anew.
+query.max-memory=100TB
 `,
 });
 
