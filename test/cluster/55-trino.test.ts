@@ -4,7 +4,7 @@
 // topics with messages. ClickHouse's tables are read only where its server is new enough for Trino's driver.
 import { randomBytes } from "node:crypto";
 import { beforeAll, expect, it, vi } from "vitest";
-import { address, get, kube, query, s3, secret, unready, whole, wholeStack } from "./kit.ts";
+import { address, get, kube, s3, secret, unready, whole, wholeStack } from "./kit.ts";
 
 beforeAll(wholeStack);
 
@@ -59,7 +59,6 @@ it("lists a catalog for each part that is there", async () => {
 
 it("joins an Iceberg table, whose files lie in MinIO, with a table of PostgreSQL", async () => {
   const schema = `proof_${randomBytes(4).toString("hex")}`;
-  const { password = "" } = await secret("postgresql-user-trino", whole.core);
   await sql(`CREATE SCHEMA iceberg.${schema}`);
   await sql(`CREATE TABLE iceberg.${schema}.orders (id integer, customer integer, price decimal(10, 2))`);
   await sql(`INSERT INTO iceberg.${schema}.orders VALUES (1, 1, 10.50), (2, 1, 4.50), (3, 2, 7.00)`);

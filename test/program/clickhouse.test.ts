@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 
 it("has one user, whose password is in no file, and no default", () => {
-  const users = configuration(before)["users.xml"].match(/<users>([^]*)<\/users>/)![1]!;
+  const users = configuration(before)["users.xml"].match(/<users>(.*)<\/users>/s)![1]!;
   expect(users.match(/^ {4}<\w+>$/gm)).toEqual(["    <platform>"]);
   expect(users).toContain('<password_sha256_hex from_env="PASSWORD_SHA256"/>');
 });
