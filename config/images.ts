@@ -23,7 +23,8 @@ export const images = {
   /** The newest whose server Maven Central has whole, which is what the tests run. */
   trino: "trinodb/trino:476",
   flink: "flink:2.3.0-java21",
-  spark: "apache/spark:4.1.4",
+  /** `apache/spark:4.1.4` with the jars for Iceberg and S3: apps/spark/Dockerfile. */
+  spark: "data-platform/spark:4.1.4",
   airflow: "apache/airflow:3.3.2",
   /** `apache/superset:6.1.0` with the drivers of the platform's databases: apps/superset/Dockerfile. */
   superset: "data-platform/superset:6.1.0",

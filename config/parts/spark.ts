@@ -1,4 +1,10 @@
 import { auth, block, count, enabled, image, memory, resources, service } from "../fields.ts";
+import { bytes, mebibytes } from "../quantity.ts";
+
+/** Mebibytes of a worker's limit that are no executor's heap. */
+const overhead = 768;
+/** Mebibytes of heap below which Spark starts no executor. */
+const smallest = 512;
 
 export const spark = block({
   enabled: enabled(),
@@ -9,9 +15,29 @@ export const spark = block({
   worker: block({
     replicas: count("workers", 1, 100).default(2).describe("Workers, which run the applications' executors."),
     cores: count("cores", 1, 128).default(1).describe("Cores that one worker offers to applications."),
-    memory: memory.default("1Gi").describe("Memory that one worker offers to applications."),
+    memory: memory.default("768Mi").describe("Memory that one worker offers to applications, for executors' heaps."),
+    scratch: memory.default("4Gi").describe("Disk that the shuffles and spills on one worker may fill."),
     resources: resources({ cpu: "100m", memory: "1536Mi" }),
-  }).prefault({}),
+  })
+    .superRefine((worker, context) => {
+      const offered = mebibytes(bytes(worker.memory));
+      const limit = worker.resources.limits.memory;
+      if (offered < smallest)
+        context.addIssue({
+          code: "custom",
+          path: ["memory"],
+          input: worker.memory,
+          message: `expected at least ${smallest}Mi: Spark starts no executor with less`,
+        });
+      if (mebibytes(bytes(limit)) < offered + overhead)
+        context.addIssue({
+          code: "custom",
+          path: ["resources", "limits", "memory"],
+          input: limit,
+          message: `expected at least ${offered + overhead}Mi: spark.worker.memory, which is ${worker.memory}, and ${overhead}Mi for the worker itself and what an executor has beside its heap`,
+        });
+    })
+    .prefault({}),
   service,
   auth: auth("the key secret, which clients of the cluster share"),
 }).prefault({});

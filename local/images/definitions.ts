@@ -144,8 +144,14 @@ export const definitions: readonly Definition[] = [
     folder: "spark",
     repositories: ["apache/spark", "spark"],
     tags: /^4\b/,
-    holds: "Spark 4.1.4 (PyPI) with Iceberg and S3 (Maven), OpenJDK 21, Python 3.13",
-    artifacts: [{ kind: "maven", output: "lakehouse" }],
+    holds: "Spark 4.1.4 (PyPI), OpenJDK 21, Python 3.13",
+  },
+  {
+    folder: "../../apps/spark",
+    repositories: ["data-platform/spark"],
+    own: true,
+    holds: "Spark with Iceberg 1.12.0 and S3 (Maven)",
+    artifacts: [{ kind: "maven", output: "jars" }],
   },
   {
     folder: "clickhouse",

@@ -7,6 +7,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { images } from "../../config/images.ts";
 import { make } from "../../local/images/artifacts.ts";
 import { definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
 
@@ -42,7 +43,7 @@ describe("pom.xml", () => {
     for (const version of versions) expect(version).toMatch(/^\d[\w.]*$/);
   });
 
-  it.each(fromMaven.filter((it) => !["flink", "spark"].includes(it.folder)).map((it) => [it.folder, it] as const))(
+  it.each(fromMaven.filter((it) => it.folder !== "flink").map((it) => [it.folder, it] as const))(
     "%s is what is said to be inside",
     (_, it) => {
       const [version] = /\d+(\.\d+)*/.exec(it.holds)!;
@@ -51,14 +52,26 @@ describe("pom.xml", () => {
   );
 
   it.each([
-    ["flink", "flink-s3-fs-presto", /apache-flink-libraries==([\d.]+)/],
-    ["spark", "iceberg-spark-runtime-4.1_2.13", /pyspark==(4\.1)\./],
-  ])("%s fits the version that comes from PyPI", (folder, dependency, pin) => {
-    const it = definitions.find((one) => one.folder === folder)!;
-    const dockerfile = readFileSync(join(folderOf(it), "Dockerfile"), "utf8");
+    ["flink", "flink", "flink-s3-fs-presto", /apache-flink-libraries==([\d.]+)/],
+    ["spark", "../../apps/spark", "iceberg-spark-runtime-4.1_2.13", /pyspark==(4\.1)\./],
+  ])("%s: what is in %s fits the version that comes from PyPI", (stands, folder, dependency, pin) => {
+    const of = (name: string) => folderOf(definitions.find((one) => one.folder === name)!);
+    const dockerfile = readFileSync(join(of(stands), "Dockerfile"), "utf8");
     const [, version] = pin.exec(dockerfile)!;
-    const [, near] = new RegExp(`(${dependency}</artifactId>\\s*<version>.*)</version>`).exec(pomOf(folderOf(it)))!;
+    const [, near] = new RegExp(`(${dependency}</artifactId>\\s*<version>.*)</version>`).exec(pomOf(of(folder)))!;
     expect(near).toContain(version);
+  });
+
+  it("of the platform's Spark is for the Spark that its image is made from", () => {
+    const folder = folderOf(definitions.find((one) => one.folder === "../../apps/spark")!);
+    const [, base] = /SPARK=(apache\/spark:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
+    expect(base!.split(":")[1]).toBe(images.spark.split(":")[1]);
+    expect(definitionOf(base!)?.folder).toBe("spark");
+    // What it is made with: another AWS SDK beside it, or another Hadoop, does not go with it.
+    const jars = pomOf(folder);
+    expect(new Set(/software.amazon.awssdk/.test(jars) ? jars.match(/<version>2\.[\d.]+<\/version>/g) : []).size).toBe(
+      1,
+    );
   });
 });
 
