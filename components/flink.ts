@@ -204,6 +204,8 @@ const forAll = ({ endpoint, bucket }: BucketConnection): Settings => ({
   "metrics.internal.query-service.port": inner.query,
   "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
   "metrics.reporter.prom.port": metrics,
+  // Keys of the bucket are all there is to know; without this it looks for tokens of Hadoop's, and warns.
+  "security.delegation.tokens.enabled": false,
   "s3.endpoint": endpoint,
   "s3.path.style.access": true,
   "execution.checkpointing.dir": `s3://${bucket}/checkpoints`,
@@ -211,8 +213,9 @@ const forAll = ({ endpoint, bucket }: BucketConnection): Settings => ({
   // A job that was cancelled, or lost with the only JobManager, can be started again from its last checkpoint.
   "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
   "io.tmp.dirs": "/tmp",
-  // What Flink's own configuration file opens for it in Java 17 and newer.
+  // The first is the S3 plugin's; then what Flink's own configuration file opens for it in Java 17 and newer.
   "env.java.opts.all": [
+    "-Daws.java.v1.disableDeprecationAnnouncement=true",
     ...opened.map((name) => `--add-exports=${name}=ALL-UNNAMED`),
     ...reflected.map((name) => `--add-opens=java.base/${name}=ALL-UNNAMED`),
   ].join(" "),
