@@ -179,8 +179,8 @@ export class Superset extends Part {
             env,
             resources: config.beat.resources,
             mounts,
+            startup: runs(["sh", "-c", "test -e /tmp/schedule*"], { every: 5, failures: 60 }),
             // It sends a task at each full minute.
-            startup: runs(["test", "-e", "/tmp/task-sent"], { every: 5, failures: 60 }),
             liveness: runs(["sh", "-c", sentLately], { every: 60 }),
           },
         },
