@@ -143,6 +143,8 @@ export class Superset extends Part {
             image,
             command: [`${bin}/celery`, "--app", celeryApp, "worker"],
             args: [
+              "--loglevel",
+              "INFO",
               "--concurrency",
               "2",
               "-O",
