@@ -11,16 +11,15 @@ const render = (changes = "{}", stack = "test") => evaluated(stack, { changes, r
 const find = ({ objects }: Evaluated, kind: string, name: string): KubernetesObject =>
   objects.find((one) => one.kind === kind && one.metadata.name.replace(/-[0-9a-f]{8}$/, "") === name)!;
 
-/** What differs of Superset's objects, and of others'. */
-const changed = (before: Evaluated, after: Evaluated) =>
-  after.objects
-    .filter((object) => {
-      const { kind, metadata } = object;
-      const old = before.objects.find((one) => one.kind === kind && one.metadata.name === metadata.name);
-      return JSON.stringify(old) !== JSON.stringify(object);
-    })
+/** The objects that differ between two evaluations. */
+const changed = (before: Evaluated, after: Evaluated) => {
+  const identity = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.namespace} ${metadata.name}`;
+  const old = new Map(before.objects.map((object) => [identity(object), JSON.stringify(object)]));
+  return after.objects
+    .filter((object) => old.get(identity(object)) !== JSON.stringify(object))
     .map(({ kind, metadata }) => `${kind} ${metadata.name.replace(/-[0-9a-f]{8}$/, "-#")}`)
     .sort();
+};
 
 // biome-ignore lint/suspicious/noExplicitAny: an object's fields as plain data
 const container = (object: any) => object.spec.template.spec.containers[0];
