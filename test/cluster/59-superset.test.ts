@@ -1,6 +1,6 @@
 // Proves that Superset runs from our manifests: that the administrator may log in and nobody else, that the platform's
-// databases are there at the first login, and that queries on Trino and PostgreSQL bring their rows, in the web server
-// and in a worker. It does not prove its pages, which need a browser, nor a query on ClickHouse: see docs/superset.md.
+// databases are there at the first login, and that queries on each of them bring their rows, in the web server and in a
+// worker. It does not prove its pages, which need a browser.
 import { beforeAll, expect, it, vi } from "vitest";
 import { address, secret, unready, whole, wholeStack } from "./kit.ts";
 
@@ -104,6 +104,11 @@ it("runs a query on PostgreSQL, as the user that it is given", async () => {
     "SELECT catalog_name AS name FROM information_schema.information_schema_catalog_name",
   );
   expect(data).toEqual([{ name: "trino" }]);
+});
+
+it("runs a query on ClickHouse", async () => {
+  const { data } = await execute("ClickHouse", "SELECT number FROM system.numbers LIMIT 3");
+  expect(data).toEqual([{ number: 0 }, { number: 1 }, { number: 2 }]);
 });
 
 it("says why a query failed", async () => {
