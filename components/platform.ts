@@ -15,7 +15,7 @@ import { Postgresql } from "./postgresql.ts";
 import { Redis } from "./redis.ts";
 import { SchemaRegistry } from "./schema-registry.ts";
 import { Spark } from "./spark.ts";
-import { Superset } from "./superset.ts";
+import { Superset } from "./superset/index.ts";
 import { Trino } from "./trino.ts";
 
 /** A Secret's place, for whoever may read it. */
