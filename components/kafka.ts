@@ -41,13 +41,14 @@ export class Kafka extends Part {
     const configuration = files(this, "config", settings(replication, voters));
     const image = this.image(config.image);
     const heap = share(config.resources.limits.memory, 50);
-    const jvm = {
-      KAFKA_HEAP_OPTS: `-Xms${heap} -Xmx${heap}`,
-      KAFKA_OPTS: "-XX:+ExitOnOutOfMemoryError",
-      // Everything goes to standard output; the scripts of Kafka want a directory all the same.
-      LOG_DIR: "/tmp",
-      KAFKA_LOG4J_OPTS: "-Dlog4j2.configurationFile=/etc/kafka/log4j2.yaml",
-    };
+    // For the server alone: a tool that someone runs beside it needs neither its heap nor its log.
+    const jvm = [
+      `KAFKA_HEAP_OPTS=-Xms${heap} -Xmx${heap}`,
+      "KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError",
+      "KAFKA_LOG4J_OPTS=-Dlog4j2.configurationFile=/etc/kafka/log4j2.yaml",
+    ];
+    // Nothing is logged there, but the scripts of Kafka want a directory.
+    const env = { LOG_DIR: "/tmp" };
     const mounts = { [mount]: "data", "/etc/kafka": "config", "/run/kafka": "node", "/tmp": "tmp" } as const;
 
     const server = stateful(this, {
@@ -66,7 +67,7 @@ export class Kafka extends Part {
           prepare: {
             image,
             command: ["sh", "-eu", "-c", prepare],
-            env: { ...jvm, CLUSTER_ID: cluster.key("id"), VOTERS: voters, DOMAIN: this.host("headless") },
+            env: { ...env, CLUSTER_ID: cluster.key("id"), VOTERS: voters, DOMAIN: this.host("headless") },
             resources: config.resources,
             mounts,
           },
@@ -74,8 +75,8 @@ export class Kafka extends Part {
         containers: {
           kafka: {
             image,
-            command: [run, "kafka.Kafka", "/run/kafka/server.properties"],
-            env: jvm,
+            command: ["env", ...jvm, run, "kafka.Kafka", "/run/kafka/server.properties"],
+            env,
             ports,
             resources: config.resources,
             mounts,

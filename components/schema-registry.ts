@@ -63,15 +63,13 @@ export class SchemaRegistry extends Part {
   }
 }
 
-const settings = ({ bootstrapServers, replication }: KafkaConnection) => ({
+const settings = ({ bootstrapServers }: KafkaConnection) => ({
   "application.properties": `quarkus.http.port=${ports.http}
 quarkus.management.port=${ports.management}
 
 apicurio.storage.kind=kafkasql
 apicurio.kafkasql.bootstrap.servers=${bootstrapServers}
-apicurio.kafkasql.topic.replication.factor=${replication}
-apicurio.kafkasql.snapshots.topic.replication.factor=${replication}
-apicurio.events.kafka.topic.replication.factor=${replication}
+# Its topics get as many replicas as there are brokers, up to three: it counts them. Told a number, it fails to make one.
 
 # What Confluent's registry does when it is told nothing; Apicurio itself would take any schema.
 apicurio.rules.global.compatibility=BACKWARD
