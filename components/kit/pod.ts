@@ -42,8 +42,6 @@ export interface Pod<V extends string> {
   /** Seconds from being told to stop to being killed. Default 30, as Kubernetes has it. */
   gracePeriod?: number;
   restartPolicy?: "Never" | "OnFailure";
-  /** Prefer a node for each pod, for pieces that exist more than once. */
-  spread?: boolean;
 }
 
 /**
@@ -84,7 +82,8 @@ export function pod<V extends string>(
       volumes: Object.entries<Volume>(spec.volumes).map(([name, volume]) => ({ name, ...volume })),
       terminationGracePeriodSeconds: spec.gracePeriod ?? 30,
       ...(spec.restartPolicy && { restartPolicy: spec.restartPolicy }),
-      ...(spec.spread && {
+      // A node for each pod, where there are several of both. One pod has it too: a second one then rolls nothing.
+      ...(!spec.restartPolicy && {
         topologySpreadConstraints: [
           {
             maxSkew: 1,
