@@ -40,9 +40,9 @@ export class Airflow extends Part {
     const keys: Keys = TypedSecret.create(this, "keys", {
       // Never made anew: what is stored encrypted with it could not be read again.
       "fernet-key": randomKey(this, "fernet-key", 32),
-      // HS512, which signs with it, takes keys of 64 bytes.
+      // HS512, which signs with these, wants keys of 64 bytes.
       "jwt-secret": randomKey(this, "jwt-secret", 64, rotation),
-      "secret-key": password(this, "secret-key", rotation),
+      "secret-key": randomKey(this, "secret-key", 64, rotation),
     });
 
     const configuration = files(this, "config", settings(config.dags, `http://${this.host()}:${ports.http}`, logs));

@@ -40,11 +40,8 @@ export function environment({ database, queue, logs }: Connections, keys: Keys):
       conn_type: "aws",
       login: "$(LOGS_ACCESS_KEY)",
       password: "$(LOGS_SECRET_KEY)",
-      extra: {
-        endpoint_url: logs.endpoint,
-        region_name: logs.region,
-        config_kwargs: { s3: { addressing_style: "path" } },
-      },
+      // With an address of its own, the client uses path style by itself.
+      extra: { endpoint_url: logs.endpoint, region_name: logs.region },
     }),
     AIRFLOW_HOME: "/opt/airflow",
     AIRFLOW_CONFIG: `${paths.config}/airflow.cfg`,
