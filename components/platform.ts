@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { LoadedConfig } from "../config/load.ts";
-import { Airflow } from "./airflow.ts";
+import { Airflow } from "./airflow/index.ts";
 import { Clickhouse } from "./clickhouse.ts";
 import { Flink } from "./flink.ts";
 import { Kafka } from "./kafka.ts";
