@@ -1,4 +1,8 @@
 import { block, count, enabled, image, resources, service } from "../fields.ts";
+import { bytes } from "../quantity.ts";
+
+/** Below these Flink does not start: what it takes for itself beside the heap, and a heap that is of use. */
+const least = { jobManager: "768Mi", taskManager: "1Gi" } as const;
 
 export const flink = block({
   enabled: enabled(),
@@ -15,4 +19,17 @@ export const flink = block({
     resources: resources({ cpu: "50m", memory: "1280Mi" }),
   }).prefault({}),
   service,
-}).prefault({});
+})
+  .superRefine((config, context) => {
+    for (const [role, expected] of Object.entries(least) as [keyof typeof least, string][]) {
+      const found = config[role].resources.limits.memory;
+      if (bytes(found) < bytes(expected))
+        context.addIssue({
+          code: "custom",
+          path: [role, "resources", "limits", "memory"],
+          input: found,
+          message: `expected at least ${expected}: Flink takes most of that for itself`,
+        });
+    }
+  })
+  .prefault({});

@@ -12,11 +12,23 @@ export type Container = any;
 /** What a rule finds wrong with one object, each in a sentence; empty where all is well. */
 export type Rule = (object: KubernetesObject) => string[];
 
-/** The specification of the pods that an object runs, and their labels; undefined where it runs none. */
-export function podOf(object: KubernetesObject): { spec: PodSpec; labels: Record<string, string> } | undefined {
-  if (object.kind === "Pod") return { spec: object.spec, labels: object.metadata.labels ?? {} };
-  const template = object.kind === "CronJob" ? object.spec.jobTemplate.spec.template : object.spec?.template;
-  return template?.spec?.containers && { spec: template.spec, labels: template.metadata?.labels ?? {} };
+interface Pod {
+  spec: PodSpec;
+  labels: Record<string, string>;
+  annotations: Record<string, string>;
+}
+
+/** The specification of the pods that an object runs, and what they are marked with; undefined where it runs none. */
+export function podOf(object: KubernetesObject): Pod | undefined {
+  const template =
+    object.kind === "Pod"
+      ? object
+      : object.kind === "CronJob"
+        ? object.spec.jobTemplate.spec.template
+        : object.spec?.template;
+  if (!template?.spec?.containers) return undefined;
+  const { labels = {}, annotations = {} } = template.metadata ?? {};
+  return { spec: template.spec, labels, annotations };
 }
 
 /** Init containers and containers alike. */

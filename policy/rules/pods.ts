@@ -51,11 +51,15 @@ export const pinned = perContainer(({ image }) => {
 
 /** No service links, and a token only where the pod's own manifest says that it talks to the API. */
 export const isolated: Rule = (object) => {
-  const spec = podOf(object)?.spec;
-  if (!spec) return [];
+  const pod = podOf(object);
+  if (!pod) return [];
+  const { spec, annotations } = pod;
+  const token = spec.automountServiceAccountToken !== false;
   return [
     ...(spec.enableServiceLinks === false ? [] : ["service links are on"]),
-    ...(spec.automountServiceAccountToken === false ? [] : ["the service account's token is mounted"]),
+    ...(token && !annotations["data-platform/talks-to-api"]
+      ? ["the service account's token is mounted, and no annotation data-platform/talks-to-api says why"]
+      : []),
     ...(spec.serviceAccountName && spec.serviceAccountName !== "default" ? [] : ["it runs as the default account"]),
   ];
 };

@@ -109,6 +109,49 @@ export function referenceProblems(objects: KubernetesObject[]): string[] {
   });
 }
 
+/** Tokens that open nothing, and permissions that go to nobody, beyond a namespace, or to more than they name. */
+export function permissionProblems(objects: KubernetesObject[]): string[] {
+  const pods = objects.flatMap((object) => {
+    const pod = podOf(object);
+    return pod ? [{ object, spec: pod.spec, namespace: object.metadata.namespace }] : [];
+  });
+  return objects.flatMap((object) => {
+    const { kind, metadata } = object;
+    if (kind === "ClusterRole" || kind === "ClusterRoleBinding") return [`${place(object)} reaches beyond a namespace`];
+    if (kind === "Role")
+      return JSON.stringify(object.rules).includes('"*"') ? [`${place(object)} allows more than it names`] : [];
+    if (kind === "RoleBinding") {
+      const role = objects.some(
+        (one) => one.kind === "Role" && place(one) === `Role ${metadata.namespace}/${object.roleRef.name}`,
+      );
+      const unused = object.subjects.filter(
+        (subject: { name: string; namespace: string }) =>
+          !pods.some(
+            ({ spec, namespace }) =>
+              namespace === subject.namespace &&
+              spec.serviceAccountName === subject.name &&
+              spec.automountServiceAccountToken !== false,
+          ),
+      );
+      return [
+        ...(role ? [] : [`${place(object)} binds a Role that is not there`]),
+        ...unused.map(({ name }: { name: string }) => `${place(object)}: no pod has a token of ${name}`),
+      ];
+    }
+    const spec = podOf(object)?.spec;
+    if (!spec || spec.automountServiceAccountToken === false) return [];
+    const bound = objects.some(
+      (one) =>
+        one.kind === "RoleBinding" &&
+        one.subjects.some(
+          (subject: { name: string; namespace: string }) =>
+            subject.name === spec.serviceAccountName && subject.namespace === metadata.namespace,
+        ),
+    );
+    return bound ? [] : [`${place(object)} has a token that opens nothing`];
+  });
+}
+
 export interface Totals {
   /** Thousandths of a CPU. */
   cpu: number;

@@ -2,7 +2,14 @@
 // is there, stay within the budget and hold no secret outside Secrets. It does not prove that an API server takes them.
 import { beforeAll, describe, expect, it } from "vitest";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
-import { duplicateNames, portProblems, referenceProblems, selectorProblems, totals } from "../../policy/rules/whole.ts";
+import {
+  duplicateNames,
+  permissionProblems,
+  portProblems,
+  referenceProblems,
+  selectorProblems,
+  totals,
+} from "../../policy/rules/whole.ts";
 import { budgets } from "../budgets.ts";
 import { type Evaluated, evaluated, evaluatedWithSecrets, stacks } from "./stacks.ts";
 
@@ -24,6 +31,7 @@ describe.each(stacks)("stack %s", (stack) => {
     ["selectors find exactly their own pods", selectorProblems],
     ["Services lead to ports that are there", portProblems],
     ["pods refer to what is there", referenceProblems],
+    ["whoever may ask the API does, and may ask no more", permissionProblems],
   ])("%s", (_, problems) => {
     expect(problems(program.objects)).toEqual([]);
   });

@@ -1,0 +1,127 @@
+// Proves what Flink's objects say: where its state goes, which ports it has, which memory, what a change rolls, and who
+// may ask the Kubernetes API. It does not prove that Flink takes it: the cluster test does.
+import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { parseConfig } from "../../config/problems.ts";
+import { type KubernetesObject, podOf, rules } from "../../policy/rules/index.ts";
+import { permissionProblems } from "../../policy/rules/whole.ts";
+import { type Evaluated, evaluated } from "./stacks.ts";
+
+const named = ({ objects }: Evaluated, kind: string, name: string) =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name) as KubernetesObject;
+
+const changed = (before: Evaluated, after: Evaluated) =>
+  after.objects
+    .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))
+    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
+    .sort();
+
+const settings = (program: Evaluated, role: string) =>
+  parse(named(program, "ConfigMap", `flink-${role}`).data["config.yaml"]) as Record<string, unknown>;
+
+const withToken = ({ objects }: Evaluated) =>
+  objects
+    .filter((object) => podOf(object)?.spec.automountServiceAccountToken)
+    .map(({ metadata }) => metadata.name)
+    .sort();
+
+let test: Evaluated;
+let prod: Evaluated;
+beforeAll(async () => {
+  test = await evaluated("test");
+  prod = await evaluated("prod");
+});
+
+it.each(["jobmanager", "taskmanager"])("the %s keeps its state in the bucket and its ports where they are", (role) => {
+  const all = settings(test, role);
+  expect(all).toMatchObject({
+    "execution.checkpointing.dir": "s3://flink/checkpoints",
+    "execution.checkpointing.savepoint-dir": "s3://flink/savepoints",
+    "s3.endpoint": "http://minio.test-core.svc:9000",
+    "s3.path.style.access": true,
+    "jobmanager.rpc.port": 6123,
+    "blob.server.port": 6124,
+    "metrics.reporter.prom.port": 9249,
+    "metrics.internal.query-service.port": 6125,
+  });
+  expect(all[`${role}.memory.process.size`]).toBe(role === "jobmanager" ? "1024m" : "1280m");
+});
+
+it.each(["jobmanager", "taskmanager"])("the %s has the bucket's keys by reference alone", (role) => {
+  const [container] = named(test, "Deployment", `flink-${role}`).spec.template.spec.containers;
+  for (const [name, key] of [
+    ["AWS_ACCESS_KEY_ID", "access-key"],
+    ["AWS_SECRET_ACCESS_KEY", "secret-key"],
+  ])
+    expect(container.env).toContainEqual({ name, valueFrom: { secretKeyRef: { name: "minio-platform", key } } });
+  expect(Object.keys(settings(test, role)).filter((key) => /(access|secret)[.-]key/.test(key))).toEqual([]);
+});
+
+describe("a change", () => {
+  it("of the TaskManagers' slots rolls them alone", async () => {
+    const after = await evaluated("test", { changes: "flink: { taskManager: { slots: 4 } }" });
+    expect(changed(test, after)).toEqual(["ConfigMap flink-taskmanager", "Deployment flink-taskmanager"]);
+  });
+
+  it("of the JobManager's memory rolls it alone", async () => {
+    const limits = "{ requests: { memory: 2Gi }, limits: { memory: 2Gi } }";
+    const after = await evaluated("test", { changes: `flink: { jobManager: { resources: ${limits} } }` });
+    expect(changed(test, after)).toEqual(["ConfigMap flink-jobmanager", "Deployment flink-jobmanager"]);
+  });
+});
+
+it.each([
+  ["jobManager", "512Mi", "768Mi"],
+  ["taskManager", "768Mi", "1Gi"],
+])("memory of the %s under what Flink needs is refused", (role, memory, least) => {
+  const resources = { requests: { memory }, limits: { memory } };
+  expect(() => parseConfig("unit", { flink: { [role]: { resources } } })).toThrow(
+    `flink.${role}.resources.limits.memory: found "${memory}"; expected at least ${least}: Flink takes most of that for itself`,
+  );
+});
+
+describe("one JobManager", () => {
+  it("asks nothing of the API", () => {
+    expect(named(test, "Role", "flink")).toBeUndefined();
+    expect(withToken(test)).toEqual([]);
+    expect(settings(test, "jobmanager")).not.toHaveProperty(["high-availability.type"]);
+  });
+});
+
+describe("several JobManagers", () => {
+  it("agree by way of ConfigMaps, and keep their jobs in the bucket", () => {
+    for (const role of ["jobmanager", "taskmanager"])
+      expect(settings(prod, role)).toMatchObject({
+        "high-availability.type": "kubernetes",
+        "high-availability.storageDir": "s3://flink/high-availability",
+        "high-availability.jobmanager.port": 6123,
+        "kubernetes.namespace": "prod-apps",
+        "kubernetes.cluster-id": "flink",
+      });
+    const [container] = named(prod, "Deployment", "flink-jobmanager").spec.template.spec.containers;
+    expect(container.args).toContain("jobmanager.rpc.address=$(POD_IP)");
+  });
+
+  it("have the only tokens, for ConfigMaps of their own namespace and nothing else", () => {
+    expect(withToken(prod)).toEqual(["flink-jobmanager", "flink-taskmanager"]);
+    const { rules: allowed, metadata } = named(prod, "Role", "flink");
+    expect(metadata.namespace).toBe("prod-apps");
+    expect(allowed).toEqual([expect.objectContaining({ apiGroups: [""], resources: ["configmaps"] })]);
+    expect(named(prod, "RoleBinding", "flink").subjects).toEqual([
+      { kind: "ServiceAccount", name: "flink", namespace: "prod-apps" },
+    ]);
+  });
+
+  it("would be refused with a token that nobody explains, or that opens nothing", () => {
+    const pod = structuredClone(named(prod, "Deployment", "flink-jobmanager"));
+    pod.spec.template.metadata.annotations = {};
+    expect(rules.isolated!(pod)).toEqual([
+      "the service account's token is mounted, and no annotation data-platform/talks-to-api says why",
+    ]);
+    const unbound = prod.objects.filter(({ kind }) => kind !== "RoleBinding");
+    expect(permissionProblems(unbound)).toEqual([
+      "Deployment prod-apps/flink-jobmanager has a token that opens nothing",
+      "Deployment prod-apps/flink-taskmanager has a token that opens nothing",
+    ]);
+  });
+});
