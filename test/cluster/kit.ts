@@ -3,6 +3,9 @@ import { Agent } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { Exec, KubeConfig, type V1Status } from "@kubernetes/client-node";
 import { execa, type Options } from "execa";
 import { Client } from "minio";
 import pg from "pg";
@@ -210,3 +213,19 @@ export async function succeedPod(part: string, component: string, namespace: str
 /** Every pod of some namespaces. */
 export const podList = async (namespaces: string[]): Promise<Live[]> =>
   (await Promise.all(namespaces.map((namespace) => kube().list("v1", "Pod", namespace)))).flat();
+
+/** Runs a program in a pod's container and returns what it printed; fails with that when the program does. */
+export async function runIn(pod: string, namespace: string, container: string, command: string[]): Promise<string> {
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfigPath());
+  const output = new PassThrough();
+  const printed = text(output);
+  const status = await new Promise<V1Status>((done, failed) => {
+    new Exec(config)
+      .exec(namespace, pod, container, command, output, output, null, false, done)
+      .then((socket) => socket.on("error", failed), failed);
+  });
+  output.end();
+  if (status.status !== "Success") throw new Error(`${pod}: ${status.message}\n${await printed}`);
+  return printed;
+}

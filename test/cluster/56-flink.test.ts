@@ -1,0 +1,150 @@
+// Proves that Flink runs from our manifests: a job that SQL describes writes checkpoints and a savepoint to MinIO, and
+// when the TaskManager that runs it is deleted, goes on from a checkpoint and counts nothing twice and nothing never.
+// It does not prove the loss of a JobManager, a state larger than the memory, nor tables of the Iceberg catalog.
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { address, get, kube, podsOf, runIn, s3, secret, unready, whole, wholeStack } from "./kit.ts";
+
+beforeAll(wholeStack);
+
+const ask = async <T>(path: string, options: RequestInit = {}): Promise<T> => {
+  const response = await fetch(`http://${await address("flink", whole.apps)}:8081${path}`, options);
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as T;
+};
+
+interface Checkpoints {
+  counts: { completed: number; restored: number };
+  latest: { restored: { id: number } | null };
+}
+const checkpoints = (job: string) => ask<Checkpoints>(`/jobs/${job}/checkpoints`);
+const state = async (job: string) => (await ask<{ state: string }>(`/jobs/${job}`)).state;
+
+const objects = async (prefix: string): Promise<string[]> => {
+  const keys = await secret("minio-platform", whole.core);
+  const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+  const found: unknown[] = await client.listObjects("flink", prefix, true).toArray();
+  return found.map((object) => (object as { name: string }).name);
+};
+
+/** Twenty numbers a second, counted and added up; each sum that is reached is printed by the TaskManager. */
+const last = 800;
+const job = `
+SET 'pipeline.name' = 'proof';
+SET 'parallelism.default' = '1';
+SET 'execution.checkpointing.interval' = '1s';
+CREATE TEMPORARY TABLE numbers (n BIGINT) WITH (
+  'connector' = 'datagen', 'rows-per-second' = '20',
+  'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '${last}');
+CREATE TEMPORARY TABLE sums (numbers BIGINT, total BIGINT) WITH ('connector' = 'print', 'print-identifier' = 'proof');
+INSERT INTO sums SELECT COUNT(*), SUM(n) FROM numbers;
+`;
+
+let id: string;
+
+/** Hands the job in as an operator would: the SQL client runs beside the JobManager, with little memory of its own. */
+async function submit(): Promise<string> {
+  const [pod = ""] = await podsOf("flink", "jobmanager", whole.apps);
+  const script =
+    'printf %s "$1" > /tmp/proof.sql; JVM_ARGS="-Xmx128m -Duser.home=/tmp" /opt/flink/bin/sql-client.sh -f /tmp/proof.sql';
+  const said = await runIn(pod, whole.apps, "jobmanager", ["bash", "-c", script, "submit", job]);
+  const found = /Job ID: ([0-9a-f]{32})/.exec(said);
+  if (!found) throw new Error(said);
+  return found[1]!;
+}
+
+afterAll(async () => {
+  // A test that failed half-way leaves nothing running.
+  if (id && !["FINISHED", "CANCELED", "FAILED"].includes(await state(id)))
+    await ask(`/jobs/${id}`, { method: "PATCH" });
+});
+
+it("has the slots of its TaskManagers, which are all there", async () => {
+  const [replicas, slots] = await slotsAsConfigured();
+  await vi.waitFor(
+    async () =>
+      expect(await ask("/overview")).toMatchObject({ taskmanagers: replicas, "slots-total": replicas * slots }),
+    { timeout: 60_000, interval: 500 },
+  );
+  expect((await unready(whole.apps)).filter((one) => one.includes("flink"))).toEqual([]);
+});
+
+async function slotsAsConfigured(): Promise<[number, number]> {
+  const deployments = await kube().list("apps/v1", "Deployment", whole.apps);
+  const { spec } = deployments.find(({ metadata }) => metadata.name === "flink-taskmanager")!;
+  const { data } = (await get("ConfigMap", "flink-taskmanager", whole.apps)) as unknown as {
+    data: { "config.yaml": string };
+  };
+  return [spec.replicas, Number(/numberOfTaskSlots: (\d+)/.exec(data["config.yaml"])![1])];
+}
+
+it("runs a job that SQL describes, with its checkpoints in MinIO", { timeout: 120_000 }, async () => {
+  id = await submit();
+  await vi.waitFor(async () => expect((await checkpoints(id)).counts.completed).toBeGreaterThan(2), {
+    timeout: 60_000,
+    interval: 250,
+  });
+  // The newest one takes the place of the one before, so a listing may fall between the two.
+  await vi.waitFor(
+    async () =>
+      expect(await objects(`checkpoints/${id}/`)).toContainEqual(expect.stringMatching(/chk-\d+\/_metadata$/)),
+    { timeout: 10_000, interval: 250 },
+  );
+});
+
+it("writes a savepoint to MinIO when it is asked to", { timeout: 60_000 }, async () => {
+  const body = JSON.stringify({ "cancel-job": false });
+  const headers = { "content-type": "application/json" };
+  const asked = await ask<{ "request-id": string }>(`/jobs/${id}/savepoints`, { method: "POST", headers, body });
+  const location = await vi.waitFor(
+    async () => {
+      const { status, operation } = await ask<{ status: { id: string }; operation?: { location?: string } }>(
+        `/jobs/${id}/savepoints/${asked["request-id"]}`,
+      );
+      if (status.id !== "COMPLETED" || !operation?.location) throw new Error(JSON.stringify({ status, operation }));
+      return operation.location;
+    },
+    { timeout: 30_000, interval: 250 },
+  );
+  expect(location).toMatch(/^s3:\/\/flink\/savepoints\//);
+  expect(await objects(location.replace("s3://flink/", ""))).toContainEqual(expect.stringMatching(/_metadata$/));
+});
+
+it("goes on from a checkpoint when the TaskManager that ran it is deleted", { timeout: 180_000 }, async () => {
+  const pods = await podsOf("flink", "taskmanager", whole.apps);
+  expect(await state(id)).toBe("RUNNING");
+  for (const name of pods)
+    await kube().delete({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace: whole.apps } });
+
+  await vi.waitFor(
+    async () => {
+      const { counts, latest } = await checkpoints(id);
+      expect(counts.restored).toBeGreaterThan(0);
+      expect(latest.restored!.id).toBeGreaterThan(0);
+    },
+    { timeout: 120_000, interval: 250 },
+  );
+  await vi.waitFor(async () => expect(await state(id)).toBe("FINISHED"), { timeout: 120_000, interval: 500 });
+
+  const printed = await sums();
+  // What the new pods printed first is not the first sum: the count came with the checkpoint.
+  expect(printed[0]!.numbers).toBeGreaterThan(1);
+  expect(printed.at(-1)).toEqual({ numbers: last, total: (last * (last + 1)) / 2 });
+});
+
+/** What the TaskManagers that run now have printed. */
+async function sums(): Promise<{ numbers: number; total: number }[]> {
+  const logs = await Promise.all(
+    (await podsOf("flink", "taskmanager", whole.apps)).map((name) =>
+      kube().log(
+        { apiVersion: "v1", kind: "Pod", metadata: { name, namespace: whole.apps } },
+        { container: "taskmanager", lines: 10_000 },
+      ),
+    ),
+  );
+  return logs.flatMap((log) =>
+    [...log.matchAll(/^proof> \+[IU]\[(\d+), (\d+)\]$/gm)].map(([, numbers, total]) => ({
+      numbers: Number(numbers),
+      total: Number(total),
+    })),
+  );
+}
