@@ -13,11 +13,18 @@ export type Container = any;
 export type Rule = (object: KubernetesObject) => string[];
 
 /** The specification of the pods that an object runs, and their labels; undefined where it runs none. */
-export function podOf(object: KubernetesObject): { spec: PodSpec; labels: Record<string, string> } | undefined {
-  if (object.kind === "Pod") return { spec: object.spec, labels: object.metadata.labels ?? {} };
+export function podOf(
+  object: KubernetesObject,
+): { spec: PodSpec; labels: Record<string, string>; annotations: Record<string, string> } | undefined {
+  if (object.kind === "Pod") return { spec: object.spec, ...marks(object.metadata) };
   const template = object.kind === "CronJob" ? object.spec.jobTemplate.spec.template : object.spec?.template;
-  return template?.spec?.containers && { spec: template.spec, labels: template.metadata?.labels ?? {} };
+  return template?.spec?.containers && { spec: template.spec, ...marks(template.metadata) };
 }
+
+const marks = (metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }) => ({
+  labels: metadata?.labels ?? {},
+  annotations: metadata?.annotations ?? {},
+});
 
 /** Init containers and containers alike. */
 export const containersOf = (spec: PodSpec): Container[] => [...(spec.initContainers ?? []), ...spec.containers];

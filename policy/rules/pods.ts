@@ -51,11 +51,15 @@ export const pinned = perContainer(({ image }) => {
 
 /** No service links, and a token only where the pod's own manifest says that it talks to the API. */
 export const isolated: Rule = (object) => {
-  const spec = podOf(object)?.spec;
-  if (!spec) return [];
+  const pod = podOf(object);
+  if (!pod) return [];
+  const { spec } = pod;
+  const reason = pod.annotations["data-platform/talks-to-api"];
   return [
     ...(spec.enableServiceLinks === false ? [] : ["service links are on"]),
-    ...(spec.automountServiceAccountToken === false ? [] : ["the service account's token is mounted"]),
+    ...(spec.automountServiceAccountToken === false || reason
+      ? []
+      : ["the service account's token is mounted, and no annotation data-platform/talks-to-api says why"]),
     ...(spec.serviceAccountName && spec.serviceAccountName !== "default" ? [] : ["it runs as the default account"]),
   ];
 };
@@ -64,7 +68,8 @@ export const isolated: Rule = (object) => {
 export const probed: Rule = (object) => {
   if (!["Deployment", "StatefulSet", "DaemonSet"].includes(object.kind)) return [];
   return podOf(object)!.spec.containers.flatMap((container: Record<string, unknown>) =>
-    ["startupProbe", "readinessProbe", "livenessProbe"]
+    // Readiness decides whom a Service sends clients to: what no client connects to is ready when it has started.
+    ["startupProbe", ...(container.ports ? ["readinessProbe"] : []), "livenessProbe"]
       .filter((probe) => !container[probe])
       .map((probe) => `${container.name}: no ${probe}`),
   );
