@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { LoadedConfig } from "../config/load.ts";
-import { Airflow } from "./airflow.ts";
+import { Airflow } from "./airflow/index.ts";
 import { Clickhouse } from "./clickhouse.ts";
 import { Flink } from "./flink.ts";
 import { Kafka } from "./kafka.ts";
@@ -15,7 +15,7 @@ import { Postgresql } from "./postgresql.ts";
 import { Redis } from "./redis.ts";
 import { SchemaRegistry } from "./schema-registry.ts";
 import { Spark } from "./spark.ts";
-import { Superset } from "./superset.ts";
+import { Superset } from "./superset/index.ts";
 import { Trino } from "./trino.ts";
 
 /** A Secret's place, for whoever may read it. */

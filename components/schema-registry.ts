@@ -1,9 +1,22 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
+import { files } from "./kit/config.ts";
 import type { Endpoint, KafkaConnection } from "./kit/connection.ts";
+import { deployment } from "./kit/deployment.ts";
+import { share } from "./kit/jvm.ts";
 import { Part, type Place } from "./kit/part.ts";
+import { answers, configFiles, scratch } from "./kit/pod.ts";
+import { service } from "./kit/service.ts";
 
+const ports = { http: 8085, management: 9000 };
+/** User and group of the official image. */
+const user = 1000;
+
+/**
+ * Apicurio Registry: schemas of what is in Kafka, kept in Kafka. It speaks the API of Confluent's registry below
+ * `/apis/ccompat/v7`.
+ */
 export class SchemaRegistry extends Part {
   readonly endpoint: Endpoint;
 
@@ -12,9 +25,53 @@ export class SchemaRegistry extends Part {
     args: { place: Place; config: Config["schemaRegistry"]; kafka: KafkaConnection },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config } = args;
+    const { place, config, kafka } = args;
     super("SchemaRegistry", name, place, parseImage(config.image)?.tag ?? "", opts);
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: 0 };
+
+    const configuration = files(this, "config", settings(kafka));
+    const heap = share(config.resources.limits.memory, 45);
+    const server = deployment(this, {
+      replicas: config.replicas,
+      pod: {
+        user,
+        component: "server",
+        checksums: { config: configuration.checksum },
+        containers: {
+          registry: {
+            image: this.image(config.image),
+            // Its configuration is looked for in config/ below where it is started.
+            command: ["sh", "-c", 'cd /deployments && exec java "$@"', "registry"],
+            args: [`-Xms${heap}`, `-Xmx${heap}`, "-XX:+ExitOnOutOfMemoryError", "-jar", "quarkus-run.jar"],
+            env: { HOME: "/tmp" },
+            ports,
+            resources: config.resources,
+            mounts: { "/deployments/config": "config", "/tmp": "tmp" },
+            // Ready when it has read its whole journal from Kafka.
+            startup: answers("/health/ready", "management", { every: 2, failures: 300 }),
+            readiness: answers("/health/ready", "management"),
+            liveness: answers("/health/live", "management", { failures: 6 }),
+          },
+        },
+        volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },
+      },
+      dependsOn: kafka.ready,
+    });
+
+    service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
 }
+
+const settings = ({ bootstrapServers }: KafkaConnection) => ({
+  "application.properties": `quarkus.http.port=${ports.http}
+quarkus.management.port=${ports.management}
+
+apicurio.storage.kind=kafkasql
+apicurio.kafkasql.bootstrap.servers=${bootstrapServers}
+# Its topics get as many replicas as there are brokers, up to three: it counts them. Told a number, it fails to make one.
+
+# What Confluent's registry does when it is told nothing; Apicurio itself would take any schema.
+apicurio.rules.global.compatibility=BACKWARD
+`,
+});

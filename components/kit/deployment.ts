@@ -25,7 +25,7 @@ export function deployment<V extends string>(
         selector: { matchLabels: part.selector(component) },
         // The old pod goes before the new one comes: a small cluster has no room for both.
         strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
-        template: pod<string>(part, { spread: spec.replicas > 1, ...spec.pod }),
+        template: pod<string>(part, spec.pod),
       },
     },
     part.child({ dependsOn: spec.dependsOn ?? [] }),

@@ -7,6 +7,11 @@ export type Volume = Omit<k8s.types.input.core.v1.Volume, "name">;
 type Probe = k8s.types.input.core.v1.Probe;
 type PodTemplate = k8s.types.input.core.v1.PodTemplateSpec;
 
+/** A field of the pod that Kubernetes fills in, such as `status.podIP`. */
+export interface PodField {
+  field: string;
+}
+
 /** One container. `V` are the names of its pod's volumes: a mount of one that is not there does not compile. */
 export interface Container<V extends string> {
   /** The full image reference, as `Part.image` gives it. */
@@ -14,8 +19,8 @@ export interface Container<V extends string> {
   /** What runs. An image's own entrypoint is never relied upon. */
   command: string[];
   args?: string[];
-  /** Plain values, and references to the keys of Secrets. A password as a plain value does not belong here. */
-  env?: Record<string, pulumi.Input<string> | SecretKey>;
+  /** Plain values, references to the keys of Secrets, and what Kubernetes knows of the pod. No password as a plain value. */
+  env?: Record<string, pulumi.Input<string> | SecretKey | PodField>;
   ports?: Record<string, number>;
   resources: { requests: { cpu: string; memory: string }; limits: { memory: string; cpu?: string } };
   /** Path in the container → volume. The root file system is read-only: what is written to is mounted. */
@@ -42,13 +47,16 @@ export interface Pod<V extends string> {
   /** Seconds from being told to stop to being killed. Default 30, as Kubernetes has it. */
   gracePeriod?: number;
   restartPolicy?: "Never" | "OnFailure";
-  /** Prefer a node for each pod, for pieces that exist more than once. */
-  spread?: boolean;
+  /**
+   * Why the pod talks to the Kubernetes API. It then has the token of its part's account, and the reason stands on
+   * it as an annotation; what the account may do, `permissions` says. Default: no token.
+   */
+  talksToApi?: string;
 }
 
 /**
  * A pod template that passes Pod Security `restricted` and has a read-only root file system, with no way to ask
- * for less: no token, no service links (a Service named like an application would set `<NAME>_PORT` for it),
+ * for less: no token without a reason, no service links (a Service named like an application would set `<NAME>_PORT` for it),
  * no privilege, no capability.
  */
 export function pod<V extends string>(
@@ -61,13 +69,16 @@ export function pod<V extends string>(
   return {
     metadata: {
       labels: part.labels(spec.component),
-      annotations: Object.fromEntries(
-        Object.entries(spec.checksums ?? {}).map(([of, sum]) => [`data-platform/checksum-${of}`, sum]),
-      ),
+      annotations: {
+        ...Object.fromEntries(
+          Object.entries(spec.checksums ?? {}).map(([of, sum]) => [`data-platform/checksum-${of}`, sum]),
+        ),
+        ...(spec.talksToApi && { "data-platform/talks-to-api": spec.talksToApi }),
+      },
     },
     spec: {
       serviceAccountName: part.serviceAccount,
-      automountServiceAccountToken: false,
+      automountServiceAccountToken: spec.talksToApi !== undefined,
       enableServiceLinks: false,
       securityContext: {
         runAsNonRoot: true,
@@ -84,7 +95,8 @@ export function pod<V extends string>(
       volumes: Object.entries<Volume>(spec.volumes).map(([name, volume]) => ({ name, ...volume })),
       terminationGracePeriodSeconds: spec.gracePeriod ?? 30,
       ...(spec.restartPolicy && { restartPolicy: spec.restartPolicy }),
-      ...(spec.spread && {
+      // A node for each pod, where there are several of both. One pod has it too: a second one then rolls nothing.
+      ...(!spec.restartPolicy && {
         topologySpreadConstraints: [
           {
             maxSkew: 1,
@@ -114,7 +126,9 @@ function container<V extends string>(
       env: Object.entries(spec.env).map(([variable, value]) =>
         isKey(value)
           ? { name: variable, valueFrom: { secretKeyRef: { name: value.secret, key: value.key } } }
-          : { name: variable, value },
+          : isField(value)
+            ? { name: variable, valueFrom: { fieldRef: { fieldPath: value.field } } }
+            : { name: variable, value },
       ),
     }),
     ...(spec.ports && {
@@ -140,8 +154,10 @@ function container<V extends string>(
   };
 }
 
-const isKey = (value: pulumi.Input<string> | SecretKey): value is SecretKey =>
-  typeof value === "object" && "secret" in value && "key" in value;
+type Value = pulumi.Input<string> | SecretKey | PodField;
+const isKey = (value: Value): value is SecretKey => typeof value === "object" && "secret" in value && "key" in value;
+// An Output has any property that is asked for, but lists none of them.
+const isField = (value: Value): value is PodField => typeof value === "object" && Object.keys(value).includes("field");
 
 const rest = <V>({ readOnly, subPath }: { volume: V; readOnly?: boolean; subPath?: string }) => ({
   ...(readOnly && { readOnly }),
@@ -173,6 +189,9 @@ const timing = ({ every = 10, within = 5, failures = 3 }: Timing) => ({
 
 /** Succeeds when the command does. Seconds: `every` 10, `within` 5; fails after `failures`, 3, in a row. */
 export const runs = (command: string[], when: Timing = {}): Probe => ({ exec: { command }, ...timing(when) });
+
+/** Succeeds when the port takes a connection, for software that has no better question. Timing as in `runs`. */
+export const connects = (port: string, when: Timing = {}): Probe => ({ tcpSocket: { port }, ...timing(when) });
 
 /** Succeeds when GET answers 200 to 399. Timing as in `runs`. */
 export const answers = (path: string, port: string, when: Timing = {}): Probe => ({

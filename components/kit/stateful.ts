@@ -35,7 +35,7 @@ export function stateful<V extends string>(
         replicas: spec.replicas,
         selector: { matchLabels: part.selector(spec.pod.component) },
         ...(spec.parallel && { podManagementPolicy: "Parallel" }),
-        template: pod<string>(part, { spread: spec.replicas > 1, ...spec.pod }),
+        template: pod<string>(part, spec.pod),
         volumeClaimTemplates: [volumes.template],
       },
     },

@@ -1,4 +1,57 @@
-import { auth, block, count, enabled, image, resources, service } from "../fields.ts";
+import { z } from "zod";
+import { auth, block, count, dnsLabel, enabled, image, resources, service } from "../fields.ts";
+
+/** Where the DAGs come from: the platform's example, a ConfigMap, or a git repository. */
+const dags = block({
+  configMap: dnsLabel
+    .optional()
+    .describe(
+      "Name of a ConfigMap in the part's namespace whose keys are the DAGs' files. Default: one with an example, which the platform makes.",
+    ),
+  git: block({
+    repository: z
+      .string({ error: "expected a repository's address such as https://git.example.com/team/dags.git" })
+      .superRefine((address, context) => {
+        const refuse = (message: string, input = address) => context.addIssue({ code: "custom", input, message });
+        if (/^\w+:\/\/[^/]*@/.test(address))
+          // Whatever stands there may be a password, and is not shown.
+          refuse(
+            "expected an address without a user or password: they belong into a Secret, named in dags.git.existingSecret",
+            address.replace(/\/\/.*@/, "//…@"),
+          );
+        else if (!/^https?:\/\/[^\s/@]+\/\S+$/.test(address))
+          refuse("expected a repository's address such as https://git.example.com/team/dags.git");
+      })
+      .describe("Address of the repository, https:// or http://."),
+    branch: z
+      .string({ error: "expected a branch or a tag" })
+      .regex(/^[\w][\w./-]*$/, { error: "expected a branch or a tag" })
+      .default("main")
+      .describe("Branch or tag that is followed. It is asked for changes once a minute."),
+    folder: z
+      .string({ error: "expected a folder of the repository such as dags" })
+      .regex(/^(?!.*\.\.)[\w.-]+(\/[\w.-]+)*$/, { error: "expected a folder of the repository such as dags" })
+      .optional()
+      .describe("Folder of the repository that the DAGs are in. Default: all of it."),
+    existingSecret: dnsLabel
+      .optional()
+      .describe(
+        "Name of a Secret in the part's namespace that opens the repository; it holds the keys username and password.",
+      ),
+  })
+    .optional()
+    .describe("Git repository that the DAGs come from, in place of a ConfigMap."),
+})
+  .superRefine(({ configMap, git }, context) => {
+    if (configMap && git)
+      context.addIssue({
+        code: "custom",
+        path: ["configMap"],
+        input: configMap,
+        message: "expected no ConfigMap beside dags.git: the DAGs come from one place",
+      });
+  })
+  .prefault({});
 
 export const airflow = block({
   enabled: enabled(),
@@ -22,6 +75,7 @@ export const airflow = block({
     concurrency: count("tasks", 1, 128).default(2).describe("Tasks that one worker runs at once."),
     resources: resources({ cpu: "100m", memory: "1Gi", limit: "1536Mi" }),
   }).prefault({}),
+  dags,
   service,
   auth: auth("the key password, the user admin's"),
 }).prefault({});

@@ -6,5 +6,5 @@ export const clickhouse = block({
   resources: resources({ cpu: "100m", memory: "768Mi", limit: "1Gi" }),
   storage: storage("20Gi"),
   service,
-  auth: auth("the key password, the user platform's"),
+  auth: auth("the keys username, which is platform, and password"),
 }).prefault({});

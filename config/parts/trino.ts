@@ -1,4 +1,7 @@
-import { block, count, enabled, image, resources, service } from "../fields.ts";
+import { z } from "zod";
+import { auth, block, count, enabled, image, resources, service } from "../fields.ts";
+
+const topic = "expected a topic's name of letters, digits, dots, dashes and underscores";
 
 export const trino = block({
   enabled: enabled(),
@@ -13,5 +16,12 @@ export const trino = block({
       .default(120)
       .describe("Seconds that a worker which is told to stop may spend on finishing what it runs."),
   }).prefault({}),
+  kafkaTopics: z
+    .array(z.string({ error: topic }).regex(/^[a-zA-Z0-9._-]{1,249}$/, { error: topic }), {
+      error: "expected a list of topics' names",
+    })
+    .default([])
+    .describe("Topics of Kafka that queries see as tables of the catalog kafka."),
   service,
+  auth: auth("the key shared-secret, by which coordinator and workers know each other"),
 }).prefault({});

@@ -3,7 +3,9 @@
 // each other.
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bytes, millicores } from "../../config/quantity.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
+import { budgets } from "../budgets.ts";
 import { mustRun, platform, stackFile, unready } from "./kit.ts";
 
 const nodes = 4;
@@ -24,7 +26,7 @@ beforeAll(async () => {
   await mustRun(["cluster", "up"]);
   const before = await api().core.listNode();
   realNode = before.items[0]!.metadata!.name!;
-  await mustRun(["cluster", "up", "--simulated-nodes", String(nodes), "--cpu", "4", "--memory", "8Gi"]);
+  await mustRun(["cluster", "up", "--simulated-nodes", String(nodes), "--cpu", "4", "--memory", "12Gi"]);
   await cordon(true);
 });
 
@@ -39,18 +41,23 @@ const onCluster = (command: string, stack: string, args: string[] = []) => {
 };
 
 describe.each([
-  ["test", 1],
-  ["prod", 4],
+  ["test", { minio: 1, kafka: 1 }],
+  ["prod", { minio: 4, kafka: 3 }],
 ] as const)("stack %s", (stack, servers) => {
+  const namespaces = [`${stack}-core`, `${stack}-apps`];
+  const podsIn = async () =>
+    (await Promise.all(namespaces.map((namespace) => api().core.listNamespacedPod({ namespace })))).flatMap(
+      ({ items }) => items,
+    );
+
   it("is admitted as a whole, and every pod finds a node", async () => {
     const { exitCode, all } = await onCluster("up", stack);
     expect(all).toContain("0 changed");
     expect(exitCode).toBe(0);
-    for (const namespace of [`${stack}-core`, `${stack}-apps`]) expect(await unready(namespace)).toEqual([]);
-    const { items } = await api().core.listNamespacedPod({ namespace: `${stack}-core` });
-    expect(
-      items.filter(({ metadata }) => metadata!.name!.startsWith("minio-") && /-\d$/.test(metadata!.name!)),
-    ).toHaveLength(servers);
+    for (const namespace of namespaces) expect(await unready(namespace)).toEqual([]);
+    const items = await podsIn();
+    for (const [part, count] of Object.entries(servers))
+      expect(items.filter(({ metadata }) => new RegExp(`^${part}-\\d$`).test(metadata!.name!))).toHaveLength(count);
     for (const { metadata, spec } of items)
       expect({ pod: metadata!.name, simulated: isSimulated(spec!.nodeName ?? realNode) }).toEqual({
         pod: metadata!.name,
@@ -59,9 +66,25 @@ describe.each([
   });
 
   it("binds every volume", async () => {
-    const { items } = await api().core.listNamespacedPersistentVolumeClaim({ namespace: `${stack}-core` });
-    expect(items).toHaveLength(2 + servers);
+    const claims = await Promise.all(
+      namespaces.map((namespace) => api().core.listNamespacedPersistentVolumeClaim({ namespace })),
+    );
+    const items = claims.flatMap(({ items }) => items);
+    // Beside those of MinIO and Kafka, one each of PostgreSQL, Redis and ClickHouse.
+    expect(items).toHaveLength(servers.minio + servers.kafka + 3);
     for (const { status } of items) expect(status!.phase).toBe("Bound");
+  });
+
+  it("requests no more than its budget", async () => {
+    const requests = (await podsIn())
+      .filter(({ status }) => status!.phase !== "Succeeded")
+      .flatMap(({ spec }) => spec!.containers.map(({ resources }) => resources!.requests!));
+    const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+    const cpu = sum(requests.map(({ cpu }) => millicores(cpu!)));
+    const memory = sum(requests.map(({ memory }) => bytes(memory!)));
+    console.log(`${stack}: ${requests.length} containers, ${cpu / 1000} CPU, ${memory / 2 ** 30} GiB`);
+    expect(cpu).toBeLessThanOrEqual(budgets[stack].cpu);
+    expect(memory).toBeLessThanOrEqual(budgets[stack].memory);
   });
 });
 

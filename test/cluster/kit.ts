@@ -98,20 +98,21 @@ export async function replacePod(name: string, namespace = core): Promise<void> 
   await ready(name, namespace, before as string);
 }
 
-/** Waits until the core's Services lead to their pods: the node's rules follow a pod's readiness by a moment. */
+/** Waits until the core's Services lead to their pods. */
 export async function reachable(): Promise<void> {
   const ports = { postgresql: 5432, redis: 6379, minio: 9000 };
-  await Promise.all(
-    Object.entries(ports).map(async ([service, port]) => {
-      const host = await address(service);
-      const attempt = () =>
-        new Promise<void>((done, failed) => {
-          const socket = connect({ host, port, timeout: 2_000 }, () => done(void socket.destroy()));
-          socket.on("error", failed);
-        });
-      await vi.waitFor(attempt, { timeout: 30_000, interval: 200 });
-    }),
-  );
+  await Promise.all(Object.entries(ports).map(([service, port]) => leadsToPods(service, port)));
+}
+
+/** Waits until a Service leads to its pods: the node's rules follow a pod's readiness by a moment. */
+export async function leadsToPods(service: string, port: number, namespace = core): Promise<void> {
+  const host = await address(service, namespace);
+  const attempt = () =>
+    new Promise<void>((done, failed) => {
+      const socket = connect({ host, port, timeout: 2_000 }, () => done(void socket.destroy()));
+      socket.on("error", failed);
+    });
+  await vi.waitFor(attempt, { timeout: 30_000, interval: 200 });
 }
 
 /** Waits until a pod is ready, and not the one with this UID. */
@@ -178,3 +179,34 @@ export async function read(client: Client, bucket: string, name: string): Promis
   for await (const chunk of await client.getObject(bucket, name)) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString();
 }
+
+/** Names of a component's pods that are not on their way out. */
+export async function podsOf(part: string, component: string, namespace: string): Promise<string[]> {
+  const all = await kube().list("v1", "Pod", namespace);
+  return all
+    .filter(({ metadata, status }) => {
+      const { "app.kubernetes.io/name": name, "app.kubernetes.io/component": piece } = metadata.labels ?? {};
+      return name === part && piece === component && !metadata.deletionTimestamp && status?.phase !== "Succeeded";
+    })
+    .map(({ metadata }) => metadata.name)
+    .sort();
+}
+
+/** Deletes the one pod of a Deployment's component and waits until its successor is ready. */
+export async function succeedPod(part: string, component: string, namespace: string): Promise<void> {
+  const [before = ""] = await podsOf(part, component, namespace);
+  await kube().delete(v1("Pod", before, namespace));
+  const successor = await vi.waitFor(
+    async () => {
+      const [name] = (await podsOf(part, component, namespace)).filter((pod) => pod !== before);
+      if (!name) throw new Error(`no pod follows ${before}`);
+      return name;
+    },
+    { timeout: 60_000, interval: 500 },
+  );
+  await ready(successor, namespace);
+}
+
+/** Every pod of some namespaces. */
+export const podList = async (namespaces: string[]): Promise<Live[]> =>
+  (await Promise.all(namespaces.map((namespace) => kube().list("v1", "Pod", namespace)))).flat();

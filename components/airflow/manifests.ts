@@ -1,0 +1,239 @@
+import type { Config } from "../../config/schema.ts";
+import type { BucketConnection, RedisConnection, SqlConnection } from "../kit/connection.ts";
+import type { Container } from "../kit/pod.ts";
+import type { SecretKey, TypedSecret } from "../kit/secret.ts";
+
+/*
+ * What Airflow's processes are given: their configuration, their secrets, the scripts beside them. Pure functions.
+ */
+
+export const ports = { http: 8080, health: 8974, workerLogs: 8793, triggererLogs: 8794 };
+
+/** Paths in every pod. */
+export const paths = { config: "/opt/airflow/config", dags: "/opt/airflow/dags", logs: "/opt/airflow/logs" };
+
+/** What the API server and every task must agree on, and what the stored connections are encrypted with. */
+export type Keys = TypedSecret<"fernet-key" | "jwt-secret" | "secret-key">;
+
+interface Connections {
+  database: SqlConnection;
+  queue: RedisConnection;
+  logs: BucketConnection;
+}
+
+/** Everything that is secret. Kubernetes fills in each `$(…)` from a variable before it, so no manifest holds a value. */
+export function environment({ database, queue, logs }: Connections, keys: Keys): NonNullable<Container<never>["env"]> {
+  const sql = `$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@${database.host}:${database.port}/${database.database}`;
+  return {
+    DATABASE_USERNAME: database.username,
+    DATABASE_PASSWORD: database.password,
+    QUEUE_PASSWORD: queue.password,
+    LOGS_ACCESS_KEY: logs.accessKey,
+    LOGS_SECRET_KEY: logs.secretKey,
+    AIRFLOW__CORE__FERNET_KEY: keys.key("fernet-key"),
+    AIRFLOW__API_AUTH__JWT_SECRET: keys.key("jwt-secret"),
+    AIRFLOW__API__SECRET_KEY: keys.key("secret-key"),
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `postgresql+psycopg2://${sql}`,
+    AIRFLOW__CELERY__RESULT_BACKEND: `db+postgresql+psycopg2://${sql}`,
+    AIRFLOW__CELERY__BROKER_URL: `redis://:$(QUEUE_PASSWORD)@${queue.host}:${queue.port}/${queue.database}`,
+    AIRFLOW_CONN_MINIO: JSON.stringify({
+      conn_type: "aws",
+      login: "$(LOGS_ACCESS_KEY)",
+      password: "$(LOGS_SECRET_KEY)",
+      // With an address of its own, the client uses path style by itself.
+      extra: { endpoint_url: logs.endpoint, region_name: logs.region },
+    }),
+    AIRFLOW_HOME: "/opt/airflow",
+    AIRFLOW_CONFIG: `${paths.config}/airflow.cfg`,
+    HOME: "/tmp",
+  };
+}
+
+/**
+ * What git asks for a private repository's user and token, and where it finds them: a helper of git's own, since
+ * Airflow would write them into the repository's address and so into git's arguments.
+ */
+export function gitEnvironment(
+  dags: Config["airflow"]["dags"],
+  access?: TypedSecret<"username" | "password">,
+): Record<string, string | SecretKey> {
+  if (!dags.git) return {};
+  return {
+    // No more than the address: without a connection, Airflow looks for one and says that it found none.
+    AIRFLOW_CONN_DAGS: JSON.stringify({ conn_type: "git", host: dags.git.repository }),
+    GIT_TERMINAL_PROMPT: "0",
+    ...(access && {
+      GIT_USERNAME: access.key("username"),
+      GIT_PASSWORD: access.key("password"),
+      GIT_CONFIG_COUNT: "1",
+      GIT_CONFIG_KEY_0: "credential.helper",
+      GIT_CONFIG_VALUE_0: '!echo "username=$GIT_USERNAME"; echo "password=$GIT_PASSWORD"; :',
+    }),
+  };
+}
+
+/** Where the DAGs come from. */
+function bundle({ git }: Config["airflow"]["dags"]) {
+  return git
+    ? {
+        name: "git",
+        classpath: "airflow.providers.git.bundles.git.GitDagBundle",
+        kwargs: {
+          git_conn_id: "dags",
+          repo_url: git.repository,
+          tracking_ref: git.branch,
+          ...(git.folder && { subdir: git.folder }),
+          refresh_interval: 60,
+        },
+      }
+    : {
+        name: "configmap",
+        classpath: "airflow.dag_processing.bundles.local.LocalDagBundle",
+        // A ConfigMap's files are links into ..data, itself a link: Airflow takes the directory above for a loop.
+        kwargs: { path: `${paths.dags}/..data`, refresh_interval: 30 },
+      };
+}
+
+/** `%` begins an interpolation in this format. */
+const literal = (value: unknown) => JSON.stringify(value).replaceAll("%", "%%");
+
+export const settings = (dags: Config["airflow"]["dags"], api: string, { bucket }: BucketConnection) => ({
+  "airflow.cfg": `[core]
+executor = CeleryExecutor
+auth_manager = airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
+execution_api_server_url = ${api}/execution/
+# A pod's name is known to no other pod; by its address the API server reads the log of a task that still runs.
+hostname_callable = airflow.utils.net.get_host_ip_address
+load_examples = False
+
+[api]
+port = ${ports.http}
+workers = 1
+
+[workers]
+# A busy API server may take longer than the 5 seconds that Airflow has here.
+execution_api_timeout = 30
+
+[scheduler]
+enable_health_check = True
+scheduler_health_check_server_port = ${ports.health}
+
+[dag_processor]
+parsing_processes = 1
+dag_bundle_config_list = ${literal([bundle(dags)])}
+
+[celery_broker_transport_options]
+# Seconds after which Redis hands a task to another worker. A task that runs longer is run twice.
+visibility_timeout = 86400
+
+[logging]
+remote_logging = True
+remote_base_log_folder = s3://${bucket}/logs
+remote_log_conn_id = minio
+# Once a log is in the bucket, the pod's own copy is of no use.
+delete_local_logs = True
+worker_log_server_port = ${ports.workerLogs}
+trigger_log_server_port = ${ports.triggererLogs}
+dag_processor_log_target = stdout
+colored_console_log = False
+
+[fab]
+config_file = ${paths.config}/webserver_config.py
+`,
+  "webserver_config.py": `import os
+
+from flask_appbuilder.const import AUTH_DB
+
+AUTH_TYPE = AUTH_DB
+WTF_CSRF_ENABLED = True
+WTF_CSRF_TIME_LIMIT = None
+# Attempts to log in are counted for all API servers together.
+RATELIMIT_STORAGE_URI = os.environ["AIRFLOW__CELERY__BROKER_URL"]
+`,
+  "alive.py": alive,
+});
+
+/** Airflow's own checks start all of Airflow, which takes seconds of CPU; this asks the same with what they ask by. */
+const alive = `"""Whether the process in this pod works: succeeds or fails. The argument says what it is."""
+import os
+import socket
+import sys
+
+host = socket.gethostname()
+
+
+def worker():
+    from celery import Celery
+
+    app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
+    return app.control.inspect([f"celery@{host}"], timeout=8).ping()
+
+
+def job(kind):
+    import psycopg2
+
+    url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
+    with psycopg2.connect(url, connect_timeout=8) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM job WHERE job_type = %s AND hostname = %s AND state = 'running'"
+            " AND latest_heartbeat > now() - interval '60 seconds'",
+            (kind, socket.gethostbyname(host)),
+        )
+        return cursor.fetchone()
+
+
+sys.exit(0 if (worker() if sys.argv[1] == "worker" else job(sys.argv[1])) else 1)
+`;
+
+/** The database's tables, and the user `admin` with the password of now. It may run any number of times. */
+export const setUp = {
+  "setup.py": `import os
+import subprocess
+
+subprocess.run(["airflow", "db", "migrate"], check=True)
+
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+
+
+@providers_configuration_loaded
+def admin(password):
+    with get_application_builder() as builder:
+        manager = builder.sm
+        user = manager.find_user("admin")
+        if user:
+            done = manager.reset_password(user.id, password)
+        else:
+            done = manager.add_user("admin", "Platform", "Admin", "admin@localhost", manager.find_role("Admin"), password)
+        if not done:
+            raise SystemExit("the user admin could not be written")
+        print("the user admin has", "a new password" if user else "been made")
+
+
+# By the environment: as an argument every process could read it.
+admin(os.environ["ADMIN_PASSWORD"])
+`,
+};
+
+/** One DAG, so that a new platform has something to run. */
+export const examples = {
+  "hello.py": `"""Shows that everything is in place. It runs when someone triggers it."""
+import socket
+
+from airflow.sdk import dag, task
+
+
+@dag(schedule=None, tags=["example"], doc_md=__doc__)
+def hello():
+    @task
+    def greet() -> str:
+        host = socket.gethostname()
+        print(f"Hello from {host}")
+        return host
+
+    greet()
+
+
+hello()
+`,
+};

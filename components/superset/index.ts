@@ -1,0 +1,207 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../../config/images.ts";
+import type { Config } from "../../config/schema.ts";
+import { files } from "../kit/config.ts";
+import type { Endpoint, RedisConnection, SqlConnection } from "../kit/connection.ts";
+import { deployment } from "../kit/deployment.ts";
+import { runOnce } from "../kit/job.ts";
+import { Part, type Place } from "../kit/part.ts";
+import { answers, configFiles, runs, scratch } from "../kit/pod.ts";
+import { credentials, password, TypedSecret } from "../kit/secret.ts";
+import { service } from "../kit/service.ts";
+import { credentialsOf, credentialsOfSources, port, type Sources, server, settings, setUp } from "./manifests.ts";
+
+/** User and group `superset` of the official image. */
+const user = 1000;
+const bin = "/app/.venv/bin";
+const celeryApp = "superset.tasks.celery_app:app";
+
+/** Superset: dashboards and SQL in a browser. Web servers, workers that run queries, and one process that sends what is due. */
+export class Superset extends Part {
+  readonly endpoint: Endpoint;
+  /** The password of the user `admin`. */
+  readonly admin: TypedSecret<"password">;
+
+  constructor(
+    name: string,
+    args: {
+      place: Place;
+      config: Config["superset"];
+      database: SqlConnection;
+      cache: RedisConnection;
+      queue: RedisConnection;
+      sources: Sources;
+    },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config, database, cache, queue, sources } = args;
+    super("Superset", name, place, parseImage(config.image)?.tag ?? "", opts);
+
+    this.admin = credentials(this, "admin", config.auth, () => ({
+      password: password(this, "admin", config.auth.rotation),
+    }));
+    // Never made anew: what users keep in Superset, such as other databases' passwords, is encrypted with it.
+    const keys = TypedSecret.create(this, "secret-key", { "secret-key": password(this, "secret-key", 1) });
+
+    const stores = { database, cache, queue };
+    const configuration = files(this, "config", settings(stores));
+    const webServer = files(this, "gunicorn", server(config.web.workers));
+    const work = files(this, "setup", setUp(sources));
+
+    /** What the pods of Superset have in common. */
+    const image = this.image(config.image);
+    const env = {
+      ...credentialsOf(stores, keys.key("secret-key")),
+      PYTHONPATH: "/app/pythonpath",
+      FLASK_APP: "superset.app:create_app()",
+      SUPERSET_HOME: "/app/superset_home",
+      HOME: "/app/superset_home",
+      SUPERSET_ENV: "production",
+      // Pages would otherwise tell the makers of Superset of their visitors.
+      SCARF_ANALYTICS: "false",
+    };
+    const mounts = { "/app/pythonpath": "config", "/app/superset_home": "home", "/tmp": "tmp" } as const;
+    const volumes = {
+      config: configFiles(configuration.name),
+      home: scratch({ size: "64Mi" }),
+      tmp: scratch({ size: "1Gi" }),
+    };
+    const checksums = {
+      config: configuration.checksum,
+      key: keys.revision,
+      database: database.revision,
+      cache: cache.revision,
+      queue: queue.revision,
+    };
+
+    const stored = [...database.ready, ...cache.ready, ...queue.ready];
+    const ready = Object.values(sources).flatMap((source) => source?.ready ?? []);
+    const prepared = runOnce(
+      this,
+      "setup",
+      {
+        user,
+        checksums: {
+          ...checksums,
+          setup: work.checksum,
+          admin: this.admin.revision,
+          postgresql: sources.postgresql.revision,
+          ...(sources.clickhouse && { clickhouse: sources.clickhouse.revision }),
+        },
+        containers: {
+          setup: {
+            image,
+            command: ["sh", "-eu", "-c", prepare],
+            env: { ...env, ...credentialsOfSources(sources), ADMIN_PASSWORD: this.admin.key("password") },
+            resources: { requests: { cpu: "50m", memory: "256Mi" }, limits: { memory: "512Mi" } },
+            mounts: { ...mounts, "/etc/superset": "setup" },
+          },
+        },
+        volumes: { ...volumes, setup: configFiles(work.name) },
+      },
+      { dependsOn: [...stored, ...ready] },
+    );
+
+    const web = deployment(this, {
+      replicas: config.web.replicas,
+      pod: {
+        user,
+        component: "web",
+        checksums: { ...checksums, server: webServer.checksum },
+        gracePeriod: 45,
+        containers: {
+          web: {
+            image,
+            command: [`${bin}/gunicorn`, "--config", "/etc/superset/gunicorn.conf.py", "superset.app:create_app()"],
+            env,
+            ports: { http: port },
+            resources: config.web.resources,
+            mounts: { ...mounts, "/etc/superset": "server" },
+            startup: answers("/health", "http", { every: 2, failures: 150 }),
+            readiness: answers("/health", "http"),
+            liveness: answers("/health", "http", { within: 10, failures: 6 }),
+            // Other nodes send requests here until they have heard that this pod is leaving.
+            preStop: ["sleep", "5"],
+          },
+        },
+        volumes: { ...volumes, server: configFiles(webServer.name) },
+      },
+      dependsOn: [prepared],
+    });
+
+    deployment(this, {
+      piece: "worker",
+      replicas: config.worker.replicas,
+      pod: {
+        user,
+        component: "worker",
+        checksums,
+        // Celery takes no more work and ends what it has begun; what takes longer is lost.
+        gracePeriod: 60,
+        containers: {
+          worker: {
+            image,
+            command: [`${bin}/celery`, "--app", celeryApp, "worker"],
+            args: [
+              "--loglevel",
+              "INFO",
+              "--concurrency",
+              "2",
+              "-O",
+              "fair",
+              "--hostname",
+              "worker@%h",
+              "--without-gossip",
+              "--without-mingle",
+            ],
+            env,
+            resources: config.worker.resources,
+            mounts,
+            startup: runs([`${bin}/python`, "/app/pythonpath/ping.py"], { every: 5, within: 20, failures: 60 }),
+            liveness: runs([`${bin}/python`, "/app/pythonpath/ping.py"], { every: 60, within: 20, failures: 5 }),
+          },
+        },
+        volumes,
+      },
+      dependsOn: [prepared],
+    });
+
+    deployment(this, {
+      piece: "beat",
+      replicas: 1,
+      pod: {
+        user,
+        component: "beat",
+        checksums,
+        containers: {
+          beat: {
+            image,
+            command: [`${bin}/celery`, "--app", celeryApp, "beat"],
+            args: ["--schedule", "/tmp/schedule", "--pidfile", ""],
+            env,
+            resources: config.beat.resources,
+            mounts,
+            startup: runs(["sh", "-c", "test -e /tmp/schedule*"], { every: 5, failures: 60 }),
+            // It sends a task at each full minute.
+            liveness: runs(["sh", "-c", sentLately], { every: 60 }),
+          },
+        },
+        volumes,
+      },
+      dependsOn: [prepared],
+    });
+
+    service(this, { component: "web", ports: { http: port }, type: config.service.type, dependsOn: [web] });
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+    this.registerOutputs({});
+  }
+}
+
+/** The schema of Superset's own database, its roles, and what `setup.py` says. */
+const prepare = `
+${bin}/superset db upgrade
+${bin}/superset init
+${bin}/python /etc/superset/setup.py
+`.trim();
+
+const sentLately = 'test -n "$(find /tmp/task-sent -mmin -3)"';

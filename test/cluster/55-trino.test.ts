@@ -1,0 +1,120 @@
+// Proves that Trino runs from our manifests: its coordinator has its workers, an Iceberg table over Nessie and MinIO is
+// made, filled and joined with one of PostgreSQL, and a worker whose pod is deleted finishes what it runs.
+// It does not prove the loss of a worker that cannot finish, nor a query that is larger than the memory; nor Kafka
+// topics with messages. ClickHouse's tables are read only where its server is new enough for Trino's driver.
+import { randomBytes } from "node:crypto";
+import { beforeAll, expect, it, vi } from "vitest";
+import { address, get, kube, s3, secret, unready, whole, wholeStack } from "./kit.ts";
+
+beforeAll(wholeStack);
+
+interface Page {
+  id: string;
+  nextUri?: string;
+  data?: unknown[][];
+  stats: { state: string };
+  error?: { message: string };
+}
+
+const ask = async (uri: string, options: RequestInit = {}): Promise<Page> => {
+  const response = await fetch(uri, { ...options, headers: { "X-Trino-User": "proof" } });
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  return (await response.json()) as Page;
+};
+
+/** Hands a statement to the coordinator. */
+const start = async (statement: string): Promise<Page> =>
+  ask(`http://${await address("trino", whole.apps)}:8080/v1/statement`, { method: "POST", body: statement });
+
+/** Follows a statement to its end: the rows, or why it failed. Trino itself holds each request for up to a second. */
+async function rows(page: Page): Promise<unknown[][]> {
+  const { data = [], error, nextUri } = page;
+  if (error) throw new Error(error.message);
+  return nextUri ? [...data, ...(await rows(await ask(nextUri)))] : data;
+}
+
+const sql = async (statement: string) => rows(await start(statement));
+
+const column = async (statement: string) => (await sql(statement)).map(([value]) => value);
+
+const workers = async () =>
+  (await kube().list("v1", "Pod", whole.apps))
+    .filter(({ metadata }) => metadata.name.startsWith("trino-worker-"))
+    .map(({ metadata }) => metadata.name)
+    .sort();
+
+it("has its workers, and a coordinator that runs nothing", async () => {
+  const nodes = "SELECT node_id FROM system.runtime.nodes WHERE state = 'active' AND NOT coordinator ORDER BY node_id";
+  await vi.waitFor(async () => expect(await column(nodes)).toEqual(await workers()), { timeout: 30_000 });
+  expect(await workers()).toHaveLength(2);
+  expect(await sql("SELECT count(*) FROM tpch.tiny.nation")).toEqual([[25]]);
+});
+
+it("lists a catalog for each part that is there", async () => {
+  const { data } = (await get("ConfigMap", "trino-catalogs", whole.apps)) as unknown as { data: object };
+  const catalogs = Object.keys(data).map((file) => file.replace(".properties", ""));
+  expect(catalogs).toEqual(expect.arrayContaining(["iceberg", "postgresql", "tpch"]));
+  expect(await column("SHOW CATALOGS")).toEqual([...catalogs, "system"].sort());
+});
+
+it("joins an Iceberg table, whose files lie in MinIO, with a table of PostgreSQL", async () => {
+  const schema = `proof_${randomBytes(4).toString("hex")}`;
+  await sql(`CREATE SCHEMA iceberg.${schema}`);
+  await sql(`CREATE TABLE iceberg.${schema}.orders (id integer, customer integer, price decimal(10, 2))`);
+  await sql(`INSERT INTO iceberg.${schema}.orders VALUES (1, 1, 10.50), (2, 1, 4.50), (3, 2, 7.00)`);
+  await sql(`CREATE TABLE postgresql.public.${schema} AS SELECT 1 AS id, CAST('Ada' AS varchar) AS name`);
+  expect(
+    await sql(`SELECT c.name, sum(o.price) FROM iceberg.${schema}.orders o
+      JOIN postgresql.public.${schema} c ON c.id = o.customer GROUP BY c.name`),
+  ).toEqual([["Ada", "15.00"]]);
+
+  const files = await column(`SELECT file_path FROM iceberg.${schema}."orders$files"`);
+  const keys = await secret("minio-platform", whole.core);
+  const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+  expect(files.length).toBeGreaterThan(0);
+  for (const file of files)
+    expect((await client.statObject("lakehouse", String(file).replace("s3://lakehouse/", ""))).size).toBeGreaterThan(0);
+
+  await sql(`DROP TABLE iceberg.${schema}.orders`);
+  await sql(`DROP SCHEMA iceberg.${schema}`);
+  await sql(`DROP TABLE postgresql.public.${schema}`);
+});
+
+it("lets nobody stop a worker but the worker's own pod", async () => {
+  const [name] = await workers();
+  const { podIP } = (await get("Pod", name!, whole.apps))!.status as { podIP: string };
+  const response = await fetch(`http://${podIP}:8080/v1/info/state`, {
+    method: "PUT",
+    body: '"SHUTTING_DOWN"',
+    headers: { "Content-Type": "application/json", "X-Trino-User": "admin" },
+  });
+  expect(response.status).toBe(403);
+});
+
+it("finishes a query on a worker whose pod is deleted meanwhile, and only then lets the pod go", async () => {
+  const [name] = await workers();
+  const running = await start("SELECT count(*), sum(orderkey % 7) FROM tpch.sf3.lineitem WHERE comment LIKE '%a%b%'");
+  const result = rows(running);
+  // Whatever goes wrong before it is waited for is told where it is.
+  result.catch(() => {});
+
+  const tasks = `SELECT count(*) FROM system.runtime.tasks
+    WHERE query_id = '${running.id}' AND node_id = '${name}' AND state = 'RUNNING'`;
+  await vi.waitFor(async () => expect(Number((await column(tasks))[0])).toBeGreaterThan(0), { timeout: 30_000 });
+  await kube().delete({ apiVersion: "v1", kind: "Pod", metadata: { name: name!, namespace: whole.apps } });
+  const state = `SELECT state FROM system.runtime.nodes WHERE node_id = '${name}'`;
+  await vi.waitFor(async () => expect(await column(state)).toEqual(["shutting_down"]), { timeout: 30_000 });
+  // It has been told, and the query still runs on it.
+  expect(Number((await column(tasks))[0])).toBeGreaterThan(0);
+
+  expect(await result).toEqual([[0, 0]]);
+  const leaving = await get("Pod", name!, whole.apps);
+  expect(leaving?.metadata.deletionTimestamp).toBeDefined();
+  expect(leaving?.status?.containerStatuses[0].state.running).toBeDefined();
+
+  await vi.waitFor(async () => expect(await get("Pod", name!, whole.apps)).toBeUndefined(), {
+    timeout: 90_000,
+    interval: 500,
+  });
+  await vi.waitFor(async () => expect(await unready(whole.apps)).toEqual([]), { timeout: 180_000, interval: 1_000 });
+}, 300_000);

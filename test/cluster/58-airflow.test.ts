@@ -1,0 +1,138 @@
+// Proves that Airflow lets in who has the password and nobody else, that a DAG which is triggered runs on a Celery
+// worker, and that its log lies in MinIO and is read from there alone. It does not prove DAGs from a git repository,
+// deferred tasks, several schedulers, nor what a worker that dies does to the tasks on it.
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { address, kube, read, s3, secret, whole, wholeStack } from "./kit.ts";
+
+const patience = { timeout: 120_000, interval: 1_000 };
+
+let api: string;
+let token: string;
+
+/** Asks the API something, as the user `admin`. */
+async function ask<T>(path: string, options: { method?: string; body?: unknown; token?: string } = {}): Promise<T> {
+  const response = await fetch(`${api}${path}`, {
+    method: options.method ?? "GET",
+    headers: { "content-type": "application/json", authorization: `Bearer ${options.token ?? token}` },
+    ...(options.body !== undefined && { body: JSON.stringify(options.body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${response.status} ${text}`);
+  return JSON.parse(text) as T;
+}
+
+const login = (password: string) =>
+  ask<{ access_token: string }>("/auth/token", { method: "POST", body: { username: "admin", password }, token: "" });
+
+interface Run {
+  dag_run_id: string;
+  state: string;
+}
+interface Task {
+  task_id: string;
+  state: string;
+  hostname: string;
+  try_number: number;
+}
+
+/** What the API shows of a task's log, which begins with where it has it from. */
+async function log(run: string): Promise<string> {
+  const { content } = await ask<{ content: { event: string }[] }>(
+    `/api/v2/dags/hello/dagRuns/${run}/taskInstances/greet/logs/1`,
+  );
+  return content.map(({ event }) => event).join("\n");
+}
+
+/** The pods of the workers. */
+async function workers() {
+  const pods = await kube().list("v1", "Pod", whole.apps);
+  return pods.filter(({ metadata }) => metadata.labels?.["app.kubernetes.io/component"] === "worker");
+}
+
+let run: string;
+let host: string;
+/** Where the log of that run lies in the bucket. */
+const object = () => `logs/dag_id=hello/run_id=${run}/task_id=greet/attempt=1.log`;
+
+beforeAll(async () => {
+  await wholeStack();
+  api = `http://${await address("airflow", whole.apps)}:8080`;
+  const { password = "" } = await secret("airflow-admin", whole.apps);
+  token = (await login(password)).access_token;
+});
+
+describe("Airflow", () => {
+  it("refuses a wrong password, and a token that it did not give", async () => {
+    await expect(login("wrong")).rejects.toThrow(/^401/);
+    await expect(ask("/api/v2/dags", { token: "wrong" })).rejects.toThrow(/^401|^403/);
+  });
+
+  it("sees that all of its processes work", async () => {
+    const health = await ask<Record<string, { status: string }>>("/api/v2/monitor/health");
+    const status = Object.fromEntries(Object.entries(health).map(([part, { status }]) => [part, status]));
+    expect(status).toEqual({
+      metadatabase: "healthy",
+      scheduler: "healthy",
+      triggerer: "healthy",
+      dag_processor: "healthy",
+    });
+  });
+
+  it("runs a DAG on a Celery worker", async () => {
+    const found = () => ask("/api/v2/dags/hello", { method: "PATCH", body: { is_paused: false } });
+    await vi.waitFor(found, patience);
+    const started = await ask<Run>("/api/v2/dags/hello/dagRuns", { method: "POST", body: { logical_date: null } });
+    run = started.dag_run_id;
+    await vi.waitFor(async () => {
+      const { state } = await ask<Run>(`/api/v2/dags/hello/dagRuns/${run}`);
+      expect(state).toMatch(/success|failed/);
+    }, patience);
+    const { task_instances: tasks } = await ask<{ task_instances: Task[] }>(
+      `/api/v2/dags/hello/dagRuns/${run}/taskInstances`,
+    );
+    expect(tasks.map(({ task_id, state, try_number }) => ({ task_id, state, try_number }))).toEqual([
+      { task_id: "greet", state: "success", try_number: 1 },
+    ]);
+    // A pod's own address is what Airflow knows it by.
+    const worker = (await workers()).find(({ status }) => status?.podIP === tasks[0]!.hostname);
+    expect(worker?.metadata.name).toMatch(/^airflow-worker-/);
+    host = worker!.metadata.name;
+    console.log(`the task ran on ${host}`);
+  });
+
+  it("has the task's log in MinIO, and shows it", async () => {
+    const keys = await secret("minio-platform", whole.core);
+    const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+    // The worker writes it there when the task is over.
+    await vi.waitFor(
+      async () => expect(await read(client, "airflow", object())).toContain(`Hello from ${host}`),
+      patience,
+    );
+    expect(await log(run)).toContain(`Hello from ${host}`);
+  });
+
+  it("still shows it when the worker's pod is gone", async () => {
+    await kube().delete({ apiVersion: "v1", kind: "Pod", metadata: { name: host, namespace: whole.apps } });
+    await vi.waitFor(async () => {
+      const names = (await workers()).map(({ metadata }) => metadata.name);
+      expect(names).not.toContain(host);
+    }, patience);
+    const shown = await log(run);
+    expect(shown).toContain(`s3://airflow/${object()}`);
+    expect(shown).toContain(`Hello from ${host}`);
+  });
+
+  it("takes tasks again with the worker that came in its place", async () => {
+    const { dag_run_id } = await ask<Run>("/api/v2/dags/hello/dagRuns", {
+      method: "POST",
+      body: { logical_date: null },
+    });
+    await vi.waitFor(async () => {
+      const { state } = await ask<Run>(`/api/v2/dags/hello/dagRuns/${dag_run_id}`);
+      expect(state).toBe("success");
+    }, patience);
+    const shown = await log(dag_run_id);
+    expect(shown).toContain("Hello from airflow-worker-");
+    expect(shown).not.toContain(host);
+  });
+});

@@ -1,0 +1,117 @@
+// Proves that Superset runs from our manifests: that the administrator may log in and nobody else, that the platform's
+// databases are there at the first login, and that queries on each of them bring their rows, in the web server and in a
+// worker. It does not prove its pages, which need a browser.
+import { beforeAll, expect, it, vi } from "vitest";
+import { address, secret, unready, whole, wholeStack } from "./kit.ts";
+
+let url: string;
+
+/** Asks Superset's API, as nobody or with the headers of someone who is logged in. */
+const ask = (path: string, body?: unknown, headers: Record<string, string> = {}) =>
+  fetch(`${url}/api/v1/${path}`, {
+    headers: { "content-type": "application/json", ...headers },
+    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+  });
+
+const login = (password: string) => ask("security/login", { username: "admin", password, provider: "db" });
+
+let admin: Record<string, string>;
+const asAdmin = async (path: string, body?: unknown) => {
+  const answer = await ask(path, body, admin);
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
+  return JSON.parse(text);
+};
+
+beforeAll(async () => {
+  await wholeStack();
+  url = `http://${await address("superset", whole.apps)}:8088`;
+  const { password = "" } = await secret("superset-admin", whole.apps);
+  const { access_token } = (await (await login(password)).json()) as { access_token: string };
+  const authorization = `Bearer ${access_token}`;
+  const csrf = await ask("security/csrf_token/", undefined, { authorization });
+  const { result } = (await csrf.json()) as { result: string };
+  admin = { authorization, "x-csrftoken": result, cookie: csrf.headers.getSetCookie()[0]!.split(";")[0]! };
+});
+
+interface Database {
+  id: number;
+  database_name: string;
+}
+const databases = async (): Promise<Database[]> => (await asAdmin("database/")).result;
+
+/** Has SQL Lab run a query: in the web server, which answers with the rows, or in a worker. */
+async function execute(name: string, sql: string, runAsync = false) {
+  const { id } = (await databases()).find(({ database_name }) => database_name === name)!;
+  return asAdmin("sqllab/execute/", { database_id: id, sql, runAsync });
+}
+
+const regions = ["AFRICA", "AMERICA", "ASIA", "EUROPE", "MIDDLE EAST"].map((name) => ({ name }));
+const regionsOfTrino = "SELECT name FROM tpch.tiny.region ORDER BY name";
+
+it("web server, worker and beat are ready", async () => {
+  expect((await unready(whole.apps)).filter((one) => one.includes(" superset"))).toEqual([]);
+});
+
+it("refuses a wrong password, and whoever has not logged in", async () => {
+  expect((await login("wrong")).status).toBe(401);
+  expect((await ask("database/")).status).toBe(401);
+  const { authorization: _, ...nobody } = admin;
+  expect((await ask("sqllab/execute/", { database_id: 1, sql: "SELECT 1" }, nobody)).status).toBe(401);
+});
+
+it("refuses a query that another site may have had a browser send", async () => {
+  const { "x-csrftoken": _, ...without } = admin;
+  expect((await ask("sqllab/execute/", { database_id: 1, sql: "SELECT 1" }, without)).status).toBe(400);
+});
+
+it("has the platform's databases, and shows no password of theirs", async () => {
+  const all = await databases();
+  expect(all.map(({ database_name }) => database_name).sort()).toEqual(["ClickHouse", "PostgreSQL", "Trino"]);
+  const { password = "" } = await secret("postgresql-user-trino", whole.core);
+  for (const { id } of all) expect(JSON.stringify(await asAdmin(`database/${id}/connection`))).not.toContain(password);
+});
+
+it("runs a query on Trino and shows its rows", async () => {
+  const { status, data } = await execute("Trino", regionsOfTrino);
+  expect({ status, data }).toEqual({ status: "success", data: regions });
+});
+
+it("sees all of Trino's catalogs", async () => {
+  const { data } = await execute("Trino", "SHOW CATALOGS");
+  const catalogs = (data as { Catalog: string }[]).map(({ Catalog }) => Catalog);
+  expect(catalogs).toEqual(expect.arrayContaining(["iceberg", "postgresql", "tpch"]));
+});
+
+it("has a worker run a query, and fetches what it found", async () => {
+  const { query } = await execute("Trino", regionsOfTrino, true);
+  const results = await vi.waitFor(
+    async () => {
+      const { result } = await asAdmin(`query/${query.queryId}`);
+      if (result.status === "failed") return result;
+      if (result.status !== "success") throw new Error(`the query is ${result.status}`);
+      return result;
+    },
+    { timeout: 60_000, interval: 500 },
+  );
+  expect(results).toMatchObject({ status: "success", rows: regions.length });
+  const { data } = await asAdmin(`sqllab/results/?q=(key:'${results.results_key}')`);
+  expect(data).toEqual(regions);
+});
+
+it("runs a query on PostgreSQL, as the user that it is given", async () => {
+  const { data } = await execute(
+    "PostgreSQL",
+    "SELECT catalog_name AS name FROM information_schema.information_schema_catalog_name",
+  );
+  expect(data).toEqual([{ name: "trino" }]);
+});
+
+it("runs a query on ClickHouse", async () => {
+  const { data } = await execute("ClickHouse", "SELECT number FROM system.numbers LIMIT 3");
+  expect(data).toEqual([{ number: 0 }, { number: 1 }, { number: 2 }]);
+});
+
+it("says why a query failed", async () => {
+  await expect(execute("Trino", "SELECT * FROM tpch.tiny.nowhere")).rejects.toThrow(/nowhere/);
+});

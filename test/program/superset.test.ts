@@ -1,0 +1,116 @@
+// Proves what Superset's objects say without a cluster: what a change of each thing rolls, that no file holds a
+// password, and which databases are registered in which stack. That the software starts with them, the cluster tests prove.
+import { beforeAll, describe, expect, it } from "vitest";
+import { seeded } from "../../engine/evaluate.ts";
+import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { type Evaluated, evaluated } from "./stacks.ts";
+
+/** With passwords that look like passwords, and the same ones each time. */
+const render = (changes = "{}", stack = "test") => evaluated(stack, { changes, random: seeded("a test's seed") });
+
+const find = ({ objects }: Evaluated, kind: string, name: string): KubernetesObject =>
+  objects.find((one) => one.kind === kind && one.metadata.name.replace(/-[0-9a-f]{8}$/, "") === name)!;
+
+/** The objects that differ between two evaluations. */
+const changed = (before: Evaluated, after: Evaluated) => {
+  const identity = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.namespace} ${metadata.name}`;
+  const old = new Map(before.objects.map((object) => [identity(object), JSON.stringify(object)]));
+  return after.objects
+    .filter((object) => old.get(identity(object)) !== JSON.stringify(object))
+    .map(({ kind, metadata }) => `${kind} ${metadata.name.replace(/-[0-9a-f]{8}$/, "-#")}`)
+    .sort();
+};
+
+// biome-ignore lint/suspicious/noExplicitAny: an object's fields as plain data
+const container = (object: any) => object.spec.template.spec.containers[0];
+
+describe("a change", () => {
+  let before: Evaluated;
+  beforeAll(async () => {
+    before = await render();
+  });
+
+  it("of the number of processes rolls the web server alone", async () => {
+    expect(changed(before, await render("superset: { web: { workers: 3 } }"))).toEqual([
+      "ConfigMap superset-gunicorn",
+      "Deployment superset",
+    ]);
+  });
+
+  it("of the rotation gives the administrator a new password and rolls no pod; the key stays", async () => {
+    expect(changed(before, await render("superset: { auth: { rotation: 2 } }"))).toEqual([
+      "Job superset-setup-#",
+      "Secret superset-admin",
+    ]);
+  });
+
+  it("of PostgreSQL's passwords has the new ones registered and rolls what uses them", async () => {
+    const all = changed(before, await render("postgresql: { auth: { rotation: 2 } }"));
+    expect(all.filter((one) => one.includes(" superset"))).toEqual([
+      "Deployment superset",
+      "Deployment superset-beat",
+      "Deployment superset-worker",
+      "Job superset-setup-#",
+    ]);
+  });
+
+  it("of Redis' password rolls what uses it", async () => {
+    const all = changed(before, await render("redis: { auth: { rotation: 2 } }"));
+    expect(all).toEqual(
+      expect.arrayContaining(["Deployment superset", "Deployment superset-beat", "Deployment superset-worker"]),
+    );
+  });
+});
+
+describe("the databases", () => {
+  const registered = (program: Evaluated) =>
+    JSON.parse(find(program, "ConfigMap", "superset-setup").data["databases.json"]) as { name: string; host: string }[];
+
+  it("are those that the stack has", async () => {
+    const names = async (changes?: string) => registered(await render(changes)).map(({ name }) => name);
+    expect(await names()).toEqual(["Trino", "ClickHouse", "PostgreSQL"]);
+    expect(await names("clickhouse: { enabled: false }")).toEqual(["Trino", "PostgreSQL"]);
+    expect(await names("trino: { enabled: false }")).toEqual(["ClickHouse", "PostgreSQL"]);
+  });
+
+  it("have their passwords in the Job's environment, by reference", async () => {
+    const program = await render();
+    const { env } = container(find(program, "Job", "superset-setup")) as { env: { name: string; value?: string }[] };
+    const secrets = env.filter(({ name }) => /PASSWORD|SECRET|USERNAME/.test(name));
+    expect(secrets.map(({ name }) => name).sort()).toEqual([
+      "ADMIN_PASSWORD",
+      "CACHE_PASSWORD",
+      "CLICKHOUSE_PASSWORD",
+      "CLICKHOUSE_USERNAME",
+      "DATABASE_PASSWORD",
+      "DATABASE_USERNAME",
+      "POSTGRESQL_PASSWORD",
+      "POSTGRESQL_USERNAME",
+      "QUEUE_PASSWORD",
+      "SUPERSET_SECRET_KEY",
+    ]);
+    for (const { value } of secrets) expect(value).toBeUndefined();
+  });
+
+  it("open for no pod but the Job", async () => {
+    const program = await render();
+    for (const name of ["superset", "superset-worker", "superset-beat"]) {
+      const { env } = container(find(program, "Deployment", name)) as { env: { name: string }[] };
+      expect(env.map((one) => one.name)).not.toContain("POSTGRESQL_PASSWORD");
+      expect(env.map((one) => one.name)).not.toContain("ADMIN_PASSWORD");
+    }
+  });
+});
+
+it("cache and queue are two databases of Redis", async () => {
+  const config = find(await render(), "ConfigMap", "superset-config").data["superset_config.py"] as string;
+  expect(config).toMatch(/CACHE_REDIS_URL = .*:6379\/2"/);
+  expect(config).toMatch(/QUEUE_REDIS_URL = .*:6379\/3"/);
+});
+
+it("prod has two web servers that are emptied one at a time, and one beat", async () => {
+  const program = await render("{}", "prod");
+  const replicas = (name: string) => find(program, "Deployment", name).spec.replicas;
+  expect([replicas("superset"), replicas("superset-beat")]).toEqual([2, 1]);
+  expect(find(program, "PodDisruptionBudget", "superset")).toBeDefined();
+});

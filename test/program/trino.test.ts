@@ -1,0 +1,106 @@
+// Proves what Trino's objects say: which files, which memory, which catalogs, how a worker ends, and what a change
+// rolls. It does not prove that Trino takes it: the cluster test does.
+import { beforeAll, describe, expect, it } from "vitest";
+import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { type Evaluated, evaluated, evaluatedWithSecrets } from "./stacks.ts";
+
+const named = ({ objects }: Evaluated, kind: string, name: string) =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name) as KubernetesObject;
+
+const changed = (before: Evaluated, after: Evaluated) =>
+  after.objects
+    .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))
+    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
+    .sort();
+
+const files = (program: Evaluated, name: string) =>
+  named(program, "ConfigMap", `trino-${name}`).data as Record<string, string>;
+
+const number = (file: string | undefined, pattern: RegExp) => Number(pattern.exec(file ?? "")![1]);
+
+let test: Evaluated;
+beforeAll(async () => {
+  test = await evaluatedWithSecrets("test");
+});
+
+describe.each(["test", "prod"])("in stack %s", (stack) => {
+  let program: Evaluated;
+  beforeAll(async () => {
+    program = await evaluated(stack);
+  });
+
+  it.each(["coordinator", "worker"])("the %s has all its files, and memory that fits", (role) => {
+    const all = files(program, role);
+    for (const file of ["node.properties", "jvm.config", "config.properties", "log.properties"])
+      expect(Object.keys(all)).toContain(file);
+    const { resources, volumeMounts } = named(program, "Deployment", `trino-${role}`).spec.template.spec.containers[0];
+    const mounts = (volumeMounts as { mountPath: string }[]).map(({ mountPath }) => mountPath);
+    expect(mounts).toEqual(expect.arrayContaining(["/etc/trino", "/etc/trino/catalog"]));
+    const limit = Number.parseInt(resources.limits.memory, 10) * (resources.limits.memory.endsWith("Gi") ? 1024 : 1);
+    const heap = number(all["jvm.config"], /-Xmx(\d+)M/);
+    expect(heap).toBeLessThan(limit * 0.7);
+    const perQuery = number(all["config.properties"], /query.max-memory-per-node=(\d+)MB/);
+    const headroom = number(all["config.properties"], /memory.heap-headroom-per-node=(\d+)MB/);
+    expect(perQuery + headroom).toBeLessThan(heap * 0.7);
+  });
+});
+
+it("has a catalog for each part that is there", async () => {
+  expect(Object.keys(files(test, "catalogs")).sort()).toEqual(
+    ["clickhouse", "iceberg", "kafka", "postgresql", "tpch"].map((name) => `${name}.properties`),
+  );
+  const without = await evaluated("test", {
+    changes: "{ clickhouse: { enabled: false }, kafka: { enabled: false }, schemaRegistry: { enabled: false } }",
+  });
+  expect(Object.keys(files(without, "catalogs")).sort()).toEqual(
+    ["iceberg", "postgresql", "tpch"].map((name) => `${name}.properties`),
+  );
+  const { env } = named(without, "Deployment", "trino-worker").spec.template.spec.containers[0];
+  expect(JSON.stringify(env)).not.toContain("CLICKHOUSE");
+});
+
+it("fills every reference in its files from a Secret", () => {
+  for (const role of ["coordinator", "worker"]) {
+    const { env } = named(test, "Deployment", `trino-${role}`).spec.template.spec.containers[0];
+    const given = (env as { name: string; valueFrom?: object }[]).filter(({ valueFrom }) => valueFrom);
+    const text = JSON.stringify([files(test, role), files(test, "catalogs")]);
+    const wanted = [...text.matchAll(/\$\{ENV:(\w+)\}/g)].map(([, name]) => name);
+    expect(given.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(wanted.filter((name) => name !== "HOSTNAME") as string[]),
+    );
+    expect(text).not.toMatch(/(password|secret(-key)?|access-key)=(?!\$\{ENV:)/);
+  }
+});
+
+it("one shared secret lets coordinator and workers know each other", () => {
+  const secrets = ["coordinator", "worker"].map((role) =>
+    named(test, "Deployment", `trino-${role}`).spec.template.spec.containers[0].env.find(
+      ({ name }: { name: string }) => name === "SHARED_SECRET",
+    ),
+  );
+  expect(secrets[0]).toEqual(secrets[1]);
+  expect(secrets[0].valueFrom.secretKeyRef).toEqual({ name: "trino-internal", key: "shared-secret" });
+});
+
+it("gives a worker the time that it may drain for, and a node one worker at a time", async () => {
+  const long = await evaluated("test", { changes: "trino: { worker: { drain: 3600 } }" });
+  const { terminationGracePeriodSeconds, containers } = named(long, "Deployment", "trino-worker").spec.template.spec;
+  expect(terminationGracePeriodSeconds).toBeGreaterThan(3600);
+  expect(containers[0].lifecycle.preStop.exec.command.join(" ")).toContain("SHUTTING_DOWN");
+  expect(changed(await evaluated("test"), long)).toEqual(["Deployment trino-worker"]);
+  expect(named(long, "PodDisruptionBudget", "trino-worker").spec.maxUnavailable).toBe(1);
+});
+
+it("rolls alone when one of its own settings changes", async () => {
+  const before = await evaluated("test");
+  const topics = await evaluated("test", { changes: "trino: { kafkaTopics: [orders] }" });
+  expect(changed(before, topics)).toEqual([
+    "ConfigMap trino-catalogs",
+    "Deployment trino-coordinator",
+    "Deployment trino-worker",
+  ]);
+  expect(files(topics, "catalogs")["kafka.properties"]).toContain("kafka.table-names=orders\n");
+  const more = await evaluated("test", { changes: "trino: { worker: { replicas: 3 } }" });
+  // More workers: the queries that run go on.
+  expect(changed(before, more)).toEqual(["Deployment trino-worker"]);
+});
