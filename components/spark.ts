@@ -14,7 +14,8 @@ import { service } from "./kit/service.ts";
 const ports = { master: { rpc: 7077, ui: 8080 }, worker: { rpc: 7078, ui: 8081 } };
 /** User and group `spark` of the official image. */
 const user = 185;
-const sparkClass = ["/opt/spark/bin/spark-class"];
+/** As the official image starts it: below tini, which reaps the Python processes that executors leave behind. */
+const sparkClass = ["/usr/bin/tini", "--", "/opt/spark/bin/spark-class"];
 /** Heap of a worker itself, which starts executors and watches them. */
 const workerHeap = "192m";
 
@@ -99,14 +100,13 @@ export class Spark extends Part {
             args: [
               ...["--port", `${ports.worker.rpc}`, "--webui-port", `${ports.worker.ui}`],
               ...["--cores", `${worker.cores}`, "--memory", sparkMemory(worker.memory)],
-              ...["--work-dir", "/opt/spark/work", url],
+              ...["--work-dir", "/opt/spark/work/applications", url],
             ],
             env: {
               ...authentication,
               // Executors have their worker's environment, where the AWS SDK looks first.
               AWS_ACCESS_KEY_ID: bucket.accessKey,
               AWS_SECRET_ACCESS_KEY: bucket.secretKey,
-              AWS_REGION: bucket.region,
               SPARK_DAEMON_MEMORY: workerHeap,
               SPARK_DAEMON_JAVA_OPTS: "-XX:+ExitOnOutOfMemoryError",
               SPARK_LOCAL_DIRS: "/opt/spark/work/local",
@@ -180,6 +180,8 @@ const application = (
     // Spark asks for one here, and takes the one in the environment.
     "spark.authenticate.secret": "in-the-environment",
     "spark.executor.memory": sparkMemory(worker.memory),
+    // There is no Hive here; its catalog would be files in the working directory, which is read-only.
+    "spark.sql.catalogImplementation": "in-memory",
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
     "spark.sql.catalog.lakehouse": "org.apache.iceberg.spark.SparkCatalog",
     "spark.sql.catalog.lakehouse.type": "rest",

@@ -28,8 +28,6 @@ export const images = {
   airflow: "apache/airflow:3.3.2",
   /** `apache/superset:6.1.0` with the drivers of the platform's databases: apps/superset/Dockerfile. */
   superset: "data-platform/superset:6.1.0",
-  prometheus: "prom/prometheus:v3.13.5",
-  grafana: "grafana/grafana:12.3.0",
 } as const;
 
 export type ImageName = keyof typeof images;

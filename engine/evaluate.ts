@@ -44,7 +44,13 @@ export function seeded(seed: string): RandomSource {
     const length = type.endsWith("RandomBytes") ? Number(inputs.length) : 0;
     const bytes = (label: string) => createHmac("sha256", seed).update(label).digest();
     const label = `${type} ${name} ${JSON.stringify(inputs.keepers ?? {})}`;
-    if (length > 0) return bytes(label).subarray(0, length).toString("base64");
+    if (length > 0) {
+      // One block is 32 bytes; longer keys take more of them.
+      const more = Array.from({ length: Math.ceil(length / 32) - 1 }, (_, block) => bytes(`${label} ${block + 1}`));
+      return Buffer.concat([bytes(label), ...more])
+        .subarray(0, length)
+        .toString("base64");
+    }
     return lettersAndDigits(bytes, label, Number(inputs.length));
   };
 }

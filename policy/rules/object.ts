@@ -12,24 +12,19 @@ export type Container = any;
 /** What a rule finds wrong with one object, each in a sentence; empty where all is well. */
 export type Rule = (object: KubernetesObject) => string[];
 
-interface Pod {
-  spec: PodSpec;
-  labels: Record<string, string>;
-  annotations: Record<string, string>;
+/** The specification of the pods that an object runs, and their labels; undefined where it runs none. */
+export function podOf(
+  object: KubernetesObject,
+): { spec: PodSpec; labels: Record<string, string>; annotations: Record<string, string> } | undefined {
+  if (object.kind === "Pod") return { spec: object.spec, ...marks(object.metadata) };
+  const template = object.kind === "CronJob" ? object.spec.jobTemplate.spec.template : object.spec?.template;
+  return template?.spec?.containers && { spec: template.spec, ...marks(template.metadata) };
 }
 
-/** The specification of the pods that an object runs, and what they are marked with; undefined where it runs none. */
-export function podOf(object: KubernetesObject): Pod | undefined {
-  const template =
-    object.kind === "Pod"
-      ? object
-      : object.kind === "CronJob"
-        ? object.spec.jobTemplate.spec.template
-        : object.spec?.template;
-  if (!template?.spec?.containers) return undefined;
-  const { labels = {}, annotations = {} } = template.metadata ?? {};
-  return { spec: template.spec, labels, annotations };
-}
+const marks = (metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }) => ({
+  labels: metadata?.labels ?? {},
+  annotations: metadata?.annotations ?? {},
+});
 
 /** Init containers and containers alike. */
 export const containersOf = (spec: PodSpec): Container[] => [...(spec.initContainers ?? []), ...spec.containers];

@@ -53,13 +53,13 @@ export const pinned = perContainer(({ image }) => {
 export const isolated: Rule = (object) => {
   const pod = podOf(object);
   if (!pod) return [];
-  const { spec, annotations } = pod;
-  const token = spec.automountServiceAccountToken !== false;
+  const { spec } = pod;
+  const reason = pod.annotations["data-platform/talks-to-api"];
   return [
     ...(spec.enableServiceLinks === false ? [] : ["service links are on"]),
-    ...(token && !annotations["data-platform/talks-to-api"]
-      ? ["the service account's token is mounted, and no annotation data-platform/talks-to-api says why"]
-      : []),
+    ...(spec.automountServiceAccountToken === false || reason
+      ? []
+      : ["the service account's token is mounted, and no annotation data-platform/talks-to-api says why"]),
     ...(spec.serviceAccountName && spec.serviceAccountName !== "default" ? [] : ["it runs as the default account"]),
   ];
 };
@@ -68,7 +68,8 @@ export const isolated: Rule = (object) => {
 export const probed: Rule = (object) => {
   if (!["Deployment", "StatefulSet", "DaemonSet"].includes(object.kind)) return [];
   return podOf(object)!.spec.containers.flatMap((container: Record<string, unknown>) =>
-    ["startupProbe", "readinessProbe", "livenessProbe"]
+    // Readiness decides whom a Service sends clients to: what no client connects to is ready when it has started.
+    ["startupProbe", ...(container.ports ? ["readinessProbe"] : []), "livenessProbe"]
       .filter((probe) => !container[probe])
       .map((probe) => `${container.name}: no ${probe}`),
   );

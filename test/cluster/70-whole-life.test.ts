@@ -11,8 +11,10 @@ beforeAll(wholeStack);
 async function lives(): Promise<Record<string, string[]>> {
   const found: Record<string, string[]> = {};
   for (const { metadata, status } of await podList(namespaces))
-    if (status?.phase === "Running" && !metadata.deletionTimestamp)
-      (found[metadata.labels!["app.kubernetes.io/name"]!] ??= []).push(metadata.uid as string);
+    if (status?.phase === "Running" && !metadata.deletionTimestamp) {
+      const part = metadata.labels!["app.kubernetes.io/name"]!;
+      found[part] = [...(found[part] ?? []), metadata.uid as string];
+    }
   for (const uids of Object.values(found)) uids.sort();
   return found;
 }

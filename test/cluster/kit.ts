@@ -1,3 +1,4 @@
+import dns, { promises as names } from "node:dns";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { connect } from "node:net";
@@ -228,4 +229,22 @@ export async function runIn(pod: string, namespace: string, container: string, c
   output.end();
   if (status.status !== "Success") throw new Error(`${pod}: ${status.message}\n${await printed}`);
   return printed;
+}
+
+/**
+ * Has this process find the cluster's names (`kafka-0.kafka-headless.test-apps.svc`) as a pod does, by asking the
+ * cluster's own name server: for clients that are told by a server where to go on. Ends with `vi.restoreAllMocks()`.
+ */
+export async function resolveClusterNames(): Promise<void> {
+  const resolver = new names.Resolver({ timeout: 2_000, tries: 2 });
+  resolver.setServers([await address("kube-dns", "kube-system")]);
+  const ordinary = dns.lookup;
+  type Lookup = (host: string, options: { all?: boolean }, done: (...results: unknown[]) => void) => void;
+  const lookup: Lookup = (host, options, done) => {
+    if (!host.endsWith(".svc")) return ordinary(host, options, done);
+    const answer = ([first]: string[]) =>
+      options.all ? done(null, [{ address: first, family: 4 }]) : done(null, first, 4);
+    resolver.resolve4(`${host}.cluster.local`).then(answer, done);
+  };
+  vi.spyOn(dns, "lookup").mockImplementation(lookup as typeof dns.lookup);
 }

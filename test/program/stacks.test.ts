@@ -1,7 +1,7 @@
 // Proves, for each stack, what can be seen in its objects without a cluster: that they keep every rule, refer to what
 // is there, stay within the budget and hold no secret outside Secrets. It does not prove that an API server takes them.
 import { beforeAll, describe, expect, it } from "vitest";
-import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
+import { type KubernetesObject, podOf, rules } from "../../policy/rules/index.ts";
 import {
   duplicateNames,
   permissionProblems,
@@ -51,6 +51,13 @@ describe.each(stacks)("stack %s", (stack) => {
     const names = namespaces.map(({ metadata }) => metadata.name);
     for (const { kind, metadata } of program.objects)
       if (kind !== "Namespace") expect(names).toContain(metadata.namespace);
+  });
+
+  it("gives a token to Flink alone, and only where its JobManagers elect a leader", () => {
+    const withToken = program.objects.filter((object) => podOf(object)?.spec.automountServiceAccountToken);
+    expect(withToken.map(({ metadata }) => metadata.name).sort()).toEqual(
+      stack === "prod" ? ["flink-jobmanager", "flink-taskmanager"] : [],
+    );
   });
 
   it("holds no secret outside of Secrets, nor in its outputs", () => {

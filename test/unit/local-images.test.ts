@@ -164,7 +164,9 @@ describe("definitions", () => {
   it.each(definitions.map((definition) => [definition.folder, definition] as const))("%s has all it names", (_, it) => {
     const dockerfile = readFileSync(join(folderOf(it), "Dockerfile"), "utf8");
     for (const artifact of it.artifacts ?? []) {
-      expect(dockerfile).toMatch(new RegExp(`^(COPY|ADD) .*\\b${artifact.output}\\b`, "m"));
+      expect(dockerfile).toMatch(
+        new RegExp(`^(COPY|ADD|RUN --mount=type=bind,source=).*\\b${artifact.output}\\b`, "m"),
+      );
       if (artifact.kind === "go") expect(existsSync(join(folderOf(it), "go", "go.mod"))).toBe(true);
     }
     for (const image of imagesUnder(dockerfile)) expect(definitionOf(image), image).toBeDefined();

@@ -1,0 +1,154 @@
+// Proves that the Job of docs/spark.md runs as it stands there: its tasks run on both workers, an Iceberg table goes
+// through Nessie to MinIO and back, and files by s3a; that a driver with another secret or none is refused; and that
+// the workers find the master's successor. It does not prove that an application outlives the master, nor the loss of
+// a worker while it computes.
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { parseAllDocuments } from "yaml";
+import { images } from "../../config/images.ts";
+import type { KubeObject } from "../../engine/manifests.ts";
+import { address, kube, podsOf, s3, secret, succeedPod, whole, wholeStack } from "./kit.ts";
+
+/** The driver's container, as far as it is looked at here. */
+interface Driver {
+  image: string;
+  command: string[];
+  env: { name: string; value?: string; valueFrom?: object }[];
+}
+
+const run = randomBytes(3).toString("hex");
+const made: KubeObject[] = [];
+
+/** Starts the application of the page under a name of its own, with a change to its driver. */
+async function submit(purpose: string, change: (driver: Driver) => void = () => {}): Promise<string> {
+  const name = `${purpose}-${run}`;
+  const [, text] = /```yaml\n([\s\S]*?)```/.exec(readFileSync("docs/spark.md", "utf8"))!;
+  const here = text!
+    .replaceAll("test-apps", whole.apps)
+    .replaceAll("name: numbers", `name: ${name}`)
+    .replaceAll('appName("numbers")', `appName("${name}")`);
+  for (const document of parseAllDocuments(here)) {
+    const object = document.toJS() as KubeObject & { spec: { template: { spec: { containers: [Driver] } } } };
+    if (object.kind === "Job") change(object.spec.template.spec.containers[0]);
+    await kube().create(object);
+    made.push(object);
+  }
+  return name;
+}
+
+/** What a Job's driver has written. */
+async function output(job: string): Promise<string> {
+  const [pod] = await kube().list("v1", "Pod", whole.apps, { labelSelector: `job-name=${job}` });
+  return pod ? kube().log({ ...pod, apiVersion: "v1", kind: "Pod" }, { container: "driver", lines: 2_000 }) : "";
+}
+
+interface Master {
+  aliveworkers: number;
+  workers: { host: string; state: string }[];
+  activeapps: { name: string }[];
+  completedapps: { name: string; state: string }[];
+}
+
+const master = async (): Promise<Master> => {
+  const response = await fetch(`http://${await address("spark", whole.apps)}:8080/json/`);
+  return (await response.json()) as Master;
+};
+
+const names = { numbers: "", wrong: "", none: "" };
+
+beforeAll(async () => {
+  await wholeStack();
+  await vi.waitFor(async () => expect((await master()).aliveworkers).toBe(2), { timeout: 60_000, interval: 500 });
+  names.wrong = await submit("wrong", ({ env }) => {
+    const index = env.findIndex(({ name }) => name === "_SPARK_AUTH_SECRET");
+    env[index] = { name: "_SPARK_AUTH_SECRET", value: "wrong-wrong-wrong-wrong" };
+  });
+  names.none = await submit("none", (driver) => {
+    driver.env = driver.env.filter(({ name }) => name !== "_SPARK_AUTH_SECRET");
+    driver.command.splice(1, 0, "--conf", "spark.authenticate=false");
+  });
+  names.numbers = await submit("numbers", ({ image }) => expect(image).toBe(images.spark));
+});
+
+afterAll(async () => {
+  for (const object of made) await kube().delete(object);
+});
+
+describe("a driver of the cluster", () => {
+  it("has its tasks run by both workers, its Iceberg table in Nessie and MinIO, and files by s3a", async () => {
+    const started = Date.now();
+    const text = await vi.waitFor(
+      async () => {
+        const [pod] = await kube().list("v1", "Pod", whole.apps, { labelSelector: `job-name=${names.numbers}` });
+        const text = await output(names.numbers);
+        if (!["Succeeded", "Failed"].includes(String(pod?.status?.phase))) throw new Error(`it still runs:\n${text}`);
+        return text;
+      },
+      { timeout: 300_000, interval: 1_000 },
+    );
+    console.log(`the application took ${Math.round((Date.now() - started) / 1000)} s`);
+    expect(text).toContain("sum: 500500\n");
+    expect(text).toContain("files: 10\n");
+    const workers = await podsOf("spark", "worker", whole.apps);
+    expect(workers).toHaveLength(2);
+    expect(text).toContain(`workers: ${workers.join(" ")}\n`);
+
+    const keys = await secret("minio-platform", whole.core);
+    const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+    const objects: { name: string }[] = await client.listObjectsV2("lakehouse", "examples/", true).toArray();
+    const files = objects.map(({ name }) => name);
+    expect(files).toContainEqual(expect.stringMatching(/^examples\/numbers\S*\/data\/\S+\.parquet$/));
+    expect(files).toContainEqual(expect.stringMatching(/^examples\/numbers\S*\/metadata\/\S+\.metadata\.json$/));
+    expect(files).toContain("examples/files/_SUCCESS");
+
+    const nessie = await address("nessie", whole.core);
+    const table = await fetch(`http://${nessie}:19120/iceberg/v1/main/namespaces/examples/tables/numbers`);
+    expect(table.status).toBe(200);
+  }, 320_000);
+
+  it("writes neither the secret nor a key to its log", async () => {
+    const text = await output(names.numbers);
+    const values = [await secret("spark-admin", whole.apps), await secret("minio-platform", whole.apps)];
+    for (const value of values.flatMap((one) => Object.entries(one)))
+      if (value[0] !== "access-key") expect(text).not.toContain(value[1]);
+  });
+});
+
+describe("a driver from outside", () => {
+  it.each([
+    ["another secret", "wrong" as const, /Mismatched response/],
+    ["no secret", "none" as const, /Failed to connect to master/],
+  ])(
+    "with %s is refused",
+    async (_, which, reason) => {
+      await vi.waitFor(async () => expect(await output(names[which])).toMatch(reason), {
+        timeout: 120_000,
+        interval: 1_000,
+      });
+      const { activeapps, completedapps } = await master();
+      const known = [...activeapps, ...completedapps].map(({ name }) => name);
+      expect(known).toContain(names.numbers);
+      expect(known).not.toContain(names[which]);
+    },
+    150_000,
+  );
+});
+
+it("the master's page leads to a worker's", async () => {
+  const page = `http://${await address("spark", whole.apps)}:8080`;
+  const [, path] = /href="[^"]*(\/proxy\/worker-[^"/]+)/.exec(await (await fetch(`${page}/`)).text())!;
+  expect(await (await fetch(`${page}${path}/`)).text()).toContain("Spark Worker at");
+});
+
+it("workers register with the master's successor", async () => {
+  const before = (await master()).workers.map(({ host }) => host).sort();
+  await succeedPod("spark", "master", whole.apps);
+  await vi.waitFor(
+    async () => {
+      const alive = (await master()).workers.filter(({ state }) => state === "ALIVE").map(({ host }) => host);
+      expect(alive.sort()).toEqual(before);
+    },
+    { timeout: 120_000, interval: 500 },
+  );
+}, 320_000);

@@ -1,0 +1,231 @@
+// Proves what can be seen of Airflow in the objects of a stack: what a change rolls, which keys a rotation makes anew,
+// where DAGs come from, and what its configuration refuses. It does not prove that a process starts.
+import { beforeAll, describe, expect, it } from "vitest";
+import { parseConfig } from "../../config/problems.ts";
+import { seeded } from "../../engine/evaluate.ts";
+import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { type Evaluated, evaluated } from "./stacks.ts";
+
+const stack = (changes = "{}", name = "test") => evaluated(name, { changes, random: seeded("a test's seed") });
+
+const ours = ({ objects }: Evaluated) => objects.filter(({ metadata }) => metadata.name.startsWith("airflow"));
+
+const find = (program: Evaluated, kind: string, name: string): KubernetesObject => {
+  const found = ours(program).find((object) => object.kind === kind && object.metadata.name.startsWith(name));
+  if (!found) throw new Error(`no ${kind} ${name}`);
+  return found;
+};
+
+const container = (program: Evaluated, process: string) =>
+  find(program, "Deployment", `airflow-${process}`).spec.template.spec.containers[0];
+
+/** What is not the same in two evaluations. */
+const changed = (before: Evaluated, after: Evaluated) =>
+  after.objects
+    .filter((object) => {
+      const same = ({ kind, metadata }: KubernetesObject) =>
+        kind === object.kind &&
+        metadata.name === object.metadata.name &&
+        metadata.namespace === object.metadata.namespace;
+      return JSON.stringify(before.objects.find(same)) !== JSON.stringify(object);
+    })
+    .map(({ kind, metadata }) => `${kind} ${metadata.name.replace(/-[0-9a-f]{8}$/, "-#")}`)
+    .sort();
+
+const processes = ["api-server", "dag-processor", "scheduler", "triggerer", "worker"];
+const all = processes.map((name) => `Deployment airflow-${name}`);
+
+let before: Evaluated;
+beforeAll(async () => {
+  before = await stack();
+});
+
+describe("Airflow", () => {
+  it("has every process that Airflow 3 needs, and one Service, in front of the API server", () => {
+    const deployments = ours(before).filter(({ kind }) => kind === "Deployment");
+    expect(deployments.map(({ metadata }) => metadata.name).sort()).toEqual(processes.map((name) => `airflow-${name}`));
+    const services = ours(before).filter(({ kind }) => kind === "Service");
+    expect(services.map(({ spec }) => spec.selector["app.kubernetes.io/component"])).toEqual(["api-server"]);
+  });
+
+  it("makes its tables before a process starts that looks for them", () => {
+    const job = find(before, "Job", "airflow-setup").metadata.name;
+    for (const name of processes) {
+      const deployment = before.manifests.find(({ key }) => key === `Deployment.apps test-apps/airflow-${name}`)!;
+      expect(deployment.dependsOn).toContain(`Job.batch test-apps/${job}`);
+    }
+  });
+
+  it("gives every process the same keys, and all of them by reference", () => {
+    const keys = ["AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"];
+    const env = (name: string) => container(before, name).env as { name: string; valueFrom?: object }[];
+    for (const key of keys) {
+      const given = processes.map((name) => JSON.stringify(env(name).find((variable) => variable.name === key)));
+      expect(new Set(given).size).toBe(1);
+      expect(given[0]).toContain("secretKeyRef");
+    }
+  });
+
+  it("has keys of the form and length that they need", () => {
+    const { stringData } = find(before, "Secret", "airflow-keys") as unknown as { stringData: Record<string, string> };
+    const length = (key: string) => Buffer.from(stringData[key]!, "base64url").length;
+    expect({ fernet: length("fernet-key"), jwt: length("jwt-secret"), api: length("secret-key") }).toEqual({
+      fernet: 32,
+      jwt: 64,
+      api: 64,
+    });
+    // Fernet takes its key with its padding alone.
+    expect(stringData["fernet-key"]).toMatch(/^[\w-]{43}=$/);
+  });
+
+  it("defines a variable before another refers to it, as Kubernetes needs it", () => {
+    for (const name of processes) {
+      const seen = new Set<string>();
+      for (const variable of container(before, name).env as { name: string; value?: string }[]) {
+        for (const [, reference] of (variable.value ?? "").matchAll(/\$\((\w+)\)/g)) expect(seen).toContain(reference);
+        seen.add(variable.name);
+      }
+    }
+  });
+
+  it("warms what tasks speak to before a task does", () => {
+    const { startupProbe } = container(before, "api-server");
+    expect(startupProbe.httpGet.path).toBe("/execution/health");
+    expect(startupProbe.timeoutSeconds).toBeGreaterThanOrEqual(60);
+  });
+
+  it("shares no volume: logs go to the bucket", () => {
+    const config = find(before, "ConfigMap", "airflow-config").data["airflow.cfg"];
+    expect(config).toContain("remote_base_log_folder = s3://airflow/logs");
+    expect(ours(before).filter(({ kind }) => kind === "PersistentVolumeClaim")).toEqual([]);
+  });
+});
+
+describe("a change", () => {
+  it("of the workers rolls the workers alone", async () => {
+    expect(changed(before, await stack("airflow: { worker: { concurrency: 3 } }"))).toEqual([
+      "Deployment airflow-worker",
+    ]);
+  });
+
+  it("of the DAGs' ConfigMap rolls what reads DAGs", async () => {
+    const after = await stack("airflow: { dags: { configMap: my-dags } }");
+    expect(changed(before, after)).toEqual([
+      "Deployment airflow-dag-processor",
+      "Deployment airflow-triggerer",
+      "Deployment airflow-worker",
+    ]);
+    expect(find(after, "Deployment", "airflow-worker").spec.template.spec.volumes).toContainEqual({
+      name: "dags",
+      configMap: { name: "my-dags" },
+    });
+    expect(ours(after).map(({ metadata }) => metadata.name)).not.toContain("airflow-dags");
+  });
+
+  it("to a git repository takes the ConfigMap away, and holds no token", async () => {
+    const after = await stack(`airflow:
+  dags:
+    git: { repository: "https://git.example.com/team/dags.git", branch: v1.2, folder: flows, existingSecret: dags-git }`);
+    expect(changed(before, after)).toEqual(["ConfigMap airflow-config", ...all]);
+    expect(ours(after).map(({ metadata }) => metadata.name)).not.toContain("airflow-dags");
+    const config = find(after, "ConfigMap", "airflow-config").data["airflow.cfg"] as string;
+    const [, list] = /^dag_bundle_config_list = (.*)$/m.exec(config)!;
+    expect(JSON.parse(list!)).toEqual([
+      {
+        name: "git",
+        classpath: "airflow.providers.git.bundles.git.GitDagBundle",
+        kwargs: {
+          git_conn_id: "dags",
+          repo_url: "https://git.example.com/team/dags.git",
+          tracking_ref: "v1.2",
+          subdir: "flows",
+          refresh_interval: 60,
+        },
+      },
+    ]);
+    const reference = { secretKeyRef: { name: "dags-git", key: "password" } };
+    for (const name of ["dag-processor", "triggerer", "worker"])
+      expect(container(after, name).env).toContainEqual({ name: "GIT_PASSWORD", valueFrom: reference });
+    expect(JSON.stringify(container(after, "api-server"))).not.toContain("dags-git");
+  });
+
+  it("of a rotation makes a new password and new keys, tells Airflow, and leaves the Fernet key", async () => {
+    const after = await stack("airflow: { auth: { rotation: 2 } }");
+    expect(changed(before, after)).toEqual([
+      ...all,
+      "Job airflow-setup-#",
+      "Secret airflow-admin",
+      "Secret airflow-keys",
+    ]);
+    const keys = (program: Evaluated) =>
+      (find(program, "Secret", "airflow-keys") as unknown as { stringData: Record<string, string> }).stringData;
+    const made = Object.keys(keys(before)).filter((key) => keys(before)[key] !== keys(after)[key]);
+    expect(made.sort()).toEqual(["jwt-secret", "secret-key"]);
+  });
+
+  it("of the database's password has the tables' Job run again before the processes", async () => {
+    const after = changed(before, await stack("postgresql: { auth: { rotation: 2 } }"));
+    expect(after).toEqual(expect.arrayContaining([...all, "Job airflow-setup-#"]));
+  });
+});
+
+describe("prod", () => {
+  it("has two of what may exist more than once, and never stops both", async () => {
+    const prod = await stack("{}", "prod");
+    const more = ["api-server", "scheduler", "worker"].map((name) => `airflow-${name}`);
+    for (const name of more) expect(find(prod, "Deployment", name).spec.replicas).toBe(2);
+    const budgets = ours(prod).filter(({ kind }) => kind === "PodDisruptionBudget");
+    expect(budgets.map(({ metadata }) => metadata.name).sort()).toEqual(more);
+  });
+});
+
+describe("the configuration", () => {
+  const refusal = (dags: unknown) => {
+    try {
+      parseConfig("test", { airflow: { dags } });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "accepted";
+  };
+  const repository = "https://git.example.com/team/dags.git";
+
+  it.each([
+    [
+      "two places",
+      { configMap: "mine", git: { repository } },
+      'stack test: airflow.dags.configMap: found "mine"; expected no ConfigMap beside dags.git: the DAGs come from one place',
+    ],
+    [
+      "a password in an address, which is not shown",
+      { git: { repository: "https://me:hunter2@git.example.com/dags.git" } },
+      'stack test: airflow.dags.git.repository: found "https://…@git.example.com/dags.git"; expected an address without a user or password: they belong into a Secret, named in dags.git.existingSecret',
+    ],
+    [
+      "an address for SSH",
+      { git: { repository: "git@git.example.com:team/dags.git" } },
+      'stack test: airflow.dags.git.repository: found "git@git.example.com:team/dags.git"; expected a repository\'s address such as https://git.example.com/team/dags.git',
+    ],
+    [
+      "no repository",
+      { git: { branch: "main" } },
+      "stack test: airflow.dags.git.repository: found nothing; expected a repository's address such as https://git.example.com/team/dags.git",
+    ],
+    [
+      "a folder outside the repository",
+      { git: { repository, folder: "../other" } },
+      'stack test: airflow.dags.git.folder: found "../other"; expected a folder of the repository such as dags',
+    ],
+    [
+      "a branch that is an option",
+      { git: { repository, branch: "--upload-pack=x" } },
+      'stack test: airflow.dags.git.branch: found "--upload-pack=x"; expected a branch or a tag',
+    ],
+  ])("refuses %s", (_, dags, message) => {
+    expect(refusal(dags)).toBe(message);
+  });
+
+  it.each([[{}], [{ configMap: "mine" }], [{ git: { repository, folder: "flows/daily" } }]])("takes %j", (dags) => {
+    expect(refusal(dags)).toBe("accepted");
+  });
+});

@@ -1,0 +1,110 @@
+// Proves what Spark's objects say: where the secret goes, what rolls when, and that the memory fits. It does not prove
+// that Spark does with them what is meant: that is the cluster test's.
+import { beforeAll, describe, expect, it } from "vitest";
+import { parseConfig } from "../../config/problems.ts";
+import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { type Evaluated, evaluated, evaluatedWithSecrets } from "./stacks.ts";
+
+const named = ({ objects }: Evaluated, kind: string, name: string) =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name) as KubernetesObject;
+
+const changed = (before: Evaluated, after: Evaluated) =>
+  after.objects
+    .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))
+    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
+    .sort();
+
+const container = (program: Evaluated, name: string) =>
+  named(program, "Deployment", name).spec.template.spec.containers[0];
+
+let test: Evaluated;
+beforeAll(async () => {
+  test = await evaluatedWithSecrets("test");
+});
+
+describe("the secret", () => {
+  it.each(["spark-master", "spark-worker"])("reaches %s by its environment alone", (name) => {
+    const { env, args, command } = container(test, name);
+    const { value, valueFrom } = env.find(({ name }: { name: string }) => name === "_SPARK_AUTH_SECRET");
+    expect(value).toBeUndefined();
+    expect(valueFrom).toEqual({ secretKeyRef: { name: "spark-admin", key: "secret" } });
+    expect(JSON.stringify([command, args, env])).not.toMatch(/spark\.authenticate\.secret/);
+  });
+
+  it("is asked for by the cluster and by applications, and stands in no file", () => {
+    const { secret } = named(test, "Secret", "spark-admin").stringData as { secret: string };
+    for (const name of ["spark-config", "spark-application"]) {
+      const file = (named(test, "ConfigMap", name).data as Record<string, string>)["spark-defaults.conf"]!;
+      expect(file).toContain("spark.authenticate true\n");
+      expect(file).toContain("spark.ui.killEnabled false\n");
+      expect(file).not.toContain(secret);
+    }
+  });
+
+  it("closes the way in that does not know it", () => {
+    const { data } = named(test, "ConfigMap", "spark-config");
+    expect((data as Record<string, string>)["spark-defaults.conf"]).toContain("spark.master.rest.enabled false\n");
+  });
+
+  it("of one's own is used, and none is made", async () => {
+    const own = await evaluated("test", { changes: "spark: { auth: { existingSecret: mine } }" });
+    expect(named(own, "Secret", "spark-admin")).toBeUndefined();
+    for (const name of ["spark-master", "spark-worker"])
+      expect(JSON.stringify(container(own, name).env)).toContain('{"key":"secret","name":"mine"}');
+  });
+});
+
+describe("a change", () => {
+  it.each([
+    ["spark: { worker: { cores: 2 } }", ["Deployment spark-worker"]],
+    [
+      "spark: { worker: { memory: 1Gi, resources: { limits: { memory: 2Gi } } } }",
+      ["ConfigMap spark-application", "Deployment spark-worker"],
+    ],
+    ["spark: { worker: { replicas: 3 } }", ["Deployment spark-worker"]],
+    ["spark: { master: { resources: { limits: { memory: 1Gi } } } }", ["Deployment spark-master"]],
+  ])("%s touches no other part", async (changes, expected) => {
+    expect(changed(await evaluated("test"), await evaluated("test", { changes }))).toEqual(expected);
+  });
+
+  it("of the secret rolls master and workers", async () => {
+    const annotations = (program: Evaluated, name: string) =>
+      named(program, "Deployment", name).spec.template.metadata.annotations["data-platform/checksum-admin"];
+    const before = await evaluated("test", { changes: "spark: { auth: { existingSecret: mine } }" });
+    const after = await evaluated("test", { changes: "spark: { auth: { existingSecret: mine, rotation: 2 } }" });
+    expect(changed(before, after)).toEqual(["Deployment spark-master", "Deployment spark-worker"]);
+    expect(annotations(after, "spark-worker")).not.toBe(annotations(before, "spark-worker"));
+  });
+});
+
+it("workers look for the master where it stays when its pod does not", () => {
+  const { data } = named(test, "ConfigMap", "spark-config");
+  const file = (data as Record<string, string>)["spark-defaults.conf"];
+  expect(file).toContain("spark.worker.preferConfiguredMasterAddress true\n");
+  expect(container(test, "spark-worker").args.at(-1)).toBe("spark://spark.test-apps.svc:7077");
+});
+
+it("an executor is offered what its worker has", () => {
+  const { data } = named(test, "ConfigMap", "spark-application");
+  const { args } = container(test, "spark-worker");
+  const offered = args[args.indexOf("--memory") + 1];
+  expect((data as Record<string, string>)["spark-defaults.conf"]).toContain(`spark.executor.memory ${offered}\n`);
+});
+
+describe("a worker's memory", () => {
+  const problem = (worker: object) => () => parseConfig("test", { spark: { worker } });
+
+  it("leaves room beside what it offers", () => {
+    expect(problem({ memory: "2Gi" })).toThrow(
+      'stack test: spark.worker.resources.limits.memory: found "1536Mi"; expected at least 2816Mi: spark.worker.memory, which is 2Gi, and 768Mi for the worker itself and what an executor has beside its heap',
+    );
+    const enough = { memory: "2Gi", resources: { requests: { memory: "2816Mi" }, limits: { memory: "2816Mi" } } };
+    expect(problem(enough)).not.toThrow();
+  });
+
+  it("is enough for an executor", () => {
+    expect(problem({ memory: "256Mi" })).toThrow(
+      'stack test: spark.worker.memory: found "256Mi"; expected at least 512Mi: Spark starts no executor with less',
+    );
+  });
+});
