@@ -44,8 +44,11 @@ export async function up(options: UpOptions): Promise<void> {
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
 }
 
-/** Images and the cluster's own programs are built at the same time: neither fills two processors alone. */
-function localWork(target: Target, images: string[]): Work[] {
+/**
+ * What the local cluster needs before a stack can be put on it. Images and the cluster's own programs are built at the
+ * same time: neither fills two processors alone.
+ */
+export function localWork(target: Target, images: string[]): Work[] {
   // kind brings its own registry, without which no image can be given to it.
   if (target.cluster === "kind") return [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImages(images) }];
   return [

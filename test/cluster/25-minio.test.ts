@@ -7,8 +7,8 @@ const namespace = "test-core";
 
 beforeAll(async () => {
   // Each of the four within what one machine has: sizes are not what is tried here.
-  const changes = "minio: { replicas: 4, storage: { size: 1Gi } }";
-  await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", stackFile("test", changes)]);
+  const file = stackFile("dev", "minio: { replicas: 4, storage: { size: 1Gi } }");
+  await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", file]);
 });
 
 afterAll(async () => {

@@ -32,6 +32,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await cordon(false);
+  // What runs after this is to run for real.
+  await mustRun(["cluster", "up", "--simulated-nodes", "0"]);
 });
 
 const onCluster = (command: string, stack: string, args: string[] = []) => {
@@ -86,6 +88,12 @@ describe.each([
     expect(cpu).toBeLessThanOrEqual(budgets[stack].cpu);
     expect(memory).toBeLessThanOrEqual(budgets[stack].memory);
   });
+
+  // Each has the nodes to itself, as it would have its cluster.
+  if (stack === "test")
+    afterAll(async () => {
+      await mustRun(["destroy", "--stack", stack]);
+    });
 });
 
 describe("prod", () => {
@@ -105,7 +113,6 @@ describe("prod", () => {
     const open = stackFile("prod", "global: { protectData: false }");
     expect((await onCluster("up", "prod", ["--config-file", open])).exitCode).toBe(0);
     expect((await onCluster("destroy", "prod")).exitCode).toBe(0);
-    expect((await onCluster("destroy", "test")).exitCode).toBe(0);
     const { items } = await api().core.listNamespace();
     expect(items.map(({ metadata }) => metadata!.name).filter((name) => /^(prod|test)-/.test(name!))).toEqual([]);
   });
