@@ -262,6 +262,8 @@ export async function kwok(): Promise<Daemon> {
       cidr: network.simulatedPods,
       "node-ip": network.address,
       "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
+      // As a kubelet does. Otherwise its nodes say that they are there every ten minutes, and count as lost after one.
+      "node-lease-duration-seconds": 40,
       "server-address": `127.0.0.1:${ports.kwok}`,
     }),
     reads: read(config, certificateFile("kwok")),
