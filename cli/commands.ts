@@ -113,12 +113,12 @@ const cluster = platform.command("cluster").description("the local cluster by it
 cluster
   .command("up")
   .description("start it: kind where Docker answers, else embedded; the first time builds it from source")
-  .option("--simulated-nodes <n>", "nodes without a machine, on which pods pretend to run", whole)
+  .option("--simulated-nodes <n>", "nodes without a machine, on which pods pretend to run; 0 for none", whole)
   .option("--cpu <cpus>", "of each simulated node", "8")
   .option("--memory <size>", "of each simulated node", "16Gi")
   .action(
     changing(async ({ simulatedNodes, cpu, memory }) => {
-      const simulated = simulatedNodes ? { count: simulatedNodes, cpu, memory } : undefined;
+      const simulated = simulatedNodes === undefined ? undefined : { count: simulatedNodes, cpu, memory };
       await (await import("./cluster.ts")).clusterUp(simulated);
     }),
   );
@@ -163,7 +163,7 @@ function seconds(text: string): number {
 }
 
 function whole(text: string): number {
-  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 1.");
+  if (!/^(0|[1-9]\d{0,3})$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 0.");
   return Number(text);
 }
 

@@ -46,8 +46,8 @@ describe("mistakes are told in one message", () => {
       "error: option '--timeout <duration>' argument 'soon' is invalid. Expected a time such as 90s, 10m or 1h.\n(--help shows what is possible)",
     ],
     [
-      ["cluster", "up", "--simulated-nodes", "0"],
-      "error: option '--simulated-nodes <n>' argument '0' is invalid. Expected a whole number from 1.\n(--help shows what is possible)",
+      ["cluster", "up", "--simulated-nodes=-1"],
+      "error: option '--simulated-nodes <n>' argument '-1' is invalid. Expected a whole number from 0.\n(--help shows what is possible)",
     ],
     [
       ["up", "--engine", "helm"],
