@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";
 import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
-import { type Evaluated, evaluated } from "./stacks.ts";
+import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 const stack = (changes = "{}", name = "test") => evaluated(name, { changes, random: seeded("a test's seed") });
 
@@ -18,19 +18,6 @@ const find = (program: Evaluated, kind: string, name: string): KubernetesObject 
 
 const container = (program: Evaluated, process: string) =>
   find(program, "Deployment", `airflow-${process}`).spec.template.spec.containers[0];
-
-/** What is not the same in two evaluations. */
-const changed = (before: Evaluated, after: Evaluated) =>
-  after.objects
-    .filter((object) => {
-      const same = ({ kind, metadata }: KubernetesObject) =>
-        kind === object.kind &&
-        metadata.name === object.metadata.name &&
-        metadata.namespace === object.metadata.namespace;
-      return JSON.stringify(before.objects.find(same)) !== JSON.stringify(object);
-    })
-    .map(({ kind, metadata }) => `${kind} ${metadata.name.replace(/-[0-9a-f]{8}$/, "-#")}`)
-    .sort();
 
 const processes = ["api-server", "dag-processor", "scheduler", "triggerer", "worker"];
 const all = processes.map((name) => `Deployment airflow-${name}`);

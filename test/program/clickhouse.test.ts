@@ -1,13 +1,7 @@
 // Proves what ClickHouse's objects say: who may log in, how, and within which memory. It does not prove that the
 // server understands it: the cluster test does, as far as its stand-in goes.
 import { beforeAll, expect, it } from "vitest";
-import { type Evaluated, evaluated } from "./stacks.ts";
-
-const changed = (before: Evaluated, after: Evaluated) =>
-  after.objects
-    .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))
-    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
-    .sort();
+import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 const configuration = ({ objects }: Evaluated) =>
   objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === "clickhouse-config")!.data as Record<

@@ -3,18 +3,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseConfig } from "../../config/problems.ts";
-import { type KubernetesObject, podOf, rules } from "../../policy/rules/index.ts";
+import { podOf, rules } from "../../policy/rules/index.ts";
 import { permissionProblems } from "../../policy/rules/whole.ts";
-import { type Evaluated, evaluated } from "./stacks.ts";
-
-const named = ({ objects }: Evaluated, kind: string, name: string) =>
-  objects.find((object) => object.kind === kind && object.metadata.name === name) as KubernetesObject;
-
-const changed = (before: Evaluated, after: Evaluated) =>
-  after.objects
-    .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))
-    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
-    .sort();
+import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
 
 const settings = (program: Evaluated, role: string) =>
   parse(named(program, "ConfigMap", `flink-${role}`).data["config.yaml"]) as Record<string, unknown>;

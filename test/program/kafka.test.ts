@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
-import { type Evaluated, evaluated } from "./stacks.ts";
+import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 /** With values that look like real ones, and the same ones each time. */
 const render = (stack: string, changes = "{}") => evaluated(stack, { changes, random: seeded("a test's seed") });
@@ -12,16 +12,6 @@ const find = ({ objects }: Evaluated, kind: string, name: string): KubernetesObj
   objects.find((one) => one.kind === kind && one.metadata.name === name)!;
 
 const settings = (program: Evaluated) => find(program, "ConfigMap", "kafka-config").data["server.properties"] as string;
-
-/** The objects that differ between two evaluations. */
-const changed = (before: Evaluated, after: Evaluated) => {
-  const identity = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.namespace} ${metadata.name}`;
-  const old = new Map(before.objects.map((object) => [identity(object), JSON.stringify(object)]));
-  return after.objects
-    .filter((object) => old.get(identity(object)) !== JSON.stringify(object))
-    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
-    .sort();
-};
 
 describe.each([
   ["test", 1, 1, 1],

@@ -2,17 +2,7 @@
 // that Spark does with them what is meant: that is the cluster test's.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";
-import type { KubernetesObject } from "../../policy/rules/index.ts";
-import { type Evaluated, evaluated, evaluatedWithSecrets } from "./stacks.ts";
-
-const named = ({ objects }: Evaluated, kind: string, name: string) =>
-  objects.find((object) => object.kind === kind && object.metadata.name === name) as KubernetesObject;
-
-const changed = (before: Evaluated, after: Evaluated) =>
-  after.objects
-    .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))
-    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
-    .sort();
+import { changed, type Evaluated, evaluated, evaluatedWithSecrets, named } from "./stacks.ts";
 
 const container = (program: Evaluated, name: string) =>
   named(program, "Deployment", name).spec.template.spec.containers[0];

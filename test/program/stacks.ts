@@ -17,7 +17,7 @@ export interface Evaluated {
 /** The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. */
 export async function evaluated(
   stack: string,
-  options: { changes?: string; random?: RandomSource } = {},
+  options: { changes?: string | undefined; random?: RandomSource } = {},
 ): Promise<Evaluated> {
   const file = readStack(".", stack);
   const changes = Object.entries((parse(options.changes ?? "{}") ?? {}) as Record<string, unknown>);
@@ -31,7 +31,19 @@ export async function evaluated(
 }
 
 /** The same with real-looking secrets, so that a leak is not hidden by what stands in for them. */
-export const evaluatedWithSecrets = (stack: string) => evaluated(stack, { random: seeded("a test's seed") });
+export const evaluatedWithSecrets = (stack: string, changes?: string) =>
+  evaluated(stack, { changes, random: seeded("a test's seed") });
+
+/** The one object of a kind and name. */
+export const named = ({ objects }: Evaluated, kind: string, name: string) =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name) as KubernetesObject;
+
+/** What is new or other in one evaluation than in the one before it: `Deployment trino-worker`, `Job x-setup-#`. */
+export const changed = (before: Evaluated, after: Evaluated) =>
+  after.objects
+    .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))
+    .map(({ kind, metadata }) => `${kind} ${metadata.name.replace(/-[0-9a-f]{8}$/, "-#")}`)
+    .sort();
 
 function merged(base: unknown, change: unknown): unknown {
   const isMap = (value: unknown): value is Record<string, unknown> =>

@@ -3,23 +3,13 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
-import { type Evaluated, evaluated } from "./stacks.ts";
+import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 /** With passwords that look like passwords, and the same ones each time. */
 const render = (changes = "{}", stack = "test") => evaluated(stack, { changes, random: seeded("a test's seed") });
 
 const find = ({ objects }: Evaluated, kind: string, name: string): KubernetesObject =>
   objects.find((one) => one.kind === kind && one.metadata.name.replace(/-[0-9a-f]{8}$/, "") === name)!;
-
-/** The objects that differ between two evaluations. */
-const changed = (before: Evaluated, after: Evaluated) => {
-  const identity = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.namespace} ${metadata.name}`;
-  const old = new Map(before.objects.map((object) => [identity(object), JSON.stringify(object)]));
-  return after.objects
-    .filter((object) => old.get(identity(object)) !== JSON.stringify(object))
-    .map(({ kind, metadata }) => `${kind} ${metadata.name.replace(/-[0-9a-f]{8}$/, "-#")}`)
-    .sort();
-};
 
 // biome-ignore lint/suspicious/noExplicitAny: an object's fields as plain data
 const container = (object: any) => object.spec.template.spec.containers[0];

@@ -1,17 +1,7 @@
 // Proves what Trino's objects say: which files, which memory, which catalogs, how a worker ends, and what a change
 // rolls. It does not prove that Trino takes it: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
-import type { KubernetesObject } from "../../policy/rules/index.ts";
-import { type Evaluated, evaluated, evaluatedWithSecrets } from "./stacks.ts";
-
-const named = ({ objects }: Evaluated, kind: string, name: string) =>
-  objects.find((object) => object.kind === kind && object.metadata.name === name) as KubernetesObject;
-
-const changed = (before: Evaluated, after: Evaluated) =>
-  after.objects
-    .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))
-    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
-    .sort();
+import { changed, type Evaluated, evaluated, evaluatedWithSecrets, named } from "./stacks.ts";
 
 const files = (program: Evaluated, name: string) =>
   named(program, "ConfigMap", `trino-${name}`).data as Record<string, string>;
