@@ -37,6 +37,9 @@ const clientRelease = "DEVELOPMENT.2025-03-13T08-02-18Z";
 
 const prometheusRelease = "3.13.5";
 
+/** The variable that Prometheus' programs and the exporters made the same way take their release from. */
+const release = "github.com/prometheus/common/version.Version";
+
 export const definitions: readonly Definition[] = [
   {
     folder: "debian",
@@ -187,8 +190,23 @@ export const definitions: readonly Definition[] = [
       output,
       // The clients of two dozen clouds' APIs, for finding targets there, are most of what would be compiled.
       tags: ["netgo", "remove_all_sd", "enable_kubernetes_sd"],
-      ldflags: stamp({ "github.com/prometheus/common/version.Version": prometheusRelease }),
+      ldflags: stamp({ [release]: prometheusRelease }),
     })),
+  },
+  {
+    folder: "postgres-exporter",
+    repositories: ["quay.io/prometheuscommunity/postgres-exporter", "prometheuscommunity/postgres-exporter"],
+    // 0.20 names metrics and flags otherwise.
+    tags: /^v0\.19\b/,
+    holds: "postgres_exporter 0.19.1 (Go module)",
+    artifacts: [
+      {
+        kind: "go",
+        package: "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
+        output: "postgres_exporter",
+        ldflags: stamp({ [release]: "0.19.1" }),
+      },
+    ],
   },
 ];
 
