@@ -208,6 +208,26 @@ export const definitions: readonly Definition[] = [
       },
     ],
   },
+  {
+    folder: "redis-exporter",
+    repositories: ["oliver006/redis_exporter", "quay.io/oliver006/redis_exporter", "ghcr.io/oliver006/redis_exporter"],
+    // The variants that have a distribution under them have a shell, which this has not.
+    tags: /^v1[.\d]*$/,
+    holds: "redis_exporter 1.88.0 (Go module)",
+    artifacts: [
+      {
+        kind: "go",
+        package: "github.com/oliver006/redis_exporter",
+        output: "redis_exporter",
+        // Unstamped, it says of each that it was to be filled in, in its log and in a metric.
+        ldflags: stamp({
+          "main.BuildVersion": "v1.88.0",
+          "main.BuildDate": "2026-07-23-12:26:34",
+          "main.BuildCommitSha": "16db88a0c2981c365aeca0973c43dd7d6a560f64",
+        }),
+      },
+    ],
+  },
 ];
 
 /** The definition that may stand in for an image. */

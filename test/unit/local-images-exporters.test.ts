@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { definitionOf, folderOf } from "../../local/images/definitions.ts";
 
-const exporters = ["quay.io/prometheuscommunity/postgres-exporter:v0.19.1"];
+const exporters = ["quay.io/prometheuscommunity/postgres-exporter:v0.19.1", "oliver006/redis_exporter:v1.88.0"];
 
 describe.each(exporters)("%s", (image) => {
   const definition = definitionOf(image)!;
@@ -34,17 +34,18 @@ describe.each(exporters)("%s", (image) => {
 });
 
 describe("exporters", () => {
-  it.each([["postgres-exporter", "prometheuscommunity/postgres-exporter:v0.19.1"]])(
-    "%s answers to %s",
-    (folder, image) => {
-      expect(definitionOf(image)?.folder).toBe(folder);
-    },
-  );
+  it.each([
+    ["postgres-exporter", "prometheuscommunity/postgres-exporter:v0.19.1"],
+    ["redis-exporter", "quay.io/oliver006/redis_exporter:v1.88.0"],
+  ])("%s answers to %s", (folder, image) => {
+    expect(definitionOf(image)?.folder).toBe(folder);
+  });
 
-  it.each(["prometheuscommunity/postgres-exporter:v0.20.1"])(
-    "do not answer to %s, which is configured or made otherwise",
-    (image) => {
-      expect(definitionOf(image)).toBeUndefined();
-    },
-  );
+  it.each([
+    "prometheuscommunity/postgres-exporter:v0.20.1",
+    "oliver006/redis_exporter:v2.0.0",
+    "oliver006/redis_exporter:v1.88.0-alpine",
+  ])("do not answer to %s, which is configured or made otherwise", (image) => {
+    expect(definitionOf(image)).toBeUndefined();
+  });
 });
