@@ -228,6 +228,21 @@ export const definitions: readonly Definition[] = [
       },
     ],
   },
+  {
+    folder: "statsd-exporter",
+    repositories: ["prom/statsd-exporter", "quay.io/prometheus/statsd-exporter"],
+    // 0.31 refuses fields of a mapping that older ones take.
+    tags: /^v0\.31\b/,
+    holds: "statsd_exporter 0.31.0 (Go module)",
+    artifacts: [
+      {
+        kind: "go",
+        package: "github.com/prometheus/statsd_exporter",
+        output: "statsd_exporter",
+        ldflags: stamp({ [release]: "0.31.0" }),
+      },
+    ],
+  },
 ];
 
 /** The definition that may stand in for an image. */

@@ -6,7 +6,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { definitionOf, folderOf } from "../../local/images/definitions.ts";
 
-const exporters = ["quay.io/prometheuscommunity/postgres-exporter:v0.19.1", "oliver006/redis_exporter:v1.88.0"];
+const exporters = [
+  "quay.io/prometheuscommunity/postgres-exporter:v0.19.1",
+  "oliver006/redis_exporter:v1.88.0",
+  "prom/statsd-exporter:v0.31.0",
+];
 
 describe.each(exporters)("%s", (image) => {
   const definition = definitionOf(image)!;
@@ -37,6 +41,7 @@ describe("exporters", () => {
   it.each([
     ["postgres-exporter", "prometheuscommunity/postgres-exporter:v0.19.1"],
     ["redis-exporter", "quay.io/oliver006/redis_exporter:v1.88.0"],
+    ["statsd-exporter", "quay.io/prometheus/statsd-exporter:v0.31.0"],
   ])("%s answers to %s", (folder, image) => {
     expect(definitionOf(image)?.folder).toBe(folder);
   });
@@ -45,6 +50,7 @@ describe("exporters", () => {
     "prometheuscommunity/postgres-exporter:v0.20.1",
     "oliver006/redis_exporter:v2.0.0",
     "oliver006/redis_exporter:v1.88.0-alpine",
+    "prom/statsd-exporter:v0.30.0",
   ])("do not answer to %s, which is configured or made otherwise", (image) => {
     expect(definitionOf(image)).toBeUndefined();
   });
