@@ -37,6 +37,9 @@ const clientRelease = "DEVELOPMENT.2025-03-13T08-02-18Z";
 
 const prometheusRelease = "3.13.5";
 
+/** The variable that Prometheus' programs and the exporters made the same way take their release from. */
+const release = "github.com/prometheus/common/version.Version";
+
 export const definitions: readonly Definition[] = [
   {
     folder: "debian",
@@ -187,8 +190,58 @@ export const definitions: readonly Definition[] = [
       output,
       // The clients of two dozen clouds' APIs, for finding targets there, are most of what would be compiled.
       tags: ["netgo", "remove_all_sd", "enable_kubernetes_sd"],
-      ldflags: stamp({ "github.com/prometheus/common/version.Version": prometheusRelease }),
+      ldflags: stamp({ [release]: prometheusRelease }),
     })),
+  },
+  {
+    folder: "postgres-exporter",
+    repositories: ["quay.io/prometheuscommunity/postgres-exporter", "prometheuscommunity/postgres-exporter"],
+    // 0.20 names metrics and flags otherwise.
+    tags: /^v0\.19\b/,
+    holds: "postgres_exporter 0.19.1 (Go module)",
+    artifacts: [
+      {
+        kind: "go",
+        package: "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
+        output: "postgres_exporter",
+        ldflags: stamp({ [release]: "0.19.1" }),
+      },
+    ],
+  },
+  {
+    folder: "redis-exporter",
+    repositories: ["oliver006/redis_exporter", "quay.io/oliver006/redis_exporter", "ghcr.io/oliver006/redis_exporter"],
+    // The variants that have a distribution under them have a shell, which this has not.
+    tags: /^v1[.\d]*$/,
+    holds: "redis_exporter 1.88.0 (Go module)",
+    artifacts: [
+      {
+        kind: "go",
+        package: "github.com/oliver006/redis_exporter",
+        output: "redis_exporter",
+        // Unstamped, it says of each that it was to be filled in, in its log and in a metric.
+        ldflags: stamp({
+          "main.BuildVersion": "v1.88.0",
+          "main.BuildDate": "2026-07-23-12:26:34",
+          "main.BuildCommitSha": "16db88a0c2981c365aeca0973c43dd7d6a560f64",
+        }),
+      },
+    ],
+  },
+  {
+    folder: "statsd-exporter",
+    repositories: ["prom/statsd-exporter", "quay.io/prometheus/statsd-exporter"],
+    // 0.31 refuses fields of a mapping that older ones take.
+    tags: /^v0\.31\b/,
+    holds: "statsd_exporter 0.31.0 (Go module)",
+    artifacts: [
+      {
+        kind: "go",
+        package: "github.com/prometheus/statsd_exporter",
+        output: "statsd_exporter",
+        ldflags: stamp({ [release]: "0.31.0" }),
+      },
+    ],
   },
 ];
 
