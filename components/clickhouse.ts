@@ -4,7 +4,7 @@ import { bytes } from "../config/quantity.ts";
 import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { ClickhouseConnection, Endpoint } from "./kit/connection.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -18,6 +18,7 @@ const platformUser = "platform";
 
 /** One ClickHouse server. Its user `platform` may do everything, further users included. */
 export class Clickhouse extends Part {
+  override readonly metrics: Metrics[] = [{ component: "server", port: "metrics" }];
   readonly endpoint: Endpoint;
   readonly admin: TypedSecret<"username" | "password">;
   private readonly front: pulumi.Resource;

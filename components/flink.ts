@@ -5,7 +5,7 @@ import { files } from "./kit/config.ts";
 import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { permissions } from "./kit/permissions.ts";
 import { answers, configFiles, connects, scratch } from "./kit/pod.ts";
 import { headlessService, service } from "./kit/service.ts";
@@ -25,6 +25,10 @@ const home = "/opt/flink";
  * when a JobManager is: they keep who leads, and which jobs there are, in ConfigMaps.
  */
 export class Flink extends Part {
+  override readonly metrics: Metrics[] = ["jobmanager", "taskmanager"].map((component) => ({
+    component,
+    port: "metrics",
+  }));
   readonly endpoint: Endpoint;
 
   constructor(
@@ -200,6 +204,8 @@ const reflected = [
 const forAll = ({ endpoint, bucket }: BucketConnection): Settings => ({
   "jobmanager.rpc.port": jobManagerPorts.rpc,
   "blob.server.port": jobManagerPorts.blob,
+  // Of the ten seconds that Flink has here, all can pass while everything else on the machine starts too.
+  "pekko.startup-timeout": "60 s",
   "rest.port": jobManagerPorts.rest,
   "metrics.internal.query-service.port": inner.query,
   "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",

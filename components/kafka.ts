@@ -1,16 +1,18 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { stringify } from "yaml";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { Endpoint, KafkaConnection } from "./kit/connection.ts";
 import { share } from "./kit/jvm.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { configFiles, runs, scratch } from "./kit/pod.ts";
 import { randomKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
 
 const ports = { kafka: 9092, controller: 9093 };
+const metricsPort = 9404;
 /** User and group `appuser` of the official image. */
 const user = 1000;
 /** Where the volume is mounted: exactly where the image declares a volume, which would hide what lies above it. */
@@ -18,6 +20,7 @@ const mount = "/var/lib/kafka/data";
 /** A directory of its own: the root of a new file system may hold `lost+found`, which Kafka takes for a broken topic. */
 const logs = `${mount}/logs`;
 const run = "/opt/kafka/bin/kafka-run-class.sh";
+const agent = "/opt/exporter/jmx_prometheus_javaagent.jar";
 
 /** Kafka without ZooKeeper (KRaft). Each node is broker and controller: one, or three and more that elect a leader. */
 export class Kafka extends Part {
@@ -25,9 +28,21 @@ export class Kafka extends Part {
   /** How clients in the cluster find the brokers. They need no password. */
   readonly connection: KafkaConnection;
 
-  constructor(name: string, args: { place: Place; config: Config["kafka"] }, opts?: pulumi.ComponentResourceOptions) {
-    const { place, config } = args;
+  override readonly metrics: Metrics[];
+
+  constructor(
+    name: string,
+    args: {
+      place: Place;
+      config: Config["kafka"];
+      /** Image of the JMX exporter, if there is anyone to look at what Kafka tells by it. */
+      exporter?: string | undefined;
+    },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config, exporter } = args;
     super("Kafka", name, place, parseImage(config.image)?.tag ?? "", opts);
+    this.metrics = exporter ? [{ component: "server", port: "metrics" }] : [];
     const { replicas } = config;
     const replication = Math.min(replicas, 3);
 
@@ -38,20 +53,23 @@ export class Kafka extends Part {
 
     const host = (ordinal: number | string) => `${name}-${ordinal}.${this.host("headless")}`;
     const voters = Array.from({ length: replicas }, (_, id) => `${id}@${host(id)}:${ports.controller}`).join(",");
-    const configuration = files(this, "config", settings(replication, voters));
+    const configuration = files(this, "config", {
+      ...settings(replication, voters),
+      ...(exporter && { "metrics.yaml": told }),
+    });
     const image = this.image(config.image);
     const heap = share(config.resources.limits.memory, 50);
     // For the server alone: a tool that someone runs beside it needs neither its heap nor its log.
     const jvm = [
       `KAFKA_HEAP_OPTS=-Xms${heap} -Xmx${heap}`,
-      "KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError",
+      `KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError${exporter ? ` -javaagent:${agent}=${metricsPort}:/etc/kafka/metrics.yaml` : ""}`,
       "KAFKA_LOG4J_OPTS=-Dlog4j2.configurationFile=/etc/kafka/log4j2.yaml",
     ];
     // Nothing is logged there, but the scripts of Kafka want a directory.
     const env = { LOG_DIR: "/tmp" };
     const mounts = { [mount]: "data", "/etc/kafka": "config", "/run/kafka": "node", "/tmp": "tmp" } as const;
 
-    const server = stateful(this, {
+    const server = stateful<string>(this, {
       replicas,
       ports,
       storage: config.storage,
@@ -64,6 +82,14 @@ export class Kafka extends Part {
         // A broker hands its partitions over before it goes.
         gracePeriod: 120,
         init: {
+          ...(exporter && {
+            exporter: {
+              image: this.image(exporter),
+              command: ["cp", "/jmx_prometheus_javaagent.jar", agent],
+              resources: config.resources,
+              mounts: { "/opt/exporter": "exporter" as const },
+            },
+          }),
           prepare: {
             image,
             command: ["sh", "-eu", "-c", prepare],
@@ -77,9 +103,9 @@ export class Kafka extends Part {
             image,
             command: ["env", ...jvm, run, "kafka.Kafka", "/run/kafka/server.properties"],
             env,
-            ports,
+            ports: { ...ports, ...(exporter && { metrics: metricsPort }) },
             resources: config.resources,
-            mounts,
+            mounts: { ...mounts, ...(exporter && { "/opt/exporter": "exporter" }) },
             // A broker listens when it has read its logs and the controllers know it: after a crash that takes a while.
             startup: runs(["bash", "-c", answersClients], { every: 2, failures: 300 }),
             readiness: runs(["bash", "-c", answersClients]),
@@ -90,6 +116,7 @@ export class Kafka extends Part {
           config: configFiles(configuration.name),
           node: scratch({ size: "1Mi", memory: true }),
           tmp: scratch({ size: "64Mi" }),
+          ...(exporter && { exporter: scratch({ size: "16Mi" }) }),
         },
       },
     });
@@ -137,6 +164,39 @@ printf '\\0\\0\\0\\12\\0\\22\\0\\0\\0\\0\\0\\7\\377\\377' >&3
 answer="$(head -c 10 <&3 | od -An -tx1 | tr -d ' \\n')"
 [[ "$answer" == ????????000000070000 ]]
 `.trim();
+
+/** Of the thousands of numbers that Kafka has, those that somebody looks at. Each object that is asked costs time. */
+const told = stringify({
+  includeObjectNames: [
+    "kafka.server:type=ReplicaManager,name=*",
+    "kafka.server:type=BrokerTopicMetrics,*",
+    "kafka.controller:type=KafkaController,name=*",
+    "kafka.network:type=RequestMetrics,name=TotalTimeMs,*",
+  ],
+  rules: [
+    {
+      pattern: "kafka.(server|controller)<type=(ReplicaManager|KafkaController), name=(\\w+)><>Value",
+      name: "kafka_$2_$3",
+    },
+    {
+      pattern: "kafka.server<type=BrokerTopicMetrics, name=(\\w+)PerSec, topic=(.+)><>Count",
+      name: "kafka_topic_$1_total",
+      labels: { topic: "$2" },
+      type: "COUNTER",
+    },
+    {
+      pattern: "kafka.server<type=BrokerTopicMetrics, name=(\\w+)PerSec><>Count",
+      name: "kafka_broker_$1_total",
+      type: "COUNTER",
+    },
+    {
+      pattern:
+        "kafka.network<type=RequestMetrics, name=TotalTimeMs, request=(Produce|FetchConsumer|FetchFollower)><>(\\d+)thPercentile",
+      name: "kafka_request_milliseconds",
+      labels: { request: "$1", quantile: "0.$2" },
+    },
+  ],
+});
 
 function settings(replication: number, voters: string) {
   // One of three may be away, and what was confirmed is still on two.

@@ -4,7 +4,7 @@ import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, scratch } from "./kit/pod.ts";
 import { credentials, password, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -23,6 +23,7 @@ const platformUser = "platform";
  * a connection to another does not compile.
  */
 export class Minio<B extends string> extends Part {
+  override readonly metrics: Metrics[] = [{ component: "server", port: "s3", path: "/minio/v2/metrics/cluster" }];
   readonly endpoint: Endpoint;
   /** The root user, who administers the server. */
   readonly admin: TypedSecret<"root-user" | "root-password">;
@@ -72,6 +73,8 @@ export class Minio<B extends string> extends Part {
               MINIO_ROOT_USER: this.admin.key("root-user"),
               MINIO_ROOT_PASSWORD: this.admin.key("root-password"),
               MINIO_REGION: region,
+              // Numbers are no secret; a token for whoever reads them would be one more that could be lost.
+              MINIO_PROMETHEUS_AUTH_TYPE: "public",
               // Neither asks the internet for a newer version of itself.
               MINIO_UPDATE: "off",
               HOME: "/tmp",
@@ -82,6 +85,8 @@ export class Minio<B extends string> extends Part {
             startup: answers("/minio/health/live", "s3", { every: 2, failures: 150 }),
             readiness: answers("/minio/health/ready", "s3"),
             liveness: answers("/minio/health/live", "s3", { failures: 6 }),
+            // Other nodes send requests here until they have heard that this server is leaving.
+            preStop: ["sleep", "5"],
           },
         },
         volumes: { tmp: scratch({ size: "1Gi" }) },

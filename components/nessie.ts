@@ -5,7 +5,7 @@ import { files } from "./kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint, SqlConnection } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, scratch } from "./kit/pod.ts";
 import { service } from "./kit/service.ts";
 
@@ -15,6 +15,7 @@ const [user, group] = [10000, 10001];
 
 /** Nessie: a catalog of Iceberg tables with branches and tags, kept in PostgreSQL and served as an Iceberg REST catalog. */
 export class Nessie extends Part {
+  override readonly metrics: Metrics[] = [{ component: "server", port: "management", path: "/q/metrics" }];
   readonly endpoint: Endpoint;
   /** Where Trino, Spark and Flink find their tables. */
   readonly catalog: CatalogConnection;

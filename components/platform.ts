@@ -9,6 +9,11 @@ import { Kafka } from "./kafka.ts";
 import type { Endpoint } from "./kit/connection.ts";
 import type { Part, Place } from "./kit/part.ts";
 import { Minio } from "./minio.ts";
+import { dashboards } from "./monitoring/dashboards.ts";
+import { Exporters } from "./monitoring/exporters.ts";
+import { Grafana } from "./monitoring/grafana.ts";
+import { podMonitors } from "./monitoring/monitors.ts";
+import { Prometheus } from "./monitoring/prometheus.ts";
 import { Namespace } from "./namespaces.ts";
 import { Nessie } from "./nessie.ts";
 import { Postgresql } from "./postgresql.ts";
@@ -27,7 +32,7 @@ interface SecretName {
 /** What a part tells of itself. Those that ask nobody for a password have no administrator. */
 type Offering = Part & { endpoint: Endpoint; admin?: SecretName };
 
-type PartName = Exclude<keyof LoadedConfig["config"], "global" | "namespaces">;
+type PartName = Exclude<keyof LoadedConfig["config"], "global" | "namespaces" | "monitoring">;
 
 /** The whole platform: reads from top to bottom as what needs what. */
 export class Platform extends pulumi.ComponentResource {
@@ -36,6 +41,7 @@ export class Platform extends pulumi.ComponentResource {
   /** The Secret with each part's administrator's password. Never a password. */
   readonly secrets: Record<string, SecretName> = {};
   readonly namespaces: Record<string, string>;
+  private readonly parts: Part[] = [];
 
   constructor({ stack, config, cluster }: LoadedConfig) {
     const provider = new k8s.Provider("kubernetes", {
@@ -58,15 +64,26 @@ export class Platform extends pulumi.ComponentResource {
     };
     const core = namespace("core");
     const apps = namespace("apps");
-    this.namespaces = { core: core.namespace, apps: apps.namespace };
 
     /** Makes a part where it is enabled. Where it needs another, the schema has seen to it that that one is too. */
     const part = <P extends Offering>(key: PartName, make: () => P): P | undefined =>
       config[key].enabled ? this.offer(make()) : undefined;
 
+    const { monitoring } = config;
+    const watching = monitoring.enabled ? namespace("monitoring") : undefined;
+    this.namespaces = {
+      core: core.namespace,
+      apps: apps.namespace,
+      ...(watching && { monitoring: watching.namespace }),
+    };
+
     const postgresql = part("postgresql", () => {
       const databases = ["nessie", "airflow", "superset", "mlflow", "trino"] as const;
-      return new Postgresql("postgresql", { place: core, config: config.postgresql, databases }, child);
+      return new Postgresql(
+        "postgresql",
+        { place: core, config: config.postgresql, databases, monitor: watching !== undefined },
+        child,
+      );
     });
     const redis = part("redis", () => new Redis("redis", { place: core, config: config.redis }, child));
     const minio = part("minio", () => {
@@ -79,7 +96,29 @@ export class Platform extends pulumi.ComponentResource {
       return new Nessie("nessie", { place: core, config: config.nessie, database, warehouse }, child);
     });
 
-    const kafka = part("kafka", () => new Kafka("kafka", { place: apps, config: config.kafka }, child));
+    const kafka = part(
+      "kafka",
+      () =>
+        new Kafka(
+          "kafka",
+          { place: apps, config: config.kafka, exporter: watching && monitoring.exporters.jmx },
+          child,
+        ),
+    );
+    // Before those that tell them what they do.
+    const exporters =
+      watching &&
+      new Exporters(
+        "exporters",
+        {
+          place: watching,
+          config: monitoring.exporters,
+          postgresql: postgresql?.monitor(watching),
+          redis: redis?.connection("monitoring", watching),
+        },
+        child,
+      );
+
     part("schemaRegistry", () => {
       const { connection } = kafka!;
       return new SchemaRegistry(
@@ -109,11 +148,12 @@ export class Platform extends pulumi.ComponentResource {
       const bucket = minio!.bucket("lakehouse", apps);
       return new Spark("spark", { place: apps, config: config.spark, catalog, bucket }, child);
     });
+    const statsd = exporters?.statsd;
     part("airflow", () => {
       const database = postgresql!.database("airflow", apps);
       const queue = redis!.connection("airflow", apps);
       const logs = minio!.bucket("airflow", apps);
-      return new Airflow("airflow", { place: apps, config: config.airflow, database, queue, logs }, child);
+      return new Airflow("airflow", { place: apps, config: config.airflow, database, queue, logs, statsd }, child);
     });
     part("superset", () => {
       const database = postgresql!.database("superset", apps);
@@ -124,14 +164,35 @@ export class Platform extends pulumi.ComponentResource {
         clickhouse: clickhouse?.connection,
         postgresql: postgresql!.database("trino", apps),
       };
-      return new Superset("superset", { place: apps, config: config.superset, database, cache, queue, sources }, child);
+      return new Superset(
+        "superset",
+        { place: apps, config: config.superset, database, cache, queue, sources, statsd },
+        child,
+      );
     });
+
+    if (watching && exporters) {
+      const { prometheus, grafana, monitors } = monitoring;
+      const watched = [...this.parts, exporters];
+      const shown = dashboards(exporters, watched);
+      if (monitors.enabled) for (const one of watched) podMonitors(one, monitors.labels);
+      if (prometheus.enabled) {
+        const { url } = this.offer(
+          new Prometheus("prometheus", { place: watching, config: prometheus, watched }, child),
+        );
+        if (grafana.enabled)
+          this.offer(
+            new Grafana("grafana", { place: watching, config: grafana, prometheus: url, dashboards: shown }, child),
+          );
+      }
+    }
     this.registerOutputs({});
   }
 
   /** Has a part's address and administrator among the stack's outputs. */
   private offer<P extends Offering>(part: P): P {
     const { name, endpoint, admin } = part;
+    this.parts.push(part);
     this.endpoints[name] = endpoint;
     if (admin) this.secrets[name] = { namespace: admin.namespace, name: admin.name };
     return part;

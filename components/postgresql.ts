@@ -16,6 +16,8 @@ const port = 5432;
 /** User and group `postgres` of the official image. */
 const user = 999;
 const superuser = "postgres";
+/** Who may read the statistics of all databases, and no table. */
+const monitor = "monitoring";
 
 /**
  * One PostgreSQL server with a database and a user of its own for everyone who asks for one.
@@ -30,7 +32,13 @@ export class Postgresql<D extends string> extends Part {
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["postgresql"]; databases: readonly D[] },
+    args: {
+      place: Place;
+      config: Config["postgresql"];
+      databases: readonly D[];
+      /** Whether there is a user that may see what the server does. */
+      monitor?: boolean;
+    },
     opts?: pulumi.ComponentResourceOptions,
   ) {
     const { place, config } = args;
@@ -39,11 +47,13 @@ export class Postgresql<D extends string> extends Part {
 
     this.admin = credentials(this, "admin", config.auth, () => ({ password: password(this, "admin", rotation) }));
     this.users = new Map(
-      [...new Set<string>([...args.databases, ...config.databases])].map((database) => {
-        const piece = `user-${database.replaceAll("_", "-")}`;
-        const values = { username: database, password: password(this, piece, rotation) };
-        return [database, TypedSecret.create(this, piece, values)];
-      }),
+      [...new Set<string>([...args.databases, ...(args.monitor ? [monitor] : []), ...config.databases])].map(
+        (database) => {
+          const piece = `user-${database.replaceAll("_", "-")}`;
+          const values = { username: database, password: password(this, piece, rotation) };
+          return [database, TypedSecret.create(this, piece, values)];
+        },
+      ),
     );
 
     const configuration = files(this, "config", settings(config));
@@ -131,6 +141,7 @@ export class Postgresql<D extends string> extends Part {
               PGPASSWORD: this.admin.key("password"),
               PGDATABASE: "postgres",
               DATABASES: [...this.users.keys()].join(" "),
+              ...(args.monitor && { MONITOR: monitor }),
             },
             resources: { requests: { cpu: "10m", memory: "32Mi" }, limits: { memory: "64Mi" } },
             mounts: { "/run/users": "users", "/tmp": "tmp" },
@@ -152,6 +163,15 @@ export class Postgresql<D extends string> extends Part {
 
   /** How to reach a database as its own user, from `place`. */
   database(database: D, place: Place): SqlConnection {
+    return this.connection(database, place);
+  }
+
+  /** How to look at what the server does. */
+  monitor(place: Place): SqlConnection {
+    return this.connection(monitor, place);
+  }
+
+  private connection(database: string, place: Place): SqlConnection {
     const secret = this.users.get(database)!.in(place);
     return {
       host: this.host(),
@@ -245,4 +265,8 @@ REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
 SQL
   echo "$name has its user, database and password"
 done
+if [ -n "\${MONITOR:-}" ]; then sql --set name="$MONITOR" <<'SQL'
+GRANT pg_monitor TO :"name";
+SQL
+fi
 `.trim();

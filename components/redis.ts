@@ -13,8 +13,8 @@ import { stateful } from "./kit/stateful.ts";
 const port = 6379;
 /** User and group `redis` of the official image. */
 const user = 999;
-/** Who has which database: a number of its own for everyone. 0 is left to whoever tries something by hand. */
-const databases = { airflow: 1, "superset-cache": 2, "superset-queue": 3 };
+/** Who has which database: a number of its own for everyone who writes. 0 is for those who look. */
+const databases = { monitoring: 0, airflow: 1, "superset-cache": 2, "superset-queue": 3 };
 
 /** One Redis server with a password and an append-only file. Parts that share it take a database number each. */
 export class Redis extends Part {

@@ -5,7 +5,7 @@ import { files } from "./kit/config.ts";
 import type { Endpoint, KafkaConnection } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, scratch } from "./kit/pod.ts";
 import { service } from "./kit/service.ts";
 
@@ -18,6 +18,7 @@ const user = 1000;
  * `/apis/ccompat/v7`.
  */
 export class SchemaRegistry extends Part {
+  override readonly metrics: Metrics[] = [{ component: "server", port: "management" }];
   readonly endpoint: Endpoint;
 
   constructor(

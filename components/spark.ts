@@ -6,7 +6,7 @@ import { files } from "./kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, runs, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -24,6 +24,10 @@ const workerHeap = "192m";
  * drivers are pods elsewhere. They all share one secret; who has it not is refused.
  */
 export class Spark extends Part {
+  override readonly metrics: Metrics[] = [
+    { component: "master", port: "ui", path: "/metrics/master/prometheus/" },
+    { component: "worker", port: "ui", path: "/metrics/prometheus/" },
+  ];
   readonly endpoint: Endpoint;
   /** What the master, the workers and the applications prove to each other. */
   readonly admin: TypedSecret<"secret">;
@@ -162,6 +166,11 @@ const daemons = {
   "spark.master.rest.enabled": "false",
   // By the Service, which stays; the address of the master's pod changes with the pod.
   "spark.worker.preferConfiguredMasterAddress": "true",
+  // What they tell of themselves, beside their pages; the master's are apart from those of its applications.
+  "spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
+  "spark.metrics.conf.*.sink.prometheusServlet.path": "/metrics/prometheus",
+  "spark.metrics.conf.master.sink.prometheusServlet.path": "/metrics/master/prometheus",
+  "spark.metrics.conf.applications.sink.prometheusServlet.path": "/metrics/applications/prometheus",
   // What ended applications leave is removed after a day.
   "spark.worker.cleanup.enabled": "true",
   "spark.worker.cleanup.appDataTtl": "86400",

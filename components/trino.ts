@@ -13,7 +13,7 @@ import type {
 } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, runs, scratch, secretFiles } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -25,6 +25,8 @@ const user = 1000;
 const heapPercent = 65;
 /** Of the heap: what one query may take on a node, and what Trino does not count. Together they stay under 70. */
 const [queryPercent, headroomPercent] = [40, 25];
+/** The name that Prometheus asks under: Trino wants one of everybody. */
+const monitor = "monitor";
 /** Seconds in which the coordinator, which looks every five, sees what a worker says of itself. */
 const noticed = 10;
 
@@ -41,6 +43,11 @@ interface Catalogs {
  * stop finishes what it runs.
  */
 export class Trino extends Part {
+  override readonly metrics: Metrics[] = ["coordinator", "worker"].map((component) => ({
+    component,
+    port: "http",
+    user: monitor,
+  }));
   readonly endpoint: Endpoint;
   readonly connection: TrinoConnection;
 
@@ -160,9 +167,11 @@ printf 'X-Trino-User: %s\\n' "$DRAIN_USER" |
 while kill -0 1 2>/dev/null; do sleep 1; done
 `.trim();
 
-/** Trino's default rules let nobody stop a worker. These let one user do so, and are silent on everything else. */
+/** Trino's default rules let nobody stop a worker. These let one user do so, and everyone read, as by default. */
 const drainRules = (drainer: pulumi.Output<string>) =>
-  pulumi.jsonStringify({ system_information: [{ user: drainer, allow: ["read", "write"] }] });
+  pulumi.jsonStringify({
+    system_information: [{ user: drainer, allow: ["read", "write"] }, { allow: ["read"] }],
+  });
 
 /** Mebibytes of heap within a container's memory limit. */
 const heapOf = (limit: string) => Number.parseInt(share(limit, heapPercent), 10);

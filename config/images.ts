@@ -28,6 +28,15 @@ export const images = {
   airflow: "apache/airflow:3.3.2",
   /** `apache/superset:6.1.0` with the drivers of the platform's databases: apps/superset/Dockerfile. */
   superset: "data-platform/superset:6.1.0",
+  prometheus: "prom/prometheus:v3.13.5",
+  /** No package holds it, so it is the one image that the tests do not run: see docs/monitoring.md. */
+  grafana: "grafana/grafana:12.4.0",
+  /** 0.20 changed the names of what it tells. */
+  postgresqlExporter: "quay.io/prometheuscommunity/postgres-exporter:v0.19.1",
+  redisExporter: "oliver006/redis_exporter:v1.88.0",
+  statsdExporter: "prom/statsd-exporter:v0.31.0",
+  /** The JMX exporter's agent, which no image is published of: apps/jmx-exporter/Dockerfile. */
+  jmxExporter: "data-platform/jmx-exporter:1.0.1",
 } as const;
 
 export type ImageName = keyof typeof images;

@@ -5,6 +5,7 @@ import { clickhouse } from "./parts/clickhouse.ts";
 import { flink } from "./parts/flink.ts";
 import { kafka } from "./parts/kafka.ts";
 import { minio } from "./parts/minio.ts";
+import { monitoring } from "./parts/monitoring.ts";
 import { nessie } from "./parts/nessie.ts";
 import { postgresql } from "./parts/postgresql.ts";
 import { redis } from "./parts/redis.ts";
@@ -84,6 +85,7 @@ const parts = {
   spark,
   airflow,
   superset,
+  monitoring,
 };
 type PartName = keyof typeof parts;
 

@@ -2,7 +2,13 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import { files } from "../kit/config.ts";
-import type { BucketConnection, Endpoint, RedisConnection, SqlConnection } from "../kit/connection.ts";
+import type {
+  BucketConnection,
+  Endpoint,
+  RedisConnection,
+  SqlConnection,
+  StatsdConnection,
+} from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
 import { Part, type Place } from "../kit/part.ts";
@@ -28,10 +34,12 @@ export class Airflow extends Part {
       database: SqlConnection;
       queue: RedisConnection;
       logs: BucketConnection;
+      /** Where to tell what it does, if there is anyone to look. */
+      statsd?: StatsdConnection;
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, database, queue, logs } = args;
+    const { place, config, database, queue, logs, statsd } = args;
     super("Airflow", name, place, parseImage(config.image)?.tag ?? "", opts);
     const { rotation } = config.auth;
     const { git } = config.dags;
@@ -45,7 +53,11 @@ export class Airflow extends Part {
       "secret-key": randomKey(this, "secret-key", 64, rotation),
     });
 
-    const configuration = files(this, "config", settings(config.dags, `http://${this.host()}:${ports.http}`, logs));
+    const configuration = files(
+      this,
+      "config",
+      settings(config.dags, `http://${this.host()}:${ports.http}`, logs, statsd),
+    );
     const dags = git ? undefined : (config.dags.configMap ?? files(this, "dags", examples).name);
 
     const access = git?.existingSecret
@@ -122,7 +134,7 @@ export class Airflow extends Part {
           volumes: { ...volumes, ...(withDags && dags && { dags: configFiles(dags) }) },
         },
         // The tables are there before anything looks for them, so no pod needs a container that waits for them.
-        dependsOn: [ready, ...queue.ready, ...logs.ready],
+        dependsOn: [ready, ...queue.ready, ...logs.ready, ...(statsd?.ready ?? [])],
       });
     };
     /** Asks for a process that has no port to ask at. Starting Python for it costs CPU, so not too often. */

@@ -1,5 +1,5 @@
 import type { Config } from "../../config/schema.ts";
-import type { BucketConnection, RedisConnection, SqlConnection } from "../kit/connection.ts";
+import type { BucketConnection, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import type { Container } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
 
@@ -97,7 +97,12 @@ function bundle({ git }: Config["airflow"]["dags"]) {
 /** `%` begins an interpolation in this format. */
 const literal = (value: unknown) => JSON.stringify(value).replaceAll("%", "%%");
 
-export const settings = (dags: Config["airflow"]["dags"], api: string, { bucket }: BucketConnection) => ({
+export const settings = (
+  dags: Config["airflow"]["dags"],
+  api: string,
+  { bucket }: BucketConnection,
+  statsd?: StatsdConnection,
+) => ({
   "airflow.cfg": `[core]
 executor = CeleryExecutor
 auth_manager = airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
@@ -139,7 +144,7 @@ colored_console_log = False
 
 [fab]
 config_file = ${paths.config}/webserver_config.py
-`,
+${statsd ? metrics(statsd) : ""}`,
   "webserver_config.py": `import os
 
 from flask_appbuilder.const import AUTH_DB
@@ -152,6 +157,16 @@ RATELIMIT_STORAGE_URI = os.environ["AIRFLOW__CELERY__BROKER_URL"]
 `,
   "alive.py": alive,
 });
+
+const metrics = ({ host, port }: StatsdConnection) => `
+[metrics]
+statsd_on = True
+statsd_host = ${host}
+statsd_port = ${port}
+statsd_prefix = airflow
+# With what belongs to a number beside its name: of which DAG, task or pool.
+statsd_influxdb_enabled = True
+`;
 
 /** Airflow's own checks start all of Airflow, which takes seconds of CPU; this asks the same with what they ask by. */
 const alive = `"""Whether the process in this pod works: succeeds or fails. The argument says what it is."""

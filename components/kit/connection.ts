@@ -65,6 +65,12 @@ export interface TrinoConnection extends Connection {
   port: number;
 }
 
+/** Where numbers are told by UDP, in the format of StatsD. */
+export interface StatsdConnection extends Connection {
+  host: string;
+  port: number;
+}
+
 /** Where a part answers, for the stack's outputs. */
 export interface Endpoint {
   namespace: string;

@@ -18,6 +18,17 @@ export interface Place {
   salt: pulumi.Output<string>;
 }
 
+/** Where Prometheus reads what a component's pods tell of themselves. */
+export interface Metrics {
+  component: string;
+  /** Name of the container's port. */
+  port: string;
+  /** Default: `/metrics`. */
+  path?: string;
+  /** Who asks, where the software wants a name and no password. */
+  user?: string;
+}
+
 type Metadata = { name: string; namespace: string; labels: Record<string, string> };
 
 /**
@@ -27,6 +38,8 @@ type Metadata = { name: string; namespace: string; labels: Record<string, string
 export abstract class Part extends pulumi.ComponentResource {
   readonly name: string;
   readonly place: Place;
+  /** What there is to monitor. */
+  readonly metrics: Metrics[] = [];
   readonly serviceAccount: pulumi.Output<string>;
   private readonly version: string;
 

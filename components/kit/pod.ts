@@ -12,6 +12,9 @@ export interface PodField {
   field: string;
 }
 
+/** Ports by their names. Over TCP, unless it says otherwise. */
+export type Ports = Record<string, number | { udp: number }>;
+
 /** One container. `V` are the names of its pod's volumes: a mount of one that is not there does not compile. */
 export interface Container<V extends string> {
   /** The full image reference, as `Part.image` gives it. */
@@ -21,7 +24,7 @@ export interface Container<V extends string> {
   args?: string[];
   /** Plain values, references to the keys of Secrets, and what Kubernetes knows of the pod. No password as a plain value. */
   env?: Record<string, pulumi.Input<string> | SecretKey | PodField>;
-  ports?: Record<string, number>;
+  ports?: Ports;
   resources: { requests: { cpu: string; memory: string }; limits: { memory: string; cpu?: string } };
   /** Path in the container → volume. The root file system is read-only: what is written to is mounted. */
   mounts?: Partial<Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>>;
@@ -132,7 +135,11 @@ function container<V extends string>(
       ),
     }),
     ...(spec.ports && {
-      ports: Object.entries(spec.ports).map(([port, containerPort]) => ({ name: port, containerPort })),
+      ports: Object.entries(spec.ports).map(([port, number]) =>
+        typeof number === "number"
+          ? { name: port, containerPort: number }
+          : { name: port, containerPort: number.udp, protocol: "UDP" },
+      ),
     }),
     resources: spec.resources,
     ...(spec.mounts && {

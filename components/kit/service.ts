@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Part } from "./part.ts";
+import type { Ports } from "./pod.ts";
 
 /** The Service in front of one component's pods. It is named like the part, or like a piece of it. */
 export function service(
@@ -8,7 +9,7 @@ export function service(
   spec: {
     component: string;
     piece?: string;
-    ports: Record<string, number>;
+    ports: Ports;
     type?: string;
     dependsOn?: pulumi.Resource[];
   },
@@ -30,7 +31,7 @@ export function service(
 /** The headless Service that gives a component's pods host names of their own, ready or not. */
 export function headlessService(
   part: Part,
-  spec: { component?: string; piece?: string; ports: Record<string, number> },
+  spec: { component?: string; piece?: string; ports: Ports },
 ): k8s.core.v1.Service {
   const piece = spec.piece ?? "headless";
   return new k8s.core.v1.Service(
@@ -53,5 +54,9 @@ export function headlessService(
 }
 
 /** Ports of a Service, each to the container's port of the same name. */
-const servicePorts = (ports: Record<string, number>) =>
-  Object.entries(ports).map(([name, port]) => ({ name, port, targetPort: name }));
+const servicePorts = (ports: Ports) =>
+  Object.entries(ports).map(([name, port]) =>
+    typeof port === "number"
+      ? { name, port, targetPort: name }
+      : { name, port: port.udp, targetPort: name, protocol: "UDP" },
+  );

@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import { files } from "../kit/config.ts";
-import type { Endpoint, RedisConnection, SqlConnection } from "../kit/connection.ts";
+import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
 import { Part, type Place } from "../kit/part.ts";
@@ -31,10 +31,12 @@ export class Superset extends Part {
       cache: RedisConnection;
       queue: RedisConnection;
       sources: Sources;
+      /** Where to tell what it does, if there is anyone to look. */
+      statsd?: StatsdConnection;
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, database, cache, queue, sources } = args;
+    const { place, config, database, cache, queue, sources, statsd } = args;
     super("Superset", name, place, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
@@ -44,7 +46,7 @@ export class Superset extends Part {
     const keys = TypedSecret.create(this, "secret-key", { "secret-key": password(this, "secret-key", 1) });
 
     const stores = { database, cache, queue };
-    const configuration = files(this, "config", settings(stores));
+    const configuration = files(this, "config", settings(stores, statsd));
     const webServer = files(this, "gunicorn", server(config.web.workers));
     const work = files(this, "setup", setUp(sources));
 
@@ -74,7 +76,7 @@ export class Superset extends Part {
       queue: queue.revision,
     };
 
-    const stored = [...database.ready, ...cache.ready, ...queue.ready];
+    const stored = [...database.ready, ...cache.ready, ...queue.ready, ...(statsd?.ready ?? [])];
     const ready = Object.values(sources).flatMap((source) => source?.ready ?? []);
     const prepared = runOnce(
       this,

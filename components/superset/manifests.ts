@@ -1,4 +1,10 @@
-import type { ClickhouseConnection, RedisConnection, SqlConnection, TrinoConnection } from "../kit/connection.ts";
+import type {
+  ClickhouseConnection,
+  RedisConnection,
+  SqlConnection,
+  StatsdConnection,
+  TrinoConnection,
+} from "../kit/connection.ts";
 import type { SecretKey } from "../kit/secret.ts";
 
 /*
@@ -31,7 +37,7 @@ export const credentialsOf = ({ database, cache, queue }: Stores, secretKey: Sec
 });
 
 /** Keys of `superset_config.py`; what is not here is as Superset has it. */
-export const settings = ({ database, cache, queue }: Stores) => ({
+export const settings = ({ database, cache, queue }: Stores, statsd?: StatsdConnection) => ({
   "superset_config.py": `import hashlib
 import os
 from pathlib import Path
@@ -40,7 +46,7 @@ from urllib.parse import quote
 from cachelib.redis import RedisCache
 from celery.schedules import crontab
 from celery.signals import after_task_publish
-
+${statsd ? "from superset.stats_logger import StatsdStatsLogger\n" : ""}
 
 def secret(name):
     return quote(os.environ[name], safe="")
@@ -94,7 +100,7 @@ RESULTS_BACKEND = RedisCache(
 SQL_MAX_ROW = 50_000
 SQLLAB_PAYLOAD_MAX_MB = 16
 
-# Counted in one place, however many processes answer.
+${statsd ? `STATS_LOGGER = StatsdStatsLogger(host="${statsd.host}", port=${statsd.port}, prefix="superset")\n\n` : ""}# Counted in one place, however many processes answer.
 RATELIMIT_ENABLED = True
 RATELIMIT_STORAGE_URI = CACHE_REDIS_URL
 

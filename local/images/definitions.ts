@@ -157,6 +157,13 @@ export const definitions: readonly Definition[] = [
     artifacts: [{ kind: "maven", output: "jars" }],
   },
   {
+    folder: "../../apps/jmx-exporter",
+    repositories: ["data-platform/jmx-exporter"],
+    own: true,
+    holds: "the JMX exporter 1.0.1 (Maven)",
+    artifacts: [{ kind: "maven", output: "jars" }],
+  },
+  {
     folder: "clickhouse",
     repositories: ["clickhouse/clickhouse-server", "clickhouse"],
     holds: "ClickHouse 18.16, eight years older than what the platform is written for (Debian bookworm)",

@@ -60,14 +60,6 @@ const names = { numbers: "", wrong: "", none: "" };
 beforeAll(async () => {
   await wholeStack();
   await vi.waitFor(async () => expect((await master()).aliveworkers).toBe(2), { timeout: 60_000, interval: 500 });
-  names.wrong = await submit("wrong", ({ env }) => {
-    const index = env.findIndex(({ name }) => name === "_SPARK_AUTH_SECRET");
-    env[index] = { name: "_SPARK_AUTH_SECRET", value: "wrong-wrong-wrong-wrong" };
-  });
-  names.none = await submit("none", (driver) => {
-    driver.env = driver.env.filter(({ name }) => name !== "_SPARK_AUTH_SECRET");
-    driver.command.splice(1, 0, "--conf", "spark.authenticate=false");
-  });
   names.numbers = await submit("numbers", ({ image }) => expect(image).toBe(images.spark));
 });
 
@@ -116,6 +108,18 @@ describe("a driver of the cluster", () => {
 });
 
 describe("a driver from outside", () => {
+  // After the other has ended: three drivers at once would have a small machine to themselves.
+  beforeAll(async () => {
+    names.wrong = await submit("wrong", ({ env }) => {
+      const index = env.findIndex(({ name }) => name === "_SPARK_AUTH_SECRET");
+      env[index] = { name: "_SPARK_AUTH_SECRET", value: "wrong-wrong-wrong-wrong" };
+    });
+    names.none = await submit("none", (driver) => {
+      driver.env = driver.env.filter(({ name }) => name !== "_SPARK_AUTH_SECRET");
+      driver.command.splice(1, 0, "--conf", "spark.authenticate=false");
+    });
+  });
+
   it.each([
     ["another secret", "wrong" as const, /Mismatched response/],
     ["no secret", "none" as const, /Failed to connect to master/],

@@ -16,9 +16,11 @@ export const expectedWarnings: Record<string, RegExp[]> = {
     /quarkus\.log\.console\.(color|json)/,
     /quarkus\.otel\.instrument\.kafka/,
     /ConsumerCoordinator|consumer poll timeout/,
+    // Where everything starts at once on two processors.
+    /vertx-blocked-thread-checker/,
   ],
-  // Workers and coordinator start at the same time and ask for each other until both are there.
-  trino: [/has not returned in/, /Cannot connect to discovery server/],
+  // Workers and coordinator start at the same time and ask for each other until both are there, and have the time.
+  trino: [/has not returned in/, /Cannot connect to discovery server/, /Error fetching (node state|memory info)/],
   // Of Spark's own scripts and of a library that the image does not have; a worker asks twice where the master is slow.
   spark: [/Using incubator modules/, /Unable to load native-hadoop library/, /Duplicate registration at master/],
 };

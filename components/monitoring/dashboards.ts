@@ -1,0 +1,78 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import type { Part } from "../kit/part.ts";
+import { fingerprint } from "../kit/secret.ts";
+import { panels } from "./panels.ts";
+
+/** One graph: lines by their legend, each a query in which `$of` stands for the labels of the part's own pods. */
+export interface Panel {
+  title: string;
+  /** One of Grafana's units: https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts */
+  unit: "short" | "bytes" | "Bps" | "s" | "reqps" | "ops" | "percentunit";
+  lines: Record<string, string>;
+}
+
+/**
+ * A dashboard for each part that there is, as files of one ConfigMap. Its label is what a Grafana that someone else
+ * runs in the cluster looks for (kiwigrid/k8s-sidecar).
+ */
+export function dashboards(
+  exporters: Part,
+  watched: Part[],
+): { name: pulumi.Output<string>; checksum: string; files: string[] } {
+  const parts = watched.filter(({ name }) => name in panels);
+  const data = Object.fromEntries(
+    parts.map((part) => {
+      // What an exporter tells of a part stands under the exporter's name.
+      const told = part.metrics.length > 0 ? part : exporters;
+      const jobs =
+        told === part ? told.metrics.map(({ component }) => part.named(component)) : [jobOf(part, exporters)];
+      const labels = `job=~"${jobs.join("|")}",namespace="${told.place.namespace}"`;
+      return [`${part.name}.json`, JSON.stringify(dashboard(part, labels), null, 1)];
+    }),
+  );
+  const piece = "dashboards";
+  const metadata = exporters.metadata(piece);
+  const map = new k8s.core.v1.ConfigMap(
+    exporters.named(piece),
+    { metadata: { ...metadata, labels: { ...metadata.labels, grafana_dashboard: "1" } }, data },
+    exporters.child(),
+  );
+  return { name: map.metadata.name, checksum: fingerprint(data), files: Object.keys(data) };
+}
+
+/** The exporter that is named like the part, or else the one that parts tell of themselves. */
+const jobOf = (part: Part, exporters: Part): string =>
+  exporters.named(exporters.metrics.some(({ component }) => component === part.name) ? part.name : "statsd");
+
+/** Two panels a row, in Grafana's grid of 24 columns. */
+const [width, height] = [12, 8];
+
+function dashboard(part: Part, labels: string) {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills it in
+  const datasource = { type: "prometheus", uid: "${datasource}" };
+  return {
+    uid: `${part.place.stack}-${part.name}`,
+    title: part.name,
+    tags: ["data-platform", part.place.stack],
+    schemaVersion: 39,
+    time: { from: "now-1h", to: "now" },
+    refresh: "30s",
+    templating: { list: [{ name: "datasource", label: "Prometheus", type: "datasource", query: "prometheus" }] },
+    panels: panels[part.name]!.map(({ title, unit, lines }, index) => ({
+      id: index + 1,
+      type: "timeseries",
+      title,
+      gridPos: { x: (index % 2) * width, y: Math.floor(index / 2) * height, w: width, h: height },
+      datasource,
+      fieldConfig: { defaults: { unit, min: 0 }, overrides: [] },
+      options: { legend: { displayMode: "list", placement: "bottom" }, tooltip: { mode: "multi" } },
+      targets: Object.entries(lines).map(([legendFormat, query], line) => ({
+        refId: String.fromCharCode("A".charCodeAt(0) + line),
+        datasource,
+        expr: query.replaceAll("$of", labels),
+        legendFormat,
+      })),
+    })),
+  };
+}

@@ -1,0 +1,105 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { Config } from "../../config/schema.ts";
+import type { RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
+import { deployment } from "../kit/deployment.ts";
+import { type Metrics, Part, type Place } from "../kit/part.ts";
+import { answers, type Container } from "../kit/pod.ts";
+import { service } from "../kit/service.ts";
+
+/** What those parts that say nothing to Prometheus themselves are asked by. */
+export class Exporters extends Part {
+  override readonly metrics: Metrics[] = [];
+  /** Where Airflow and Superset tell what they do. */
+  readonly statsd: StatsdConnection;
+
+  constructor(
+    name: string,
+    args: {
+      place: Place;
+      config: Config["monitoring"]["exporters"];
+      postgresql?: SqlConnection;
+      redis?: RedisConnection;
+    },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config, postgresql, redis } = args;
+    super("Exporters", name, place, "", opts);
+
+    /** One exporter: a program without a state, whose metrics are another's. */
+    const exporter = (
+      component: string,
+      of: {
+        user: number;
+        port: number;
+        ready?: pulumi.Resource[];
+        checksums?: Record<string, pulumi.Input<string>>;
+        also?: Container<never>["ports"];
+      } & Pick<Container<never>, "image" | "command" | "args" | "env">,
+    ) => {
+      const { user, port, ready, checksums, also, image, ...rest } = of;
+      this.metrics.push({ component, port: "metrics" });
+      return deployment(this, {
+        piece: component,
+        replicas: 1,
+        pod: {
+          user,
+          component,
+          ...(checksums && { checksums }),
+          containers: {
+            exporter: {
+              ...rest,
+              image: this.image(image),
+              ports: { metrics: port, ...also },
+              resources: config.resources,
+              startup: answers("/", "metrics", { every: 2, failures: 30 }),
+              readiness: answers("/", "metrics"),
+              liveness: answers("/", "metrics", { failures: 6 }),
+            },
+          },
+          volumes: {},
+        },
+        dependsOn: ready ?? [],
+      });
+    };
+
+    if (postgresql)
+      exporter("postgresql", {
+        image: config.postgresql,
+        user: 65534,
+        port: 9187,
+        command: ["/bin/postgres_exporter"],
+        env: {
+          DATA_SOURCE_URI: `${postgresql.host}:${postgresql.port}/${postgresql.database}?sslmode=disable`,
+          DATA_SOURCE_USER: postgresql.username,
+          DATA_SOURCE_PASS: postgresql.password,
+        },
+        checksums: { password: postgresql.revision },
+        ready: postgresql.ready,
+      });
+    if (redis)
+      exporter("redis", {
+        image: config.redis,
+        user: 59000,
+        port: 9121,
+        command: ["/redis_exporter"],
+        env: { REDIS_ADDR: `redis://${redis.host}:${redis.port}`, REDIS_PASSWORD: redis.password },
+        checksums: { password: redis.revision },
+        ready: redis.ready,
+      });
+    const statsd = exporter("statsd", {
+      image: config.statsd,
+      user: 65534,
+      port: 9102,
+      command: ["/bin/statsd_exporter"],
+      also: { statsd: { udp: 9125 } },
+    });
+    const front = service(this, {
+      piece: "statsd",
+      component: "statsd",
+      ports: { statsd: { udp: 9125 } },
+      dependsOn: [statsd],
+    });
+    this.statsd = { host: this.host("statsd"), port: 9125, ready: [front] };
+    this.registerOutputs({});
+  }
+}

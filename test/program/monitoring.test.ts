@@ -1,0 +1,124 @@
+// Proves what monitoring adds to a stack and what it leaves alone: what is scraped, what the dashboards ask for, who may
+// ask the API, and which pods it rolls. That the queries find something, the cluster test proves.
+import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
+
+const on = (more = "") => evaluated("test", { changes: `monitoring: { enabled: true${more} }` });
+
+let off: Evaluated;
+let program: Evaluated;
+beforeAll(async () => {
+  off = await evaluated("test");
+  program = await on();
+});
+
+interface Scrape {
+  job_name: string;
+  kubernetes_sd_configs: { namespaces: { names: string[] }; selectors: { label: string }[] }[];
+}
+const scraped = ({ objects }: Evaluated) =>
+  parse(
+    objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === "prometheus-config")!.data[
+      "prometheus.yml"
+    ],
+  ).scrape_configs as Scrape[];
+const dashboards = (of: Evaluated) => named(of, "ConfigMap", "exporters-dashboards").data as Record<string, string>;
+
+it("is off unless the stack asks for it", () => {
+  expect(off.objects.filter(({ metadata }) => metadata.namespace === "test-monitoring")).toEqual([]);
+});
+
+it("rolls those alone that have to be told to tell", () => {
+  const others = changed(off, program).filter((name) => {
+    const [kind, ...rest] = name.split(" ");
+    return ["Deployment", "StatefulSet"].includes(kind!) && off.objects.some((o) => o.metadata.name === rest.join(" "));
+  });
+  expect(others).toEqual([
+    "Deployment airflow-api-server",
+    "Deployment airflow-dag-processor",
+    "Deployment airflow-scheduler",
+    "Deployment airflow-triggerer",
+    "Deployment airflow-worker",
+    "Deployment superset",
+    "Deployment superset-beat",
+    "Deployment superset-worker",
+    "StatefulSet kafka",
+  ]);
+});
+
+it("looks for the pods of each part where they are, by a port that they have", () => {
+  for (const { job_name, kubernetes_sd_configs } of scraped(program)) {
+    const [{ namespaces, selectors }] = kubernetes_sd_configs as [Scrape["kubernetes_sd_configs"][0]];
+    const labels = selectors[0]!.label.split(",").map((pair) => pair.split("="));
+    const found = program.objects.filter(
+      ({ kind, metadata, spec }) =>
+        ["Deployment", "StatefulSet"].includes(kind) &&
+        metadata.namespace === namespaces.names[0] &&
+        labels.every(([key, value]) => spec.template.metadata.labels[key!] === value),
+    );
+    expect({ job_name, found: found.length }).toEqual({ job_name, found: 1 });
+  }
+});
+
+it("lets Prometheus look at pods, in the stack's own namespaces", () => {
+  const roles = program.objects.filter(({ kind, metadata }) => kind === "Role" && metadata.name === "prometheus");
+  expect(roles.map(({ metadata }) => metadata.namespace).sort()).toEqual(["test-apps", "test-core", "test-monitoring"]);
+  for (const role of roles)
+    expect((role as unknown as { rules: object }).rules).toEqual([
+      { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] },
+    ]);
+});
+
+describe("dashboards", () => {
+  it("are there for each part that is, and ask for what is scraped", async () => {
+    expect(Object.keys(dashboards(program)).sort()).toEqual(
+      [
+        "airflow",
+        "clickhouse",
+        "flink",
+        "kafka",
+        "minio",
+        "nessie",
+        "postgresql",
+        "redis",
+        "schema-registry",
+        "spark",
+        "superset",
+        "trino",
+      ].map((part) => `${part}.json`),
+    );
+    const jobs = scraped(program).map(({ job_name }) => job_name);
+    for (const text of Object.values(dashboards(program))) {
+      const { panels } = JSON.parse(text) as { panels: { targets: { expr: string }[] }[] };
+      for (const { expr } of panels.flatMap(({ targets }) => targets)) {
+        const asked = /job=~"([^"]*)"/.exec(expr)![1]!.split("|");
+        expect(jobs).toEqual(expect.arrayContaining(asked));
+        expect(expr).not.toContain("$of");
+      }
+    }
+  });
+
+  it("go with a part that is switched off", async () => {
+    const changes = "monitoring: { enabled: true }\nflink: { enabled: false }";
+    expect(Object.keys(dashboards(await evaluated("test", { changes })))).not.toContain("flink.json");
+  });
+});
+
+it("has monitors for another's Prometheus, with the labels that it picks them by", async () => {
+  const monitors = ({ objects }: Evaluated) => objects.filter(({ kind }) => kind === "PodMonitor");
+  expect(monitors(program)).toEqual([]);
+  const own = await on(
+    ", monitors: { enabled: true, labels: { release: prom } }, prometheus: { enabled: false }, grafana: { enabled: false }",
+  );
+  const jobs = scraped(program).map(({ job_name }) => job_name);
+  expect(
+    monitors(own)
+      .map(({ metadata }) => metadata.name)
+      .sort(),
+  ).toEqual(jobs.filter((job) => !["prometheus-server"].includes(job)).sort());
+  for (const { metadata } of monitors(own)) expect(metadata.labels!.release).toBe("prom");
+  expect(own.objects.filter(({ metadata }) => /^(prometheus|grafana)/.test(metadata.name))).toEqual([]);
+  // The dashboards are there all the same, with the label that Grafana's sidecar looks for.
+  expect(named(own, "ConfigMap", "exporters-dashboards").metadata.labels!.grafana_dashboard).toBe("1");
+});
