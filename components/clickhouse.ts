@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { ClickhouseConnection, Endpoint } from "./kit/connection.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, scratch } from "./kit/pod.ts";
+import { answers, configFiles, patiently, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
@@ -61,7 +61,7 @@ export class Clickhouse extends Part {
             // The port opens when the tables are loaded.
             startup: answers("/ping", "http", { every: 2, failures: 300 }),
             readiness: answers("/ping", "http"),
-            liveness: answers("/ping", "http", { failures: 6 }),
+            liveness: answers("/ping", "http", patiently),
           },
         },
         volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },

@@ -7,7 +7,7 @@ import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { permissions } from "./kit/permissions.ts";
-import { answers, configFiles, connects, scratch } from "./kit/pod.ts";
+import { answers, configFiles, connects, patiently, scratch } from "./kit/pod.ts";
 import { headlessService, service } from "./kit/service.ts";
 
 const metrics = 9249;
@@ -116,7 +116,7 @@ export class Flink extends Part {
             resources: jobManager.resources,
             startup: answers("/overview", "rest", { every: 2, failures: 150 }),
             readiness: answers("/overview", "rest"),
-            liveness: answers("/overview", "rest", { failures: 6 }),
+            liveness: answers("/overview", "rest", patiently),
           },
         },
       },
@@ -145,7 +145,7 @@ export class Flink extends Part {
             // It ends itself when it finds no JobManager for five minutes.
             startup: connects("rpc", { every: 2, failures: 150 }),
             readiness: connects("rpc"),
-            liveness: connects("rpc", { failures: 6 }),
+            liveness: connects("rpc", patiently),
           },
         },
       },

@@ -6,7 +6,7 @@ import { files } from "./kit/config.ts";
 import type { Endpoint, KafkaConnection } from "./kit/connection.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { configFiles, runs, scratch } from "./kit/pod.ts";
+import { configFiles, patiently, runs, scratch } from "./kit/pod.ts";
 import { randomKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
@@ -109,7 +109,7 @@ export class Kafka extends Part {
             // A broker listens when it has read its logs and the controllers know it: after a crash that takes a while.
             startup: runs(["bash", "-c", answersClients], { every: 2, failures: 300 }),
             readiness: runs(["bash", "-c", answersClients]),
-            liveness: runs(["bash", "-c", answersClients], { failures: 6 }),
+            liveness: runs(["bash", "-c", answersClients], patiently),
           },
         },
         volumes: {

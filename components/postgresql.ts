@@ -7,7 +7,7 @@ import { files } from "./kit/config.ts";
 import type { Endpoint, SqlConnection } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
-import { configFiles, runs, scratch, secretFiles } from "./kit/pod.ts";
+import { configFiles, patiently, runs, scratch, secretFiles } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
@@ -98,7 +98,7 @@ export class Postgresql<D extends string> extends Part {
             // Recovery after a crash reads all of the log since the last checkpoint: up to ten minutes.
             startup: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], { every: 2, failures: 300 }),
             readiness: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"]),
-            liveness: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], { failures: 6 }),
+            liveness: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], patiently),
             // Kubernetes' SIGTERM lets PostgreSQL wait for its clients, who would stay; "fast" sends them away.
             preStop: [`${bin}/pg_ctl`, "stop", "-D", data, "-m", "fast", "-t", "110"],
           },

@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { Endpoint, RedisConnection } from "./kit/connection.ts";
 import { Part, type Place } from "./kit/part.ts";
-import { configFiles, runs, scratch } from "./kit/pod.ts";
+import { configFiles, patiently, runs, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
@@ -52,7 +52,7 @@ export class Redis extends Part {
             // Reading the append-only file: Redis answers LOADING, which is not ready, for as long as it takes.
             startup: runs(["sh", "-c", ping], { every: 2, failures: 300 }),
             readiness: runs(["sh", "-c", ping]),
-            liveness: runs(["sh", "-c", ping], { failures: 6 }),
+            liveness: runs(["sh", "-c", ping], patiently),
           },
         },
         volumes: {

@@ -7,7 +7,7 @@ import type { BucketConnection, CatalogConnection, Endpoint } from "./kit/connec
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, runs, scratch } from "./kit/pod.ts";
+import { answers, configFiles, patiently, runs, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 
@@ -76,7 +76,7 @@ export class Spark extends Part {
             mounts: { "/opt/spark/conf": "config", "/tmp": "tmp" },
             startup: answers("/json/", "ui", { every: 2, failures: 150 }),
             readiness: answers("/json/", "ui"),
-            liveness: answers("/json/", "ui", { failures: 6 }),
+            liveness: answers("/json/", "ui", patiently),
           },
         },
         volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },
@@ -121,7 +121,7 @@ export class Spark extends Part {
             mounts: { "/opt/spark/conf": "config", "/opt/spark/work": "work", "/tmp": "tmp" },
             startup: answers("/json/", "ui", { every: 2, failures: 150 }),
             readiness: runs(["bash", "-c", registered], { within: 10 }),
-            liveness: answers("/json/", "ui", { failures: 6 }),
+            liveness: answers("/json/", "ui", patiently),
           },
         },
         volumes: {

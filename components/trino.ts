@@ -14,7 +14,7 @@ import type {
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, runs, scratch, secretFiles } from "./kit/pod.ts";
+import { answers, configFiles, patiently, runs, scratch, secretFiles } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 
@@ -92,7 +92,7 @@ export class Trino extends Part {
           // The image's own check: it fails while the server is starting, when its port answers already.
           startup: runs(["/usr/lib/trino/bin/health-check"], { every: 5, failures: 120 }),
           readiness: runs(["/usr/lib/trino/bin/health-check"]),
-          liveness: answers("/v1/info", "http", { failures: 6 }),
+          liveness: answers("/v1/info", "http", patiently),
         },
         mounts: {
           "/etc/trino": "config",

@@ -12,7 +12,7 @@ import type {
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
 import { Part, type Place } from "../kit/part.ts";
-import { answers, type Container, configFiles, runs, scratch } from "../kit/pod.ts";
+import { answers, type Container, configFiles, patiently, runs, scratch } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { environment, examples, gitEnvironment, type Keys, paths, ports, settings, setUp } from "./manifests.ts";
@@ -156,7 +156,7 @@ export class Airflow extends Part {
       // The part that tasks speak to is loaded by the first request to it, which takes longer than a task waits.
       startup: answers("/execution/health", "http", { every: 5, within: 60, failures: 60 }),
       readiness: answers("/api/v2/monitor/health", "http", { within: 10 }),
-      liveness: answers("/api/v2/version", "http", { within: 20, failures: 6 }),
+      liveness: answers("/api/v2/version", "http", patiently),
     });
     run("scheduler", {
       command: ["scheduler"],
@@ -165,7 +165,7 @@ export class Airflow extends Part {
       ports: { health: ports.health },
       startup: answers("/health", "health", { every: 5, within: 10, failures: 60 }),
       readiness: answers("/health", "health", { within: 10 }),
-      liveness: answers("/health", "health", { within: 20, failures: 6 }),
+      liveness: answers("/health", "health", patiently),
     });
     run("dag-processor", {
       command: ["dag-processor"],

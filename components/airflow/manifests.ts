@@ -164,8 +164,9 @@ statsd_on = True
 statsd_host = ${host}
 statsd_port = ${port}
 statsd_prefix = airflow
-# With what belongs to a number beside its name: of which DAG, task or pool.
+# What belongs to a number, such as its DAG, stands beside its name and not in it.
 statsd_influxdb_enabled = True
+legacy_names_on = False
 `;
 
 /** Airflow's own checks start all of Airflow, which takes seconds of CPU; this asks the same with what they ask by. */

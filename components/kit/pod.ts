@@ -194,6 +194,12 @@ const timing = ({ every = 10, within = 5, failures = 3 }: Timing) => ({
   failureThreshold: failures,
 });
 
+/**
+ * For liveness: three minutes in a row. A restart helps a server that hangs; where the whole machine is busy it makes
+ * that worse, for starting takes more than running does, and the next probes fail for it.
+ */
+export const patiently: Timing = { within: 10, failures: 18 };
+
 /** Succeeds when the command does. Seconds: `every` 10, `within` 5; fails after `failures`, 3, in a row. */
 export const runs = (command: string[], when: Timing = {}): Probe => ({ exec: { command }, ...timing(when) });
 

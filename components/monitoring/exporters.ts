@@ -1,9 +1,11 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { stringify } from "yaml";
 import type { Config } from "../../config/schema.ts";
+import { files } from "../kit/config.ts";
 import type { RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { type Metrics, Part, type Place } from "../kit/part.ts";
-import { answers, type Container } from "../kit/pod.ts";
+import { answers, type Container, configFiles, patiently } from "../kit/pod.ts";
 import { service } from "../kit/service.ts";
 
 /** What those parts that say nothing to Prometheus themselves are asked by. */
@@ -34,29 +36,31 @@ export class Exporters extends Part {
         ready?: pulumi.Resource[];
         checksums?: Record<string, pulumi.Input<string>>;
         also?: Container<never>["ports"];
+        mapping?: { name: pulumi.Output<string>; checksum: string };
       } & Pick<Container<never>, "image" | "command" | "args" | "env">,
     ) => {
-      const { user, port, ready, checksums, also, image, ...rest } = of;
+      const { user, port, ready, checksums, also, mapping, image, ...rest } = of;
       this.metrics.push({ component, port: "metrics" });
-      return deployment(this, {
+      return deployment<string>(this, {
         piece: component,
         replicas: 1,
         pod: {
           user,
           component,
-          ...(checksums && { checksums }),
+          checksums: { ...checksums, ...(mapping && { mapping: mapping.checksum }) },
           containers: {
             exporter: {
               ...rest,
               image: this.image(image),
               ports: { metrics: port, ...also },
               resources: config.resources,
+              ...(mapping && { mounts: { "/etc/statsd": "mapping" } }),
               startup: answers("/", "metrics", { every: 2, failures: 30 }),
               readiness: answers("/", "metrics"),
-              liveness: answers("/", "metrics", { failures: 6 }),
+              liveness: answers("/", "metrics", patiently),
             },
           },
-          volumes: {},
+          volumes: mapping ? { mapping: configFiles(mapping.name) } : {},
         },
         dependsOn: ready ?? [],
       });
@@ -91,7 +95,9 @@ export class Exporters extends Part {
       user: 65534,
       port: 9102,
       command: ["/bin/statsd_exporter"],
+      args: ["--statsd.mapping-config=/etc/statsd/mapping.yaml"],
       also: { statsd: { udp: 9125 } },
+      mapping: files(this, "statsd", { "mapping.yaml": stringify({ mappings }) }),
     });
     const front = service(this, {
       piece: "statsd",
@@ -103,3 +109,10 @@ export class Exporters extends Part {
     this.registerOutputs({});
   }
 }
+
+/** Superset puts what a number belongs to into its name; here it becomes labels. Airflow has it beside the name. */
+const mappings = ["success", "error"].map((result) => ({
+  match: `superset.*.*.${result}`,
+  name: "superset_api_calls",
+  labels: { api: "$1", method: "$2", result },
+}));

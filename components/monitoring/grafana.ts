@@ -5,7 +5,7 @@ import type { Config } from "../../config/schema.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { Part, type Place } from "../kit/part.ts";
-import { answers, configFiles, scratch } from "../kit/pod.ts";
+import { answers, configFiles, patiently, scratch } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -78,7 +78,7 @@ export class Grafana extends Part {
             mounts,
             startup: answers("/api/health", "http", { every: 2, failures: 150 }),
             readiness: answers("/api/health", "http"),
-            liveness: answers("/api/health", "http", { failures: 6 }),
+            liveness: answers("/api/health", "http", patiently),
           },
         },
         volumes: {

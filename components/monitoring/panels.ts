@@ -255,19 +255,19 @@ export const panels: Record<string, Panel[]> = {
       title: "Queries that failed, in an hour",
       unit: "short",
       lines: {
-        "the user's fault": "increase(trino_execution_name_QueryManager_UserErrorFailures_TotalCount{$of}[1h])",
+        "the user's fault": "increase(trino_execution_name_QueryManager_UserErrorFailures{$of}[1h])",
         "want of memory and the like":
-          "increase(trino_execution_name_QueryManager_InsufficientResourcesFailures_TotalCount{$of}[1h])",
-        "Trino's own": "increase(trino_execution_name_QueryManager_InternalFailures_TotalCount{$of}[1h])",
-        "another system's": "increase(trino_execution_name_QueryManager_ExternalFailures_TotalCount{$of}[1h])",
+          "increase(trino_execution_name_QueryManager_InsufficientResourcesFailures{$of}[1h])",
+        "Trino's own": "increase(trino_execution_name_QueryManager_InternalFailures{$of}[1h])",
+        "another system's": "increase(trino_execution_name_QueryManager_ExternalFailures{$of}[1h])",
       },
     },
     {
-      title: "Heap",
+      title: "Memory of queries",
       unit: "bytes",
       lines: {
-        "{{pod}}": "java_lang_Memory_HeapMemoryUsage_used{$of}",
-        "{{pod}} at most": "java_lang_Memory_HeapMemoryUsage_max{$of}",
+        "{{pod}} taken": "trino_memory_type_MemoryPool_name_general_ReservedBytes{$of}",
+        "{{pod}} at most": "trino_memory_type_MemoryPool_name_general_MaxBytes{$of}",
       },
     },
   ],
@@ -303,8 +303,7 @@ export const panels: Record<string, Panel[]> = {
       title: "Heap",
       unit: "bytes",
       lines: {
-        "{{pod}}":
-          'label_replace({__name__=~"flink_(job|task)manager_Status_JVM_Memory_Heap_Used",$of}, "of", "$1", "__name__", "flink_(.*)_Status.*")',
+        "{{pod}}": '{__name__=~"flink_(job|task)manager_Status_JVM_Memory_Heap_Used",$of}',
       },
     },
     {
@@ -374,10 +373,26 @@ export const panels: Record<string, Panel[]> = {
   ],
 
   superset: [
+    { title: "Health checks that were answered", unit: "ops", lines: { web: "rate(superset_health{$of}[5m])" } },
     {
-      title: "Requests to the API",
-      unit: "reqps",
-      lines: { all: 'sum(rate({__name__=~"superset_.*_success",$of}[5m]))' },
+      title: "Tasks that were due and done",
+      unit: "ops",
+      lines: { "beat and worker": "rate(superset_reports_scheduler{$of}[5m])" },
+    },
+    {
+      title: "Calls of the API",
+      unit: "ops",
+      lines: {
+        "{{api}} {{result}}": "sum by (api, result) (rate(superset_api_calls{$of}[5m]))",
+      },
+    },
+    {
+      title: "Time that a query of SQL Lab takes",
+      unit: "s",
+      lines: {
+        waits: 'superset_sqllab_query_time_pending{$of,quantile="0.9"}',
+        runs: 'superset_sqllab_query_time_executing_query{$of,quantile="0.9"}',
+      },
     },
   ],
 };

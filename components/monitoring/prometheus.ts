@@ -7,7 +7,7 @@ import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { type Metrics, Part, type Place } from "../kit/part.ts";
 import { permissions } from "../kit/permissions.ts";
-import { answers, configFiles } from "../kit/pod.ts";
+import { answers, configFiles, patiently } from "../kit/pod.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 
@@ -62,7 +62,7 @@ export class Prometheus extends Part {
             // It first reads the log of the newest hours.
             startup: answers("/-/ready", "http", { every: 2, failures: 300 }),
             readiness: answers("/-/ready", "http"),
-            liveness: answers("/-/healthy", "http", { failures: 6 }),
+            liveness: answers("/-/healthy", "http", patiently),
           },
         },
         volumes: { config: configFiles(configuration.name) },

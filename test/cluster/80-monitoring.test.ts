@@ -92,6 +92,9 @@ describe("every panel", () => {
   /** Those whose numbers are there only when something happens that does not here. */
   const idle = new Set([
     "airflow: Tasks that ended",
+    "minio: Requests that failed",
+    "superset: Calls of the API",
+    "superset: Time that a query of SQL Lab takes",
     "flink: Checkpoints",
     "flink: Checkpoints that failed",
     "flink: Restarts of jobs",

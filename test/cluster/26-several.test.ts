@@ -1,0 +1,181 @@
+// Proves that those parts of which prod has several servers go on when one is gone: three Kafka nodes lose no message
+// that was confirmed, two Schema Registries and two Nessies know the same, and the second of two JobManagers takes over
+// the first one's job with its state. All run on one node here: it does not prove the loss of a node, nor prod's sizes.
+import { Admin, Consumer, Producer, stringDeserializers, stringSerializers } from "@platformatic/kafka";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { address, get, kube, mustRun, podsOf, ready, resolveClusterNames, runIn, stackFile, unready } from "./kit.ts";
+
+const [core, apps] = ["test-core", "test-apps"];
+
+beforeAll(async () => {
+  // One node has no room for two stacks.
+  await mustRun(["destroy", "--stack", "dev"]);
+  const changes = `
+nessie: { replicas: 2 }
+kafka: { enabled: true, replicas: 3 }
+schemaRegistry: { enabled: true, replicas: 2 }
+flink: { enabled: true, jobManager: { replicas: 2 }, taskManager: { replicas: 2 } }`;
+  await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", stackFile("dev", changes)]);
+  await resolveClusterNames();
+});
+
+afterAll(async () => {
+  vi.restoreAllMocks();
+  await mustRun(["destroy", "--stack", "test"]);
+});
+
+const remove = (name: string, namespace: string) =>
+  kube().delete({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace } });
+
+/** Each pod's own address: a Service would choose one of them. */
+const addresses = async (part: string, component: string, namespace: string): Promise<string[]> =>
+  Promise.all(
+    (await podsOf(part, component, namespace)).map(async (name) => {
+      const { status } = (await get("Pod", name, namespace))!;
+      return status!.podIP as string;
+    }),
+  );
+
+const json = async <T>(url: string, body?: unknown): Promise<T> => {
+  const answer = await fetch(url, {
+    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+    headers: { "content-type": "application/json" },
+  });
+  if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as T;
+};
+
+describe("three Kafka nodes", () => {
+  const server = { clientId: "several", bootstrapBrokers: [`kafka.${apps}.svc:9092`], retries: 120, retryDelay: 500 };
+  const topic = "several";
+  const count = 3_000;
+  const values = Array.from({ length: count }, (_, i) => `message ${i}`);
+
+  it("lose nothing that was confirmed while the one that led is gone, and get their third copy back", async () => {
+    const admin = new Admin(server);
+    await admin.createTopics({ topics: [topic], partitions: 1, replicas: 3 });
+    const partition = async () => {
+      const { topics } = await admin.metadata({ topics: [topic], forceUpdate: true });
+      return topics.get(topic)!.partitions[0]!;
+    };
+    const { leader, replicas } = await partition();
+    expect([...replicas].sort()).toEqual([0, 1, 2]);
+    const name = `kafka-${leader}`;
+    const { uid } = (await get("Pod", name, apps))!.metadata;
+
+    const producer = new Producer({ ...server, serializers: stringSerializers, idempotent: true });
+    const write = async () => {
+      for (let at = 0; at < count; at++)
+        await producer.send({ acks: -1, messages: [{ topic, partition: 0, key: `${at}`, value: values[at]! }] });
+    };
+    await Promise.all([write(), remove(name, apps)]);
+    expect((await partition()).leader).not.toBe(leader);
+    await producer.close();
+    await ready(name, apps, uid as string);
+    await vi.waitFor(async () => expect([...(await partition()).isr].sort()).toEqual([0, 1, 2]), {
+      timeout: 60_000,
+      interval: 500,
+    });
+
+    const consumer = new Consumer({ ...server, groupId: "several", deserializers: stringDeserializers });
+    const found: string[] = [];
+    for await (const { value } of await consumer.consume({ topics: [topic], mode: "earliest" })) {
+      found.push(value);
+      if (found.length === count) break;
+    }
+    await consumer.close(true);
+    expect(found).toEqual(values);
+    await admin.close();
+  });
+});
+
+it("two Schema Registries know the same schemas", async () => {
+  const [first = "", second = ""] = await addresses("schema-registry", "server", apps);
+  expect(second).not.toBe("");
+  const schema = JSON.stringify({ type: "record", name: "Several", fields: [{ name: "id", type: "long" }] });
+  const subjects = (host: string) => `http://${host}:8085/apis/ccompat/v7/subjects`;
+  const { id } = await json<{ id: number }>(`${subjects(first)}/several-value/versions`, { schema });
+  await vi.waitFor(
+    async () => expect(await json(`${subjects(second)}/several-value/versions/1`)).toMatchObject({ id }),
+    { timeout: 30_000, interval: 250 },
+  );
+});
+
+it("two Nessies know the same branches, and one goes on alone", async () => {
+  const [first = "", second = ""] = await addresses("nessie", "server", core);
+  expect(second).not.toBe("");
+  const api = (host: string) => `http://${host}:19120/api/v2/trees`;
+  const { reference } = await json<{ reference: { hash: string } }>(`${api(first)}/main`);
+  await json(`${api(first)}?name=several&type=BRANCH`, { type: "BRANCH", name: "main", hash: reference.hash });
+  expect(await json(`${api(second)}/several`)).toMatchObject({ reference: { name: "several" } });
+  const [one = ""] = await podsOf("nessie", "server", core);
+  await remove(one, core);
+  expect(await json(`${api(await address("nessie", core))}/several`)).toMatchObject({ reference: { name: "several" } });
+});
+
+describe("two JobManagers", () => {
+  const ask = async <T>(path: string) => json<T>(`http://${await address("flink", apps)}:8081${path}`);
+  const last = 600;
+  const job = `
+SET 'pipeline.name' = 'several';
+SET 'execution.checkpointing.interval' = '1s';
+CREATE TEMPORARY TABLE numbers (n BIGINT) WITH (
+  'connector' = 'datagen', 'rows-per-second' = '10',
+  'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '${last}');
+CREATE TEMPORARY TABLE sums (total BIGINT) WITH ('connector' = 'print', 'print-identifier' = 'several');
+INSERT INTO sums SELECT SUM(n) FROM numbers;
+`;
+
+  /** The pod that leads: its address stands in the ConfigMap that the two elect by. */
+  async function leading(): Promise<string> {
+    const { data } = (await get("ConfigMap", "flink-cluster-config-map", apps)) as unknown as {
+      data: Record<string, string>;
+    };
+    const [, host] = /@([\d.]+):6123/.exec(data["org.apache.flink.k8s.leader.resourcemanager"] ?? "") ?? [];
+    for (const name of await podsOf("flink", "jobmanager", apps))
+      if ((await get("Pod", name, apps))!.status!.podIP === host) return name;
+    throw new Error(`no pod has ${host}`);
+  }
+
+  it("the second takes over a job with its state when the first is deleted", async () => {
+    const [pod = ""] = await podsOf("flink", "jobmanager", apps);
+    const script =
+      'printf %s "$1" > /tmp/several.sql; JVM_ARGS="-Xmx128m -Duser.home=/tmp" /opt/flink/bin/sql-client.sh -f /tmp/several.sql';
+    const said = await runIn(pod, apps, "jobmanager", ["bash", "-c", script, "submit", job]);
+    const [, id] = /Job ID: ([0-9a-f]{32})/.exec(said) ?? [];
+    if (!id) throw new Error(said);
+    type Checkpoints = { counts: { completed: number; restored: number } };
+    const counts = async () => (await ask<Checkpoints>(`/jobs/${id}/checkpoints`)).counts;
+    await vi.waitFor(async () => expect((await counts()).completed).toBeGreaterThan(2), {
+      timeout: 60_000,
+      interval: 500,
+    });
+
+    const before = await leading();
+    const began = Date.now();
+    await remove(before, apps);
+    await vi.waitFor(async () => expect(await leading()).not.toBe(before), { timeout: 120_000, interval: 500 });
+    await vi.waitFor(async () => expect((await counts()).restored).toBeGreaterThan(0), {
+      timeout: 120_000,
+      interval: 500,
+    });
+    console.log(
+      `another JobManager had the job ${Math.round((Date.now() - began) / 1000)} s after the first was deleted`,
+    );
+    await vi.waitFor(async () => expect(await ask(`/jobs/${id}`)).toMatchObject({ state: "FINISHED" }), {
+      timeout: 180_000,
+      interval: 1_000,
+    });
+    const logs = await Promise.all(
+      (await podsOf("flink", "taskmanager", apps)).map((name) =>
+        kube().log(
+          { apiVersion: "v1", kind: "Pod", metadata: { name, namespace: apps } },
+          { container: "taskmanager", lines: 10_000 },
+        ),
+      ),
+    );
+    const sums = logs.flatMap((log) => [...log.matchAll(/^several> \+[IU]\[(\d+)\]$/gm)].map(([, sum]) => Number(sum)));
+    expect(Math.max(...sums)).toBe((last * (last + 1)) / 2);
+    expect(await unready(apps)).toEqual([]);
+  }, 500_000);
+});
