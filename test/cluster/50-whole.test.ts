@@ -1,12 +1,12 @@
-// Proves that the whole test stack, with every part, comes up at once on one node of 2 CPU and 20 GiB: every pod ready
-// together and none restarted. It does not prove what a part does for its users: the files after it do, part by part.
+// Proves that the whole test stack, with every part and Prometheus, comes up at once on one node of 2 CPU and 20 GiB:
+// every pod ready together and none restarted. It does not prove what a part does for its users: the files after it do, part by part.
 import { beforeAll, describe, expect, it } from "vitest";
 import { bytes, millicores } from "../../config/quantity.ts";
 import type { Live } from "../../engine/kube.ts";
-import { kube, mustRun, podList, unready, whole, wholeStack } from "./kit.ts";
+import { kube, mustRun, podList, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 import { expectedWarnings } from "./warnings.ts";
 
-const namespaces = [whole.core, whole.apps];
+const namespaces = Object.values(whole);
 let seconds: number;
 
 beforeAll(async () => {
@@ -42,11 +42,13 @@ describe("the whole test stack", () => {
       [
         "airflow",
         "clickhouse",
+        "exporters",
         "flink",
         "kafka",
         "minio",
         "nessie",
         "postgresql",
+        "prometheus",
         "redis",
         "schema-registry",
         "spark",
@@ -103,7 +105,7 @@ describe("the whole test stack", () => {
 
   it("is not changed by a second run", async () => {
     if (process.env.TEST_STACK) return;
-    expect(await mustRun(["up", "--stack", "test", "--engine", "apply"])).toMatch(
+    expect(await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile()])).toMatch(
       /0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged/,
     );
   });

@@ -2,9 +2,9 @@
 // one part's configuration rolls that part alone, and that passwords and keys are the same after three upgrades. It
 // does not prove upgrades from released versions.
 import { beforeAll, describe, expect, it } from "vitest";
-import { kube, mustRun, podList, stackFile, unready, whole, wholeStack } from "./kit.ts";
+import { kube, mustRun, podList, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 
-const namespaces = [whole.core, whole.apps];
+const namespaces = Object.values(whole);
 beforeAll(wholeStack);
 
 /** UIDs of what runs by the part it belongs to. What Jobs have done is not running. */
@@ -28,7 +28,7 @@ async function secrets(): Promise<Record<string, unknown>> {
 }
 
 const up = (changes: string) =>
-  mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", stackFile("test", changes)]);
+  mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile(changes)]);
 
 it("has restarted nothing by itself in all that was done with it", async () => {
   const restarts = (await podList(namespaces)).flatMap(({ metadata, status }) =>

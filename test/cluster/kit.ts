@@ -29,6 +29,13 @@ const wholeName = process.env.TEST_STACK ?? "test";
 /** Its namespaces. */
 export const whole = { core: `${wholeName}-core`, apps: `${wholeName}-apps`, monitoring: `${wholeName}-monitoring` };
 
+/**
+ * The stack with every part: `test` with monitoring, and `changes` as in `stackFile`. Without Grafana, whose image no
+ * package holds.
+ */
+export const wholeFile = (changes = "{}"): string =>
+  stackFile("test", stringify({ monitoring: { enabled: true, grafana: { enabled: false } }, ...parse(changes) }));
+
 /** Brings up the stack with every part; where it is up already, that changes nothing. */
 export async function wholeStack(): Promise<void> {
   if (process.env.TEST_STACK) return;
@@ -40,7 +47,7 @@ export async function wholeStack(): Promise<void> {
     // One node has no room for two stacks.
     await mustRun(["cluster", "up"]);
     await mustRun(["destroy", "--stack", "dev"]);
-    await mustRun(["up", "--stack", "test", "--engine", "apply"]);
+    await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile()]);
   } catch (error) {
     writeFileSync(failed, "");
     throw error;

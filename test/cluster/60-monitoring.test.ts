@@ -1,8 +1,8 @@
-// Proves, on the whole test stack with monitoring on top, that Prometheus reads every part there is, and that what the
+// Proves, on the whole test stack, that Prometheus reads every part there is, and that what the
 // dashboards ask for is there. It does not prove what ClickHouse tells of itself, since the stand-in is older than that;
 // nor Grafana, which no package holds: it is left out.
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { address, kube, mustRun, runIn, stackFile, unready, whole, wholeStack } from "./kit.ts";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { address, kube, runIn, whole, wholeStack } from "./kit.ts";
 
 let prometheus: string;
 
@@ -24,18 +24,7 @@ const targets = async () => (await ask<{ activeTargets: Target[] }>("targets?sta
 
 beforeAll(async () => {
   await wholeStack();
-  const changes = stackFile("test", "monitoring: { enabled: true, grafana: { enabled: false } }");
-  if (!process.env.TEST_STACK) await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", changes]);
   prometheus = `http://${await address("prometheus", whole.monitoring)}:9090`;
-});
-
-afterAll(async () => {
-  if (!process.env.TEST_STACK) await mustRun(["up", "--stack", "test", "--engine", "apply"]);
-  expect(process.env.TEST_STACK ? [] : await kube().list("v1", "Pod", whole.monitoring)).toEqual([]);
-});
-
-it("is ready beside everything else", async () => {
-  for (const namespace of Object.values(whole)) expect(await unready(namespace)).toEqual([]);
 });
 
 describe("Prometheus", () => {
