@@ -27,6 +27,7 @@ export default defineConfig({
           // One machine, one cluster: the files run one after another.
           fileParallelism: false,
           globalSetup: "test/cluster/setup.ts",
+          runner: "test/cluster/runner.ts",
           testTimeout: 300_000,
           hookTimeout: 900_000,
         },

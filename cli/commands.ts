@@ -140,9 +140,10 @@ platform
   .command("test")
   .description("check types, lint, and run the tests that need no cluster")
   .option("--cluster", "run the tests that make a cluster of their own instead (Linux, root)", false)
-  .action(async ({ cluster }) => {
+  .option("--within <duration>", "with --cluster: what has not begun by then is skipped, by name", seconds)
+  .action(async ({ cluster, within }) => {
     const tests = await import("./test.ts");
-    await (cluster ? tests.testCluster() : tests.test());
+    await (cluster ? tests.testCluster(within) : tests.test());
   });
 
 /** An action that changes something on this machine or in a cluster: one at a time. */

@@ -19,14 +19,15 @@ export async function test(): Promise<void> {
   if (broken + failed.length > 0) throw new UserError("the tests failed");
 }
 
-/** What needs real pods, on a cluster that is made for it and taken away. */
-export async function testCluster(): Promise<void> {
-  const { passed, broken, skipped } = await vitest(["cluster"]);
+/** What needs real pods, on a cluster that is made for it and taken away. `within`: seconds after which no file begins. */
+export async function testCluster(within?: number): Promise<void> {
+  const until = within && { CLUSTER_TESTS_UNTIL: String(Date.now() + within * 1000) };
+  const { passed, broken, skipped } = await vitest(["cluster"], until || {});
   console.log(`${passed} passed, ${broken} failed, ${skipped} skipped`);
   if (broken > 0) throw new UserError("the tests failed");
 }
 
-async function vitest(projects: string[]) {
+async function vitest(projects: string[], env: Record<string, string> = {}) {
   const folder = mkdtempSync(join(tmpdir(), "data-platform-test-"));
   const file = join(folder, "results.json");
   const args = [
@@ -39,6 +40,7 @@ async function vitest(projects: string[]) {
   try {
     const run = await execa("npx", [...args, `--outputFile.json=${file}`], {
       cwd: root,
+      env,
       stdio: "inherit",
       reject: false,
     });
