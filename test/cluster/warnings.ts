@@ -21,6 +21,8 @@ export const expectedWarnings: Record<string, RegExp[]> = {
   ],
   // Workers and coordinator start at the same time and ask for each other until both are there, and have the time.
   trino: [/has not returned in/, /Cannot connect to discovery server/, /Error fetching (node state|memory info)/],
+  // docs/monitoring.md: a file that is optional, and two rules that begin alike.
+  exporters: [/postgres_exporter\.yml: no such file/, /backtracking required because of match/],
   // Of Spark's own scripts and of a library that the image does not have; a worker asks twice where the master is slow.
   spark: [/Using incubator modules/, /Unable to load native-hadoop library/, /Duplicate registration at master/],
 };
