@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { apply, type Outcome } from "../engine/apply.ts";
 import { diagnoseAll } from "../engine/diagnose.ts";
 import type { Evaluation } from "../engine/evaluate.ts";
@@ -38,10 +39,33 @@ export async function up(options: UpOptions): Promise<void> {
   if (engine === "apply") await byApply(kube, file, target, options);
   else await byPulumi(kube, file, target, evaluation);
 
-  const parts = await partStates(kube, target, evaluation);
+  const parts = await settled(kube, target, evaluation, options.timeout);
   console.log(`\n${partTable(parts, options)}`);
   const down = parts.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
+}
+
+/**
+ * The parts once they are all ready, or as they are when `timeout` seconds have passed. Pulumi takes a Deployment whose
+ * only pod is being replaced for done: as many may be away as it has.
+ */
+async function settled(kube: Kube, target: Target, evaluation: Evaluation, timeout: number) {
+  let parts = await partStates(kube, target, evaluation);
+  const waiting = () => parts.filter(({ ready }) => !ready).map(({ name, state }) => `${name} (${state})`);
+  if (waiting().length > 0)
+    await show([
+      {
+        title: "Wait until every part is ready",
+        run: async (say) => {
+          for (const deadline = Date.now() + timeout * 1000; waiting().length > 0 && Date.now() < deadline; ) {
+            say(waiting().join(", "));
+            await sleep(2_000);
+            parts = await partStates(kube, target, evaluation);
+          }
+        },
+      },
+    ]);
+  return parts;
 }
 
 /**
