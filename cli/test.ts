@@ -45,12 +45,12 @@ async function vitest(projects: string[], env: Record<string, string> = {}) {
       reject: false,
     });
     const results = JSON.parse(readFileSync(file, "utf8"));
-    // A file that cannot be loaded holds no test that could fail.
-    const unloaded = results.testResults.filter(
-      (one: { status: string; assertionResults: unknown[] }) =>
-        one.status === "failed" && one.assertionResults.length === 0,
+    // A file that cannot be loaded, or is not made ready for its tests, fails without a test that does.
+    const files = results.testResults.filter(
+      ({ status, assertionResults }: { status: string; assertionResults: { status: string }[] }) =>
+        status === "failed" && assertionResults.every((one) => one.status !== "failed"),
     ).length;
-    const broken = results.numFailedTests + unloaded;
+    const broken = results.numFailedTests + files;
     return {
       passed: results.numPassedTests as number,
       // Vitest also fails for what no test reports, such as a rejection that nobody handled.

@@ -38,6 +38,8 @@ type Metadata = { name: string; namespace: string; labels: Record<string, string
 export abstract class Part extends pulumi.ComponentResource {
   readonly name: string;
   readonly place: Place;
+  /** Its block in the configuration, where that is not named as the part is. */
+  readonly configKey: string;
   /** What there is to monitor. */
   readonly metrics: Metrics[] = [];
   readonly serviceAccount: pulumi.Output<string>;
@@ -53,6 +55,7 @@ export abstract class Part extends pulumi.ComponentResource {
   ) {
     super(`data-platform:index:${kind}`, name, {}, opts);
     this.name = name;
+    this.configKey = name;
     this.place = place;
     this.version = version;
     this.serviceAccount = new k8s.core.v1.ServiceAccount(

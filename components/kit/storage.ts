@@ -20,7 +20,7 @@ export function claims(part: Part, spec: { replicas: number; size: string; stora
           name,
           annotations: {
             // Which key of the stack to change, for whoever meets this volume.
-            "data-platform/config-key": `${part.name}.storage.size`,
+            "data-platform/config-key": `${part.configKey}.storage.size`,
             // Bound only when its pod is scheduled, where the storage class waits for that.
             "pulumi.com/skipAwait": "true",
           },
@@ -51,7 +51,7 @@ const refuseToShrink = (part: Part, name: string) =>
     `${name}-never-shrinks`,
     ({ oldInputs, newInputs }) => {
       const size = (inputs: typeof oldInputs) => inputs?.spec?.resources?.requests?.storage as string;
-      const problem = shrinks(part.place.stack, part.name, size(oldInputs), size(newInputs));
+      const problem = shrinks(part.place.stack, part.configKey, size(oldInputs), size(newInputs));
       if (problem) throw new Error(problem);
     },
     { onDryRun: true },

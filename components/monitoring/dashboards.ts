@@ -16,10 +16,7 @@ export interface Panel {
  * A dashboard for each part that there is, as files of one ConfigMap. Its label is what a Grafana that someone else
  * runs in the cluster looks for (kiwigrid/k8s-sidecar).
  */
-export function dashboards(
-  exporters: Part,
-  watched: Part[],
-): { name: pulumi.Output<string>; checksum: string; files: string[] } {
+export function dashboards(exporters: Part, watched: Part[]): { name: pulumi.Output<string>; checksum: string } {
   const parts = watched.filter(({ name }) => name in panels);
   const data = Object.fromEntries(
     parts.map((part) => {
@@ -38,7 +35,7 @@ export function dashboards(
     { metadata: { ...metadata, labels: { ...metadata.labels, grafana_dashboard: "1" } }, data },
     exporters.child(),
   );
-  return { name: map.metadata.name, checksum: fingerprint(data), files: Object.keys(data) };
+  return { name: map.metadata.name, checksum: fingerprint(data) };
 }
 
 /** The exporter that is named like the part, or else the one that parts tell of themselves. */

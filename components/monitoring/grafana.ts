@@ -9,6 +9,7 @@ import { answers, configFiles, patiently, scratch } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
+import { reading } from "./prometheus.ts";
 
 const ports = { http: 3000 };
 /** User and group of the official image. */
@@ -17,6 +18,7 @@ const paths = { config: "/etc/grafana", data: "/var/lib/grafana", dashboards: "/
 
 /** Grafana: shows what Prometheus has, with a dashboard for each part that there is. */
 export class Grafana extends Part {
+  override readonly configKey = "monitoring.grafana";
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
@@ -141,7 +143,7 @@ preinstall_disabled = true
         access: "proxy",
         url: prometheus,
         isDefault: true,
-        jsonData: { timeInterval: "30s" },
+        jsonData: { timeInterval: reading.every },
       },
     ],
   }),

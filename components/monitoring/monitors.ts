@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import type { Part } from "../kit/part.ts";
+import { reading } from "./prometheus.ts";
 
 /** For a Prometheus Operator that the cluster has already: what the platform's own Prometheus would read of a part. */
 export function podMonitors(part: Part, labels: Record<string, string>): void {
@@ -24,9 +25,9 @@ export function podMonitors(part: Part, labels: Record<string, string>): void {
           podMetricsEndpoints: [
             {
               port,
-              path: path ?? "/metrics",
-              interval: "30s",
-              scrapeTimeout: "20s",
+              ...(path && { path }),
+              interval: reading.every,
+              scrapeTimeout: reading.within,
               ...(asked && { basicAuth: { username: { name: asked.metadata.name, key: "username" } } }),
               // As the platform's own Prometheus names it, which its dashboards ask for.
               relabelings: [{ targetLabel: "job", replacement: part.named(component) }],

@@ -1,6 +1,6 @@
 import type { Panel } from "./dashboards.ts";
 
-/** What every server written in Java has in common, as Quarkus tells it. */
+/** What the servers that are made with Quarkus tell alike. */
 const quarkus: Panel[] = [
   {
     title: "Memory",

@@ -15,9 +15,13 @@ const ports = { http: 9090 };
 /** User and group `nobody` of the official image. */
 const user = 65534;
 
-/** Prometheus: reads every 30 seconds what the parts' pods tell of themselves, and keeps it. */
+/** How often Prometheus reads, and how long a pod may take to answer. */
+export const reading = { every: "30s", within: "20s" };
+
+/** Prometheus: reads what the parts' pods tell of themselves, and keeps it. */
 export class Prometheus extends Part {
   readonly endpoint: Endpoint;
+  override readonly configKey = "monitoring.prometheus";
   override readonly metrics: Metrics[] = [{ component: "server", port: "http" }];
   /** Where Grafana asks. */
   readonly url: string;
@@ -80,7 +84,7 @@ const pods = { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "wat
 
 const settings = (parts: Part[]) => ({
   "prometheus.yml": stringify({
-    global: { scrape_interval: "30s", scrape_timeout: "20s" },
+    global: { scrape_interval: reading.every, scrape_timeout: reading.within },
     scrape_configs: parts.flatMap((part) => part.metrics.map((metrics) => scrape(part, metrics))),
   }),
 });

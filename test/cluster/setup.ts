@@ -7,7 +7,7 @@ import { show } from "../../cli/show.ts";
 import { targetOf } from "../../cli/target.ts";
 import { imagesOf, localWork } from "../../cli/up.ts";
 import { stateDir } from "../../local/paths.ts";
-import { mustRun } from "./kit.ts";
+import { mustRun, wholeFile } from "./kit.ts";
 import { type Machine, machine } from "./machine.ts";
 
 declare module "vitest" {
@@ -23,8 +23,6 @@ declare module "vitest" {
 export default async function setup({ provide }: TestProject) {
   if (process.platform !== "linux" || process.getuid?.() !== 0)
     throw new Error("the cluster tests need Linux and root, as the embedded cluster does");
-  const run = mkdtempSync(join(tmpdir(), "data-platform-cluster-tests-"));
-  provide("run", run);
   // Whoever names a stack that runs already tries one file on it; the cluster is theirs.
   if (process.env.TEST_STACK) return;
 
@@ -39,9 +37,11 @@ export default async function setup({ provide }: TestProject) {
   await mustRun(["cluster", "down", "--delete-data"]);
   provide("before", await machine());
   writeFileSync(ours, "");
+  const run = mkdtempSync(join(tmpdir(), "data-platform-cluster-tests-"));
+  provide("run", run);
 
   // What is slow where nothing can be pulled: here it may take its time, and no test's limit speaks of it.
-  const file = stackFile("test");
+  const file = stackFile("test", wholeFile());
   await show(localWork(await targetOf(file), imagesOf(await evaluateRedacted(file))));
 
   return async () => {

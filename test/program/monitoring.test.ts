@@ -61,6 +61,16 @@ it("looks for the pods of each part where they are, by a port that they have", (
   }
 });
 
+it("names the keys that its volumes are sized by, for whoever meets one", () => {
+  const claims = program.objects.filter(
+    ({ kind, metadata }) => kind === "PersistentVolumeClaim" && metadata.namespace === "test-monitoring",
+  );
+  expect(claims.map(({ metadata }) => metadata.annotations!["data-platform/config-key"]).sort()).toEqual([
+    "monitoring.grafana.storage.size",
+    "monitoring.prometheus.storage.size",
+  ]);
+});
+
 it("lets Prometheus look at pods, in the stack's own namespaces", () => {
   const roles = program.objects.filter(({ kind, metadata }) => kind === "Role" && metadata.name === "prometheus");
   expect(roles.map(({ metadata }) => metadata.namespace).sort()).toEqual(["test-apps", "test-core", "test-monitoring"]);
