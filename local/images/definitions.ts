@@ -64,6 +64,12 @@ export const definitions: readonly Definition[] = [
     holds: "OpenJDK 21, headless (Debian trixie)",
   },
   {
+    folder: "python",
+    repositories: ["python"],
+    tags: /^3\.13\b/,
+    holds: "Python 3.13 with pip (Debian trixie)",
+  },
+  {
     folder: "pause",
     repositories: ["registry.k8s.io/pause"],
     holds: "a program that sleeps and reaps",
