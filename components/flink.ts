@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
-import type { BucketConnection, Endpoint } from "./kit/connection.ts";
+import type { BucketConnection, CatalogConnection, Endpoint } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
@@ -22,7 +22,8 @@ const home = "/opt/flink";
 /**
  * A Flink session cluster: JobManagers, which take jobs, and TaskManagers, which run them. Checkpoints and savepoints
  * lie in a bucket, so a job goes on from there when a TaskManager is lost. With more than one JobManager, it also does
- * when a JobManager is: they keep who leads, and which jobs there are, in ConfigMaps.
+ * when a JobManager is: they keep who leads, and which jobs there are, in ConfigMaps. Tables of the Iceberg catalog are
+ * in its SQL's catalog `lakehouse`.
  */
 export class Flink extends Part {
   override readonly metrics: Metrics[] = ["jobmanager", "taskmanager"].map((component) => ({
@@ -33,10 +34,16 @@ export class Flink extends Part {
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["flink"]; bucket: BucketConnection },
+    args: {
+      place: Place;
+      config: Config["flink"];
+      bucket: BucketConnection;
+      /** The Iceberg catalog, if there is one. Its tables' files are in a bucket of the same user. */
+      catalog?: CatalogConnection | undefined;
+    },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, bucket } = args;
+    const { place, config, bucket, catalog } = args;
     super("Flink", name, place, parseImage(config.image)?.tag ?? "", opts);
     const { jobManager, taskManager } = config;
     const several = jobManager.replicas > 1;
@@ -65,13 +72,16 @@ export class Flink extends Part {
       }),
     });
 
+    const catalogs = files(this, "catalogs", catalog ? { "lakehouse.yaml": yaml(lakehouse(catalog, bucket)) } : {});
+
     const allowed = several ? permissions(this, [configMaps]) : [];
     const pod = (configuration: { name: pulumi.Output<string>; checksum: string }) => ({
       user,
-      checksums: { config: configuration.checksum, bucket: bucket.revision },
+      checksums: { config: configuration.checksum, catalogs: catalogs.checksum, bucket: bucket.revision },
       ...(several && { talksToApi: "Flink keeps who leads and which jobs there are in ConfigMaps" }),
       volumes: {
         config: configFiles(configuration.name),
+        catalogs: configFiles(catalogs.name),
         plugin: scratch({ size: "1Mi" }),
         tmp: scratch({ size: "10Gi" }),
       },
@@ -84,13 +94,18 @@ export class Flink extends Part {
         FLINK_LOG_DIR: "/tmp",
         HOME: "/tmp",
         POD_IP: { field: "status.podIP" },
-        // Where the file system of the bucket looks for its keys.
+        // Where the file systems of checkpoints and of tables look for their keys.
         AWS_ACCESS_KEY_ID: bucket.accessKey,
         AWS_SECRET_ACCESS_KEY: bucket.secretKey,
         // Else the C library keeps freed memory for each thread, which Flink's sums know nothing of.
         MALLOC_ARENA_MAX: "2",
       },
-      mounts: { [`${home}/conf`]: "config", [`${home}/plugins/s3-fs-presto`]: "plugin", "/tmp": "tmp" } as const,
+      mounts: {
+        [`${home}/conf`]: "config",
+        [`${home}/catalogs`]: "catalogs",
+        [`${home}/plugins/s3-fs-presto`]: "plugin",
+        "/tmp": "tmp",
+      } as const,
     };
 
     const rpc = headlessService(this, {
@@ -120,7 +135,7 @@ export class Flink extends Part {
           },
         },
       },
-      dependsOn: [rpc, ...allowed, ...bucket.ready],
+      dependsOn: [rpc, ...allowed, ...bucket.ready, ...(catalog?.ready ?? [])],
     });
     service(this, {
       component: "jobmanager",
@@ -218,6 +233,9 @@ const forAll = ({ endpoint, bucket }: BucketConnection): Settings => ({
   "execution.checkpointing.savepoint-dir": `s3://${bucket}/savepoints`,
   // A job that was cancelled, or lost with the only JobManager, can be started again from its last checkpoint.
   "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+  // Every session finds the catalogs that are described there.
+  "table.catalog-store.kind": "file",
+  "table.catalog-store.file.path": `${home}/catalogs`,
   "io.tmp.dirs": "/tmp",
   // The first is the S3 plugin's; then what Flink's own configuration file opens for it in Java 17 and newer.
   "env.java.opts.all": [
@@ -225,6 +243,17 @@ const forAll = ({ endpoint, bucket }: BucketConnection): Settings => ({
     ...opened.map((name) => `--add-exports=${name}=ALL-UNNAMED`),
     ...reflected.map((name) => `--add-opens=java.base/${name}=ALL-UNNAMED`),
   ].join(" "),
+});
+
+const lakehouse = ({ uri, warehouse }: CatalogConnection, { endpoint, region }: BucketConnection): Settings => ({
+  type: "iceberg",
+  "catalog-type": "rest",
+  uri,
+  warehouse,
+  "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+  "s3.endpoint": endpoint,
+  "s3.path-style-access": "true",
+  "client.region": region,
 });
 
 const forJobManagers: Settings = {

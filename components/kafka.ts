@@ -4,6 +4,7 @@ import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { Endpoint, KafkaConnection } from "./kit/connection.ts";
+import { runOnce } from "./kit/job.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { configFiles, patiently, runs, scratch } from "./kit/pod.ts";
@@ -35,12 +36,14 @@ export class Kafka extends Part {
     args: {
       place: Place;
       config: Config["kafka"];
+      /** Topics that parts keep their data in: in order, for ever. */
+      topics?: readonly string[];
       /** Image of the JMX exporter, if there is anyone to look at what Kafka tells by it. */
       exporter?: string | undefined;
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, exporter } = args;
+    const { place, config, topics = [], exporter } = args;
     super("Kafka", name, place, parseImage(config.image)?.tag ?? "", opts);
     this.metrics = exporter ? [{ component: "server", port: "metrics" }] : [];
     const { replicas } = config;
@@ -128,7 +131,35 @@ export class Kafka extends Part {
       dependsOn: [server],
     });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.kafka };
-    this.connection = { bootstrapServers: `${this.host()}:${ports.kafka}`, replication, ready: [front] };
+    const bootstrapServers = `${this.host()}:${ports.kafka}`;
+
+    const topicsMade =
+      topics.length > 0 &&
+      runOnce(
+        this,
+        "topics",
+        {
+          user,
+          containers: {
+            kafka: {
+              image,
+              command: ["sh", "-eu", "-c", makeTopics],
+              env: {
+                ...env,
+                KAFKA_HEAP_OPTS: "-Xmx64m",
+                SERVERS: bootstrapServers,
+                COPIES: `${replication}`,
+                TOPICS: topics.join(" "),
+              },
+              resources: { requests: { cpu: "10m", memory: "128Mi" }, limits: { memory: "256Mi" } },
+              mounts: { "/tmp": "tmp" },
+            },
+          },
+          volumes: { tmp: scratch({ size: "64Mi" }) },
+        },
+        { dependsOn: [front] },
+      );
+    this.connection = { bootstrapServers, replication, ready: [topicsMade || front] };
     this.registerOutputs({});
   }
 }
@@ -155,6 +186,15 @@ fi
 printf '%s\\n' "$VOTERS" > ${mount}/voters
 # With "=", since an id may begin with a dash.
 exec ${run} kafka.tools.StorageTool format --config /run/kafka/server.properties "--cluster-id=$CLUSTER_ID"
+`.trim();
+
+/** One partition, since messages are in order within one only; and what is there already stays as it is. */
+const makeTopics = `
+for topic in $TOPICS; do
+  /opt/kafka/bin/kafka-topics.sh --bootstrap-server "$SERVERS" --create --if-not-exists --topic "$topic" \\
+    --partitions 1 --replication-factor "$COPIES" \\
+    --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1
+done
 `.trim();
 
 /** Asks the broker which requests it knows, as every client does first, and looks for the answer without an error. */

@@ -18,7 +18,7 @@ import { Namespace } from "./namespaces.ts";
 import { Nessie } from "./nessie.ts";
 import { Postgresql } from "./postgresql.ts";
 import { Redis } from "./redis.ts";
-import { SchemaRegistry } from "./schema-registry.ts";
+import { registryTopics, SchemaRegistry } from "./schema-registry.ts";
 import { Spark } from "./spark.ts";
 import { Superset } from "./superset/index.ts";
 import { Trino } from "./trino.ts";
@@ -96,15 +96,11 @@ export class Platform extends pulumi.ComponentResource {
       return new Nessie("nessie", { place: core, config: config.nessie, database, warehouse }, child);
     });
 
-    const kafka = part(
-      "kafka",
-      () =>
-        new Kafka(
-          "kafka",
-          { place: apps, config: config.kafka, exporter: watching && monitoring.exporters.jmx },
-          child,
-        ),
-    );
+    const kafka = part("kafka", () => {
+      const topics = config.schemaRegistry.enabled ? registryTopics : [];
+      const exporter = watching && monitoring.exporters.jmx;
+      return new Kafka("kafka", { place: apps, config: config.kafka, topics, exporter }, child);
+    });
     // Before those that tell them what they do.
     const exporters =
       watching &&
@@ -141,7 +137,7 @@ export class Platform extends pulumi.ComponentResource {
     });
     part("flink", () => {
       const bucket = minio!.bucket("flink", apps);
-      return new Flink("flink", { place: apps, config: config.flink, bucket }, child);
+      return new Flink("flink", { place: apps, config: config.flink, bucket, catalog: nessie?.catalog }, child);
     });
     part("spark", () => {
       const { catalog } = nessie!;

@@ -13,6 +13,10 @@ const ports = { http: 8085, management: 9000 };
 /** User and group of the official image. */
 const user = 1000;
 
+/** Where it keeps everything. Kafka makes them: of several registries that start at once and try, one may never get ready. */
+const topics = { journal: "kafkasql-journal", snapshots: "kafkasql-snapshots", events: "registry-events" };
+export const registryTopics = Object.values(topics);
+
 /**
  * Apicurio Registry: schemas of what is in Kafka, kept in Kafka. It speaks the API of Confluent's registry below
  * `/apis/ccompat/v7`.
@@ -70,7 +74,10 @@ quarkus.management.port=${ports.management}
 
 apicurio.storage.kind=kafkasql
 apicurio.kafkasql.bootstrap.servers=${bootstrapServers}
-# Its topics get as many replicas as there are brokers, up to three: it counts them. Told a number, it fails to make one.
+apicurio.kafkasql.topic=${topics.journal}
+apicurio.kafkasql.snapshots.topic=${topics.snapshots}
+apicurio.events.kafka.topic=${topics.events}
+apicurio.kafkasql.topic.auto-create=false
 
 # What Confluent's registry does when it is told nothing; Apicurio itself would take any schema.
 apicurio.rules.global.compatibility=BACKWARD

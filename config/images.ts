@@ -22,7 +22,8 @@ export const images = {
   clickhouse: "clickhouse/clickhouse-server:26.3.4.1",
   /** The newest whose server Maven Central has whole, which is what the tests run. */
   trino: "trinodb/trino:476",
-  flink: "flink:2.3.0-java21",
+  /** `flink:2.3.0-java21` with the jars for Iceberg: apps/flink/Dockerfile. */
+  flink: "data-platform/flink:2.3.0",
   /** `apache/spark:4.1.4` with the jars for Iceberg and S3: apps/spark/Dockerfile. */
   spark: "data-platform/spark:4.1.4",
   airflow: "apache/airflow:3.3.2",

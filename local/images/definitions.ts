@@ -150,6 +150,13 @@ export const definitions: readonly Definition[] = [
     artifacts: [{ kind: "maven", output: "jars" }],
   },
   {
+    folder: "../../apps/flink",
+    repositories: ["data-platform/flink"],
+    own: true,
+    holds: "Flink with Iceberg 1.11.0 (Maven)",
+    artifacts: [{ kind: "maven", output: "jars" }],
+  },
+  {
     folder: "spark",
     repositories: ["apache/spark", "spark"],
     tags: /^4\b/,

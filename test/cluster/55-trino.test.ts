@@ -5,37 +5,9 @@
 import { randomBytes } from "node:crypto";
 import { beforeAll, expect, it, vi } from "vitest";
 import { address, get, kube, s3, secret, unready, whole, wholeStack } from "./kit.ts";
+import { column, rows, sql, start } from "./trino.ts";
 
 beforeAll(wholeStack);
-
-interface Page {
-  id: string;
-  nextUri?: string;
-  data?: unknown[][];
-  stats: { state: string };
-  error?: { message: string };
-}
-
-const ask = async (uri: string, options: RequestInit = {}): Promise<Page> => {
-  const response = await fetch(uri, { ...options, headers: { "X-Trino-User": "proof" } });
-  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
-  return (await response.json()) as Page;
-};
-
-/** Hands a statement to the coordinator. */
-const start = async (statement: string): Promise<Page> =>
-  ask(`http://${await address("trino", whole.apps)}:8080/v1/statement`, { method: "POST", body: statement });
-
-/** Follows a statement to its end: the rows, or why it failed. Trino itself holds each request for up to a second. */
-async function rows(page: Page): Promise<unknown[][]> {
-  const { data = [], error, nextUri } = page;
-  if (error) throw new Error(error.message);
-  return nextUri ? [...data, ...(await rows(await ask(nextUri)))] : data;
-}
-
-const sql = async (statement: string) => rows(await start(statement));
-
-const column = async (statement: string) => (await sql(statement)).map(([value]) => value);
 
 const workers = async () =>
   (await kube().list("v1", "Pod", whole.apps))

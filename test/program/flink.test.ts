@@ -48,6 +48,37 @@ it.each(["jobmanager", "taskmanager"])("the %s has the bucket's keys by referenc
   expect(Object.keys(settings(test, role)).filter((key) => /(access|secret)[.-]key/.test(key))).toEqual([]);
 });
 
+describe("the Iceberg catalog", () => {
+  const catalogs = (program: Evaluated) => named(program, "ConfigMap", "flink-catalogs").data;
+
+  it("is there for every session, without a password in the file", () => {
+    expect(Object.keys(catalogs(test))).toEqual(["lakehouse.yaml"]);
+    expect(parse(catalogs(test)["lakehouse.yaml"])).toEqual({
+      type: "iceberg",
+      "catalog-type": "rest",
+      uri: "http://nessie.test-core.svc:19120/iceberg",
+      warehouse: "lakehouse",
+      "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+      "s3.endpoint": "http://minio.test-core.svc:9000",
+      "s3.path-style-access": "true",
+      "client.region": "us-east-1",
+    });
+    for (const role of ["jobmanager", "taskmanager"]) {
+      const path = settings(test, role)["table.catalog-store.file.path"];
+      const { containers, volumes } = named(test, "Deployment", `flink-${role}`).spec.template.spec;
+      expect(containers[0].volumeMounts).toContainEqual({ name: "catalogs", mountPath: path });
+      expect(volumes).toContainEqual(
+        expect.objectContaining({ name: "catalogs", configMap: expect.objectContaining({ name: "flink-catalogs" }) }),
+      );
+    }
+  });
+
+  it("is left out where there is no Nessie, and Flink stays", async () => {
+    const changes = "{ nessie: { enabled: false }, trino: { enabled: false }, spark: { enabled: false } }";
+    expect(catalogs(await evaluated("test", { changes }))).toEqual({});
+  });
+});
+
 describe("a change", () => {
   it("of the TaskManagers' slots rolls them alone", async () => {
     const after = await evaluated("test", { changes: "flink: { taskManager: { slots: 4 } }" });

@@ -65,8 +65,22 @@ describe.each([
     expect(text).toContain(`\napicurio.kafkasql.bootstrap.servers=kafka.${stack}-apps.svc:9092\n`);
     expect(text).toContain("\napicurio.storage.kind=kafkasql\n");
     expect(text).toContain("\napicurio.rules.global.compatibility=BACKWARD\n");
-    // Apicurio 3.3.3 hands this to Kafka as the topic's own setting, which is refused.
-    expect(text).not.toContain("replication.factor");
+  });
+
+  it("the registry's topics are made before it, by one, and never thrown away", () => {
+    const text = find(program, "ConfigMap", "schema-registry-config").data["application.properties"] as string;
+    expect(text).toContain("\napicurio.kafkasql.topic.auto-create=false\n");
+    const asked = [...text.matchAll(/^apicurio\.(?:kafkasql|kafkasql\.snapshots|events\.kafka)\.topic=(.+)$/gm)];
+    const { spec } = program.objects.find(
+      ({ kind, metadata }) => kind === "Job" && metadata.name.startsWith("kafka-topics-"),
+    )!;
+    const [{ command, env }] = spec.template.spec.containers;
+    const value = (name: string) => env.find((one: { name: string }) => one.name === name).value;
+    expect(asked).toHaveLength(3);
+    expect(value("TOPICS").split(" ").sort()).toEqual(asked.map(([, topic]) => topic).sort());
+    expect(value("COPIES")).toBe(`${copies}`);
+    for (const setting of ["cleanup.policy=delete", "retention.ms=-1", "retention.bytes=-1"])
+      expect(command.at(-1)).toContain(`--config ${setting}`);
   });
 });
 
@@ -74,6 +88,11 @@ describe("a change", () => {
   let before: Evaluated;
   beforeAll(async () => {
     before = await render("test");
+  });
+
+  it("of whether there is a registry makes its topics, or leaves them", async () => {
+    const without = await render("test", "schemaRegistry: { enabled: false }");
+    expect(without.objects.filter(({ metadata }) => metadata.name.startsWith("kafka-topics"))).toEqual([]);
   });
 
   it("of Kafka's memory rolls Kafka alone", async () => {

@@ -62,6 +62,13 @@ describe("pom.xml", () => {
     expect(near).toContain(version);
   });
 
+  it("of the platform's Flink is for the Flink that its image is made from", () => {
+    const folder = folderOf(definitions.find((one) => one.folder === "../../apps/flink")!);
+    const [, base] = /FLINK=(flink:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
+    expect(base).toBe(`${images.flink.replace("data-platform/", "")}-java21`);
+    expect(definitionOf(base!)?.folder).toBe("flink");
+  });
+
   it("of the platform's Spark is for the Spark that its image is made from", () => {
     const folder = folderOf(definitions.find((one) => one.folder === "../../apps/spark")!);
     const [, base] = /SPARK=(apache\/spark:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
