@@ -1,33 +1,10 @@
 // Proves that Airflow lets in who has the password and nobody else, that a DAG which is triggered runs on a Celery
-// worker, and that its log lies in MinIO and is read from there alone. It does not prove DAGs from a git repository,
-// deferred tasks, several schedulers, nor what a worker that dies does to the tasks on it.
+// worker, and that its log lies in MinIO and is read from there alone. DAGs from a git repository are
+// in 70-whole-life. It does not prove deferred tasks, several schedulers, nor what a worker that dies does to its tasks.
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import { ask, logIn, login, patience, type Run } from "./airflow.ts";
 import { address, kube, read, s3, secret, whole, wholeStack } from "./kit.ts";
 
-const patience = { timeout: 120_000, interval: 1_000 };
-
-let api: string;
-let token: string;
-
-/** Asks the API something, as the user `admin`. */
-async function ask<T>(path: string, options: { method?: string; body?: unknown; token?: string } = {}): Promise<T> {
-  const response = await fetch(`${api}${path}`, {
-    method: options.method ?? "GET",
-    headers: { "content-type": "application/json", authorization: `Bearer ${options.token ?? token}` },
-    ...(options.body !== undefined && { body: JSON.stringify(options.body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${response.status} ${text}`);
-  return JSON.parse(text) as T;
-}
-
-const login = (password: string) =>
-  ask<{ access_token: string }>("/auth/token", { method: "POST", body: { username: "admin", password }, token: "" });
-
-interface Run {
-  dag_run_id: string;
-  state: string;
-}
 interface Task {
   task_id: string;
   state: string;
@@ -56,9 +33,7 @@ const object = () => `logs/dag_id=hello/run_id=${run}/task_id=greet/attempt=1.lo
 
 beforeAll(async () => {
   await wholeStack();
-  api = `http://${await address("airflow", whole.apps)}:8080`;
-  const { password = "" } = await secret("airflow-admin", whole.apps);
-  token = (await login(password)).access_token;
+  await logIn();
 });
 
 describe("Airflow", () => {

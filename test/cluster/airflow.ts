@@ -1,0 +1,37 @@
+// A client of Airflow's API, for the tests that look through it.
+import { address, secret, whole } from "./kit.ts";
+
+export const patience = { timeout: 120_000, interval: 1_000 };
+
+let api: string;
+let token: string;
+
+/** Asks the API something, as the user `admin`. */
+export async function ask<T>(
+  path: string,
+  options: { method?: string; body?: unknown; token?: string } = {},
+): Promise<T> {
+  const response = await fetch(`${api}${path}`, {
+    method: options.method ?? "GET",
+    headers: { "content-type": "application/json", authorization: `Bearer ${options.token ?? token}` },
+    ...(options.body !== undefined && { body: JSON.stringify(options.body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${response.status} ${text}`);
+  return JSON.parse(text) as T;
+}
+
+export const login = (password: string) =>
+  ask<{ access_token: string }>("/auth/token", { method: "POST", body: { username: "admin", password }, token: "" });
+
+export interface Run {
+  dag_run_id: string;
+  state: string;
+}
+
+/** Whoever asks from now on is the administrator. */
+export async function logIn(): Promise<void> {
+  api = `http://${await address("airflow", whole.apps)}:8080`;
+  const { password = "" } = await secret("airflow-admin", whole.apps);
+  token = (await login(password)).access_token;
+}
