@@ -15,7 +15,7 @@ interface Node {
   maximum?: number;
   properties?: Record<string, Node>;
   /** What a mapping holds whose keys are names. */
-  additionalProperties?: Node | false;
+  additionalProperties?: Node;
   items?: Node;
   anyOf?: Node[];
   required?: string[];
