@@ -181,7 +181,7 @@ const reachedBy: Record<Config["global"]["cluster"], "ClusterIP" | "NodePort" | 
 /** It may run any number of times. */
 const migrate = `
 python manage.py migrate --noinput
-python manage.py shell --command "$ADMINISTRATOR"
+python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
 `.trim();
 
 /** Makes the administrator, or gives the one who is there the password of the Secret. */

@@ -16,7 +16,7 @@ import {
 const django = {
   replicas: count("servers", 1, 16).default(1).describe("Web servers."),
   workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
-  resources: resources({ cpu: "5m", memory: "128Mi", limit: "256Mi" }),
+  resources: resources({ cpu: "5m", memory: "96Mi", limit: "256Mi" }),
   service: block({
     type: z
       .enum(["ClusterIP", "NodePort", "LoadBalancer"], { error: "expected ClusterIP, NodePort or LoadBalancer" })
