@@ -83,7 +83,7 @@ export class Django extends Part {
               DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
               ADMINISTRATOR: administrator,
             },
-            resources: { requests: { cpu: "10m", memory: "96Mi" }, limits: { memory: "256Mi" } },
+            resources: { requests: { cpu: "5m", memory: "96Mi" }, limits: { memory: "256Mi" } },
             mounts,
           },
         },

@@ -16,9 +16,14 @@ import { get, mustRun, platform, replacePod, secret, stackFile, succeedPod, unre
 /** The stack that the applications are in: `dev`, or the one that `TEST_STACK` names and that runs already. */
 const stack = process.env.TEST_STACK ?? "dev";
 const [core, apps] = [`${stack}-core`, `${stack}-apps`];
-/** What applications do not need is not there where someone tries this file alone. */
-const without = "{ redis: { enabled: false }, minio: { enabled: false }, nessie: { enabled: false } }";
-const file = stackFile("dev", process.env.TEST_STACK ? without : "{}");
+/** Where someone tries this file alone, beside what else runs on their cluster: without what applications do not need. */
+const alone = `
+redis: { enabled: false }
+minio: { enabled: false }
+nessie: { enabled: false }
+postgresql: { resources: { requests: { cpu: 1m, memory: 192Mi }, limits: { memory: 512Mi } } }
+polls: { resources: { requests: { cpu: 1m } } }`;
+const file = stackFile("dev", process.env.TEST_STACK ? alone : "{}");
 const of = ["--stack", stack, "--config-file", file];
 const engine = ["--engine", "apply"];
 
