@@ -132,6 +132,8 @@ const keyIn = (document: Document, file: StackFile) =>
 async function changed(file: StackFile, options: UpOptions, change: (document: Document) => void): Promise<void> {
   const before = readFileSync(file.path, "utf8");
   const document = parseDocument(before);
+  // `config:` with nothing under it is no place to put a key.
+  if (document.has("config") && !document.get("config")) document.delete("config");
   change(document);
   const after = document.toString({ lineWidth: 0 });
   writeFileSync(file.path, after);
