@@ -16,6 +16,11 @@ const configFile = () =>
   new Option("--config-file <file>", "a stack file in place of Pulumi.<name>.yaml").argParser((path: string) =>
     resolve(path),
   );
+const engine = () =>
+  new Option("-e, --engine <engine>", "in place of the one chosen: pulumi, or server-side apply").choices([
+    "pulumi",
+    "apply",
+  ]);
 const timeout = () =>
   new Option("--timeout <duration>", "how long one object may take to become ready or to go, as 90s, 10m or 1h")
     .argParser(seconds)
@@ -39,12 +44,7 @@ platform
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .addOption(
-    new Option("-e, --engine <engine>", "in place of the one chosen: pulumi, or server-side apply").choices([
-      "pulumi",
-      "apply",
-    ]),
-  )
+  .addOption(engine())
   .addOption(timeout())
   .addHelpText(
     "after",
@@ -135,6 +135,57 @@ cluster
   .command("kubeconfig")
   .description("print the path of its kubeconfig: export KUBECONFIG=$(./platform cluster kubeconfig)")
   .action(async () => (await import("./cluster.ts")).clusterKubeconfig());
+
+const app = platform
+  .command("app")
+  .description("Django applications from elsewhere, in a stack on this machine's cluster");
+const name = () => new Option("-n, --name <name>", "the application's name in the stack").makeOptionMandatory();
+const described = (command: Command) =>
+  command
+    .addOption(name())
+    .addOption(
+      new Option("-v, --version <version>", "a semantic version, which becomes the image's tag").makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("-p, --path <directory>", "its source, with manage.py; patches/ in it is applied to a copy")
+        .argParser((path: string) => resolve(path))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--dockerfile <file>", "in place of the Dockerfile in its source").argParser((path: string) =>
+        resolve(path),
+      ),
+    )
+    .option(
+      "--health-path <path>",
+      "answers 200 to 399 where it can do its work; /healthz unless the stack has another",
+    )
+    .addOption(stack())
+    .addOption(configFile())
+    .addOption(context());
+described(app.command("create"))
+  .description("build a Django application's image, and bring the stack up with it")
+  .addOption(engine())
+  .addOption(timeout())
+  .action(changing(async (options) => (await import("./app.ts")).create(options)));
+described(app.command("validate"))
+  .description("check all that create and update would, without building or deploying")
+  .action(async (options) => (await import("./app.ts")).validate(options));
+described(app.command("update"))
+  .description("put another version in the place of the one that runs, which serves until the new one does")
+  .addOption(engine())
+  .addOption(timeout())
+  .action(changing(async (options) => (await import("./app.ts")).update(options)));
+app
+  .command("delete")
+  .description("take an application out of a stack; its database stays")
+  .addOption(name())
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .addOption(engine())
+  .addOption(timeout())
+  .action(changing(async (options) => (await import("./app.ts")).remove(options)));
 
 platform
   .command("test")

@@ -3,6 +3,7 @@ import type { Evaluation } from "../engine/evaluate.ts";
 import type { Kube, Live } from "../engine/kube.ts";
 import { type KubeObject, manifests } from "../engine/manifests.ts";
 import { readiness } from "../engine/ready.ts";
+import { network } from "../local/cluster/index.ts";
 import type { Target } from "./choose.ts";
 import { outputsOf } from "./project.ts";
 import { table } from "./show.ts";
@@ -74,7 +75,9 @@ async function stateOf(kube: Kube, workloads: KubeObject[]): Promise<{ ready: bo
 function address({ metadata, spec, status }: Live, target: Target, port: number): string {
   const outside = status?.loadBalancer?.ingress?.[0];
   if (outside) return `${outside.hostname ?? outside.ip}:${port}`;
-  // The embedded cluster's network is this machine's own.
+  // The embedded cluster's network is this machine's own. A port of the node's is there for people, so it is shown first.
+  const { nodePort } = (spec.ports as { port: number; nodePort?: number }[]).find((one) => one.port === port) ?? {};
+  if (target.cluster === "embedded" && nodePort) return `${network.address}:${nodePort}`;
   if (target.cluster === "embedded" && spec.clusterIP && spec.clusterIP !== "None") return `${spec.clusterIP}:${port}`;
   const kubeconfig = kubeconfigOf(target);
   const which = kubeconfig ? ` --kubeconfig ${kubeconfig}` : target.context ? ` --context ${target.context}` : "";

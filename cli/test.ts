@@ -1,11 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { execa } from "execa";
 import { UserError } from "../local/step.ts";
 import { root } from "./project.ts";
+import { type Counts, pythonApps, pythonTests } from "./python.ts";
 
-/** Everything that needs no cluster: types, lint, and the tests of the program and its tools. */
+/** Everything that needs no cluster: types, lint, and the tests of the program, its tools and its applications. */
 export async function test(): Promise<void> {
   const failed: string[] = [];
   for (const check of ["typecheck", "lint"]) {
@@ -13,7 +14,13 @@ export async function test(): Promise<void> {
     const { exitCode } = await execa("npm", ["run", "--silent", check], { cwd: root, stdio: "inherit", reject: false });
     if (exitCode !== 0) failed.push(check);
   }
-  const { passed, broken, skipped } = await vitest(["unit", "program"]);
+  const runs = [await vitest(["unit", "program"])];
+  for (const app of pythonApps()) {
+    console.log(`\n${relative(root, app)}`);
+    runs.push(await pythonTests(app));
+  }
+  const sum = (of: keyof Counts) => runs.reduce((total, counts) => total + counts[of], 0);
+  const [passed, broken, skipped] = [sum("passed"), sum("broken"), sum("skipped")];
   if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
   console.log(`${passed} passed, ${broken + failed.length} failed, ${skipped} skipped`);
   if (broken + failed.length > 0) throw new UserError("the tests failed");
@@ -27,7 +34,7 @@ export async function testCluster(within?: number): Promise<void> {
   if (broken > 0) throw new UserError("the tests failed");
 }
 
-async function vitest(projects: string[], env: Record<string, string> = {}) {
+async function vitest(projects: string[], env: Record<string, string> = {}): Promise<Counts> {
   const folder = mkdtempSync(join(tmpdir(), "data-platform-test-"));
   const file = join(folder, "results.json");
   const args = [
@@ -52,10 +59,10 @@ async function vitest(projects: string[], env: Record<string, string> = {}) {
     ).length;
     const broken = results.numFailedTests + files;
     return {
-      passed: results.numPassedTests as number,
+      passed: results.numPassedTests,
       // Vitest also fails for what no test reports, such as a rejection that nobody handled.
-      broken: (run.exitCode !== 0 && broken === 0 ? 1 : broken) as number,
-      skipped: (results.numPendingTests + results.numTodoTests) as number,
+      broken: run.exitCode !== 0 && broken === 0 ? 1 : broken,
+      skipped: results.numPendingTests + results.numTodoTests,
     };
   } finally {
     rmSync(folder, { recursive: true });

@@ -4,6 +4,7 @@ import * as random from "@pulumi/random";
 import type { LoadedConfig } from "../config/load.ts";
 import { Airflow } from "./airflow/index.ts";
 import { Clickhouse } from "./clickhouse.ts";
+import { Django } from "./django.ts";
 import { Flink } from "./flink.ts";
 import { Kafka } from "./kafka.ts";
 import type { Endpoint } from "./kit/connection.ts";
@@ -32,7 +33,7 @@ interface SecretName {
 /** What a part tells of itself. Those that ask nobody for a password have no administrator. */
 type Offering = Part & { endpoint: Endpoint; admin?: SecretName };
 
-type PartName = Exclude<keyof LoadedConfig["config"], "global" | "namespaces" | "monitoring">;
+type PartName = Exclude<keyof LoadedConfig["config"], "global" | "namespaces" | "monitoring" | "djangoApps">;
 
 /** The whole platform: reads from top to bottom as what needs what. */
 export class Platform extends pulumi.ComponentResource {
@@ -78,7 +79,8 @@ export class Platform extends pulumi.ComponentResource {
     };
 
     const postgresql = part("postgresql", () => {
-      const databases = ["nessie", "airflow", "superset", "mlflow", "trino"] as const;
+      const own = Object.keys(config.djangoApps).map(databaseOf);
+      const databases = ["nessie", "airflow", "superset", "mlflow", "trino", "polls", ...own] as const;
       return new Postgresql(
         "postgresql",
         { place: core, config: config.postgresql, databases, monitor: watching !== undefined },
@@ -167,6 +169,16 @@ export class Platform extends pulumi.ComponentResource {
       );
     });
 
+    part("polls", () => {
+      const database = postgresql!.database("polls", apps);
+      const served = { ...config.polls, application: "mysite.wsgi", healthPath: "/healthz" };
+      return new Django("polls", { place: apps, config: served, database }, child);
+    });
+    for (const [name, app] of Object.entries(config.djangoApps)) {
+      const database = postgresql!.database(databaseOf(name), apps);
+      this.offer(new Django(`django-${name}`, { place: apps, config: app, database }, child));
+    }
+
     if (watching && exporters) {
       const { prometheus, grafana, monitors } = monitoring;
       const watched = [...this.parts, exporters];
@@ -194,3 +206,6 @@ export class Platform extends pulumi.ComponentResource {
     return part;
   }
 }
+
+/** Database and user of an application from elsewhere: none of the platform's own begins so. */
+const databaseOf = (app: string) => `django_${app.replaceAll("-", "_")}` as const;

@@ -8,7 +8,7 @@ import { bytes, millicores } from "./quantity.ts";
  */
 
 /** `text`, if it matches; `expected` completes the sentence "found X; expected …". */
-const pattern = (regex: RegExp, expected: string) =>
+export const pattern = (regex: RegExp, expected: string) =>
   z.string({ error: `expected ${expected}` }).regex(regex, { error: `expected ${expected}` });
 
 /** A mapping with these keys and no other. Make it optional with `.prefault({})`, which fills in the fields' defaults. */
@@ -30,6 +30,12 @@ export const count = (what: string, minimum: number, maximum: number) =>
 export const dnsLabel = pattern(
   /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
   "a name of at most 63 lower-case letters, digits and dashes that starts and ends with a letter or digit",
+);
+
+/** A host name with a dot in it: one that people type, not one of the cluster's own. */
+export const hostName = pattern(
+  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$/,
+  "a host name such as polls.example.com",
 );
 
 export const cpu = z
@@ -111,16 +117,17 @@ const versionTag = /^(v?\d+(\.\d+)*([.-][\w.-]+)?|RELEASE\.\d{4}-\d{2}-\d{2}T[\d
 
 const imageExpected = "expected an image with a version as its tag, or a digest, such as";
 
+export const imageReference = (example: string) =>
+  z.string({ error: `${imageExpected} ${example}` }).superRefine((reference, context) => {
+    const found = parseImage(reference);
+    const refuse = (message: string) => context.addIssue({ code: "custom", message });
+    if (!found) refuse(`${imageExpected} ${example}`);
+    else if (!found.tag && !found.digest) refuse(`${imageExpected} ${example}: without a tag it means latest`);
+    else if (found.tag && !versionTag.test(found.tag))
+      refuse(`${imageExpected} ${example}: a tag that moves is refused`);
+  });
+
 export const image = (name: ImageName) =>
-  z
-    .string({ error: `${imageExpected} ${images[name]}` })
-    .superRefine((reference, context) => {
-      const found = parseImage(reference);
-      const refuse = (message: string) => context.addIssue({ code: "custom", message });
-      if (!found) refuse(`${imageExpected} ${images[name]}`);
-      else if (!found.tag && !found.digest) refuse(`${imageExpected} ${images[name]}: without a tag it means latest`);
-      else if (found.tag && !versionTag.test(found.tag))
-        refuse(`${imageExpected} ${images[name]}: a tag that moves is refused`);
-    })
+  imageReference(images[name])
     .default(images[name])
     .describe("Image, with a version as its tag or a digest. The pin is tested; another is yours to try.");

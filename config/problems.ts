@@ -56,13 +56,20 @@ function show(value: unknown): string {
 
 /** The keys that the schema knows under a path. */
 function knownKeys(path: PropertyKey[]): string[] {
+  type Definition = { innerType?: unknown; shape?: Record<string, unknown>; valueType?: unknown };
+  /** What stands under a key of a type: a block's own keys, or in a mapping the same under every name. */
+  const under = (type: unknown, key: PropertyKey): unknown => {
+    for (let t = type as { def?: Definition }; t?.def; t = t.def.innerType as typeof t)
+      if (t.def.shape) return t.def.shape[String(key)];
+      else if (t.def.valueType) return t.def.valueType;
+    return undefined;
+  };
   const shape = (type: unknown): Record<string, unknown> => {
-    for (let t = type as { def?: { innerType?: unknown; shape?: Record<string, unknown> } }; t?.def; )
+    for (let t = type as { def?: Definition }; t?.def; t = t.def.innerType as typeof t)
       if (t.def.shape) return t.def.shape;
-      else t = t.def.innerType as typeof t;
     return {};
   };
-  return Object.keys(path.reduce<Record<string, unknown>>((at, key) => shape(at[String(key)]), schema.shape));
+  return Object.keys(shape(path.reduce<unknown>(under, schema)));
 }
 
 /** The known key that a misspelt one is closest to, as advice; undefined where nothing is close. */

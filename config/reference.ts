@@ -14,6 +14,8 @@ interface Node {
   minimum?: number;
   maximum?: number;
   properties?: Record<string, Node>;
+  /** What a mapping holds whose keys are names. */
+  additionalProperties?: Node;
   items?: Node;
   anyOf?: Node[];
   required?: string[];
@@ -81,6 +83,7 @@ ${sections.join("\n")}`;
 
 function rows(path: string, node: Node): string[] {
   if (node.not) return [];
+  if (node.additionalProperties?.properties) return rows(`${path}.<name>`, node.additionalProperties);
   if (!node.properties)
     return [
       `| \`${path}\` | ${value(node)} | ${fallback(node)} | ${(node.description ?? "").replaceAll("|", "\\|")} |`,

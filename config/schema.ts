@@ -7,6 +7,7 @@ import { kafka } from "./parts/kafka.ts";
 import { minio } from "./parts/minio.ts";
 import { monitoring } from "./parts/monitoring.ts";
 import { nessie } from "./parts/nessie.ts";
+import { djangoApps, polls } from "./parts/polls.ts";
 import { postgresql } from "./parts/postgresql.ts";
 import { redis } from "./parts/redis.ts";
 import { schemaRegistry } from "./parts/schema-registry.ts";
@@ -27,6 +28,12 @@ const global = block({
     })
     .optional()
     .describe("Prefix that takes the place of every image's registry, for clusters that pull from a mirror."),
+  cluster: z
+    .enum(["plain", "kind", "embedded", "eks", "aks", "gke"], {
+      error: "expected plain, kind, embedded, eks, aks or gke",
+    })
+    .default("plain")
+    .describe("Kind of the cluster: applications that people visit are reached as is usual there."),
   imagePullPolicy: z
     .enum(["IfNotPresent", "Always", "Never"], { error: "expected IfNotPresent, Always or Never" })
     .default("IfNotPresent")
@@ -85,6 +92,7 @@ const parts = {
   spark,
   airflow,
   superset,
+  polls,
   monitoring,
 };
 type PartName = keyof typeof parts;
@@ -102,10 +110,11 @@ const needs: { [part in PartName]?: { [other in PartName]?: string } } = {
     minio: "its logs lie there",
   },
   superset: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },
+  polls: { postgresql: "its questions and votes are there" },
 };
 
 /** What a stack may configure; one block for each part. */
-export const schema = block({ global, namespaces, ...parts }).superRefine((config, context) => {
+export const schema = block({ global, namespaces, ...parts, djangoApps }).superRefine((config, context) => {
   const names = Object.entries(config.namespaces).flatMap(([key, { name }]) => (name ? [{ key, name }] : []));
   for (const { key, name } of names) {
     const other = names.find((candidate) => candidate.name === name);
@@ -126,6 +135,14 @@ export const schema = block({ global, namespaces, ...parts }).superRefine((confi
           input: true,
           message: `expected ${other}.enabled: true beside it, since ${why}; or ${part}.enabled: false`,
         });
+  for (const name of Object.keys(config.djangoApps))
+    if (!config.postgresql.enabled)
+      context.addIssue({
+        code: "custom",
+        path: ["djangoApps", name],
+        input: name,
+        message: "expected postgresql.enabled: true beside it, since its data is there",
+      });
 });
 
 export type Config = z.output<typeof schema>;

@@ -10,6 +10,8 @@ export function deployment<V extends string>(
     /** Its name is the part's and this, `trino-worker`; or the part's alone where it has no other. */
     piece?: string;
     replicas: number;
+    /** Whether the new pod comes before the old one goes, so that somebody answers all the time. */
+    surge?: boolean;
     pod: Pod<V> & { component: string };
     dependsOn?: pulumi.Resource[];
   },
@@ -23,8 +25,11 @@ export function deployment<V extends string>(
       spec: {
         replicas: spec.replicas,
         selector: { matchLabels: part.selector(component) },
-        // The old pod goes before the new one comes: a small cluster has no room for both.
-        strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+        // Else the old pod goes before the new one comes: a small cluster has no room for two of a large one.
+        strategy: {
+          type: "RollingUpdate",
+          rollingUpdate: spec.surge ? { maxSurge: 1, maxUnavailable: 0 } : { maxSurge: 0, maxUnavailable: 1 },
+        },
         template: pod<string>(part, spec.pod),
       },
     },

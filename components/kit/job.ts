@@ -10,13 +10,13 @@ const deadline = 600;
 /**
  * Work that is done once for each thing it says: the Job's name ends in a hash of its pod, so a new list, script,
  * image or password makes a new Job, and the same ones make none. The work must be idempotent: it is tried again
- * when its pod fails.
+ * when its pod fails, `retries` times.
  */
 export function runOnce<V extends string>(
   part: Part,
   piece: string,
   spec: Omit<Pod<V>, "restartPolicy" | "component">,
-  options: { dependsOn: pulumi.Resource[] },
+  { dependsOn, retries = 6 }: { dependsOn: pulumi.Resource[]; retries?: number },
 ): k8s.batch.v1.Job {
   const template = pod(part, { ...spec, component: piece, restartPolicy: "OnFailure" });
   // The version label and the like may change without there being anything to do again.
@@ -26,9 +26,9 @@ export function runOnce<V extends string>(
     part.named(piece),
     {
       metadata: { ...part.metadata(piece, piece), name },
-      spec: { backoffLimit: 6, activeDeadlineSeconds: deadline, template },
+      spec: { backoffLimit: retries, activeDeadlineSeconds: deadline, template },
     },
     // The old Job is done for; a new name never meets it, so there is nothing to wait for.
-    part.child(options),
+    part.child({ dependsOn }),
   );
 }

@@ -15,7 +15,7 @@ export const superset = block({
     resources: resources({ cpu: "50m", memory: "448Mi", limit: "768Mi" }),
   }).prefault({}),
   beat: block({
-    resources: resources({ cpu: "20m", memory: "256Mi", limit: "384Mi" }),
+    resources: resources({ cpu: "10m", memory: "256Mi", limit: "384Mi" }),
   }).prefault({}),
   service,
   auth: auth("the key password, the user admin's"),

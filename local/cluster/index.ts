@@ -17,7 +17,7 @@ import { checkNetwork, createNetwork, removeNetwork } from "./network.ts";
 
 export { type BinaryName, binary } from "./binaries.ts";
 export { dockerAnswers, kindDownSteps, kindUpSteps } from "./kind.ts";
-export { kubeconfigPath } from "./layout.ts";
+export { kubeconfigPath, network } from "./layout.ts";
 export type { SimulatedNodes } from "./manifests.ts";
 
 /** Only what images are made with: crane, and the registry that keeps them. */

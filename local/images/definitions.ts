@@ -200,6 +200,12 @@ export const definitions: readonly Definition[] = [
     holds: "Superset with the drivers of the platform's databases",
   },
   {
+    folder: "../../apps/polls",
+    repositories: ["data-platform/polls"],
+    own: true,
+    holds: "the polls application, on Django 5.2.19 (PyPI)",
+  },
+  {
     folder: "prometheus",
     repositories: ["prom/prometheus", "quay.io/prometheus/prometheus"],
     tags: /^v3\b/,

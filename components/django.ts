@@ -1,0 +1,206 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../config/images.ts";
+import type { Config } from "../config/schema.ts";
+import type { Endpoint, SqlConnection } from "./kit/connection.ts";
+import { deployment } from "./kit/deployment.ts";
+import { runOnce } from "./kit/job.ts";
+import { Part, type Place } from "./kit/part.ts";
+import { answers, connects, patiently, scratch } from "./kit/pod.ts";
+import { credentials, password, TypedSecret } from "./kit/secret.ts";
+import { service } from "./kit/service.ts";
+
+const port = 8000;
+/** The user that the pods run as, whatever the image says: one without rights, who may read what everyone may. */
+const user = 1000;
+/** Who administers the application. */
+const admin = "admin";
+
+/**
+ * A Django application: a Job that brings its database to what the image expects, and then web servers, of which one
+ * comes before another goes. The image holds `manage.py` in its working directory, `python` and `gunicorn`; it reads
+ * its settings from the environment that stands here.
+ */
+export class Django extends Part {
+  readonly endpoint: Endpoint;
+  /** The password of the user `admin`. */
+  readonly admin: TypedSecret<"password">;
+
+  constructor(
+    name: string,
+    args: { place: Place; config: Config["djangoApps"][string]; database: SqlConnection },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config, database } = args;
+    super("Django", name, place, parseImage(config.image)?.tag ?? "", opts);
+
+    this.admin = credentials(this, "admin", config.auth, () => ({
+      password: password(this, "admin", config.auth.rotation),
+    }));
+    // Never made anew: whoever is logged in is known by it.
+    const keys = TypedSecret.create(this, "secret-key", { "secret-key": password(this, "secret-key", 1) });
+
+    /** What the pods have in common. */
+    const image = this.image(config.image);
+    const { host } = config.ingress;
+    const env = {
+      // Kubernetes fills in what stands in brackets; probes ask by the pod's address, a NodePort is asked by the node's.
+      POD_IP: { field: "status.podIP" },
+      NODE_IP: { field: "status.hostIP" },
+      ALLOWED_HOSTS: [
+        ...(host ? [host] : []),
+        ...[name, `${name}.${place.namespace}`, this.host(), `${this.host()}.cluster.local`],
+        ...["localhost", "$(POD_IP)", "$(NODE_IP)"],
+      ].join(","),
+      ...(host && { CSRF_TRUSTED_ORIGINS: `http://${host},https://${host}` }),
+      SECRET_KEY: keys.key("secret-key"),
+      DATABASE_HOST: database.host,
+      DATABASE_PORT: String(database.port),
+      DATABASE_NAME: database.database,
+      DATABASE_USER: database.username,
+      DATABASE_PASSWORD: database.password,
+      HOME: "/tmp",
+    };
+    const mounts = { "/tmp": "tmp" } as const;
+    const volumes = { tmp: scratch({ size: "64Mi" }) };
+    const checksums = { key: keys.revision, database: database.revision };
+
+    // Before any pod of the new version: where it fails, those of the old one go on.
+    const migrated = runOnce(
+      this,
+      "migrate",
+      {
+        user,
+        checksums: { ...checksums, admin: this.admin.revision },
+        containers: {
+          migrate: {
+            image,
+            command: ["sh", "-eu", "-c", migrate],
+            env: {
+              ...env,
+              DJANGO_SUPERUSER_USERNAME: admin,
+              DJANGO_SUPERUSER_EMAIL: `${admin}@localhost`,
+              DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
+              ADMINISTRATOR: administrator,
+            },
+            resources: { requests: { cpu: "5m", memory: "96Mi" }, limits: { memory: "256Mi" } },
+            mounts,
+          },
+        },
+        volumes,
+      },
+      // A migration that fails will fail again, and someone waits to be told.
+      { dependsOn: database.ready, retries: 2 },
+    );
+
+    const web = deployment(this, {
+      replicas: config.replicas,
+      surge: true,
+      pod: {
+        user,
+        component: "web",
+        checksums,
+        // Enough for what gunicorn allows requests that are under way when it stops, and the time before that.
+        gracePeriod: 45,
+        containers: {
+          web: {
+            image,
+            command: ["gunicorn", config.application],
+            args: [
+              `--bind=:${port}`,
+              "--worker-class=gthread",
+              `--workers=${config.workers}`,
+              "--threads=4",
+              // A connection kept for another request would be closed under a client's hands when the pod stops.
+              "--keep-alive=0",
+              "--graceful-timeout=30",
+              // By writing there a worker says that it lives, for which it should not have to wait for a disk.
+              "--worker-tmp-dir=/dev/shm",
+            ],
+            env,
+            ports: { http: port },
+            resources: config.resources,
+            mounts,
+            startup: answers(config.healthPath, "http", { every: 2, failures: 150 }),
+            readiness: answers(config.healthPath, "http"),
+            // A restart mends no database, and gunicorn itself replaces a worker that hangs.
+            liveness: connects("http", patiently),
+            // Other nodes send requests here until they have heard that this pod is leaving.
+            preStop: ["sleep", "5"],
+          },
+        },
+        volumes,
+      },
+      dependsOn: [migrated],
+    });
+
+    const front = service(this, {
+      component: "web",
+      ports: { http: port },
+      type: config.service.type ?? reachedBy[place.global.cluster],
+      dependsOn: [web],
+    });
+    if (host) this.ingress(host, config.ingress, front);
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+    this.registerOutputs({});
+  }
+
+  private ingress(
+    host: string,
+    { className, tlsSecret }: Config["polls"]["ingress"],
+    front: k8s.core.v1.Service,
+  ): void {
+    const backend = { service: { name: front.metadata.name, port: { name: "http" } } };
+    const metadata = this.metadata();
+    new k8s.networking.v1.Ingress(
+      this.name,
+      {
+        // Not every controller says where it answers, and Pulumi would wait for that.
+        metadata: { ...metadata, annotations: { "pulumi.com/skipAwait": "true" } },
+        spec: {
+          ...(className && { ingressClassName: className }),
+          ...(tlsSecret && { tls: [{ hosts: [host], secretName: tlsSecret }] }),
+          rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }],
+        },
+      },
+      this.child(),
+    );
+  }
+}
+
+/** How people reach an application, by the kind of the cluster. */
+const reachedBy: Record<Config["global"]["cluster"], "ClusterIP" | "NodePort" | "LoadBalancer"> = {
+  plain: "ClusterIP",
+  kind: "NodePort",
+  embedded: "NodePort",
+  eks: "LoadBalancer",
+  aks: "LoadBalancer",
+  gke: "LoadBalancer",
+};
+
+/** It may run any number of times. */
+const migrate = `
+python manage.py migrate --noinput
+python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
+`.trim();
+
+/** Makes the administrator, or gives the one who is there the password of the Secret. */
+const administrator = `
+import os
+from django.apps import apps
+from django.core.management import call_command
+if apps.is_installed("django.contrib.auth"):
+    from django.contrib.auth import get_user_model
+    User = get_user_model()
+    name = os.environ["DJANGO_SUPERUSER_" + User.USERNAME_FIELD.upper()]
+    user = User._default_manager.filter(**{User.USERNAME_FIELD: name}).first()
+    password = os.environ["DJANGO_SUPERUSER_PASSWORD"]
+    if user is None:
+        call_command("createsuperuser", interactive=False)
+    elif not user.check_password(password):
+        user.set_password(password)
+        user.save()
+        print(name, "has a new password")
+else:
+    print("the application has no users, so there is no administrator to make")
+`.trim();

@@ -1,0 +1,79 @@
+import { z } from "zod";
+import {
+  auth,
+  block,
+  count,
+  dnsLabel,
+  enabled,
+  hostName,
+  image,
+  imageReference,
+  pattern,
+  resources,
+} from "../fields.ts";
+
+/** What every Django application says of how it runs. */
+const django = {
+  replicas: count("servers", 1, 16).default(1).describe("Web servers."),
+  workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
+  resources: resources({ cpu: "5m", memory: "96Mi", limit: "256Mi" }),
+  service: block({
+    type: z
+      .enum(["ClusterIP", "NodePort", "LoadBalancer"], { error: "expected ClusterIP, NodePort or LoadBalancer" })
+      .optional()
+      .describe(
+        "Kind of the Service. Default, by `global.cluster`: NodePort on kind and embedded, LoadBalancer on eks, aks and gke, else ClusterIP.",
+      ),
+  }).prefault({}),
+  ingress: block({
+    host: hostName
+      .optional()
+      .describe("Name that people visit. With it there is an Ingress, and the application answers to it."),
+    className: dnsLabel.optional().describe("Which controller the Ingress is for. Default: the cluster's own."),
+    tlsSecret: dnsLabel.optional().describe("Name of a Secret with the certificate for the host. Default: no TLS."),
+  })
+    .superRefine(({ host, className, tlsSecret }, context) => {
+      for (const [key, value] of Object.entries({ className, tlsSecret }))
+        if (value && !host)
+          context.addIssue({
+            code: "custom",
+            path: [key],
+            input: value,
+            message: "expected ingress.host beside it: without one there is no Ingress",
+          });
+    })
+    .prefault({}),
+  auth: auth("the key password, the user admin's"),
+};
+
+export const polls = block({ enabled: enabled(), image: image("polls"), ...django }).prefault({});
+
+/** Applications from elsewhere, as `./platform app` writes them. */
+export const djangoApps = z
+  .record(
+    z.string(),
+    block({
+      image: imageReference("apps/shop:1.2.0").describe(
+        "Image, with a version as its tag or a digest. Its working directory holds `manage.py`; `python` and `gunicorn` are on its PATH.",
+      ),
+      application: pattern(/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$/, "a Python module such as mysite.wsgi")
+        .default("mysite.wsgi")
+        .describe("What gunicorn serves."),
+      healthPath: pattern(/^\/[\w./~-]*$/, "a path such as /healthz")
+        .default("/healthz")
+        .describe("Path that answers 200 to 399 where the application can do its work, its database included."),
+      ...django,
+    }),
+    { error: "expected applications by their names" },
+  )
+  .superRefine((apps, context) => {
+    for (const name of Object.keys(apps))
+      if (!appName.test(name))
+        context.addIssue({ code: "custom", path: [name], input: name, message: appNameExpected });
+  })
+  .default({});
+
+/** Of a Django application: `django-<name>-migrate-<hash>` has to be a host name too. */
+export const appName = /^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$/;
+export const appNameExpected =
+  "expected a name of at most 30 lower-case letters, digits and dashes that starts with a letter and ends with a letter or digit";

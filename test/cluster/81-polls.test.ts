@@ -1,0 +1,318 @@
+// Proves that Django applications run from our manifests: that a browser votes and the vote outlives the pods, that
+// `app update` puts a new version in the place of the old one without a request that fails, and that what cannot be
+// deployed leaves the old version as it was. It does not prove an Ingress or a cloud's load balancer, which are not here.
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { execa } from "execa";
+import { type Browser, chromium } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { parse } from "yaml";
+import { debianPackages } from "../../local/cluster/debian.ts";
+import { network } from "../../local/cluster/index.ts";
+import { get, mustRun, platform, replacePod, secret, stackFile, succeedPod, unready } from "./kit.ts";
+
+/** The stack that the applications are in: `dev`, or the one that `TEST_STACK` names and that runs already. */
+const stack = process.env.TEST_STACK ?? "dev";
+const [core, apps] = [`${stack}-core`, `${stack}-apps`];
+/** Where someone tries this file alone, beside what else runs on their cluster: without what applications do not need. */
+const alone = `
+redis: { enabled: false }
+minio: { enabled: false }
+nessie: { enabled: false }
+postgresql: { resources: { requests: { cpu: 1m, memory: 192Mi }, limits: { memory: 512Mi } } }
+polls: { resources: { requests: { cpu: 1m } } }`;
+const file = stackFile("dev", process.env.TEST_STACK ? alone : "{}");
+const of = ["--stack", stack, "--config-file", file];
+const engine = ["--engine", "apply"];
+
+/** Where people find an application: a port of the node's. */
+async function site(name: string): Promise<string> {
+  const service = await get("Service", name, apps);
+  return `http://${network.address}:${service!.spec.ports[0].nodePort}`;
+}
+
+/** A visitor with cookies, who sends the forms that they were shown. */
+class Visitor {
+  private readonly cookies = new Map<string, string>();
+  private readonly site: string;
+
+  constructor(site: string) {
+    this.site = site;
+  }
+
+  async ask(path: string, form?: Record<string, string>): Promise<{ status: number; page: string; location: string }> {
+    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const body = form && new URLSearchParams({ ...form, csrfmiddlewaretoken: this.cookies.get("csrftoken") ?? "" });
+    const answer = await fetch(this.site + path, {
+      redirect: "manual",
+      headers: { connection: "close", ...(cookie && { cookie }) },
+      ...(body && { method: "POST", body }),
+    });
+    for (const one of answer.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(one)!;
+      this.cookies.set(name, value);
+    }
+    return { status: answer.status, page: await answer.text(), location: answer.headers.get("location") ?? "" };
+  }
+
+  async login(password: string): Promise<number> {
+    await this.ask("/admin/login/");
+    return (await this.ask("/admin/login/?next=/admin/", { username: "admin", password })).status;
+  }
+}
+
+const question = `Tea or coffee, ${Date.now()}?`;
+let polls: string;
+let visitor: Visitor;
+/** `/polls/1/` */
+let page: string;
+
+const results = async () => {
+  const { page: text } = await visitor.ask(`${page}results/`);
+  return Object.fromEntries(
+    [...text.matchAll(/<li>(\w+): (\d+) votes?<\/li>/g)].map(([, name, n]) => [name, Number(n)]),
+  );
+};
+
+let browser: Browser | undefined;
+
+beforeAll(async () => {
+  if (!process.env.TEST_STACK) {
+    await mustRun(["cluster", "up"]);
+    // One node has no room for two stacks.
+    await mustRun(["destroy", "--stack", "test"]);
+    await mustRun(["up", ...of, ...engine]);
+  }
+  polls = await site("polls");
+  visitor = new Visitor(polls);
+  try {
+    await debianPackages({ "chromium-headless-shell": "a browser to vote with" }, console.log);
+    browser = await chromium.launch({
+      executablePath: "/usr/bin/chromium-headless-shell",
+      // Root has no sandbox, and what it visits is on this machine.
+      args: ["--no-sandbox", "--no-proxy-server"],
+    });
+  } catch (error) {
+    console.log(`skipped: the browser's vote, for no browser starts here: ${(error as Error).message.split("\n")[0]}`);
+  }
+});
+
+afterAll(async () => {
+  await browser?.close();
+});
+
+describe("polls", () => {
+  it("is ready, and its health asks the database", async () => {
+    expect((await unready(apps)).filter((one) => / (polls|django-)/.test(one))).toEqual([]);
+    await reached();
+    expect((await visitor.ask("/healthz")).page).toBe("ok\n");
+  });
+
+  it("answers to its own names alone", async () => {
+    const { stdout } = await execa("curl", [
+      "-s",
+      "-o",
+      "/dev/null",
+      "-w",
+      "%{http_code}",
+      "-H",
+      "Host: x.example",
+      polls,
+    ]);
+    expect(stdout).toBe("400");
+  });
+
+  it("serves its static files with names that never mean another file", async () => {
+    const { page: text } = await visitor.ask("/polls/");
+    const style = /href="(\/static\/polls\/style\.[0-9a-f]{12}\.css)"/.exec(text)?.[1] ?? "";
+    expect((await visitor.ask(style)).page).toContain("font:");
+  });
+
+  it("lets the administrator in with the Secret's password and with no other, to make a question", async () => {
+    const { password = "" } = await secret("polls-admin", apps);
+    expect(await new Visitor(polls).login("wrong")).toBe(200);
+    const admin = new Visitor(polls);
+    expect(await admin.login(password)).toBe(302);
+    await admin.ask("/admin/polls/question/add/");
+    const made = await admin.ask("/admin/polls/question/add/", {
+      question_text: question,
+      pub_date_0: "2020-01-01",
+      pub_date_1: "00:00:00",
+      "choice_set-TOTAL_FORMS": "2",
+      "choice_set-INITIAL_FORMS": "0",
+      "choice_set-0-choice_text": "Tea",
+      "choice_set-0-votes": "0",
+      "choice_set-1-choice_text": "Coffee",
+      "choice_set-1-votes": "0",
+    });
+    expect(made.status).toBe(302);
+    // The newest is not the first in the list where several have the same date.
+    const list = await admin.ask(`/admin/polls/question/?q=${encodeURIComponent(question)}`);
+    page = `/polls/${/\/admin\/polls\/question\/(\d+)\/change/.exec(list.page)![1]}/`;
+    expect(await results()).toEqual({ Tea: 0, Coffee: 0 });
+  });
+
+  it("takes a vote from a browser, which sees the result", async ({ skip }) => {
+    if (!browser) return skip("no browser starts here");
+    const tab = await browser.newPage();
+    await tab.goto(polls + page);
+    expect(await tab.title()).toBe(question);
+    await tab.getByLabel("Tea").check();
+    await tab.getByRole("button", { name: "Vote" }).click();
+    await tab.waitForURL(`**${page}results/`);
+    expect(await tab.getByRole("listitem").allTextContents()).toEqual(["Tea: 1 vote", "Coffee: 0 votes"]);
+    await tab.close();
+  });
+
+  it("takes a vote with the form's token, and refuses one without", async () => {
+    const { page: form } = await visitor.ask(page);
+    const [, choice = ""] = /value="(\d+)"> Coffee/.exec(form)!;
+    const before = await results();
+    expect((await visitor.ask(`${page}vote/`, { choice })).status).toBe(302);
+    expect((await new Visitor(polls).ask(`${page}vote/`, { choice })).status).toBe(403);
+    expect(await results()).toEqual({ ...before, Coffee: 1 });
+  });
+
+  it("keeps the votes when its pod goes, and when PostgreSQL's does", async () => {
+    const before = await results();
+    expect(before).toMatchObject({ Coffee: 1 });
+    await succeedPod("polls", "web", apps);
+    await reached();
+    expect(await results()).toEqual(before);
+    await replacePod("postgresql-0", core);
+    await reached();
+    expect(await results()).toEqual(before);
+  });
+});
+
+/** Waits until the site answers: the node's rules follow the pods' readiness, and that follows the database. */
+const reached = () =>
+  vi.waitFor(async () => expect((await visitor.ask("/healthz")).status).toBe(200), { timeout: 90_000, interval: 500 });
+
+describe("an application from elsewhere", () => {
+  const name = "survey";
+  const source = mkdtempSync(join(tmpdir(), "survey-"));
+  const patches = join(source, "patches");
+  let survey: string;
+
+  /** Gives the front page another heading by a patch. */
+  function heading(from: string, to: string): string {
+    const path = "polls/templates/polls/index.html";
+    const hunk = `@@ -1,4 +1,4 @@\n {% extends "polls/base.html" %}\n {% block content %}\n-<h1>${from}</h1>\n+<h1>${to}</h1>\n {% if questions %}\n`;
+    return `--- a/${path}\n+++ b/${path}\n${hunk}`;
+  }
+
+  const app = (command: string, version: string, more: string[] = []) =>
+    platform(["app", command, ...of, "--name", name, "--path", source, "--version", version, ...more]);
+  const entry = () => parse(readFileSync(file, "utf8")).config["data-platform:djangoApps"]?.[name];
+  const headingNow = async () => /<h1>(.*?)<\/h1>/.exec((await new Visitor(survey).ask("/polls/")).page)?.[1];
+
+  beforeAll(() => {
+    cpSync("apps/polls", source, { recursive: true });
+    rmSync(join(source, "requirements.txt"));
+    mkdirSync(patches);
+    writeFileSync(join(patches, "0001-heading.patch"), heading("Polls", "Survey one"));
+  });
+  afterAll(() => rmSync(source, { recursive: true }));
+
+  it("is checked without being built or deployed", async () => {
+    const { exitCode, all } = await app("validate", "1.0.0");
+    expect(all).toContain("patches/0001-heading.patch is applied");
+    expect(all).toContain("survey 1.0.0 can be built, and gunicorn will serve mysite.wsgi");
+    expect(exitCode).toBe(0);
+    expect(entry()).toBeUndefined();
+  });
+
+  it("is created from its source, its patches, and the requirements that it lacks", async () => {
+    const { exitCode, all } = await app("create", "1.0.0", engine);
+    expect(all).toContain("requirements.txt is supplied");
+    expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
+    expect(entry().image).toMatch(/^apps\/survey:1\.0\.0@sha256:[0-9a-f]{64}$/);
+    survey = await site(`django-${name}`);
+    expect(await headingNow()).toBe("Survey one");
+    // The copy was patched, not the source.
+    expect(readFileSync(join(source, "polls/templates/polls/index.html"), "utf8")).toContain("<h1>Polls</h1>");
+  });
+
+  it("is updated without one request that fails, while visitors come steadily", async () => {
+    const visitors = execa("node", ["--import", "tsx", "test/cluster/visitors.ts", `${survey}/polls/`]);
+    const said = text(visitors.stdout);
+    writeFileSync(join(patches, "0002-heading.patch"), heading("Survey one", "Survey two"));
+    const { exitCode, all } = await app("update", "1.1.0", engine);
+    expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
+    expect(await headingNow()).toBe("Survey two");
+    visitors.stdin.end();
+    const seen = JSON.parse(await said) as Record<string, number>;
+    console.log(`visitors saw ${JSON.stringify(seen)}`);
+    // Both versions, and nothing that went wrong.
+    expect(Object.keys(seen).sort()).toEqual(["Survey one", "Survey two"]);
+    expect(seen["Survey one"]! + seen["Survey two"]!).toBeGreaterThan(100);
+  });
+
+  describe("that cannot be deployed", () => {
+    const broken = () => join(patches, "0003-broken.patch");
+    let before: unknown;
+    beforeAll(() => {
+      before = entry();
+    });
+
+    it("for a patch that does not apply stops with the patch's name", async () => {
+      writeFileSync(broken(), heading("Survey nine", "Survey ten"));
+      for (const command of ["validate", "update"]) {
+        const { exitCode, all } = await app(command, "1.2.0");
+        expect(all).toMatch(/^patches\/0003-broken\.patch does not apply: error: patch failed: polls\/templates/m);
+        expect(exitCode).toBe(2);
+      }
+      rmSync(broken());
+    });
+
+    it("for want of a Dockerfile stops with where it was looked for", async () => {
+      rmSync(join(source, "Dockerfile"));
+      for (const command of ["validate", "update"]) {
+        const { exitCode, all } = await app(command, "1.2.0");
+        expect(all).toContain(
+          `--path: there is no Dockerfile in ${source}; expected one there, or elsewhere with --dockerfile`,
+        );
+        expect(exitCode).toBe(2);
+      }
+      cpSync("apps/polls/Dockerfile", join(source, "Dockerfile"));
+    });
+
+    it("for a migration that fails stops with what the migration said", async () => {
+      const migration = join(source, "polls", "migrations", "0002_broken.py");
+      writeFileSync(
+        migration,
+        `from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("polls", "0001_initial")]
+    operations = [migrations.RunSQL("UPDATE no_such_table SET votes = 0")]
+`,
+      );
+      const { exitCode, all } = await app("update", "1.2.0", engine);
+      expect(all).toMatch(new RegExp(`Job ${apps}/django-survey-migrate-[0-9a-f]{8}: failed`));
+      expect(all).toContain('relation "no_such_table" does not exist');
+      expect(all).toContain("is as it was before; what ran goes on running");
+      expect(exitCode).toBe(1);
+      rmSync(migration);
+    });
+
+    it("leaves the old version serving, and the stack's file as it was", async () => {
+      expect(await headingNow()).toBe("Survey two");
+      expect(entry()).toEqual(before);
+      const { exitCode } = await platform(["status", ...of]);
+      expect(exitCode).toBe(0);
+    });
+  });
+
+  it("is deleted, and polls stays", async () => {
+    const { exitCode } = await platform(["app", "delete", ...of, ...engine, "--name", name]);
+    expect(exitCode).toBe(0);
+    expect(entry()).toBeUndefined();
+    expect(await get("Service", `django-${name}`, apps)).toBeUndefined();
+    await reached();
+  });
+});

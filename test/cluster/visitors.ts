@@ -1,0 +1,34 @@
+/**
+ * Visitors in a process of their own: four of them ask a page again and again, with a connection for each request,
+ * until standard input ends. Then this prints, as JSON, how often what came: the page's heading, or what went wrong.
+ */
+import { text } from "node:stream/consumers";
+
+const [url = ""] = process.argv.slice(2);
+const seen: Record<string, number> = {};
+let stopping = false;
+
+async function visit(): Promise<string> {
+  try {
+    const answer = await fetch(url, { headers: { connection: "close" }, signal: AbortSignal.timeout(20_000) });
+    const page = await answer.text();
+    return answer.ok ? (/<h1>(.*?)<\/h1>/.exec(page)?.[1] ?? "a page without a heading") : `status ${answer.status}`;
+  } catch (error) {
+    return `failed: ${(error as Error & { cause?: Error }).cause?.message ?? (error as Error).message}`;
+  }
+}
+
+async function visitor(): Promise<void> {
+  while (!stopping) {
+    const what = await visit();
+    seen[what] = (seen[what] ?? 0) + 1;
+    // Four in a row without a pause would leave this machine's two processors for nothing else.
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+const visitors = Promise.all([1, 2, 3, 4].map(visitor));
+await text(process.stdin);
+stopping = true;
+await visitors;
+console.log(JSON.stringify(seen));
