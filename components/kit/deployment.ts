@@ -3,13 +3,15 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Part } from "./part.ts";
 import { type Pod, pod } from "./pod.ts";
 
-/** A Deployment of one component of a part, for pods that keep nothing. With more than one, they go one at a time. */
+/** A Deployment of one component of a part. With more than one pod, they go one at a time. */
 export function deployment<V extends string>(
   part: Part,
   spec: {
     /** Its name is the part's and this, `trino-worker`; or the part's alone where it has no other. */
     piece?: string;
     replicas: number;
+    /** Its one pod has a volume: at an upgrade the old pod is gone before the new one starts. Default: it keeps nothing. */
+    keeps?: boolean;
     pod: Pod<V> & { component: string };
     dependsOn?: pulumi.Resource[];
   },
@@ -24,7 +26,9 @@ export function deployment<V extends string>(
         replicas: spec.replicas,
         selector: { matchLabels: part.selector(component) },
         // The old pod goes before the new one comes: a small cluster has no room for both.
-        strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+        strategy: spec.keeps
+          ? { type: "Recreate" }
+          : { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
         template: pod<string>(part, spec.pod),
       },
     },

@@ -193,6 +193,12 @@ export const definitions: readonly Definition[] = [
     holds: "Superset with the drivers of the platform's databases",
   },
   {
+    folder: "../../apps/web-app",
+    repositories: ["data-platform/web-app"],
+    own: true,
+    holds: "the web app, on Flask 3.1.3 (PyPI)",
+  },
+  {
     folder: "prometheus",
     repositories: ["prom/prometheus", "quay.io/prometheus/prometheus"],
     tags: /^v3\b/,
