@@ -128,7 +128,7 @@ webApp
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .action(changing(async (options) => (await import("./web-app.ts")).backup(options)));
+  .action(async (options) => (await import("./web-app.ts")).backup(options));
 webApp
   .command("restore")
   .description("put a backup in place of all that Redis holds")
@@ -136,7 +136,7 @@ webApp
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .action(changing(async (options) => (await import("./web-app.ts")).restore(options)));
+  .action(async (options) => (await import("./web-app.ts")).restore(options));
 
 const cluster = platform.command("cluster").description("the local cluster by itself, without a stack");
 cluster

@@ -243,7 +243,7 @@ export class WebApp extends Part {
     redis: pulumi.Resource[],
   ): void {
     const [redisImage, clientImage] = [this.image(config.redis.image), this.image(client)];
-    const resources = { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "256Mi" } };
+    const resources = { requests: { cpu: "5m", memory: "32Mi" }, limits: { memory: "256Mi" } };
     const ofRedis = {
       REDIS_HOST: this.host("service-redis"),
       REDISCLI_AUTH: this.admin.key("password"),

@@ -103,6 +103,14 @@ class QueueTest(unittest.TestCase):
         self.assertEqual(self.store.queue.keys("*"), [])
         self.assertIsNone(self.store.job("nothing"))
 
+    def test_a_job_that_a_restored_backup_does_not_know_leaves_nothing(self):
+        job_id = self.submit()
+        self.store.begin("one", self.store.take("one", 1))
+        self.store.all_jobs.flushdb()
+        self.store.finish("one", job_id, result={})
+        for client in (self.store.queue, self.store.all_jobs, self.store.results):
+            self.assertEqual(client.keys("*"), [])
+
     def test_what_is_done_goes_by_itself_after_a_while(self):
         job_id = self.submit()
         self.assertEqual(self.store.all_jobs.ttl(f"job:{job_id}"), -1)

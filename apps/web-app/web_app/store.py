@@ -131,6 +131,10 @@ class Store:
         return job | mark
 
     def finish(self, worker, job_id, result=None, error=None):
+        if not self.all_jobs.exists(f"job:{job_id}"):
+            # A backup from before the job has been restored meanwhile.
+            self.queue.lrem(f"taken:{worker}", 1, job_id)
+            return
         end = {"status": "failed" if error else "done", "finished": time.time(), **({"error": error} if error else {})}
         with self.queue.pipeline() as pipe:
             if not error:
