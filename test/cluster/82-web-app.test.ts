@@ -105,7 +105,8 @@ it("answers at a port of the node too, and refuses in a sentence", async () => {
 it("loses none of 200 jobs when a worker is killed in the middle of one", async () => {
   const short = () => submit({ kind: "wait", seconds: 0.02 });
   const before = await Promise.all(Array.from({ length: 100 }, short));
-  const long = await submit({ kind: "wait", seconds: 5 });
+  // Long enough for a busy node to have killed its worker meanwhile.
+  const long = await submit({ kind: "wait", seconds: 20 });
   const after = await Promise.all(Array.from({ length: 99 }, short));
   const killed = await vi.waitFor(
     async () => {
