@@ -63,7 +63,7 @@ export async function promote(options: PromoteOptions): Promise<void> {
 }
 
 /** The image that these pods of the web app run, all of them and ready. */
-async function runningImage(kube: Kube, workloads: KubeObject[], roles: string[]): Promise<string> {
+export async function runningImage(kube: Pick<Kube, "get">, workloads: KubeObject[], roles: string[]): Promise<string> {
   const found = await Promise.all(
     roles.map(async (role) => {
       const workload = workloads.find(({ metadata }) => metadata.labels?.["app.kubernetes.io/component"] === role)!;

@@ -7,9 +7,10 @@ import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { root } from "../../cli/project.ts";
-import { promotedIn } from "../../cli/promote.ts";
+import { promotedIn, runningImage } from "../../cli/promote.ts";
 import { images } from "../../config/images.ts";
 import { parseConfig } from "../../config/problems.ts";
+import type { Live } from "../../engine/kube.ts";
 
 const refusal = (yaml: string): string => {
   try {
@@ -151,5 +152,52 @@ describe("a promotion", () => {
       stderr: "--to: found test; expected another stack than --from",
     });
     rmSync(folder, { recursive: true });
+  });
+});
+
+describe("what runs is promoted", () => {
+  const deployment = (role: string, image: string, up = 1) =>
+    ({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: role, namespace: "test-apps", labels: { "app.kubernetes.io/component": role } },
+      spec: { replicas: 1, template: { spec: { containers: [{ image }] } } },
+      status: { updatedReplicas: 1, replicas: 1, readyReplicas: up, availableReplicas: up },
+    }) as unknown as Live;
+  const from = (...there: Live[]) => {
+    const planned = ["flask", "worker"].map((role) => deployment(role, "data-platform/web-app:9.9.9"));
+    const get = async (of: { metadata: { name: string } }) =>
+      there.find(({ metadata }) => metadata.name === of.metadata.name);
+    return runningImage({ get }, planned, ["flask", "worker"]);
+  };
+  const [one, two] = ["data-platform/web-app:1.0.0", "data-platform/web-app:1.1.0"];
+
+  it("whatever the stack's file says", async () => {
+    expect(await from(deployment("flask", one), deployment("worker", one))).toBe(one);
+  });
+
+  it.each([
+    [
+      "not what is not there",
+      [deployment("flask", one)],
+      "Deployment test-apps/worker: not in the cluster; only what runs can be promoted",
+    ],
+    [
+      "not what is not ready",
+      [deployment("flask", one, 0), deployment("worker", one)],
+      "Deployment test-apps/flask: 0 of 1 pods are ready; only what is ready can be promoted",
+    ],
+    [
+      "not half of an upgrade",
+      [deployment("flask", one), deployment("worker", two)],
+      `Deployment test-apps/worker: runs ${two} and Deployment test-apps/flask runs ${one}; expected one version: wait until the upgrade is done`,
+    ],
+    [
+      "not a tag that moves",
+      ["flask", "worker"].map((role) => deployment(role, "data-platform/web-app:latest")),
+      "Deployment test-apps/flask: runs data-platform/web-app:latest; expected an image with a semantic version as its tag, such as 1.2.3: nothing else is promoted",
+    ],
+  ])("%s", async (_, there, message) => {
+    await expect(from(...there)).rejects.toThrow(message);
   });
 });
