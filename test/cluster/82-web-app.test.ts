@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { parse } from "yaml";
+import { parseConfig } from "../../config/problems.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import {
   address,
@@ -32,15 +32,12 @@ const first = whole.apps.replace(/-apps$/, "");
 /** Another environment in the same cluster, with the web app alone. */
 const second = `${first}2`;
 const apps = { first: whole.apps, second: `${second}-apps` };
-const others = Object.keys(
-  (parse(readFileSync("config/stack.schema.json", "utf8")) as Schema).properties.config.properties,
-)
-  .flatMap((key) => /^data-platform:(\w+)$/.exec(key)?.[1] ?? [])
-  .filter((key) => !["global", "namespaces", "webApp"].includes(key));
-interface Schema {
-  properties: { config: { properties: object } };
-}
-const secondFile = () => stackFile("dev", others.map((part) => `${part}: { enabled: false }`).join("\n"));
+const secondFile = () => {
+  const parts = Object.entries(parseConfig(second, {})).filter(
+    ([key, block]) => "enabled" in block && key !== "webApp",
+  );
+  return stackFile("dev", parts.map(([part]) => `${part}: { enabled: false }`).join("\n"));
+};
 
 let url: { first: string; second: string };
 
@@ -80,6 +77,9 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  // One of them has failed on purpose.
+  const jobs = await kube().list("batch/v1", "Job", apps.first, { labelSelector: "app=web-app,role=restore" });
+  for (const job of jobs) await kube().delete(job);
   if (!process.env.TEST_STACK) await mustRun(["destroy", "--stack", second]);
 });
 
