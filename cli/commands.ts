@@ -12,10 +12,9 @@ const asTyped = ["./platform", ...process.argv.slice(2)].join(" ");
 
 const stack = () => new Option("-s, --stack <name>", "which Pulumi.<name>.yaml").default("dev");
 const context = () => new Option("-c, --context <name>", "a context of your kubeconfig, in place of a local cluster");
-const configFile = () =>
-  new Option("--config-file <file>", "a stack file in place of Pulumi.<name>.yaml").argParser((path: string) =>
-    resolve(path),
-  );
+const file = (flag: string, what: string) =>
+  new Option(`${flag} <file>`, what).argParser((path: string) => resolve(path));
+const configFile = () => file("--config-file", "a stack file in place of Pulumi.<name>.yaml");
 const engine = () =>
   new Option("-e, --engine <engine>", "in place of the one chosen: pulumi, or server-side apply").choices([
     "pulumi",
@@ -108,6 +107,36 @@ platform
     characters,
   )
   .action(async (options) => (await import("./diff.ts")).diff(options));
+
+platform
+  .command("promote")
+  .description(
+    "write the versions of the web app that one stack runs, and that pass their checks there, into another's file",
+  )
+  .requiredOption("--from <stack>", "the stack that runs them, such as test")
+  .requiredOption("--to <stack>", "the stack whose file is written, such as prod")
+  .addOption(file("--from-file", "a stack file in place of the first one's Pulumi.<name>.yaml"))
+  .addOption(file("--to-file", "a stack file in place of the second one's Pulumi.<name>.yaml"))
+  .addOption(context())
+  .option("-y, --yes", "write without asking", false)
+  .action(async (options) => (await import("./promote.ts")).promote(options));
+
+const webApp = platform.command("web-app").description("backups of the web app's Redis");
+webApp
+  .command("backup")
+  .description("copy Redis to MinIO now, as it is done by the clock")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .action(async (options) => (await import("./web-app.ts")).backup(options));
+webApp
+  .command("restore")
+  .description("put a backup in place of all that Redis holds")
+  .requiredOption("--from <backup>", "its name, as `backup` prints it")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .action(async (options) => (await import("./web-app.ts")).restore(options));
 
 const cluster = platform.command("cluster").description("the local cluster by itself, without a stack");
 cluster

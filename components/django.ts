@@ -95,7 +95,7 @@ export class Django extends Part {
 
     const web = deployment(this, {
       replicas: config.replicas,
-      surge: true,
+      upgrade: "surge",
       pod: {
         user,
         component: "web",

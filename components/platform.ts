@@ -23,6 +23,7 @@ import { registryTopics, SchemaRegistry } from "./schema-registry.ts";
 import { Spark } from "./spark.ts";
 import { Superset } from "./superset/index.ts";
 import { Trino } from "./trino.ts";
+import { WebApp } from "./web-app.ts";
 
 /** A Secret's place, for whoever may read it. */
 interface SecretName {
@@ -89,7 +90,7 @@ export class Platform extends pulumi.ComponentResource {
     });
     const redis = part("redis", () => new Redis("redis", { place: core, config: config.redis }, child));
     const minio = part("minio", () => {
-      const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow"] as const;
+      const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"] as const;
       return new Minio("minio", { place: core, config: config.minio, buckets }, child);
     });
     const nessie = part("nessie", () => {
@@ -178,6 +179,10 @@ export class Platform extends pulumi.ComponentResource {
       const database = postgresql!.database(databaseOf(name), apps);
       this.offer(new Django(`django-${name}`, { place: apps, config: app, database }, child));
     }
+    part("webApp", () => {
+      const backups = minio && { bucket: minio.bucket("web-app", apps), client: config.minio.image };
+      return new WebApp("web-app", { place: apps, config: config.webApp, backups }, child);
+    });
 
     if (watching && exporters) {
       const { prometheus, grafana, monitors } = monitoring;

@@ -31,6 +31,8 @@ export const images = {
   superset: "data-platform/superset:6.1.0",
   /** The Django application in apps/polls. */
   polls: "data-platform/polls:1.0.0",
+  /** The jobs API and its worker in apps/web-app. */
+  webApp: "data-platform/web-app:1.0.0",
   prometheus: "prom/prometheus:v3.13.5",
   /** No package holds it, so it is the one image that the tests do not run: see docs/monitoring.md. */
   grafana: "grafana/grafana:12.4.0",

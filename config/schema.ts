@@ -14,6 +14,7 @@ import { schemaRegistry } from "./parts/schema-registry.ts";
 import { spark } from "./parts/spark.ts";
 import { superset } from "./parts/superset.ts";
 import { trino } from "./parts/trino.ts";
+import { webApp } from "./parts/web-app.ts";
 
 /*
  * The whole configuration of a stack. Pure: it knows nothing of Pulumi, so it can be tested, documented and
@@ -93,6 +94,7 @@ const parts = {
   airflow,
   superset,
   polls,
+  webApp,
   monitoring,
 };
 type PartName = keyof typeof parts;

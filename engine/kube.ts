@@ -142,6 +142,12 @@ export class Kube {
     }
   }
 
+  /** What a Service answers, asked through the API server, which reaches it wherever this machine is. */
+  async ask(of: { namespace: string; service: string; port: number }, path: string, body?: unknown): Promise<unknown> {
+    const service = `/api/v1/namespaces/${of.namespace}/services/${of.service}:${of.port}/proxy`;
+    return this.call(body === undefined ? "GET" : "POST", service + path, body);
+  }
+
   private async path(of: Named): Promise<string> {
     const { plural, namespaced } = await this.kind(of.apiVersion, of.kind);
     if (namespaced !== Boolean(of.metadata.namespace))

@@ -3,15 +3,19 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Part } from "./part.ts";
 import { type Pod, pod } from "./pod.ts";
 
-/** A Deployment of one component of a part, for pods that keep nothing. With more than one, they go one at a time. */
+/** A Deployment of one component of a part. With more than one pod, they go one at a time. */
 export function deployment<V extends string>(
   part: Part,
   spec: {
     /** Its name is the part's and this, `trino-worker`; or the part's alone where it has no other. */
     piece?: string;
     replicas: number;
-    /** Whether the new pod comes before the old one goes, so that somebody answers all the time. */
-    surge?: boolean;
+    /**
+     * What an upgrade does. `surge`: the new pod comes before the old one goes, so that somebody answers all the time.
+     * `recreate`: every old pod has gone before a new one comes, which is for a pod with a volume. Default: one pod
+     * after the other goes and is replaced, since a small cluster has no room for two of a large one.
+     */
+    upgrade?: "surge" | "recreate";
     pod: Pod<V> & { component: string };
     dependsOn?: pulumi.Resource[];
   },
@@ -25,11 +29,7 @@ export function deployment<V extends string>(
       spec: {
         replicas: spec.replicas,
         selector: { matchLabels: part.selector(component) },
-        // Else the old pod goes before the new one comes: a small cluster has no room for two of a large one.
-        strategy: {
-          type: "RollingUpdate",
-          rollingUpdate: spec.surge ? { maxSurge: 1, maxUnavailable: 0 } : { maxSurge: 0, maxUnavailable: 1 },
-        },
+        strategy: strategies[spec.upgrade ?? "replace"],
         template: pod<string>(part, spec.pod),
       },
     },
@@ -48,3 +48,9 @@ export function disruptionBudget(part: Part, of: { piece?: string; component?: s
     part.child(),
   );
 }
+
+const strategies = {
+  replace: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+  surge: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+  recreate: { type: "Recreate" },
+};

@@ -32,3 +32,41 @@ export function runOnce<V extends string>(
     part.child({ dependsOn }),
   );
 }
+
+/** Work that is done again and again, or, where it is suspended, when someone makes a Job of it. One at a time. */
+export function cronJob<V extends string>(
+  part: Part,
+  piece: string,
+  spec: {
+    schedule: string;
+    suspend?: boolean;
+    /** How often one Job tries again. */
+    retries: number;
+    pod: Omit<Pod<V>, "restartPolicy"> & { component: string };
+  },
+  options: { dependsOn: pulumi.Resource[] },
+): k8s.batch.v1.CronJob {
+  return new k8s.batch.v1.CronJob(
+    part.named(piece),
+    {
+      metadata: part.metadata(piece, spec.pod.component),
+      spec: {
+        schedule: spec.schedule,
+        timeZone: "Etc/UTC",
+        concurrencyPolicy: "Forbid",
+        suspend: spec.suspend ?? false,
+        successfulJobsHistoryLimit: 1,
+        failedJobsHistoryLimit: 1,
+        jobTemplate: {
+          metadata: { labels: part.labels(spec.pod.component) },
+          spec: {
+            backoffLimit: spec.retries,
+            activeDeadlineSeconds: deadline,
+            template: pod<string>(part, { ...spec.pod, restartPolicy: "Never" }),
+          },
+        },
+      },
+    },
+    part.child(options),
+  );
+}

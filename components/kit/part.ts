@@ -29,6 +29,14 @@ export interface Metrics {
   user?: string;
 }
 
+/** How a part's objects are called where its own name does not say enough. */
+export interface Naming {
+  /** What their names begin with, in place of the part's name. */
+  prefix: string;
+  /** Labels beside the standard ones, or in place of them, of one component or of what belongs to none. */
+  labels: (component?: string) => Record<string, string>;
+}
+
 type Metadata = { name: string; namespace: string; labels: Record<string, string> };
 
 /**
@@ -44,6 +52,7 @@ export abstract class Part extends pulumi.ComponentResource {
   readonly metrics: Metrics[] = [];
   readonly serviceAccount: pulumi.Output<string>;
   private readonly version: string;
+  private readonly naming: Naming;
 
   /** `version` is the image's tag, as the standard labels show it. */
   protected constructor(
@@ -52,14 +61,16 @@ export abstract class Part extends pulumi.ComponentResource {
     place: Place,
     version: string,
     opts?: pulumi.ComponentResourceOptions,
+    naming: Naming = { prefix: name, labels: () => ({}) },
   ) {
     super(`data-platform:index:${kind}`, name, {}, opts);
     this.name = name;
     this.configKey = name;
     this.place = place;
     this.version = version;
+    this.naming = naming;
     this.serviceAccount = new k8s.core.v1.ServiceAccount(
-      name,
+      this.named(),
       { metadata: this.metadata(), automountServiceAccountToken: false },
       this.child(),
     ).metadata.name;
@@ -80,7 +91,7 @@ export abstract class Part extends pulumi.ComponentResource {
 
   /** The part's name, or that of one of its pieces: `minio`, `minio-headless`. */
   named(piece?: string): string {
-    return piece ? `${this.name}-${piece}` : this.name;
+    return piece ? `${this.naming.prefix}-${piece}` : this.naming.prefix;
   }
 
   /** What finds this part's pods. It never changes: a workload's selector cannot. */
@@ -98,6 +109,7 @@ export abstract class Part extends pulumi.ComponentResource {
       "app.kubernetes.io/version": this.version,
       "app.kubernetes.io/part-of": "data-platform",
       "app.kubernetes.io/managed-by": "pulumi",
+      ...this.naming.labels(component),
     };
   }
 

@@ -9,31 +9,9 @@ import type { Part } from "./part.ts";
  * The StatefulSet takes these, for it looks for a claim by name before it makes one.
  */
 export function claims(part: Part, spec: { replicas: number; size: string; storageClass?: string }) {
-  const storageClassName = spec.storageClass ?? part.place.global.storageClass;
-  const claims = Array.from({ length: spec.replicas }, (_, ordinal) => {
-    const name = `data-${part.name}-${ordinal}`;
-    return new k8s.core.v1.PersistentVolumeClaim(
-      part.named(`data-${ordinal}`),
-      {
-        metadata: {
-          ...part.metadata(),
-          name,
-          annotations: {
-            // Which key of the stack to change, for whoever meets this volume.
-            "data-platform/config-key": `${part.configKey}.storage.size`,
-            // Bound only when its pod is scheduled, where the storage class waits for that.
-            "pulumi.com/skipAwait": "true",
-          },
-        },
-        spec: {
-          accessModes: ["ReadWriteOnce"],
-          resources: { requests: { storage: spec.size } },
-          ...(storageClassName && { storageClassName }),
-        },
-      },
-      part.dataChild({ hooks: { beforeUpdate: [refuseToShrink(part, name)] } }),
-    );
-  });
+  const claims = Array.from({ length: spec.replicas }, (_, ordinal) =>
+    claim(part, `data-${ordinal}`, { ...spec, name: `data-${part.name}-${ordinal}` }),
+  );
   const template = {
     metadata: { name: "data" },
     spec: {
@@ -43,6 +21,37 @@ export function claims(part: Part, spec: { replicas: number; size: string; stora
     },
   };
   return { claims, template };
+}
+
+/** One volume that outlives its pods. `name` where it is not called like other pieces. */
+export function claim(
+  part: Part,
+  piece: string,
+  spec: { size: string; storageClass?: string; name?: string },
+): k8s.core.v1.PersistentVolumeClaim {
+  const storageClassName = spec.storageClass ?? part.place.global.storageClass;
+  const name = spec.name ?? part.named(piece);
+  return new k8s.core.v1.PersistentVolumeClaim(
+    part.named(piece),
+    {
+      metadata: {
+        ...part.metadata(),
+        name,
+        annotations: {
+          // Which key of the stack to change, for whoever meets this volume.
+          "data-platform/config-key": `${part.configKey}.storage.size`,
+          // Bound only when its pod is scheduled, where the storage class waits for that.
+          "pulumi.com/skipAwait": "true",
+        },
+      },
+      spec: {
+        accessModes: ["ReadWriteOnce"],
+        resources: { requests: { storage: spec.size } },
+        ...(storageClassName && { storageClassName }),
+      },
+    },
+    part.dataChild({ hooks: { beforeUpdate: [refuseToShrink(part, name)] } }),
+  );
 }
 
 /** Kubernetes refuses to shrink a volume too, but only half-way through an update and without naming the key. */

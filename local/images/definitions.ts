@@ -206,6 +206,12 @@ export const definitions: readonly Definition[] = [
     holds: "the polls application, on Django 5.2.19 (PyPI)",
   },
   {
+    folder: "../../apps/web-app",
+    repositories: ["data-platform/web-app"],
+    own: true,
+    holds: "the web app, on Flask 3.1.3 (PyPI)",
+  },
+  {
     folder: "prometheus",
     repositories: ["prom/prometheus", "quay.io/prometheus/prometheus"],
     tags: /^v3\b/,

@@ -103,7 +103,7 @@ describe("Redis", () => {
 });
 
 describe("MinIO", () => {
-  const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow"];
+  const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"];
   const platform = async () => {
     const keys = await secret("minio-platform");
     return s3(keys["access-key"]!, keys["secret-key"]!);

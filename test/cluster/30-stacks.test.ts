@@ -72,8 +72,8 @@ describe.each([
       namespaces.map((namespace) => api().core.listNamespacedPersistentVolumeClaim({ namespace })),
     );
     const items = claims.flatMap(({ items }) => items);
-    // Beside those of MinIO and Kafka, one each of PostgreSQL, Redis and ClickHouse.
-    expect(items).toHaveLength(servers.minio + servers.kafka + 3);
+    // Beside those of MinIO and Kafka, one each of PostgreSQL, Redis, ClickHouse and the web app.
+    expect(items).toHaveLength(servers.minio + servers.kafka + 4);
     for (const { status } of items) expect(status!.phase).toBe("Bound");
   });
 

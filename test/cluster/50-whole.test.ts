@@ -54,6 +54,7 @@ describe("the whole test stack", () => {
         "spark",
         "superset",
         "trino",
+        "web-app",
       ].sort(),
     );
   });

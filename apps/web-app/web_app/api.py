@@ -1,0 +1,157 @@
+"""The API. Whatever goes wrong is told as JSON, in a sentence under the key `error`."""
+
+import logging
+
+import redis
+from flask import Flask, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from .store import Store
+from .work import KINDS, LONGEST_WAIT, MOST_BINS, Refused, checked, expect, is_number
+
+MOST_BYTES = 1 << 20
+MOST_ROWS = 10_000
+
+HELP = {
+    "GET /help": "this list",
+    "GET /healthz": "whether Redis answers, how many jobs wait and how many workers there are",
+    "POST /data": 'add rows: {"rows": [{"city": "Oslo", "temperature": 3.5}]}',
+    "GET /data": "the rows, from ?offset=0 on at most ?limit=1000",
+    "DELETE /data": "delete all rows",
+    "POST /jobs": {
+        "statistics": 'of a column or of numbers: {"kind": "statistics", "column": "temperature"} or {…, "values": [1, 2]}',
+        "histogram": f'the same with "bins", 1 to {MOST_BINS}: {{"kind": "histogram", "column": "temperature", "bins": 10}}',
+        "wait": f'does nothing, for 0 to {LONGEST_WAIT} seconds: {{"kind": "wait", "seconds": 3}}',
+    },
+    "GET /jobs": "the newest jobs, at most ?limit=100",
+    "GET /jobs/<id>": "one job",
+    "GET /jobs/<id>/results": "what came of it; 202 while it is not done",
+}
+assert set(HELP["POST /jobs"]) == set(KINDS)
+
+
+def create_app(store=None):
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.json.sort_keys = False
+    app.json.ensure_ascii = False
+    store = store or Store()
+
+    @app.get("/help")
+    def help_():
+        return HELP
+
+    @app.get("/healthz")
+    def healthz():
+        return {"status": "ok", **store.health()}
+
+    @app.post("/data")
+    def post_data():
+        body = json_body()
+        right = isinstance(body, dict) and set(body) == {"rows"} and isinstance(body["rows"], list)
+        expect(right, "the request", body, 'a JSON object with the one key rows: {"rows": [{"temperature": 3.5}]}')
+        rows = body["rows"]
+        if not 0 < len(rows) <= MOST_ROWS:
+            raise Refused(f"rows: found {len(rows)}; expected 1 to {MOST_ROWS}")
+        for i, row in enumerate(rows):
+            right = isinstance(row, dict) and row and all(is_plain(value) for value in row.values())
+            expect(right, f"rows[{i}]", row, "an object of columns, each with a text, a number, true, false or null")
+        return {"added": len(rows), "rows": store.add_rows(rows)}, 201
+
+    @app.get("/data")
+    def get_data():
+        offset, limit = number_of("offset", 0, 0, 10**9), number_of("limit", 1000, 1, MOST_ROWS)
+        return {"count": store.count_rows(), "rows": store.rows(offset, limit)}
+
+    @app.delete("/data")
+    def delete_data():
+        return {"deleted": store.delete_rows()}
+
+    @app.post("/jobs")
+    def post_job():
+        job = store.submit(*checked(json_body()))
+        return job, 201, {"Location": f"/jobs/{job['id']}"}
+
+    @app.get("/jobs")
+    def get_jobs():
+        jobs, count = store.jobs(number_of("limit", 100, 1, 1000))
+        return {"count": count, "jobs": jobs}
+
+    @app.get("/jobs/<job_id>")
+    def get_job(job_id):
+        return known(job_id)
+
+    @app.get("/jobs/<job_id>/results")
+    def get_results(job_id):
+        job = known(job_id)
+        if job["status"] == "failed":
+            return {"id": job_id, "status": "failed", "error": f"the job failed: {job['error']}"}, 409
+        if job["status"] != "done":
+            return {"id": job_id, "status": job["status"]}, 202
+        return {"id": job_id, "status": "done", "results": store.result(job_id)}
+
+    def known(job_id):
+        job = store.job(job_id)
+        if not job:
+            raise Unknown(f"there is no job {job_id}; GET /jobs lists those that there are")
+        return job
+
+    @app.errorhandler(Refused)
+    def refused(problem):
+        return jsonify(error=str(problem)), 400
+
+    @app.errorhandler(Unknown)
+    def unknown(problem):
+        return jsonify(error=str(problem)), 404
+
+    @app.errorhandler(redis.RedisError)
+    def not_stored(problem):
+        app.logger.error("%s %s: %s", request.method, request.path, problem)
+        if isinstance(problem, redis.exceptions.OutOfMemoryError):
+            return jsonify(error="Redis is full: DELETE /data makes room, or a higher memory limit"), 507
+        return jsonify(error="Redis does not take this just now: try again in a moment"), 503
+
+    @app.errorhandler(HTTPException)
+    def told_by_flask(problem):
+        sentences = {
+            404: f"there is no {request.path} here; GET /help lists what there is",
+            405: f"{request.path} does not take {request.method}; GET /help lists what there is",
+            413: f"the request is too long; expected at most {MOST_BYTES} bytes",
+        }
+        return jsonify(error=sentences.get(problem.code, problem.description)), problem.code
+
+    @app.errorhandler(Exception)
+    def mistake(problem):
+        app.logger.exception(problem)
+        return jsonify(error="this is a mistake of the web app's own; its log says more"), 500
+
+    return app
+
+
+class Unknown(Exception):
+    """Something that is not there, in a sentence for whoever asked for it."""
+
+
+def json_body():
+    """The request's body as JSON, whatever its header calls it."""
+    try:
+        body = request.get_json(force=True, silent=True)
+    except RecursionError:
+        body = None
+    if body is None:
+        raise Refused("the request: found no JSON; expected a JSON object: GET /help shows some")
+    return body
+
+
+def is_plain(value):
+    return value is None or isinstance(value, (str, bool)) or is_number(value)
+
+
+def number_of(key, default, lowest, highest):
+    text = request.args.get(key, str(default))
+    right = text.isascii() and text.isdigit() and len(text) < 12 and lowest <= int(text) <= highest
+    expect(right, key, text, f"a whole number from {lowest} to {highest}")
+    return int(text)
+
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

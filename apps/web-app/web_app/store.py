@@ -1,0 +1,162 @@
+"""What is kept in Redis, and how a job gets from hand to hand without being lost.
+
+An id is put into the list `queue` in the same transaction that writes its job, and moved by one command into the list
+`taken:<worker>` of whoever takes it. It leaves that list in the transaction that writes what came of it. A worker
+holds a lease that it keeps renewing; what one has taken whose lease has run out goes back into the queue. So a job is
+done at least once, whoever is killed; one that is done twice has the same result.
+"""
+
+import json
+import os
+import time
+import uuid
+
+import redis
+
+# The databases.
+DATA, QUEUE, JOBS, RESULTS = range(4)
+
+# Seconds after which a worker that says nothing is taken for lost.
+LEASE = 15
+# Workers that a job may take along before it is given up.
+ATTEMPTS = 5
+# Seconds that a job and its results are kept after its end.
+KEEP = 7 * 24 * 3600
+
+
+def connect(database):
+    """A client of one database of the Redis that the environment names."""
+    return redis.Redis(
+        host=os.environ["REDIS_HOST"],
+        port=int(os.environ.get("REDIS_PORT", "6379")),
+        password=os.environ["REDIS_PASSWORD"],
+        db=database,
+        decode_responses=True,
+        socket_connect_timeout=5,
+        # Longer than a worker waits for a job.
+        socket_timeout=10,
+        health_check_interval=30,
+    )
+
+
+class Store:
+    def __init__(self, client=connect):
+        self.data, self.queue, self.all_jobs, self.results = (client(db) for db in (DATA, QUEUE, JOBS, RESULTS))
+
+    def health(self):
+        """Fails where Redis does not answer."""
+        return {"queued": self.queue.llen("queue"), "workers": len(list(self.queue.scan_iter("lease:*")))}
+
+    # Data: rows in the order in which they came.
+
+    def add_rows(self, rows):
+        return self.data.rpush("rows", *(json.dumps(row) for row in rows))
+
+    def count_rows(self):
+        return self.data.llen("rows")
+
+    def rows(self, offset=0, limit=None):
+        end = -1 if limit is None else offset + limit - 1
+        return [json.loads(row) for row in self.data.lrange("rows", offset, end)]
+
+    def delete_rows(self):
+        with self.data.pipeline() as pipe:
+            return pipe.llen("rows").delete("rows").execute()[0]
+
+    # Jobs, for those who submit them.
+
+    def submit(self, kind, parameters):
+        job_id = str(uuid.uuid4())
+        now = time.time()
+        job = {
+            "id": job_id,
+            "kind": kind,
+            "parameters": json.dumps(parameters),
+            "status": "queued",
+            "submitted": now,
+            "attempts": 0,
+        }
+        with self.queue.pipeline() as pipe:
+            pipe.select(JOBS).hset(f"job:{job_id}", mapping=job)
+            pipe.zadd("submitted", {job_id: now})
+            # The connection goes back as it came: on the queue's database.
+            pipe.select(QUEUE).lpush("queue", job_id)
+            pipe.execute()
+        return self.job(job_id)
+
+    def job(self, job_id):
+        return _readable(self.all_jobs.hgetall(f"job:{job_id}"))
+
+    def jobs(self, limit):
+        """The newest jobs, and how many there are."""
+        ids = self.all_jobs.zrevrange("submitted", 0, limit - 1)
+        with self.all_jobs.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hgetall(f"job:{job_id}")
+            found = [_readable(job) for job in pipe.execute()]
+        gone = [job_id for job_id, job in zip(ids, found) if job is None]
+        if gone:
+            self.all_jobs.zrem("submitted", *gone)
+        return [job for job in found if job], self.all_jobs.zcard("submitted")
+
+    def result(self, job_id):
+        text = self.results.get(f"result:{job_id}")
+        return None if text is None else json.loads(text)
+
+    # Jobs, for workers.
+
+    def renew(self, worker):
+        self.queue.set(f"lease:{worker}", "", ex=LEASE)
+
+    def leave(self, worker):
+        self.queue.delete(f"lease:{worker}")
+
+    def take(self, worker, wait):
+        """The next job's id, or None after `wait` seconds without one."""
+        # What an answer that was lost on its way has left there comes first.
+        left = self.queue.lindex(f"taken:{worker}", -1)
+        return left or self.queue.blmove("queue", f"taken:{worker}", wait, "RIGHT", "LEFT")
+
+    def begin(self, worker, job_id):
+        """The job, marked as this worker's; or None where there is nothing to do for it any more."""
+        job = self.job(job_id)
+        if not job or job["status"] in ("done", "failed"):
+            self.queue.lrem(f"taken:{worker}", 1, job_id)
+            return None
+        if job["attempts"] >= ATTEMPTS:
+            self.finish(worker, job_id, error=f"given up: {ATTEMPTS} workers were lost while they did it")
+            return None
+        mark = {"status": "running", "worker": worker, "started": time.time(), "attempts": job["attempts"] + 1}
+        self.all_jobs.hset(f"job:{job_id}", mapping=mark)
+        return job | mark
+
+    def finish(self, worker, job_id, result=None, error=None):
+        if not self.all_jobs.exists(f"job:{job_id}"):
+            # A backup from before the job has been restored meanwhile.
+            self.queue.lrem(f"taken:{worker}", 1, job_id)
+            return
+        end = {"status": "failed" if error else "done", "finished": time.time(), **({"error": error} if error else {})}
+        with self.queue.pipeline() as pipe:
+            if not error:
+                pipe.select(RESULTS).set(f"result:{job_id}", json.dumps(result), ex=KEEP)
+            pipe.select(JOBS).hset(f"job:{job_id}", mapping=end)
+            pipe.expire(f"job:{job_id}", KEEP)
+            pipe.select(QUEUE).lrem(f"taken:{worker}", 1, job_id)
+            pipe.execute()
+
+    def recover(self):
+        """Puts back what lost workers have taken, to be done next. Returns the ids."""
+        recovered = []
+        for taken in self.queue.scan_iter("taken:*"):
+            if self.queue.exists(f"lease:{taken.removeprefix('taken:')}"):
+                continue
+            while job_id := self.queue.lmove(taken, "queue", "RIGHT", "RIGHT"):
+                recovered.append(job_id)
+        return recovered
+
+
+def _readable(job):
+    if not job:
+        return None
+    types = {"parameters": json.loads, "attempts": int, "submitted": float, "started": float, "finished": float}
+    return {key: types.get(key, str)(value) for key, value in job.items()}
