@@ -1,9 +1,9 @@
-import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
 import type { Endpoint, SqlConnection } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
+import { ingress, reachedBy } from "./kit/ingress.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { answers, connects, patiently, scratch } from "./kit/pod.ts";
@@ -137,46 +137,14 @@ export class Django extends Part {
     const front = service(this, {
       component: "web",
       ports: { http: port },
-      type: config.service.type ?? reachedBy[place.global.cluster],
+      type: reachedBy(this, config.service),
       dependsOn: [web],
     });
-    if (host) this.ingress(host, config.ingress, front);
+    ingress(this, config.ingress, { component: "web", front });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
     this.registerOutputs({});
   }
-
-  private ingress(
-    host: string,
-    { className, tlsSecret }: Config["polls"]["ingress"],
-    front: k8s.core.v1.Service,
-  ): void {
-    const backend = { service: { name: front.metadata.name, port: { name: "http" } } };
-    const metadata = this.metadata();
-    new k8s.networking.v1.Ingress(
-      this.name,
-      {
-        // Not every controller says where it answers, and Pulumi would wait for that.
-        metadata: { ...metadata, annotations: { "pulumi.com/skipAwait": "true" } },
-        spec: {
-          ...(className && { ingressClassName: className }),
-          ...(tlsSecret && { tls: [{ hosts: [host], secretName: tlsSecret }] }),
-          rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }],
-        },
-      },
-      this.child(),
-    );
-  }
 }
-
-/** How people reach an application, by the kind of the cluster. */
-const reachedBy: Record<Config["global"]["cluster"], "ClusterIP" | "NodePort" | "LoadBalancer"> = {
-  plain: "ClusterIP",
-  kind: "NodePort",
-  embedded: "NodePort",
-  eks: "LoadBalancer",
-  aks: "LoadBalancer",
-  gke: "LoadBalancer",
-};
 
 /** It may run any number of times. */
 const migrate = `

@@ -1,4 +1,3 @@
-import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import { bytes, mebibytes } from "../config/quantity.ts";
@@ -6,6 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
+import { ingress, reachedBy } from "./kit/ingress.ts";
 import { cronJob } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, patiently, runs, scratch } from "./kit/pod.ts";
@@ -189,7 +189,7 @@ export class WebApp extends Part {
       });
 
     // LoadBalancer takes the place of the Service within the cluster; NodePort has one of its own beside it.
-    const { type } = config.service;
+    const type = reachedBy(this, config.service);
     const front = service(this, {
       piece: "service-flask",
       component: "flask",
@@ -199,7 +199,7 @@ export class WebApp extends Part {
     });
     if (type === "NodePort")
       service(this, { piece: "service-nodeport-flask", component: "flask", ports, type, dependsOn: [flask] });
-    if (config.ingress.host) this.ingress(config.ingress, config.ingress.host, front);
+    ingress(this, config.ingress, { piece: "ingress-flask", component: "flask", front });
 
     if (backups) this.backUp(environment, config, backups, [queue]);
     this.endpoint = {
@@ -209,30 +209,6 @@ export class WebApp extends Part {
       port: ports.http,
     };
     this.registerOutputs({});
-  }
-
-  private ingress(
-    { className, tlsSecret }: Config["webApp"]["ingress"],
-    host: string,
-    front: k8s.core.v1.Service,
-  ): void {
-    const backend = { service: { name: front.metadata.name, port: { name: "http" } } };
-    new k8s.networking.v1.Ingress(
-      this.named("ingress-flask"),
-      {
-        metadata: {
-          ...this.metadata("ingress-flask", "flask"),
-          // Not every controller gives it an address, which Pulumi would wait for.
-          annotations: { "pulumi.com/skipAwait": "true" },
-        },
-        spec: {
-          ...(className && { ingressClassName: className }),
-          ...(tlsSecret && { tls: [{ hosts: [host], secretName: tlsSecret }] }),
-          rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }],
-        },
-      },
-      this.child({ dependsOn: [front] }),
-    );
   }
 
   /** Copies of Redis go to a bucket by the clock, and come back by a Job that `./platform web-app restore` makes. */

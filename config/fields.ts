@@ -94,6 +94,34 @@ export const service = block({
     .describe("Kind of the Service that clients use."),
 }).prefault({});
 
+/** How people outside the cluster reach an application: by a Service that suits the cluster, and by a host name. */
+export const reached = (host: string) => ({
+  service: block({
+    type: z
+      .enum(["ClusterIP", "NodePort", "LoadBalancer"], { error: "expected ClusterIP, NodePort or LoadBalancer" })
+      .optional()
+      .describe(
+        "Kind of the Service. Default, by `global.cluster`: NodePort on kind and embedded, LoadBalancer on eks, aks and gke, else ClusterIP.",
+      ),
+  }).prefault({}),
+  ingress: block({
+    host: hostName.optional().describe(host),
+    className: dnsLabel.optional().describe("Which controller the Ingress is for. Default: the cluster's own."),
+    tlsSecret: dnsLabel.optional().describe("Name of a Secret with the certificate for the host. Default: no TLS."),
+  })
+    .superRefine(({ host, className, tlsSecret }, context) => {
+      for (const [key, value] of Object.entries({ className, tlsSecret }))
+        if (value && !host)
+          context.addIssue({
+            code: "custom",
+            path: [key],
+            input: value,
+            message: "expected ingress.host beside it: without one there is no Ingress",
+          });
+    })
+    .prefault({}),
+});
+
 /** Where a part's own password comes from: generated and kept (the default), or a Secret that is already there. */
 export const auth = (keys: string) =>
   block({

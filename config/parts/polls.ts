@@ -1,48 +1,12 @@
 import { z } from "zod";
-import {
-  auth,
-  block,
-  count,
-  dnsLabel,
-  enabled,
-  hostName,
-  image,
-  imageReference,
-  pattern,
-  resources,
-} from "../fields.ts";
+import { auth, block, count, enabled, image, imageReference, pattern, reached, resources } from "../fields.ts";
 
 /** What every Django application says of how it runs. */
 const django = {
   replicas: count("servers", 1, 16).default(1).describe("Web servers."),
   workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
   resources: resources({ cpu: "5m", memory: "96Mi", limit: "256Mi" }),
-  service: block({
-    type: z
-      .enum(["ClusterIP", "NodePort", "LoadBalancer"], { error: "expected ClusterIP, NodePort or LoadBalancer" })
-      .optional()
-      .describe(
-        "Kind of the Service. Default, by `global.cluster`: NodePort on kind and embedded, LoadBalancer on eks, aks and gke, else ClusterIP.",
-      ),
-  }).prefault({}),
-  ingress: block({
-    host: hostName
-      .optional()
-      .describe("Name that people visit. With it there is an Ingress, and the application answers to it."),
-    className: dnsLabel.optional().describe("Which controller the Ingress is for. Default: the cluster's own."),
-    tlsSecret: dnsLabel.optional().describe("Name of a Secret with the certificate for the host. Default: no TLS."),
-  })
-    .superRefine(({ host, className, tlsSecret }, context) => {
-      for (const [key, value] of Object.entries({ className, tlsSecret }))
-        if (value && !host)
-          context.addIssue({
-            code: "custom",
-            path: [key],
-            input: value,
-            message: "expected ingress.host beside it: without one there is no Ingress",
-          });
-    })
-    .prefault({}),
+  ...reached("Name that people visit. With it there is an Ingress, and the application answers to it."),
   auth: auth("the key password, the user admin's"),
 };
 

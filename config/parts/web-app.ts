@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { auth, block, count, dnsLabel, enabled, resources, service, storage } from "../fields.ts";
+import { auth, block, count, enabled, reached, resources, storage } from "../fields.ts";
 import { type ImageName, images, parseImage } from "../images.ts";
 
 /** As semver.org has it, without build metadata, for which tags have no sign. */
@@ -49,29 +49,7 @@ export const webApp = block({
       .describe("When Redis is copied to MinIO, where the stack has one: minute, hour, day, month, weekday, in UTC."),
     keep: count("backups", 1, 1_000).default(7).describe("How many backups are kept. The oldest goes."),
   }).prefault({}),
-  service,
-  ingress: block({
-    host: z
-      .string({ error: "expected a host name such as jobs.example.com" })
-      .regex(/^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$/, {
-        error: "expected a host name such as jobs.example.com",
-      })
-      .optional()
-      .describe("Name that clients use. With it there is an Ingress. The API asks nobody for a password."),
-    className: dnsLabel.optional().describe("Which controller the Ingress is for. Default: the cluster's own."),
-    tlsSecret: dnsLabel.optional().describe("Name of a Secret with the certificate for the host. Default: no TLS."),
-  })
-    .superRefine(({ host, className, tlsSecret }, context) => {
-      for (const [key, value] of Object.entries({ className, tlsSecret }))
-        if (value && !host)
-          context.addIssue({
-            code: "custom",
-            path: [key],
-            input: value,
-            message: "expected ingress.host beside it: without one there is no Ingress",
-          });
-    })
-    .prefault({}),
+  ...reached("Name that clients use. With it there is an Ingress. The API asks nobody for a password."),
   auth: auth("the key password, Redis'"),
   debug: z
     .boolean({ error: "expected true or false" })
