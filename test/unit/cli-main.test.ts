@@ -70,7 +70,7 @@ describe("mistakes are told in one message", () => {
       ["render", "--out", "x", "--secrets", "seeded", "--seed-file", "missing"],
       /^--seed-file: missing: ENOENT; expected a file with the seed$/,
     ],
-    [["credentials", "oracle"], /^PART: found oracle; expected one of postgresql, redis, minio, polls$/],
+    [["credentials", "oracle"], /^PART: found oracle; expected one of postgresql, redis, minio, polls, web-app$/],
   ])("%j", async (args, message) => {
     await expect(platform.parseAsync(args, { from: "user" })).rejects.toMatchObject({
       name: "ConfigError",
