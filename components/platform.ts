@@ -16,6 +16,8 @@ import { podMonitors } from "./monitoring/monitors.ts";
 import { Prometheus } from "./monitoring/prometheus.ts";
 import { Namespace } from "./namespaces.ts";
 import { Nessie } from "./nessie.ts";
+import { databaseOf, Noetl, nameOf } from "./noetl/index.ts";
+import { Nats } from "./noetl/nats.ts";
 import { Postgresql } from "./postgresql.ts";
 import { Redis } from "./redis.ts";
 import { SchemaRegistry } from "./schema-registry.ts";
@@ -78,7 +80,8 @@ export class Platform extends pulumi.ComponentResource {
     };
 
     const postgresql = part("postgresql", () => {
-      const databases = ["nessie", "airflow", "superset", "mlflow", "trino"] as const;
+      const ofNoetl = config.noetl.enabled ? Object.keys(config.noetl.instances).map(databaseOf) : [];
+      const databases = ["nessie", "airflow", "superset", "mlflow", "trino", ...ofNoetl] as const;
       return new Postgresql(
         "postgresql",
         { place: core, config: config.postgresql, databases, monitor: watching !== undefined },
@@ -170,6 +173,16 @@ export class Platform extends pulumi.ComponentResource {
         child,
       );
     });
+    const queue = part("noetl", () => {
+      const instances = Object.keys(config.noetl.instances);
+      return new Nats("noetl-nats", { place: apps, config: config.noetl.nats, instances }, child);
+    });
+    for (const [key, instance] of Object.entries(config.noetl.instances))
+      part("noetl", () => {
+        const database = postgresql!.database(databaseOf(key), apps);
+        const args = { place: apps, config: config.noetl, instance, database, queue: queue!.connection(key) };
+        return new Noetl(nameOf(key), args, child);
+      });
 
     if (watching && exporters) {
       const { prometheus, grafana, monitors } = monitoring;

@@ -28,6 +28,10 @@ export const images = {
   airflow: "apache/airflow:3.3.2",
   /** `apache/superset:6.1.0` with the drivers of the platform's databases: apps/superset/Dockerfile. */
   superset: "data-platform/superset:6.1.0",
+  /** NoETL with all that it imports, at the version that most instances run: apps/noetl/Dockerfile. */
+  noetl: "data-platform/noetl:4.26.0",
+  /** The 2.12 line still gets fixes; NoETL's client wants nothing newer. */
+  nats: "nats:2.12.15",
   prometheus: "prom/prometheus:v3.13.5",
   /** No package holds it, so it is the one image that the tests do not run: see docs/monitoring.md. */
   grafana: "grafana/grafana:12.4.0",

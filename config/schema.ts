@@ -7,6 +7,7 @@ import { kafka } from "./parts/kafka.ts";
 import { minio } from "./parts/minio.ts";
 import { monitoring } from "./parts/monitoring.ts";
 import { nessie } from "./parts/nessie.ts";
+import { noetl } from "./parts/noetl.ts";
 import { postgresql } from "./parts/postgresql.ts";
 import { redis } from "./parts/redis.ts";
 import { schemaRegistry } from "./parts/schema-registry.ts";
@@ -85,6 +86,7 @@ const parts = {
   spark,
   airflow,
   superset,
+  noetl,
   monitoring,
 };
 type PartName = keyof typeof parts;
@@ -102,6 +104,7 @@ const needs: { [part in PartName]?: { [other in PartName]?: string } } = {
     minio: "its logs lie there",
   },
   superset: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },
+  noetl: { postgresql: "it keeps its playbooks and what became of them there" },
 };
 
 /** What a stack may configure; one block for each part. */

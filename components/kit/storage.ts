@@ -8,12 +8,12 @@ import type { Part } from "./part.ts";
  * can grow. A claim that a StatefulSet makes from its template can do neither, because templates cannot be changed.
  * The StatefulSet takes these, for it looks for a claim by name before it makes one.
  */
-export function claims(part: Part, spec: { replicas: number; size: string; storageClass?: string }) {
+export function claims(part: Part, spec: { piece?: string; replicas: number; size: string; storageClass?: string }) {
   const storageClassName = spec.storageClass ?? part.place.global.storageClass;
   const claims = Array.from({ length: spec.replicas }, (_, ordinal) => {
-    const name = `data-${part.name}-${ordinal}`;
+    const name = `data-${part.named(spec.piece)}-${ordinal}`;
     return new k8s.core.v1.PersistentVolumeClaim(
-      part.named(`data-${ordinal}`),
+      part.named(spec.piece ? `${spec.piece}-data-${ordinal}` : `data-${ordinal}`),
       {
         metadata: {
           ...part.metadata(),
