@@ -18,6 +18,17 @@ const released = `
 4.17.0 4.18.0 4.19.0 4.20.0 4.21.0 4.22.0 4.23.0 4.24.0 4.25.0 4.26.0
 `;
 
+const releases = released
+  .trim()
+  .split(/\s+/)
+  .flatMap((word) => {
+    const [, series, patches] = /^(\d+\.\d+)\.(.+)$/.exec(word)!;
+    return patches!.split(",").flatMap((range) => {
+      const [first = 0, last = first] = range.split("-").map(Number);
+      return Array.from({ length: last - first + 1 }, (_, i) => `${series}.${first + i}`);
+    });
+  });
+
 /** The newest version with a server: what `latest` means, whatever pip would take for it. */
 export const latest = "4.26.0";
 
@@ -26,6 +37,8 @@ export const port = 8082;
 
 export interface StartPlan {
   version: string;
+  /** The release whose dependencies it has or comes closest to: itself, where it was released. */
+  release: string;
   /** What the server is started with, in the virtual environment's Python. */
   server: string[];
   /** What a worker is started with. Before 1.0 the server runs the playbooks itself. */
@@ -66,7 +79,7 @@ const uvicorn = ["-m", "uvicorn", "noetl.server:create_app", "--factory", ...lis
 const startWorker = ["-m", "noetl.main", "worker", "start"];
 
 /** From which version on a server is started how: the last row that a version reaches. */
-const table: [from: string, plan: Omit<StartPlan, "version" | "needs"> & { nats: boolean }][] = [
+const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs"> & { nats: boolean }][] = [
   [
     "0.1.24",
     {
@@ -127,34 +140,26 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "needs"> & { nats:
   ],
 ];
 
-/** How to start a version, or in one sentence why it cannot be. */
-export function startPlan(asked: string): StartPlan | { refused: string } {
+/** How to start a version, or in one sentence why it cannot be. `unreleased`: it may be one that is being worked on. */
+export function startPlan(asked: string, { unreleased = false } = {}): StartPlan | { refused: string } {
   const version = asked === "latest" ? latest : asked;
+  const [oldest] = table[0]!;
   if (!/^\d+\.\d+\.\d+$/.test(version)) return { refused: `expected a version such as ${latest}, or latest` };
   if (compare(version, "5.0.0") >= 0)
     return {
       refused: `expected at most ${latest}, the newest version with a server: from 5.0.0 on the package is a command-line tool without one`,
     };
-  const [oldest] = table[0]!;
-  if (!exists(version)) return { refused: `expected a version that was released: there is no NoETL ${version}` };
+  if (!unreleased && !releases.includes(version))
+    return { refused: `expected a version that was released: there is no NoETL ${version}` };
   if (compare(version, oldest) < 0)
-    return { refused: `expected ${oldest} or newer: older servers keep nothing in PostgreSQL as the later ones do` };
+    return { refused: `expected ${oldest} or newer: what came before is started in ways that are not known here` };
   const [, { nats, ...plan }] = table.filter(([from]) => compare(version, from) >= 0).at(-1)!;
-  return { version, ...plan, needs: { postgresql: true, nats } };
+  const release = releases.filter((one) => compare(one, version) <= 0).at(-1)!;
+  return { version, release, ...plan, needs: { postgresql: true, nats } };
 }
 
-/** Whether it was released, among those that may have a server. */
-function exists(version: string): boolean {
-  const [major, minor, patch] = version.split(".");
-  const series = released.split(/\s+/).find((word) => word.startsWith(`${major}.${minor}.`));
-  const patches = series?.slice(`${major}.${minor}.`.length).split(",") ?? [];
-  return patches.some((range) => {
-    const [first = "", last = first] = range.split("-");
-    return Number(first) <= Number(patch) && Number(patch) <= Number(last);
-  });
-}
-
-const compare = (a: string, b: string): number => {
+/** As numbers: negative where `a` comes before `b`. */
+export function compare(a: string, b: string): number {
   const [left, right] = [a, b].map((version) => version.split(".").map(Number)) as [number[], number[]];
-  return left.map((number, i) => number - right[i]!).find((difference) => difference !== 0) ?? 0;
-};
+  return left.map((number, i) => number - (right[i] ?? 0)).find((difference) => difference !== 0) ?? 0;
+}

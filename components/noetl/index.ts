@@ -46,10 +46,10 @@ export class Noetl extends Part {
   ) {
     const { place, config, instance, database, queue } = args;
     // The schema has refused what cannot be started.
-    const plan = startPlan(instance.version) as StartPlan;
+    const plan = startPlan(instance.version, { unreleased: true }) as StartPlan;
     super("Noetl", name, place, plan.version, opts);
 
-    const image = this.image(config.packageIndex ? config.image : holding(config.image, plan.version));
+    const image = this.image(config.packageIndex ? config.image : holding(config.image, plan.release));
     const scripts = files(this, "scripts", {
       "newest.py": newest,
       "apply_schema.py": applySchema,

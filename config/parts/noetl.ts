@@ -28,7 +28,7 @@ const instance = block({
     .optional()
     .describe("For package and dev: the directory on the cluster's node that holds the packages or the checkout."),
 }).superRefine(({ type, version, path }, context) => {
-  const plan = startPlan(version);
+  const plan = startPlan(version, { unreleased: type !== "version" });
   const refuse = (key: string, input: unknown, message: string) =>
     context.addIssue({ code: "custom", path: [key], input, message });
   if ("refused" in plan) refuse("version", version, plan.refused);
