@@ -48,7 +48,7 @@ export interface StartPlan {
   needs: { postgresql: true; nats: boolean };
   /** Who makes the tables: the packaged DDL, applied by a Job, or the server at its start. */
   schema: "ddl" | "server";
-  /** Whether it writes its whole environment into its log: then no password may be there. */
+  /** Whether it, or a version beside it, writes its whole environment into its log: then no password may be there. */
   logsEnvironment: boolean;
   /** Variables that are the same wherever it runs. */
   environment: Record<string, string>;

@@ -96,8 +96,8 @@ export class Noetl extends Part {
     /** NoETL looks for `data` and `logs` where it is started; in dev mode a change of the code starts it again. */
     const starts = (command: string[]) => {
       const noetl = [python, ...command];
-      const reloading = [python, "-m", "watchfiles", "--filter", "python", noetl.join(" "), source];
-      return ["sh", "-c", `cd ${home} && exec "$@"`, "noetl", ...(instance.type === "dev" ? reloading : noetl)];
+      const all = instance.type === "dev" ? [...restarting, noetl.join(" "), source] : noetl;
+      return ["sh", "-c", `cd ${home} && exec "$@"`, "noetl", ...all];
     };
     const url = `http://${this.host()}:${port}`;
     const common = {
@@ -148,6 +148,9 @@ export class Noetl extends Part {
         { dependsOn: database.ready },
       );
 
+    // Where the log would show a password, there is an empty one in the connection's quotes: the client then looks into a file.
+    const passwordFile = `${home}/home/.pgpass`;
+    const secret = plan.logsEnvironment ? "''" : database.password;
     const server = stateful<Volumes>(this, {
       replicas: 1,
       ports: { http: port },
@@ -158,7 +161,18 @@ export class Noetl extends Part {
         user,
         component: "server",
         checksums: { ...checksums, database: database.revision },
-        init: { install: installs(config.server.resources) },
+        init: {
+          install: installs(config.server.resources),
+          ...(plan.logsEnvironment && {
+            password: {
+              image,
+              command: ["sh", "-eu", "-c", `umask 077; echo "*:*:*:*:$PASSWORD" > ${passwordFile}`],
+              env: { PASSWORD: database.password },
+              resources: { requests: { cpu: "1m", memory: "16Mi" }, limits: { memory: "64Mi" } },
+              mounts: { [`${home}/home`]: "home" } as const,
+            },
+          }),
+        },
         containers: {
           server: {
             image,
@@ -173,9 +187,10 @@ export class Noetl extends Part {
               POSTGRES_DB: database.database,
               // Its administrator to some versions, its user to all: here they are one, who owns the database.
               POSTGRES_USER: database.username,
-              POSTGRES_PASSWORD: database.password,
+              POSTGRES_PASSWORD: secret,
               NOETL_USER: database.username,
-              NOETL_PASSWORD: database.password,
+              NOETL_PASSWORD: secret,
+              ...(plan.logsEnvironment && { PGPASSFILE: passwordFile }),
             },
             ports: { http: port },
             resources: config.server.resources,
@@ -272,6 +287,19 @@ export class Noetl extends Part {
     ).metadata.name;
   }
 }
+
+/** Runs a command again when a file changes. NoETL's server has ended its work within a second, and then hangs. */
+const restarting = [
+  python,
+  "-m",
+  "watchfiles",
+  "--filter",
+  "python",
+  "--sigint-timeout",
+  "2",
+  "--sigkill-timeout",
+  "30",
+];
 
 /** The image that holds a version: the configured one, by that version's tag where its own is another's. */
 const holding = (image: string, version: string): string =>

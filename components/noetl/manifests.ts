@@ -14,7 +14,7 @@ export const source = "/source";
 
 /** What the installing container runs: the virtual environment sees what the image holds and adds what that lacks. */
 export function install({ type, version }: Pick<Instance, "type"> & { version: string }): string {
-  const pip = `${python} -m pip install --no-build-isolation`;
+  const pip = `${python} -m pip install --quiet --no-build-isolation`;
   const steps = {
     version: `${pip} noetl==${version}`,
     // The image may hold the same version, which pip would take for the same thing.

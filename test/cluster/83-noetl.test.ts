@@ -133,7 +133,11 @@ describe("a version", () => {
   });
 
   it("keeps playbooks, data and logs when its pods are deleted, and goes on", async () => {
-    await runIn("noetl-0", apps, "server", ["sh", "-c", "echo kept > /opt/noetl/data/file; echo kept > /opt/noetl/logs/file"]);
+    await runIn("noetl-0", apps, "server", [
+      "sh",
+      "-c",
+      "echo kept > /opt/noetl/data/file; echo kept > /opt/noetl/logs/file",
+    ]);
     await Promise.all(["noetl-0", "noetl-worker-0", "noetl-nats-0"].map((pod) => replacePod(pod, apps)));
     const read = ["cat", "/opt/noetl/data/file", "/opt/noetl/logs/file"];
     expect(await runIn("noetl-0", apps, "server", read)).toBe("kept\nkept\n");

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { type DeployOptions, instanceOf, instancesIn, withInstance, withoutInstance } from "../../cli/noetl.ts";
 import { platform } from "../../cli/commands.ts";
+import { type DeployOptions, instanceOf, instancesIn, withInstance, withoutInstance } from "../../cli/noetl.ts";
 import { type StartPlan, startPlan } from "../../config/noetl-versions.ts";
 import { parseConfig } from "../../config/problems.ts";
 
@@ -104,18 +104,18 @@ describe("the configuration", () => {
 
   it.each([
     ['{ main: { version: "5.0.0" } }', `main.version: found "5.0.0"; ${refused[0]![1]}`],
+    ["{ main: { version: 9.9.9 } }", `main.version: found "9.9.9"; ${refused[0]![1]}`],
     [
-      "{ main: { version: 9.9.9 } }",
-      `main.version: found "9.9.9"; ${refused[0]![1]}`,
+      '{ a: { version: "2.5.3" } }',
+      'a.version: found "2.5.3"; expected a version that was released: there is no NoETL 2.5.3',
     ],
-    ['{ a: { version: "2.5.3" } }', 'a.version: found "2.5.3"; expected a version that was released: there is no NoETL 2.5.3'],
     ["{ a: { type: dev } }", "a.path: found nothing; expected a directory's absolute path beside type: dev"],
     ["{ a: { type: package } }", "a.path: found nothing; expected a directory's absolute path beside type: package"],
     [
       "{ a: { type: version, path: /code } }",
       'a.path: found "/code"; expected no path beside type: version, which installs a release',
     ],
-    ["{ a: { type: dev, path: code } }", "a.path: found \"code\"; expected a directory's absolute path"],
+    ["{ a: { type: dev, path: code } }", 'a.path: found "code"; expected a directory\'s absolute path'],
     ["{ a: { type: git } }", 'a.type: found "git"; expected version, package or dev'],
   ])("refuses %s", (instances, message) => {
     expect(refusal(instances)).toBe(message);
