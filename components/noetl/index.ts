@@ -117,6 +117,7 @@ export class Noetl extends Part {
       scripts: scripts.checksum,
       ...(plan.needs.nats && { queue: queue.revision }),
     };
+    const { cpu } = config.server.resources.requests;
     const ready = [...database.ready, ...(plan.needs.nats ? queue.ready : [])];
 
     const schema =
@@ -139,7 +140,7 @@ export class Noetl extends Part {
                 PGUSER: database.username,
                 PGPASSWORD: database.password,
               },
-              resources: { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "128Mi" } },
+              resources: { requests: { cpu, memory: "64Mi" }, limits: { memory: "128Mi" } },
               mounts: { [`${home}/venv`]: "venv", "/etc/noetl": "scripts", [source]: "source" },
             },
           },
@@ -168,7 +169,7 @@ export class Noetl extends Part {
               image,
               command: ["sh", "-eu", "-c", `umask 077; echo "*:*:*:*:$PASSWORD" > ${passwordFile}`],
               env: { PASSWORD: database.password },
-              resources: { requests: { cpu: "1m", memory: "16Mi" }, limits: { memory: "64Mi" } },
+              resources: { requests: { cpu, memory: "16Mi" }, limits: { memory: "64Mi" } },
               mounts: { [`${home}/home`]: "home" } as const,
             },
           }),
