@@ -59,7 +59,7 @@ export class Noetl extends Part {
     /** What every pod of the instance begins with, in a virtual environment that is made anew with the pod. */
     const installs = (resources: Container<never>["resources"]): Container<Volumes> => ({
       image,
-      command: ["sh", "-eu", "-c", install({ ...instance, version: plan.version })],
+      command: ["sh", "-eu", "-c", install(instance, plan.version, config.packageIndex !== undefined)],
       env: {
         ...(config.packageIndex ? { PIP_INDEX_URL: config.packageIndex } : { PIP_NO_INDEX: "1" }),
         PIP_NO_CACHE_DIR: "1",

@@ -13,10 +13,11 @@ export const python = `${home}/venv/bin/python`;
 export const source = "/source";
 
 /** What the installing container runs: the virtual environment sees what the image holds and adds what that lacks. */
-export function install({ type, version }: Pick<Instance, "type"> & { version: string }): string {
+export function install({ type }: Instance, version: string, hasIndex: boolean): string {
   const pip = `${python} -m pip install --quiet --no-build-isolation`;
   const steps = {
-    version: `${pip} noetl==${version}`,
+    // Without an index the image is that version's own, and looking through all that it needs takes its time.
+    version: `${pip} ${hasIndex ? "" : "--no-deps "}noetl==${version}`,
     // The image may hold the same version, which pip would take for the same thing.
     package: `package=$(${python} /etc/noetl/newest.py)\n${pip} --no-deps --ignore-installed "$package"\n${pip} noetl`,
     // As a path of Python's, which comes before the image's own; another way of setuptools' comes after it.
