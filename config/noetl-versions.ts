@@ -111,7 +111,7 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
       nats: false,
       schema: "ddl",
       logsEnvironment: false,
-      environment: { ...settings, NOETL_DROP_SCHEMA: "false" },
+      environment: { ...settings, NOETL_DROP_SCHEMA: "false", NOETL_SCHEMA_VALIDATE: "false" },
     },
   ],
   [
@@ -123,7 +123,7 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
       nats: true,
       schema: "ddl",
       logsEnvironment: false,
-      environment: { ...settings, NOETL_DROP_SCHEMA: "false" },
+      environment: { ...settings, NOETL_DROP_SCHEMA: "false", NOETL_SCHEMA_VALIDATE: "false" },
     },
   ],
   [

@@ -289,7 +289,7 @@ export class Noetl extends Part {
   }
 }
 
-/** Runs a command again when a file changes. NoETL's server has ended its work within a second, and then hangs. */
+/** Runs a command again when a file changes. NoETL's server has ended its work within a second and then hangs, so that it is killed. */
 const restarting = [
   python,
   "-m",
@@ -297,7 +297,7 @@ const restarting = [
   "--filter",
   "python",
   "--sigint-timeout",
-  "2",
+  "1",
   "--sigkill-timeout",
   "30",
 ];
