@@ -11,7 +11,7 @@ import { answers, type Container, configFiles, patiently, runs, scratch } from "
 import { fingerprint } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
-import { applySchema, home, install, newest, python, source, workerIsKnown } from "./manifests.ts";
+import { applySchema, home, install, isConnected, newest, python, source } from "./manifests.ts";
 import type { NatsConnection } from "./nats.ts";
 
 /** User and group `noetl` of the image. */
@@ -53,7 +53,6 @@ export class Noetl extends Part {
     const scripts = files(this, "scripts", {
       "newest.py": newest,
       "apply_schema.py": applySchema,
-      "worker_is_known.py": workerIsKnown,
     });
 
     /** What every pod of the instance begins with, in a virtual environment that is made anew with the pod. */
@@ -214,7 +213,7 @@ export class Noetl extends Part {
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
 
     if (plan.worker) {
-      const isKnown = [python, "-IS", "/etc/noetl/worker_is_known.py"];
+      const connected = isConnected(plan.needs.nats ? { queue: queue.port } : { server: port });
       stateful<Volumes>(this, {
         piece: "worker",
         replicas: config.worker.replicas,
@@ -236,8 +235,10 @@ export class Noetl extends Part {
               env: { ...common, NOETL_RUN_MODE: "worker" },
               resources: config.worker.resources,
               mounts,
-              startup: runs(isKnown, { every: 5, failures: 60 }),
-              readiness: runs(isKnown, { every: 30 }),
+              startup: runs(connected, { every: 2, failures: 150 }),
+              readiness: runs(connected),
+              // After two minutes without the queue the client gives up for good.
+              liveness: runs(connected, patiently),
             },
           },
           volumes,

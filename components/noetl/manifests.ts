@@ -60,15 +60,12 @@ with psycopg.connect() as connection:
 print(f"applied {len(ddl)} characters of DDL from {package}")
 `.trim();
 
-/** Succeeds when the server has heard from this pod's worker lately, as it does of one that takes commands. */
-export const workerIsKnown = `
-import json
-import os
-import sys
-import urllib.request
-
-with urllib.request.urlopen(os.environ["NOETL_SERVER_URL"] + "/api/worker/pools", timeout=4) as answer:
-    pools = json.load(answer)["items"]
-me = os.environ["HOSTNAME"]
-sys.exit(not any(me in json.dumps(pool) and pool["status"] == "ready" for pool in pools))
-`.trim();
+/**
+ * Succeeds while the pod has a connection to a port of another: a worker's to the queue, which it holds for as long as
+ * it takes commands, or before there was one to the server, which it asks again and again.
+ */
+export const isConnected = (to: { queue: number } | { server: number }): string[] => {
+  const [port, states] = "queue" in to ? [to.queue, "01"] : [to.server, "0[16]"];
+  const hexadecimal = port.toString(16).toUpperCase().padStart(4, "0");
+  return ["grep", "-q", `:${hexadecimal} ${states} `, "/proc/net/tcp"];
+};

@@ -14,6 +14,7 @@ const user = 1000;
 
 /** How one instance of NoETL reaches its own streams, which no other one sees. */
 export interface NatsConnection {
+  port: number;
   /** With user and password in it, as NoETL's client wants it. */
   url: SecretKey;
   username: SecretKey;
@@ -89,6 +90,7 @@ export class Nats extends Part {
   connection(instance: string): NatsConnection {
     const secret = this.users.get(instance)!;
     return {
+      port: ports.nats,
       url: secret.key("url"),
       username: secret.key("username"),
       password: secret.key("password"),

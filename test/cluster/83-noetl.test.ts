@@ -243,8 +243,8 @@ describe("side by side", () => {
     ["noetl", "/api/health"],
     ["noetl-dev", "/api/health"],
     ["noetl-package", "/api/health"],
-    ...Object.entries(others).map(([name, [, health]]) => [`noetl-${name}`, health] as const),
-  ])("%s answers on %s", async (service, health) => {
+    ...Object.entries(others).map(([name, [, health]]): [string, string] => [`noetl-${name}`, health]),
+  ] as [string, string][])("%s answers on %s", async (service, health) => {
     expect(await ask(service, health)).toMatchObject({ status: "ok" });
   });
 
