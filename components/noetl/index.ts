@@ -55,8 +55,9 @@ export class Noetl extends Part {
       "apply_schema.py": applySchema,
     });
 
+    const { cpu } = config.server.resources.requests;
     /** What every pod of the instance begins with, in a virtual environment that is made anew with the pod. */
-    const installs = (resources: Container<never>["resources"]): Container<Volumes> => ({
+    const installs: Container<Volumes> = {
       image,
       command: ["sh", "-eu", "-c", install(instance, plan.version, config.packageIndex !== undefined)],
       env: {
@@ -65,14 +66,14 @@ export class Noetl extends Part {
         PIP_DISABLE_PIP_VERSION_CHECK: "1",
         HOME: "/tmp",
       },
-      resources,
+      resources: { requests: { cpu, memory: "64Mi" }, limits: { memory: "512Mi" } },
       mounts: {
         [`${home}/venv`]: "venv",
         "/tmp": "tmp",
         "/etc/noetl": "scripts",
         [source]: { volume: "source", readOnly: true },
       },
-    });
+    };
     const volumes = {
       // What the image lacks of a package's dependencies comes on top.
       venv: scratch({ size: "2Gi" }),
@@ -116,7 +117,6 @@ export class Noetl extends Part {
       scripts: scripts.checksum,
       ...(plan.needs.nats && { queue: queue.revision }),
     };
-    const { cpu } = config.server.resources.requests;
     const ready = [...database.ready, ...(plan.needs.nats ? queue.ready : [])];
 
     const schema =
@@ -127,7 +127,7 @@ export class Noetl extends Part {
         {
           user,
           checksums: { scripts: scripts.checksum, database: database.revision },
-          init: { install: installs(config.server.resources) },
+          init: { install: installs },
           containers: {
             schema: {
               image,
@@ -162,7 +162,7 @@ export class Noetl extends Part {
         component: "server",
         checksums: { ...checksums, database: database.revision },
         init: {
-          install: installs(config.server.resources),
+          install: installs,
           ...(plan.logsEnvironment && {
             password: {
               image,
@@ -226,7 +226,7 @@ export class Noetl extends Part {
           checksums,
           // It finishes what it has begun.
           gracePeriod: 60,
-          init: { install: installs(config.worker.resources) },
+          init: { install: installs },
           containers: {
             worker: {
               image,

@@ -54,11 +54,11 @@ export const noetl = block({
       "Servers with workers of their own, by name, each with `type`, `version` and `path`: see docs/noetl.md. One named main is called noetl, another noetl-<name>.",
     ),
   server: block({
-    resources: resources({ cpu: "10m", memory: "256Mi", limit: "768Mi" }),
+    resources: resources({ cpu: "5m", memory: "192Mi", limit: "768Mi" }),
   }).prefault({}),
   worker: block({
     replicas: count("workers", 1, 32).default(1).describe("Workers of each instance."),
-    resources: resources({ cpu: "10m", memory: "192Mi", limit: "768Mi" }),
+    resources: resources({ cpu: "5m", memory: "160Mi", limit: "768Mi" }),
   }).prefault({}),
   storage: storage("256Mi", "the volume of each server and each worker, with its data and logs"),
   nats: block({
