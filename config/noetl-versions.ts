@@ -50,8 +50,10 @@ export interface StartPlan {
   schema: "ddl" | "server";
   /** Whether it, or a version beside it, writes its whole environment into its log: then no password may be there. */
   logsEnvironment: boolean;
-  /** Variables that are the same wherever it runs. */
+  /** The server's variables that are the same wherever it runs. */
   environment: Record<string, string>;
+  /** A worker's. */
+  workerEnvironment: Record<string, string>;
 }
 
 /** Mandatory from 1.0 on; an empty value counts as none. */
@@ -78,6 +80,21 @@ const listen = ["--host", "0.0.0.0", "--port", String(port)];
 const uvicorn = ["-m", "uvicorn", "noetl.server:create_app", "--factory", ...listen, "--no-access-log"];
 const startWorker = ["-m", "noetl.main", "worker", "start"];
 
+const before25 = { ...settings, NOETL_DROP_SCHEMA: "false", NOETL_SCHEMA_VALIDATE: "false" };
+
+/** What a worker before 2.5 does not begin without and never uses: it has the server ask the database. */
+const unused = {
+  NOETL_SERVER_NAME: "none",
+  NOETL_SCHEMA: "noetl",
+  NOETL_USER: "none",
+  NOETL_PASSWORD: "none",
+  POSTGRES_HOST: "none",
+  POSTGRES_PORT: "5432",
+  POSTGRES_DB: "none",
+  POSTGRES_USER: "none",
+  POSTGRES_PASSWORD: "none",
+};
+
 /** From which version on a server is started how: the last row that a version reaches. */
 const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs"> & { nats: boolean }][] = [
   [
@@ -89,6 +106,7 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
       schema: "server",
       logsEnvironment: true,
       environment: {},
+      workerEnvironment: {},
     },
   ],
   [
@@ -100,6 +118,7 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
       schema: "server",
       logsEnvironment: true,
       environment: {},
+      workerEnvironment: {},
     },
   ],
   [
@@ -111,7 +130,8 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
       nats: false,
       schema: "ddl",
       logsEnvironment: false,
-      environment: { ...settings, NOETL_DROP_SCHEMA: "false", NOETL_SCHEMA_VALIDATE: "false" },
+      environment: before25,
+      workerEnvironment: { ...before25, ...unused },
     },
   ],
   [
@@ -123,7 +143,8 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
       nats: true,
       schema: "ddl",
       logsEnvironment: false,
-      environment: { ...settings, NOETL_DROP_SCHEMA: "false", NOETL_SCHEMA_VALIDATE: "false" },
+      environment: before25,
+      workerEnvironment: { ...before25, ...unused },
     },
   ],
   [
@@ -136,6 +157,7 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
       schema: "ddl",
       logsEnvironment: false,
       environment: settings,
+      workerEnvironment: {},
     },
   ],
 ];

@@ -232,7 +232,7 @@ export class Noetl extends Part {
               image,
               command: starts(plan.worker),
               // No way into the database: it has the server ask and tell.
-              env: { ...common, NOETL_RUN_MODE: "worker" },
+              env: { ...plan.workerEnvironment, ...common, NOETL_RUN_MODE: "worker" },
               resources: config.worker.resources,
               mounts,
               startup: runs(connected, { every: 2, failures: 150 }),
