@@ -138,6 +138,46 @@ webApp
   .addOption(context())
   .action(async (options) => (await import("./web-app.ts")).restore(options));
 
+const noetl = platform.command("noetl").description("instances of NoETL in a stack, each of a version of its own");
+const instanceName = () => new Option("-n, --name <name>", "which instance").default("main");
+const asked = (command: Command) =>
+  command
+    .addOption(
+      new Option("--type <type>", "what to install").choices(["version", "package", "dev"]).makeOptionMandatory(),
+    )
+    .option("--version <version>", "of type version: a release, or latest, the newest that has a server")
+    .option("--package-path <directory>", "of type package: where noetl-*.tar.gz or noetl-*.whl lies")
+    .option("--repo-path <directory>", "of type dev: a checkout, whose changes are served as they are made")
+    .addOption(instanceName())
+    .addOption(stack())
+    .addOption(configFile())
+    .addOption(context());
+asked(noetl.command("deploy"))
+  .description("write an instance into the stack's file and bring it up, in place of what had its name")
+  .addOption(engine())
+  .addOption(timeout())
+  .action(changing(async (options) => (await import("./noetl.ts")).deploy(options)));
+asked(noetl.command("validate"))
+  .description("say what deploy would say, and do nothing")
+  .action(async (options) => (await import("./noetl.ts")).validate(options));
+noetl
+  .command("list")
+  .description("show the stack's instances")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .action(async (options) => (await import("./noetl.ts")).list(options));
+noetl
+  .command("destroy")
+  .description("take an instance out of the stack's file and out of the cluster; its database stays")
+  .addOption(instanceName())
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .addOption(engine())
+  .addOption(timeout())
+  .action(changing(async (options) => (await import("./noetl.ts")).destroy(options)));
+
 const cluster = platform.command("cluster").description("the local cluster by itself, without a stack");
 cluster
   .command("up")

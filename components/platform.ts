@@ -17,6 +17,8 @@ import { podMonitors } from "./monitoring/monitors.ts";
 import { Prometheus } from "./monitoring/prometheus.ts";
 import { Namespace } from "./namespaces.ts";
 import { Nessie } from "./nessie.ts";
+import { Noetl, nameOf, databaseOf as noetlDatabase } from "./noetl/index.ts";
+import { Nats } from "./noetl/nats.ts";
 import { Postgresql } from "./postgresql.ts";
 import { Redis } from "./redis.ts";
 import { registryTopics, SchemaRegistry } from "./schema-registry.ts";
@@ -80,8 +82,9 @@ export class Platform extends pulumi.ComponentResource {
     };
 
     const postgresql = part("postgresql", () => {
-      const own = Object.keys(config.djangoApps).map(databaseOf);
-      const databases = ["nessie", "airflow", "superset", "mlflow", "trino", "polls", ...own] as const;
+      const own = Object.keys(config.djangoApps).map(djangoDatabase);
+      const ofNoetl = config.noetl.enabled ? Object.keys(config.noetl.instances).map(noetlDatabase) : [];
+      const databases = ["nessie", "airflow", "superset", "mlflow", "trino", "polls", ...ofNoetl, ...own] as const;
       return new Postgresql(
         "postgresql",
         { place: core, config: config.postgresql, databases, monitor: watching !== undefined },
@@ -169,6 +172,16 @@ export class Platform extends pulumi.ComponentResource {
         child,
       );
     });
+    const queue = part("noetl", () => {
+      const instances = Object.keys(config.noetl.instances);
+      return new Nats("noetl-nats", { place: apps, config: config.noetl.nats, instances }, child);
+    });
+    for (const [key, instance] of Object.entries(config.noetl.instances))
+      part("noetl", () => {
+        const database = postgresql!.database(noetlDatabase(key), apps);
+        const args = { place: apps, config: config.noetl, instance, database, queue: queue!.connection(key) };
+        return new Noetl(nameOf(key), args, child);
+      });
 
     part("polls", () => {
       const database = postgresql!.database("polls", apps);
@@ -176,7 +189,7 @@ export class Platform extends pulumi.ComponentResource {
       return new Django("polls", { place: apps, config: served, database }, child);
     });
     for (const [name, app] of Object.entries(config.djangoApps)) {
-      const database = postgresql!.database(databaseOf(name), apps);
+      const database = postgresql!.database(djangoDatabase(name), apps);
       this.offer(new Django(`django-${name}`, { place: apps, config: app, database }, child));
     }
     part("webApp", () => {
@@ -213,4 +226,4 @@ export class Platform extends pulumi.ComponentResource {
 }
 
 /** Database and user of an application from elsewhere: none of the platform's own begins so. */
-const databaseOf = (app: string) => `django_${app.replaceAll("-", "_")}` as const;
+const djangoDatabase = (app: string) => `django_${app.replaceAll("-", "_")}` as const;

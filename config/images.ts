@@ -33,6 +33,10 @@ export const images = {
   polls: "data-platform/polls:1.0.0",
   /** The jobs API and its worker in apps/web-app. */
   webApp: "data-platform/web-app:1.0.0",
+  /** NoETL with all that it imports, at the version that most instances run: apps/noetl/Dockerfile. */
+  noetl: "data-platform/noetl:4.26.0",
+  /** The 2.12 line still gets fixes; NoETL's client wants nothing newer. */
+  nats: "nats:2.12.15",
   prometheus: "prom/prometheus:v3.13.5",
   /** No package holds it, so it is the one image that the tests do not run: see docs/monitoring.md. */
   grafana: "grafana/grafana:12.4.0",

@@ -7,6 +7,7 @@ import { kafka } from "./parts/kafka.ts";
 import { minio } from "./parts/minio.ts";
 import { monitoring } from "./parts/monitoring.ts";
 import { nessie } from "./parts/nessie.ts";
+import { noetl } from "./parts/noetl.ts";
 import { djangoApps, polls } from "./parts/polls.ts";
 import { postgresql } from "./parts/postgresql.ts";
 import { redis } from "./parts/redis.ts";
@@ -93,6 +94,7 @@ const parts = {
   spark,
   airflow,
   superset,
+  noetl,
   polls,
   webApp,
   monitoring,
@@ -113,6 +115,7 @@ const needs: { [part in PartName]?: { [other in PartName]?: string } } = {
   },
   superset: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },
   polls: { postgresql: "its questions and votes are there" },
+  noetl: { postgresql: "it keeps its playbooks and what became of them there" },
 };
 
 /** What a stack may configure; one block for each part. */

@@ -13,6 +13,8 @@ import { claims } from "./storage.ts";
 export function stateful<V extends string>(
   part: Part,
   spec: {
+    /** Its name is the part's and this; or the part's alone where it has no other. */
+    piece?: string;
     replicas: number;
     /** Its volume `data` is the pod's own; the others are listed. */
     pod: Omit<Pod<V | "data">, "volumes"> & { volumes: Record<Exclude<V, "data">, Volume> };
@@ -23,17 +25,23 @@ export function stateful<V extends string>(
     dependsOn?: pulumi.Resource[];
   },
 ): k8s.apps.v1.StatefulSet {
-  const headless = headlessService(part, { component: spec.pod.component, ports: spec.ports });
-  if (spec.replicas > 1) disruptionBudget(part, { component: spec.pod.component });
-  const volumes = claims(part, { replicas: spec.replicas, ...spec.storage });
+  const { piece, replicas } = spec;
+  const { component } = spec.pod;
+  const headless = headlessService(part, {
+    component,
+    ...(piece && { piece: `${piece}-headless` }),
+    ports: spec.ports,
+  });
+  if (replicas > 1) disruptionBudget(part, { piece, component });
+  const volumes = claims(part, { piece, replicas, ...spec.storage });
   return new k8s.apps.v1.StatefulSet(
-    part.name,
+    part.named(piece),
     {
-      metadata: part.metadata(undefined, spec.pod.component),
+      metadata: part.metadata(piece, component),
       spec: {
         serviceName: headless.metadata.name,
-        replicas: spec.replicas,
-        selector: { matchLabels: part.selector(spec.pod.component) },
+        replicas,
+        selector: { matchLabels: part.selector(component) },
         ...(spec.parallel && { podManagementPolicy: "Parallel" }),
         template: pod<string>(part, spec.pod),
         volumeClaimTemplates: [volumes.template],

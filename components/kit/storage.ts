@@ -8,9 +8,13 @@ import type { Part } from "./part.ts";
  * can grow. A claim that a StatefulSet makes from its template can do neither, because templates cannot be changed.
  * The StatefulSet takes these, for it looks for a claim by name before it makes one.
  */
-export function claims(part: Part, spec: { replicas: number; size: string; storageClass?: string }) {
-  const claims = Array.from({ length: spec.replicas }, (_, ordinal) =>
-    claim(part, `data-${ordinal}`, { ...spec, name: `data-${part.name}-${ordinal}` }),
+export function claims(part: Part, spec: { piece?: string; replicas: number; size: string; storageClass?: string }) {
+  const { piece, replicas, ...rest } = spec;
+  const claims = Array.from({ length: replicas }, (_, ordinal) =>
+    claim(part, piece ? `${piece}-data-${ordinal}` : `data-${ordinal}`, {
+      ...rest,
+      name: `data-${part.named(piece)}-${ordinal}`,
+    }),
   );
   const template = {
     metadata: { name: "data" },

@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import { execa } from "execa";
 import { stringify } from "yaml";
 import { type Say, type Step, UserError } from "../step.ts";
@@ -20,8 +21,11 @@ export async function dockerAnswers(): Promise<boolean> {
     .failed;
 }
 
-/** kind's configuration: one node, which looks images up as the directory `certs` of this machine says. */
-export const kindConfig = (certs: string) => ({
+/**
+ * kind's configuration: one node, which looks images up as the directory `certs` of this machine says, and sees the
+ * user's `home` at its own path, so that a checkout there can be run from.
+ */
+export const kindConfig = (certs: string, home: string) => ({
   kind: "Cluster",
   apiVersion: "kind.x-k8s.io/v1alpha4",
   name,
@@ -32,7 +36,10 @@ export const kindConfig = (certs: string) => ({
   nodes: [
     {
       role: "control-plane",
-      extraMounts: [{ hostPath: certs, containerPath: "/etc/containerd/certs.d", readOnly: true }],
+      extraMounts: [
+        { hostPath: certs, containerPath: "/etc/containerd/certs.d", readOnly: true },
+        { hostPath: home, containerPath: home, readOnly: true },
+      ],
     },
   ],
 });
@@ -58,7 +65,7 @@ export function kindUpSteps(): Step[] {
           kindHosts().map(({ path, content }) => ({ path: `${hostsDir()}/${path}`, content, mode: 0o644 })),
         );
         const args = ["create", "cluster", "--config", "-", "--kubeconfig", kubeconfigPath(), "--wait", "180s"];
-        await kind(args, { input: stringify(kindConfig(hostsDir())), say });
+        await kind(args, { input: stringify(kindConfig(hostsDir(), homedir())), say });
       },
     },
     {

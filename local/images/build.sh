@@ -19,7 +19,7 @@ name=localhost/unfinished
 with rm --all
 with rmi localhost/unfinished 2> /dev/null || true
 with bud --isolation chroot --format oci --pull-always --signature-policy "$SCRATCH/policy.json" \
-  ${CERTIFICATES:+--volume "$CERTIFICATES"} --layers="$LAYERS" \
+  ${ARGUMENT:+--build-arg "$ARGUMENT"} ${CERTIFICATES:+--volume "$CERTIFICATES"} --layers="$LAYERS" \
   --file "$SCRATCH/Dockerfile" --iidfile "$SCRATCH/id" --tag "$name" "$CONTEXT"
 [ "$(cat "$SCRATCH/id")" != "$BEFORE" ] || exit 0
 

@@ -53,7 +53,8 @@ export async function buildStandIn(reference: string, say: Say): Promise<Built> 
     await cp(folder, context, { recursive: true, filter: (path) => path !== join(folder, "go") });
     for (const artifact of definition.artifacts ?? []) await make(artifact, folder, context, say);
     // One layer for all of an image's own steps: what a step deletes is then not in it.
-    const { layout, output } = await bud({ context, scratch, reference, layers: false }, say);
+    const argument = definition.tagAs && `${definition.tagAs}=${parseReference(reference).tag}`;
+    const { layout, output } = await bud({ context, scratch, reference, layers: false, argument }, say);
     const holds = /^holds: (.*)$/m.exec(output)?.[1];
     const seconds = Math.round((Date.now() - started) / 1000);
     say("pushing to the local registry");
@@ -91,6 +92,8 @@ interface Bud {
   scratch: string;
   /** Each step a layer of its own, taken from the build before while nothing above it changed; or one for all. */
   layers: boolean;
+  /** A build argument, as `NAME=value`. */
+  argument?: string;
   /** The image's id when it was built before: the same again is not written out again. */
   before?: string;
 }
@@ -117,6 +120,7 @@ async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: s
       IMAGE: localName(reference),
       LAYERS: `${options.layers}`,
       BEFORE: options.before ?? "",
+      ARGUMENT: options.argument ?? "",
       CERTIFICATES: trusted ? `${hostCertificates}:${certificates}:ro` : "",
       TMPDIR: scratch,
       XDG_RUNTIME_DIR: scratch,

@@ -19,6 +19,8 @@ export interface Definition {
   tags?: RegExp;
   /** Whether it is the platform's own image, which no registry has, and stands in for none. */
   own?: boolean;
+  /** The build argument that is given the tag, where one Dockerfile makes an image for each version. */
+  tagAs?: string;
   /** The software inside, whatever the tag says. */
   holds: string;
   artifacts?: Artifact[];
@@ -210,6 +212,29 @@ export const definitions: readonly Definition[] = [
     repositories: ["data-platform/web-app"],
     own: true,
     holds: "the web app, on Flask 3.1.3 (PyPI)",
+  },
+  {
+    folder: "../../apps/noetl",
+    repositories: ["data-platform/noetl"],
+    own: true,
+    tagAs: "VERSION",
+    holds: "NoETL at the version of its tag, on Python 3.13 (PyPI)",
+  },
+  {
+    folder: "nats",
+    repositories: ["nats"],
+    // The variants that have a distribution under them have a shell, which this has not.
+    tags: /^2\.12[.\d]*$/,
+    holds: "NATS 2.12.15 (Go module)",
+    artifacts: [
+      {
+        kind: "go",
+        package: "github.com/nats-io/nats-server/v2",
+        output: "nats-server",
+        // Unstamped, it calls its commit unknown.
+        ldflags: stamp({ "github.com/nats-io/nats-server/v2/server.serverVersion": "2.12.15" }),
+      },
+    ],
   },
   {
     folder: "prometheus",

@@ -88,11 +88,14 @@ describe("registry hosts", () => {
 });
 
 describe("kind", () => {
-  it("mounts the hosts where its containerd looks", () => {
-    expect(kindConfig("/certs").nodes).toEqual([
+  it("mounts the hosts where its containerd looks, and the user's files where they are", () => {
+    expect(kindConfig("/certs", "/home/me").nodes).toEqual([
       {
         role: "control-plane",
-        extraMounts: [{ hostPath: "/certs", containerPath: "/etc/containerd/certs.d", readOnly: true }],
+        extraMounts: [
+          { hostPath: "/certs", containerPath: "/etc/containerd/certs.d", readOnly: true },
+          { hostPath: "/home/me", containerPath: "/home/me", readOnly: true },
+        ],
       },
     ]);
   });

@@ -1,0 +1,174 @@
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { isMap, parseDocument } from "yaml";
+import { compare, latest, startPlan } from "../config/noetl-versions.ts";
+import { mainInstance } from "../config/parts/noetl.ts";
+import { parseConfig } from "../config/problems.ts";
+import { ConfigError } from "../engine/stack.ts";
+import { UserError } from "../local/step.ts";
+import { partStates } from "./parts.ts";
+import { evaluateRedacted, stackFile } from "./project.ts";
+import { table } from "./show.ts";
+import { connect, targetOf } from "./target.ts";
+import { type UpOptions, up } from "./up.ts";
+
+/*
+ * Instances of NoETL from the command line. What is asked for is checked, written into the stack's file, and brought
+ * up like any other change of the stack: the file stays the one place that says what runs.
+ */
+
+export interface DeployOptions {
+  type: "version" | "package" | "dev";
+  name: string;
+  version?: string;
+  packagePath?: string;
+  repoPath?: string;
+}
+
+export interface Instance {
+  type: DeployOptions["type"];
+  version: string;
+  path?: string;
+}
+
+/** The option that goes with each type. */
+const optionOf = { version: "version", package: "packagePath", dev: "repoPath" } as const;
+const flagOf = { version: "--version", packagePath: "--package-path", repoPath: "--repo-path" } as const;
+
+/** What the options ask for, or a `ConfigError` in one sentence. */
+export function instanceOf(options: DeployOptions): Instance {
+  const { type } = options;
+  const own = optionOf[type];
+  for (const other of Object.values(optionOf))
+    if (other !== own && options[other] !== undefined)
+      throw new ConfigError(
+        `${flagOf[other]}: found beside --type ${type}; expected ${flagOf[own]} alone, since one instance is of one type`,
+      );
+  const value = options[own];
+  if (!value) throw new ConfigError(`${flagOf[own]}: found nothing; expected it beside --type ${type}`);
+  if (type === "version") return { type, version: planned(value, "--version").version };
+
+  const path = resolve(value);
+  const flag = `${flagOf[own]} ${path}`;
+  if (!existsSync(path)) throw new ConfigError(`${flag}: there is no such directory`);
+  if (!statSync(path).isDirectory()) throw new ConfigError(`${flag}: found a file; expected a directory`);
+  const version = type === "dev" ? checkedOut(path, flag) : packaged(path, flag);
+  return { type, version: planned(version, flag, true).version, path };
+}
+
+function planned(version: string, flag: string, unreleased = false) {
+  const plan = startPlan(version, { unreleased });
+  if ("refused" in plan) throw new ConfigError(`${flag}: found ${version}; ${plan.refused}`);
+  return plan;
+}
+
+/** The version that a checkout says it is. */
+function checkedOut(path: string, flag: string): string {
+  const file = join(path, "pyproject.toml");
+  if (!existsSync(file)) throw new ConfigError(`${flag}: holds no pyproject.toml; expected a checkout of NoETL`);
+  const project = /^\[project\]$([\s\S]*?)(?=^\[|$(?![\s\S]))/m.exec(readFileSync(file, "utf8"))?.[1] ?? "";
+  const field = (name: string) => new RegExp(`^${name}\\s*=\\s*["']([^"']*)["']`, "m").exec(project)?.[1];
+  if (field("name") !== "noetl")
+    throw new ConfigError(`${flag}: its pyproject.toml is of ${field("name") ?? "no project"}; expected noetl's`);
+  // What comes after the three numbers, such as .dev1, starts as they do.
+  const version = /^\d+\.\d+\.\d+/.exec(field("version") ?? "")?.[0];
+  if (!version)
+    throw new ConfigError(`${flag}: its pyproject.toml has no version; expected one, which says how to start it`);
+  return version;
+}
+
+/** The version of the newest package in a directory: the one that the pod will install. */
+function packaged(path: string, flag: string): string {
+  const versions = readdirSync(path)
+    .flatMap((file) => /^noetl-(\d+\.\d+\.\d+)(?:[.+-].*)?(?:\.tar\.gz|\.whl)$/.exec(file)?.[1] ?? [])
+    .sort(compare);
+  if (versions.length === 0)
+    throw new ConfigError(`${flag}: holds no noetl-*.tar.gz and no noetl-*.whl; expected one of them`);
+  return versions.at(-1)!;
+}
+
+const block = ["config", "data-platform:noetl"];
+
+/** A stack file's text with an instance more, or another in the place of the one that had its name. */
+export function withInstance(text: string, name: string, instance: Instance): string {
+  const document = parseDocument(text);
+  // Where the file names none there is the default one, which should not go for the sake of another.
+  if (!document.hasIn([...block, "instances"]) && document.getIn([...block, "enabled"]) !== false)
+    document.setIn([...block, "instances", mainInstance], flow({ version: latest }));
+  document.setIn([...block, "instances", name], flow(instance));
+  if (document.getIn([...block, "enabled"]) === false) document.setIn([...block, "enabled"], true);
+  return document.toString({ lineWidth: 0 });
+
+  function flow(value: object) {
+    return document.createNode(value, { flow: true });
+  }
+}
+
+/** A stack file's text with an instance less; without any, NoETL is switched off. */
+export function withoutInstance(text: string, name: string): string {
+  const document = parseDocument(text);
+  const instances = document.getIn([...block, "instances"]);
+  if (isMap(instances)) instances.delete(name);
+  if (!isMap(instances) || instances.items.length === 0) {
+    if (instances) document.deleteIn([...block, "instances"]);
+    document.setIn([...block, "enabled"], false);
+  }
+  return document.toString({ lineWidth: 0 });
+}
+
+/** The instances that a stack's configuration has, its default included. */
+export function instancesIn(stack: string, text: string): Record<string, Instance> {
+  const config = (parseDocument(text).toJS() as { config?: Record<string, unknown> } | null)?.config ?? {};
+  const own = Object.entries(config).filter(([key]) => !key.includes(":") || key.startsWith("data-platform:"));
+  const values = Object.fromEntries(own.map(([key, value]) => [key.replace("data-platform:", ""), value]));
+  const { noetl } = parseConfig(stack, values);
+  return noetl.enabled ? (noetl.instances as Record<string, Instance>) : {};
+}
+
+type Where = Pick<UpOptions, "stack" | "configFile" | "context">;
+
+/** Writes the stack's file if its configuration is right with the change, and brings the stack up. */
+async function change(options: UpOptions, edit: (text: string) => string): Promise<void> {
+  const { path, stack } = stackFile(options.stack, options.configFile);
+  const before = readFileSync(path, "utf8");
+  const after = edit(before);
+  instancesIn(stack, after);
+  if (after !== before) {
+    writeFileSync(path, after);
+    console.log(`${path}: written`);
+  }
+  await up(options);
+}
+
+export async function deploy(options: DeployOptions & UpOptions): Promise<void> {
+  const instance = instanceOf(options);
+  await change(options, (text) => withInstance(text, options.name, instance));
+}
+
+export async function validate(options: DeployOptions & Where): Promise<void> {
+  const instance = instanceOf(options);
+  const { path, stack } = stackFile(options.stack, options.configFile);
+  instancesIn(stack, withInstance(readFileSync(path, "utf8"), options.name, instance));
+  console.log(`right: ${options.name} would be NoETL ${instance.version}, of type ${instance.type}`);
+}
+
+export async function destroy(options: { name: string } & UpOptions): Promise<void> {
+  const { path, stack } = stackFile(options.stack, options.configFile);
+  const names = Object.keys(instancesIn(stack, readFileSync(path, "utf8")));
+  if (!names.includes(options.name))
+    throw new UserError(`stack ${stack} has no instance ${options.name}; it has ${names.join(", ") || "none"}`);
+  await change(options, (text) => withoutInstance(text, options.name));
+}
+
+export async function list(options: Where): Promise<void> {
+  const file = stackFile(options.stack, options.configFile);
+  const instances = instancesIn(file.stack, readFileSync(file.path, "utf8"));
+  const target = await targetOf(file, options.context);
+  const kube = await connect(target);
+  const parts = await partStates(kube, target, await evaluateRedacted(file, options.context));
+  const rows = Object.entries(instances).map(([name, { type, version, path }]) => {
+    const part = parts.find((one) => one.name === (name === mainInstance ? "noetl" : `noetl-${name}`));
+    return [name, type, version, path ?? "", part?.state ?? "", part?.address ?? ""];
+  });
+  console.log(table(["NAME", "TYPE", "VERSION", "PATH", "STATE", "ADDRESS FROM THIS MACHINE"], rows));
+}

@@ -1,0 +1,112 @@
+import * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../../config/images.ts";
+import type { Config } from "../../config/schema.ts";
+import type { Endpoint } from "../kit/connection.ts";
+import { Part, type Place } from "../kit/part.ts";
+import { answers, patiently, secretFiles } from "../kit/pod.ts";
+import { password, type SecretKey, TypedSecret } from "../kit/secret.ts";
+import { service } from "../kit/service.ts";
+import { stateful } from "../kit/stateful.ts";
+
+const ports = { nats: 4222, monitor: 8222 };
+/** User and group of the server's process; the image asks for none in particular. */
+const user = 1000;
+
+/** How one instance of NoETL reaches its own streams, which no other one sees. */
+export interface NatsConnection {
+  port: number;
+  /** With user and password in it, as NoETL's client wants it. */
+  url: SecretKey;
+  username: SecretKey;
+  password: SecretKey;
+  /** Changes with the password. */
+  revision: pulumi.Output<string>;
+  ready: pulumi.Resource[];
+}
+
+/** NATS with JetStream, where servers leave the commands that workers take: one for all instances, an account for each. */
+export class Nats extends Part {
+  override readonly configKey = "noetl.nats";
+  readonly endpoint: Endpoint;
+  private readonly users: Map<string, TypedSecret<"url" | "username" | "password">>;
+  private readonly front: pulumi.Resource;
+
+  constructor(
+    name: string,
+    args: { place: Place; config: Config["noetl"]["nats"]; instances: string[] },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config, instances } = args;
+    super("Nats", name, place, parseImage(config.image)?.tag ?? "", opts);
+
+    const passwords = instances.map((instance) => [instance, password(this, `user-${instance}`, 1)] as const);
+    this.users = new Map(
+      passwords.map(([instance, secret]) => [
+        instance,
+        TypedSecret.create(this, `user-${instance}`, {
+          url: pulumi.interpolate`nats://${instance}:${secret}@${this.host()}:${ports.nats}`,
+          username: instance,
+          password: secret,
+        }),
+      ]),
+    );
+    // The whole file is a Secret: NATS takes a value from the environment for a number where it begins like one.
+    const accounts = passwords.map(
+      ([instance, secret]) =>
+        pulumi.interpolate`  "${instance}": { jetstream: enabled, users: [{ user: "${instance}", password: "${secret}" }] }`,
+    );
+    const configuration = TypedSecret.create(this, "config", {
+      "nats.conf": pulumi.all(accounts).apply((lines) => settings(lines)),
+    });
+
+    const server = stateful(this, {
+      replicas: 1,
+      ports,
+      storage: config.storage,
+      pod: {
+        user,
+        component: "queue",
+        checksums: { config: configuration.revision },
+        containers: {
+          nats: {
+            image: this.image(config.image),
+            command: ["/nats-server", "--config", "/etc/nats/nats.conf"],
+            ports,
+            resources: config.resources,
+            mounts: { "/data": "data", "/etc/nats": "config" },
+            startup: answers("/healthz", "monitor", { every: 2, failures: 60 }),
+            readiness: answers("/healthz", "monitor"),
+            liveness: answers("/healthz", "monitor", patiently),
+          },
+        },
+        volumes: { config: secretFiles({ "nats.conf": configuration.key("nats.conf") }) },
+      },
+    });
+    this.front = service(this, { component: "queue", ports: { nats: ports.nats }, dependsOn: [server] });
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.nats };
+    this.registerOutputs({});
+  }
+
+  connection(instance: string): NatsConnection {
+    const secret = this.users.get(instance)!;
+    return {
+      port: ports.nats,
+      url: secret.key("url"),
+      username: secret.key("username"),
+      password: secret.key("password"),
+      revision: secret.revision,
+      ready: [this.front],
+    };
+  }
+}
+
+const settings = (accounts: string[]) => `port: ${ports.nats}
+http_port: ${ports.monitor}
+jetstream {
+  store_dir: "/data"
+  max_memory_store: 32MB
+}
+accounts {
+${accounts.join("\n")}
+}
+`;

@@ -1,0 +1,276 @@
+// Proves that NoETL runs from our manifests in its three modes, one after the other under one name and side by side
+// under several; that a version of each way to start one answers; that a playbook is registered, executed by a worker
+// and its result kept in PostgreSQL; that a changed source file is served at once, and that data outlives a pod.
+// It does not prove an install from a package index: the images hold everything here.
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { withInstance } from "../../cli/noetl.ts";
+import { address, get, kube, mustRun, replacePod, runIn, secret, stackFile, unready } from "./kit.ts";
+
+/** A stack of its own beside whatever runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
+const stack = "noetl";
+const [core, apps] = [`${stack}-core`, `${stack}-apps`];
+const off = "redis minio nessie".split(" ").map((part) => `${part}: { enabled: false }\n`);
+const small = "resources: { requests: { cpu: 1m } }";
+const file = stackFile(
+  "dev",
+  `${off.join("")}
+postgresql: { storage: { size: 2Gi }, ${small} }
+noetl: { server: { ${small} }, worker: { ${small} }, nats: { ${small} } }`,
+);
+const where = ["--stack", stack, "--config-file", file];
+
+/** Deploys an instance as a user does. */
+const deploy = (...options: string[]) => mustRun(["noetl", "deploy", "--engine", "apply", ...where, ...options]);
+
+const url = async (service: string, path: string) => `http://${await address(service, apps)}:8082${path}`;
+
+/** Asks a server, once the node's rules lead to it. */
+async function ask(service: string, path: string, body?: unknown) {
+  const target = await url(service, path);
+  const answer = await vi.waitFor(
+    () =>
+      fetch(target, {
+        headers: { "content-type": "application/json" },
+        ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+      }),
+    { timeout: 30_000, interval: 500 },
+  );
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
+  return JSON.parse(text);
+}
+
+/** What Python in the server's container says that it has installed, and where from. */
+const installed = async (pod: string): Promise<string> =>
+  (
+    await runIn(pod, apps, "server", [
+      "/opt/noetl/venv/bin/python",
+      "-c",
+      "import importlib.metadata as m, importlib.util as u; print(m.version('noetl'), u.find_spec('noetl').origin)",
+    ])
+  ).trim();
+
+async function rows(text: string): Promise<Record<string, unknown>[]> {
+  const { username, password } = await secret("postgresql-user-noetl", apps);
+  const client = new pg.Client({
+    host: await address("postgresql", core),
+    user: username,
+    password,
+    database: "noetl",
+  });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const playbook = `apiVersion: noetl.io/v2
+kind: Playbook
+metadata: { name: sum, path: tests/sum }
+workload: { numbers: [20, 22] }
+workflow:
+  - step: start
+    tool:
+      kind: python
+      input: { numbers: "{{ workload.numbers }}" }
+      code: |
+        result = {"total": sum(numbers)}
+`;
+
+/** Has a playbook done to its end. */
+async function execute(service: string): Promise<string> {
+  const { execution_id: id } = await ask(service, "/api/execute", { path: "tests/sum" });
+  await vi.waitFor(
+    async () => {
+      const { completed, failed } = await ask(service, `/api/executions/${id}/status`);
+      if (failed) throw new Error("the execution failed");
+      if (!completed) throw new Error("the execution is not done");
+    },
+    { timeout: 60_000, interval: 500 },
+  );
+  return id;
+}
+
+/** What runs, as a checkout and as packages: both are made from the server's own code. */
+const folder = mkdtempSync(join(tmpdir(), "noetl-"));
+const checkout = join(folder, "checkout");
+const packages = join(folder, "packages");
+
+/** Files below a directory of a pod, unpacked here. */
+async function copyFrom(pod: string, directory: string, name: string, to: string): Promise<void> {
+  const packed = await runIn(pod, apps, "server", ["sh", "-c", `tar -C ${directory} -cz ${name} | base64`]);
+  mkdirSync(to, { recursive: true });
+  await execa("tar", ["-C", to, "-xz"], { input: Buffer.from(packed, "base64") });
+  await execa("chmod", ["-R", "a+rX", folder]);
+}
+
+const project = (version: string) => `[project]
+name = "noetl"
+version = "${version}"
+
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[tool.setuptools.packages.find]
+include = ["noetl*"]
+
+[tool.setuptools.package-data]
+noetl = ["**/*"]
+`;
+
+beforeAll(async () => {
+  await mustRun(["cluster", "up"]);
+  await deploy("--type", "version", "--version", "latest");
+});
+
+afterAll(async () => {
+  if (!process.env.TEST_STACK) await mustRun(["destroy", ...where]);
+});
+
+describe("a version", () => {
+  it("runs: server, worker and queue", async () => {
+    expect(await unready(apps)).toEqual([]);
+    expect(await ask("noetl", "/api/health")).toEqual({ status: "ok" });
+    expect(await installed("noetl-0")).toMatch(/^4\.26\.0 \/usr\/local\//);
+  });
+
+  it("executes a playbook, and keeps its result in PostgreSQL", async () => {
+    await ask("noetl", "/api/catalog/register", { content: playbook, resource_type: "Playbook" });
+    const id = await execute("noetl");
+    const results = await rows(
+      `SELECT result->'context'->'total' AS total FROM noetl.event WHERE execution_id = ${id} AND event_type = 'call.done'`,
+    );
+    expect(results).toEqual([{ total: 42 }]);
+  });
+
+  it("gives its workers no way into the database", async () => {
+    const environment = await runIn("noetl-worker-0", apps, "worker", ["env"]);
+    expect(environment).toContain("NATS_URL=");
+    expect(environment).not.toMatch(/POSTGRES|NOETL_PASSWORD/);
+  });
+
+  it("keeps playbooks, data and logs when its pods are deleted, and goes on", async () => {
+    const write = "echo kept > /opt/noetl/data/file; echo kept > /opt/noetl/logs/file";
+    await runIn("noetl-0", apps, "server", ["sh", "-c", write]);
+    await Promise.all(["noetl-0", "noetl-worker-0", "noetl-nats-0"].map((pod) => replacePod(pod, apps)));
+    const read = ["cat", "/opt/noetl/data/file", "/opt/noetl/logs/file"];
+    expect(await runIn("noetl-0", apps, "server", read)).toBe("kept\nkept\n");
+    // Not registered again.
+    await execute("noetl");
+  });
+});
+
+describe("a checkout", () => {
+  beforeAll(async () => {
+    const origin = (await installed("noetl-0")).split(" ")[1]!.replace("/noetl/__init__.py", "");
+    await copyFrom("noetl-0", origin, "noetl", checkout);
+    writeFileSync(join(checkout, "pyproject.toml"), project("4.26.0"));
+    await deploy("--type", "dev", "--repo-path", checkout);
+  });
+
+  it("takes the place of a version: its playbooks are there, and the checkout's own code", async () => {
+    expect(await installed("noetl-0")).toBe("4.26.0 /source/noetl/__init__.py");
+    await execute("noetl");
+  });
+
+  it("is served anew within ten seconds of a change", async () => {
+    const endpoint = join(checkout, "noetl/server/api/__init__.py");
+    const before = readFileSync(endpoint, "utf8");
+    const since = Date.now();
+    writeFileSync(endpoint, before.replace('"status": "ok"', '"status": "changed"'));
+    const health = await url("noetl", "/api/health");
+    await vi.waitFor(
+      async () => expect(await (await fetch(health)).json()).toEqual({ status: "changed" }),
+      // Far more than it may take, to say how long it did.
+      { timeout: 60_000, interval: 200 },
+    );
+    expect(Date.now() - since).toBeLessThan(10_000);
+    writeFileSync(endpoint, before);
+  });
+});
+
+describe("a package", () => {
+  it("takes the place of a checkout: the newest, built or not", async () => {
+    // What the project's own build makes, and beside it an older one that is none.
+    const build = [
+      "cp -r /source /tmp/project && cd /tmp/project",
+      "sed -i 's/^version = .*/version = \"4.26.1\"/' pyproject.toml",
+      "/opt/noetl/venv/bin/python -m pip wheel --quiet --no-index --no-build-isolation --no-deps --wheel-dir /tmp/wheels .",
+    ].join(" && ");
+    await runIn("noetl-0", apps, "server", ["sh", "-eu", "-c", build]);
+    await copyFrom("noetl-0", "/tmp/wheels", ".", packages);
+    writeFileSync(join(packages, "noetl-4.26.0.tar.gz"), "");
+    await deploy("--type", "package", "--package-path", packages);
+    expect(await installed("noetl-0")).toMatch(/^4\.26\.1 \/opt\/noetl\/venv\//);
+    await execute("noetl");
+  });
+});
+
+/** One release for each way to start one, by the name of its instance, and where it says that it is well. */
+const others = {
+  v255: ["2.5.5", "/api/health"],
+  v233: ["2.3.3", "/api/health"],
+  v0138: ["0.1.38", "/api/health"],
+  v0124: ["0.1.24", "/health"],
+} as const;
+
+describe("side by side", () => {
+  beforeAll(async () => {
+    const all = {
+      main: { type: "version", version: "4.26.0" },
+      dev: { type: "dev", version: "4.26.0", path: checkout },
+      package: { type: "package", version: "4.26.1", path: packages },
+      ...Object.fromEntries(
+        Object.entries(others).map(([name, [version]]) => [name, { type: "version", version } as const]),
+      ),
+    } as const;
+    let text = readFileSync(file, "utf8");
+    for (const [name, instance] of Object.entries(all)) text = withInstance(text, name, instance);
+    writeFileSync(file, text);
+    // The other images are built here, which takes minutes where they were not before.
+    await mustRun(["up", "--engine", "apply", "--timeout", "15m", ...where]);
+  }, 1_800_000);
+
+  it.each([
+    ["noetl", "/api/health"],
+    ["noetl-dev", "/api/health"],
+    ["noetl-package", "/api/health"],
+    ...Object.entries(others).map(([name, [, health]]): [string, string] => [`noetl-${name}`, health]),
+  ] as [string, string][])("%s answers on %s", async (service, health) => {
+    expect(await ask(service, health)).toMatchObject({ status: "ok" });
+  });
+
+  it.each(Object.entries(others))("%s runs the version that it was asked for", async (name, [version]) => {
+    expect((await installed(`noetl-${name}-0`)).split(" ")[0]).toBe(version);
+  });
+
+  it("each has its own playbooks", async () => {
+    const { error } = await ask("noetl-dev", "/api/execute", { path: "tests/sum" }).catch((error) => ({ error }));
+    expect(String(error)).toContain("404");
+  });
+
+  it("no password is in the log of a server that shows its environment", async () => {
+    const { password = "" } = await secret("postgresql-user-noetl-v0138", apps);
+    const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "noetl-v0138-0", namespace: apps } };
+    const log = await kube().log(pod, { container: "server", lines: 10_000 });
+    expect(log).toContain("ENV: NOETL_PASSWORD=''");
+    expect(log).not.toContain(password);
+  });
+
+  it("one is listed with the others, and goes without them", async () => {
+    const list = () => mustRun(["noetl", "list", ...where]);
+    expect(await list()).toMatch(/^v233 +version +2\.3\.3 +ready/m);
+    await mustRun(["noetl", "destroy", "--engine", "apply", ...where, "--name", "v233"]);
+    expect(await list()).not.toContain("v233");
+    expect(await get("Service", "noetl-v233", apps)).toBeUndefined();
+    expect(await unready(apps)).toEqual([]);
+  });
+});

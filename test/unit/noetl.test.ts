@@ -1,0 +1,254 @@
+// Proves how each version of NoETL is started, what of its configuration and of its command line is refused and in
+// which words, and what is written into a stack's file. That servers start so, the cluster tests prove.
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { platform } from "../../cli/commands.ts";
+import { type DeployOptions, instanceOf, instancesIn, withInstance, withoutInstance } from "../../cli/noetl.ts";
+import { type StartPlan, startPlan } from "../../config/noetl-versions.ts";
+import { parseConfig } from "../../config/problems.ts";
+
+const module = "python -m noetl.server --host 0.0.0.0 --port 8082";
+const uvicorn = "python -m uvicorn noetl.server:create_app --factory --host 0.0.0.0 --port 8082 --no-access-log";
+const worker = "python -m noetl.worker";
+const starts = "python -m noetl.main worker start";
+
+/** version, server, worker, health, NATS, who makes the schema, whether the environment is logged, how many variables */
+const plans: [string, string, string | undefined, string, boolean, string, boolean, number][] = [
+  ["0.1.24", "python -m noetl.main server --host 0.0.0.0 --port 8082", undefined, "/health", false, "server", true, 0],
+  ["0.1.36", "python -m noetl.main server --host 0.0.0.0 --port 8082", undefined, "/health", false, "server", true, 0],
+  [
+    "0.1.38",
+    "python -m noetl.main server start --host 0.0.0.0 --port 8082",
+    undefined,
+    "/api/health",
+    false,
+    "server",
+    true,
+    0,
+  ],
+  ["1.0.0", uvicorn, starts, "/api/health", false, "ddl", false, 16],
+  ["1.8.0", uvicorn, starts, "/api/health", false, "ddl", false, 16],
+  ["2.0.0", uvicorn, `${starts} --v2`, "/api/health", true, "ddl", false, 16],
+  ["2.3.3", uvicorn, `${starts} --v2`, "/api/health", true, "ddl", false, 16],
+  ["2.4.0", uvicorn, `${starts} --v2`, "/api/health", true, "ddl", false, 16],
+  ["2.5.0", module, worker, "/api/health", true, "ddl", false, 14],
+  ["2.5.5", module, worker, "/api/health", true, "ddl", false, 14],
+  ["2.103.4", module, worker, "/api/health", true, "ddl", false, 14],
+  ["4.26.0", module, worker, "/api/health", true, "ddl", false, 14],
+  ["latest", module, worker, "/api/health", true, "ddl", false, 14],
+];
+
+/** What is asked for, and why it cannot be. */
+const refused: [string, string][] = [
+  [
+    "5.0.0",
+    "expected at most 4.26.0, the newest version with a server: from 5.0.0 on the package is a command-line tool without one",
+  ],
+  [
+    "5.3.2",
+    "expected at most 4.26.0, the newest version with a server: from 5.0.0 on the package is a command-line tool without one",
+  ],
+  ["4.27.0", "expected a version that was released: there is no NoETL 4.27.0"],
+  ["2.5.3", "expected a version that was released: there is no NoETL 2.5.3"],
+  ["2.24.0", "expected a version that was released: there is no NoETL 2.24.0"],
+  ["0.1.23", "expected 0.1.24 or newer: what came before is started in ways that are not known here"],
+  ["newest", "expected a version such as 4.26.0, or latest"],
+  ["4.26", "expected a version such as 4.26.0, or latest"],
+];
+
+describe("the start plan", () => {
+  it.each(plans)("of %s", (version, server, start, health, nats, schema, logsEnvironment, variables) => {
+    const plan = startPlan(version) as StartPlan;
+    expect(["python", ...plan.server].join(" ")).toBe(server);
+    expect(plan.worker && ["python", ...plan.worker].join(" ")).toBe(start);
+    expect(plan).toMatchObject({ health, schema, logsEnvironment, needs: { postgresql: true, nats } });
+    expect(Object.keys(plan.environment)).toHaveLength(variables);
+    // An empty value counts as none.
+    expect(Object.values(plan.environment)).not.toContain("");
+  });
+
+  it.each(refused)("refuses %s", (version, why) => {
+    expect(startPlan(version)).toEqual({ refused: why });
+  });
+
+  it("of latest is that of the newest with a server", () => {
+    expect(startPlan("latest")).toEqual(startPlan("4.26.0"));
+  });
+
+  it("of a version that is being worked on comes with the dependencies of the release before it", () => {
+    expect(startPlan("4.27.0", { unreleased: true })).toMatchObject({ version: "4.27.0", release: "4.26.0" });
+    expect(startPlan("2.5.4", { unreleased: true })).toMatchObject({ release: "2.5.2" });
+    expect(startPlan("2.5.5", { unreleased: true })).toMatchObject({ release: "2.5.5" });
+    expect(startPlan("5.0.0", { unreleased: true })).toHaveProperty("refused");
+  });
+});
+
+const problem = (act: () => unknown): string => {
+  try {
+    act();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return "accepted";
+};
+
+describe("the configuration", () => {
+  const refusal = (instances: string) =>
+    problem(() => parseConfig("dev", parse(`noetl: { instances: ${instances} }`))).replace(
+      "stack dev: noetl.instances.",
+      "",
+    );
+
+  it.each([
+    ['{ main: { version: "5.0.0" } }', `main.version: found "5.0.0"; ${refused[0]![1]}`],
+    ["{ main: { version: 9.9.9 } }", `main.version: found "9.9.9"; ${refused[0]![1]}`],
+    [
+      '{ a: { version: "2.5.3" } }',
+      'a.version: found "2.5.3"; expected a version that was released: there is no NoETL 2.5.3',
+    ],
+    ["{ a: { type: dev } }", "a.path: found nothing; expected a directory's absolute path beside type: dev"],
+    ["{ a: { type: package } }", "a.path: found nothing; expected a directory's absolute path beside type: package"],
+    [
+      "{ a: { type: version, path: /code } }",
+      'a.path: found "/code"; expected no path beside type: version, which installs a release',
+    ],
+    ["{ a: { type: dev, path: code } }", 'a.path: found "code"; expected a directory\'s absolute path'],
+    ["{ a: { type: git } }", 'a.type: found "git"; expected version, package or dev'],
+  ])("refuses %s", (instances, message) => {
+    expect(refusal(instances)).toBe(message);
+  });
+
+  it.each(["nats", "worker", "My-Instance"])("refuses an instance called %s", (name) => {
+    expect(refusal(`{ ${name}: {} }`)).toContain("expected");
+  });
+
+  it("has one instance where nothing is said", () => {
+    expect(parseConfig("dev", {}).noetl.instances).toEqual({ main: { type: "version", version: "4.26.0" } });
+  });
+});
+
+describe("the command line", () => {
+  const folder = mkdtempSync(join(tmpdir(), "noetl-"));
+  const make = (name: string, files: Record<string, string>) => {
+    mkdirSync(join(folder, name));
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(folder, name, file), text);
+    return join(folder, name);
+  };
+  const empty = make("empty", { "README.md": "" });
+  const packages = make("packages", {
+    "noetl-4.9.0.tar.gz": "",
+    "noetl-4.26.0-py3-none-any.whl": "",
+    "noetl-4.25.0-py3-none-any.whl": "",
+    "other-5.0.0.tar.gz": "",
+  });
+  const tools = make("tools", { "noetl-5.1.0-py3-none-any.whl": "" });
+  const project = (name: string, version: string) => `[project]\nname = "${name}"\nversion = "${version}"\n[tool.x]\n`;
+  const checkout = make("checkout", { "pyproject.toml": project("noetl", "4.27.0.dev1") });
+  const tool = make("tool", { "pyproject.toml": project("noetl", "5.3.0") });
+  const other = make("other", { "pyproject.toml": project("other", "1.0.0") });
+  const missing = join(folder, "missing");
+
+  const wrong: [string, Omit<DeployOptions, "name">, string][] = [
+    ["a missing path", { type: "dev", repoPath: missing }, `--repo-path ${missing}: there is no such directory`],
+    [
+      "a missing package directory",
+      { type: "package", packagePath: missing },
+      `--package-path ${missing}: there is no such directory`,
+    ],
+    [
+      "a directory without packages",
+      { type: "package", packagePath: empty },
+      `--package-path ${empty}: holds no noetl-*.tar.gz and no noetl-*.whl; expected one of them`,
+    ],
+    [
+      "a path without a pyproject.toml",
+      { type: "dev", repoPath: empty },
+      `--repo-path ${empty}: holds no pyproject.toml; expected a checkout of NoETL`,
+    ],
+    [
+      "another project's checkout",
+      { type: "dev", repoPath: other },
+      `--repo-path ${other}: its pyproject.toml is of other; expected noetl's`,
+    ],
+    [
+      "a checkout of what has no server",
+      { type: "dev", repoPath: tool },
+      `--repo-path ${tool}: found 5.3.0; ${refused[0]![1]}`,
+    ],
+    [
+      "a package of what has no server",
+      { type: "package", packagePath: tools },
+      `--package-path ${tools}: found 5.1.0; ${refused[0]![1]}`,
+    ],
+    ["version 5.0.0", { type: "version", version: "5.0.0" }, `--version: found 5.0.0; ${refused[0]![1]}`],
+    [
+      "a version that does not exist",
+      { type: "version", version: "4.99.0" },
+      "--version: found 4.99.0; expected a version that was released: there is no NoETL 4.99.0",
+    ],
+    [
+      "two types at once",
+      { type: "version", version: "4.26.0", repoPath: checkout },
+      "--repo-path: found beside --type version; expected --version alone, since one instance is of one type",
+    ],
+    [
+      "a version beside a checkout",
+      { type: "dev", version: "4.26.0", repoPath: checkout },
+      "--version: found beside --type dev; expected --repo-path alone, since one instance is of one type",
+    ],
+    [
+      "a type without what it needs",
+      { type: "package" },
+      "--package-path: found nothing; expected it beside --type package",
+    ],
+  ];
+
+  it.each(wrong)("refuses %s", (_, options, message) => {
+    expect(problem(() => instanceOf({ name: "main", ...options }))).toBe(message);
+  });
+
+  it("takes the highest version of a directory's packages, and the version of a checkout", () => {
+    const of = (options: Omit<DeployOptions, "name">) => instanceOf({ name: "main", ...options });
+    expect(of({ type: "package", packagePath: packages })).toEqual({
+      type: "package",
+      version: "4.26.0",
+      path: packages,
+    });
+    expect(of({ type: "dev", repoPath: checkout })).toEqual({ type: "dev", version: "4.27.0", path: checkout });
+    expect(of({ type: "version", version: "latest" })).toEqual({ type: "version", version: "4.26.0" });
+  });
+
+  it("has the four commands", () => {
+    const noetl = platform.commands.find((command) => command.name() === "noetl")!;
+    expect(noetl.commands.map((command) => command.name())).toEqual(["deploy", "validate", "list", "destroy"]);
+  });
+});
+
+describe("a stack's file", () => {
+  const text = "# ours\nconfig:\n  data-platform:redis: {} # small\n";
+  const old = { type: "version", version: "2.5.5" } as const;
+
+  it("keeps its comments, and the default instance beside a new one", () => {
+    const after = withInstance(text, "old", old);
+    expect(after).toContain("# ours");
+    expect(after).toContain("# small");
+    expect(instancesIn("dev", after)).toEqual({ main: { type: "version", version: "4.26.0" }, old });
+  });
+
+  it("has one instance of a name, whatever it was before", () => {
+    const dev = { type: "dev", version: "4.26.0", path: "/code" } as const;
+    const after = withInstance(withInstance(text, "main", dev), "main", old);
+    expect(instancesIn("dev", after)).toEqual({ main: old });
+  });
+
+  it("switches NoETL on for its first instance and off with its last", () => {
+    const off = "config:\n  data-platform:noetl: { enabled: false }\n";
+    const on = withInstance(off, "old", old);
+    expect(instancesIn("dev", on)).toEqual({ old });
+    expect(instancesIn("dev", withoutInstance(on, "old"))).toEqual({});
+    expect(instancesIn("dev", withoutInstance(text, "main"))).toEqual({});
+  });
+});
