@@ -4,6 +4,7 @@ import * as random from "@pulumi/random";
 import type { LoadedConfig } from "../config/load.ts";
 import { Airflow } from "./airflow/index.ts";
 import { Clickhouse } from "./clickhouse.ts";
+import { Deployd } from "./deployd.ts";
 import { Flink } from "./flink.ts";
 import { Kafka } from "./kafka.ts";
 import type { Endpoint } from "./kit/connection.ts";
@@ -169,6 +170,10 @@ export class Platform extends pulumi.ComponentResource {
         { place: apps, config: config.superset, database, cache, queue, sources, statsd },
         child,
       );
+    });
+
+    part("deployd", () => {
+      return new Deployd("deployd", { place: apps, config: config.deployd, places: { core, apps } }, child);
     });
 
     if (watching && exporters) {

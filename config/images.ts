@@ -28,6 +28,8 @@ export const images = {
   airflow: "apache/airflow:3.3.2",
   /** `apache/superset:6.1.0` with the drivers of the platform's databases: apps/superset/Dockerfile. */
   superset: "data-platform/superset:6.1.0",
+  /** Node.js with git, Helm and kustomize: apps/deployd/Dockerfile. */
+  deployd: "data-platform/deployd:1.0.0",
   prometheus: "prom/prometheus:v3.13.5",
   /** No package holds it, so it is the one image that the tests do not run: see docs/monitoring.md. */
   grafana: "grafana/grafana:12.4.0",
