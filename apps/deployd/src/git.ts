@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ExecaError, execa } from "execa";
+import { run } from "./run.ts";
 import type { RepositorySettings } from "./settings.ts";
 
 /** A checked-out commit. */
@@ -25,7 +25,8 @@ export class Git {
 
   /** The newest commit of the branch. */
   async head(of: RepositorySettings, signal: AbortSignal): Promise<string> {
-    const found = await this.run(["ls-remote", of.url, `refs/heads/${of.branch}`], of, within.lsRemote, signal);
+    const args = ["ls-remote", of.url, `refs/heads/${of.branch}`];
+    const found = await about("git ls-remote", this.run(args, of, within.lsRemote, signal));
     const [commit] = found.split(/\s/);
     if (!commit) throw new Error(`${of.url} has no branch ${of.branch}`);
     return commit;
@@ -33,16 +34,12 @@ export class Git {
 
   /** The newest commit in a folder that is not there yet. */
   async checkout(of: RepositorySettings, folder: string, signal: AbortSignal): Promise<Checkout> {
-    await this.run(
-      [
-        // A link could lead to the service's own files; as a plain file it leads nowhere.
-        ...["-c", "core.symlinks=false", "clone", "--quiet", "--depth", "1", "--no-tags", "--single-branch"],
-        ...["--branch", of.branch, of.url, folder],
-      ],
-      of,
-      within.clone,
-      signal,
-    );
+    const args = [
+      // A link could lead to the service's own files; as a plain file it leads nowhere.
+      ...["-c", "core.symlinks=false", "clone", "--quiet", "--depth", "1", "--no-tags", "--single-branch"],
+      ...["--branch", of.branch, of.url, folder],
+    ];
+    await about("git clone", this.run(args, of, within.clone, signal));
     const tree = (path: string) => this.run(["-C", folder, "rev-parse", "--quiet", "--verify", path], of, 10, signal);
     const commit = await tree("HEAD");
     const manifests = await tree(`HEAD:${of.path}`).catch(() => {
@@ -54,21 +51,8 @@ export class Git {
   }
 
   private async run(args: string[], of: RepositorySettings, seconds: number, signal: AbortSignal): Promise<string> {
-    try {
-      const { stdout } = await execa("git", args, {
-        env: { ...plainEnvironment, ...quiet, ...(await this.login(of)) },
-        extendEnv: false,
-        stdin: "ignore",
-        timeout: seconds * 1000,
-        cancelSignal: signal,
-        forceKillAfterDelay: 2000,
-      });
-      return stdout.trim();
-    } catch (error) {
-      throw new Error(
-        `git ${args.find((one) => !one.startsWith("-") && !one.includes("="))}: ${reason(error, seconds)}`,
-      );
-    }
+    const env = { ...quiet, ...(await this.login(of)) };
+    return (await run("git", args, { seconds, signal, env })).trim();
   }
 
   /** The token reaches git by its environment: as an argument or a part of the URL it would stand in errors. */
@@ -90,13 +74,6 @@ export class Git {
 export const overlayOf = ({ path, environment }: RepositorySettings): string =>
   join(dirname(path), "overlays", environment ?? "");
 
-/** What programs that read other people's files are given of the environment. */
-export const plainEnvironment = {
-  PATH: process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin",
-  HOME: "/tmp",
-  ...(process.env.SSL_CERT_FILE && { SSL_CERT_FILE: process.env.SSL_CERT_FILE }),
-};
-
 const quiet = {
   GIT_TERMINAL_PROMPT: "0",
   GIT_CONFIG_NOSYSTEM: "1",
@@ -106,13 +83,8 @@ const quiet = {
   GIT_HTTP_LOW_SPEED_TIME: "15",
 };
 
-/** Why a program failed, in one line. */
-export function reason(error: unknown, seconds: number): string {
-  if (!(error instanceof ExecaError)) return (error as Error).message;
-  if (error.timedOut) return `no end after ${seconds} s`;
-  if (error.isCanceled) return "given up, since deployd stops or its settings have changed";
-  const lines = String(error.stderr || error.shortMessage)
-    .split("\n")
-    .filter((line) => line.trim());
-  return (lines.filter((line) => /^(fatal|error|Error)/.test(line))[0] ?? lines.at(-1) ?? "failed").slice(0, 600);
-}
+/** Says what failed. */
+const about = <T>(what: string, work: Promise<T>): Promise<T> =>
+  work.catch(({ message }: Error) => {
+    throw new Error(`${what}: ${message}`);
+  });

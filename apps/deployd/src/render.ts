@@ -1,10 +1,10 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import pLimit from "p-limit";
 import { parseAllDocuments } from "yaml";
-import { overlayOf, plainEnvironment, reason } from "./git.ts";
+import { overlayOf } from "./git.ts";
 import type { KubeObject } from "./kube.ts";
+import { run } from "./run.ts";
 import type { RepositorySettings } from "./settings.ts";
 
 /** Helm and kustomize take tens of megabytes each: so many of them at a time, and so many seconds for one. */
@@ -20,11 +20,11 @@ export async function render(folder: string, of: RepositorySettings, signal: Abo
       () => true,
       () => false,
     );
-  const run = (program: string, args: string[]) => turns(() => output(program, args, of, folder, signal));
+  const make = (program: string, args: string[]) => turns(() => output(program, args, of, folder, signal));
 
   if (of.environment && (await has(overlay))) {
     if (!(await hasKustomization(overlay))) throw new Error(`${overlayOf(of)} has no kustomization.yaml`);
-    return declared(of, [await run("kustomize", ["build", overlay])]);
+    return declared(of, [await make("kustomize", ["build", overlay])]);
   }
   if (await has(manifests, "Chart.yaml")) {
     const values = `values-${of.environment}.yaml`;
@@ -37,7 +37,7 @@ export async function render(folder: string, of: RepositorySettings, signal: Abo
       .slice(0, 53)
       .replace(/-+$/, "");
     return declared(of, [
-      await run("helm", [
+      await make("helm", [
         // Hooks are for Helm's own installations: they would run here at every change, or be left lying about.
         ...["template", release, manifests, "--namespace", of.namespace, "--no-hooks"],
         ...(of.environment ? ["--values", join(manifests, values)] : []),
@@ -45,7 +45,7 @@ export async function render(folder: string, of: RepositorySettings, signal: Abo
     ]);
   }
   if (of.environment) throw new Error(`environment ${of.environment}: expected the folder ${overlayOf(of)}`);
-  if (await hasKustomization(manifests)) return declared(of, [await run("kustomize", ["build", manifests])]);
+  if (await hasKustomization(manifests)) return declared(of, [await make("kustomize", ["build", manifests])]);
   const entries = await readdir(manifests, { recursive: true, withFileTypes: true });
   const files = entries
     .filter((one) => one.isFile() && /\.ya?ml$/.test(one.name))
@@ -62,22 +62,11 @@ async function hasKustomization(folder: string): Promise<boolean> {
 }
 
 async function output(program: string, args: string[], of: RepositorySettings, folder: string, signal: AbortSignal) {
-  try {
-    const { stdout } = await execa(program, args, {
-      cwd: folder,
-      env: plainEnvironment,
-      extendEnv: false,
-      stdin: "ignore",
-      timeout: within * 1000,
-      cancelSignal: signal,
-      forceKillAfterDelay: 2000,
-      maxBuffer: 16 * 1024 * 1024,
-    });
-    return { path: `what ${program} made of ${of.path}`, text: stdout };
-  } catch (error) {
+  const text = await run(program, args, { seconds: within, signal, cwd: folder }).catch(({ message }: Error) => {
     // Paths of this pod mean nothing to those who wrote the manifests.
-    throw new Error(`${program}: ${reason(error, within).replaceAll(`${folder}/`, "")}`);
-  }
+    throw new Error(`${program}: ${message.replaceAll(`${folder}/`, "")}`);
+  });
+  return { path: `what ${program} made of ${of.path}`, text };
 }
 
 /** The objects in some YAML, checked for what can be checked without a cluster. */

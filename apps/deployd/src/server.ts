@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import swagger from "@fastify/swagger";
-import fastify, { type FastifyBaseLogger, type FastifyError } from "fastify";
+import fastify, { type FastifyBaseLogger, type FastifyError, LogController } from "fastify";
 import {
   jsonSchemaTransform,
   serializerCompiler,
