@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -13,7 +13,12 @@ export async function test(): Promise<void> {
     const { exitCode } = await execa("npm", ["run", "--silent", check], { cwd: root, stdio: "inherit", reject: false });
     if (exitCode !== 0) failed.push(check);
   }
-  const { passed, broken, skipped } = await vitest(["unit", "program"]);
+  const whole = await vitest(["unit", "program"]);
+  console.log("\napps/deployd");
+  const deployd = await typescriptTests(join(root, "apps/deployd"));
+  const [passed, broken, skipped] = (["passed", "broken", "skipped"] as const).map(
+    (one) => whole[one] + deployd[one],
+  ) as [number, number, number];
   if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
   console.log(`${passed} passed, ${broken + failed.length} failed, ${skipped} skipped`);
   if (broken + failed.length > 0) throw new UserError("the tests failed");
@@ -27,7 +32,30 @@ export async function testCluster(within?: number): Promise<void> {
   if (broken > 0) throw new UserError("the tests failed");
 }
 
-async function vitest(projects: string[], env: Record<string, string> = {}) {
+/** The types and tests of an application that has libraries of its own, which are installed where its lock says others. */
+async function typescriptTests(folder: string) {
+  const lock = join(folder, "package-lock.json");
+  // Written last: half an installation has none.
+  const installed = join(folder, "node_modules/.installed");
+  const read = (file: string) => {
+    try {
+      return readFileSync(file, "utf8");
+    } catch {
+      return undefined;
+    }
+  };
+  if (read(installed) !== read(lock)) {
+    console.log("installing its node modules");
+    rmSync(installed, { force: true });
+    await execa("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: folder, stdio: "inherit" });
+    copyFileSync(lock, installed);
+  }
+  const types = await execa("npm", ["run", "--silent", "typecheck"], { cwd: folder, stdio: "inherit", reject: false });
+  const tests = await vitest([], {}, folder);
+  return types.exitCode === 0 ? tests : { ...tests, broken: tests.broken + 1 };
+}
+
+async function vitest(projects: string[], env: Record<string, string> = {}, cwd = root) {
   const folder = mkdtempSync(join(tmpdir(), "data-platform-test-"));
   const file = join(folder, "results.json");
   const args = [
@@ -39,7 +67,7 @@ async function vitest(projects: string[], env: Record<string, string> = {}) {
   ];
   try {
     const run = await execa("npx", [...args, `--outputFile.json=${file}`], {
-      cwd: root,
+      cwd,
       env,
       stdio: "inherit",
       reject: false,

@@ -57,12 +57,15 @@ function show(value: unknown): string {
 /** The keys that the schema knows under a path. */
 function knownKeys(path: PropertyKey[]): string[] {
   const shape = (type: unknown): Record<string, unknown> => {
-    for (let t = type as { def?: { innerType?: unknown; shape?: Record<string, unknown> } }; t?.def; )
+    type Type = { def?: { innerType?: Type; element?: Type; shape?: Record<string, unknown> } };
+    for (let t = type as Type | undefined; t?.def; )
       if (t.def.shape) return t.def.shape;
-      else t = t.def.innerType as typeof t;
+      else t = t.def.innerType ?? t.def.element;
     return {};
   };
-  return Object.keys(path.reduce<Record<string, unknown>>((at, key) => shape(at[String(key)]), schema.shape));
+  // All items of a list know the same ones.
+  const keys = path.filter((key) => typeof key !== "number");
+  return Object.keys(keys.reduce<Record<string, unknown>>((at, key) => shape(at[String(key)]), schema.shape));
 }
 
 /** The known key that a misspelt one is closest to, as advice; undefined where nothing is close. */

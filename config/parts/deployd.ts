@@ -5,14 +5,21 @@ const text = (regex: RegExp, expected: string) =>
   z.string({ error: `expected ${expected}` }).regex(regex, { error: `expected ${expected}` });
 const flag = () => z.boolean({ error: "expected true or false" }).default(false);
 
+const url = "an http or https URL without a user or password in it";
+
 const repository = block({
   name: text(
     /^(?=.{3,63}$)[A-Za-z0-9][A-Za-z0-9-]*\/[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?$/,
     "owner/repo, at most 63 letters, digits, dots, dashes and underscores",
   ).describe("The repository's name, `owner/repo`, as the webhook and the addresses of the API have it."),
-  url: text(/^https?:\/\/[^\s@]+$/, "an http or https URL without a user or password in it").describe(
-    "Where git clones it from.",
-  ),
+  url: z
+    .string({ error: `expected ${url}` })
+    .superRefine((value, context) => {
+      if (!/^https?:\/\/[^\s@]+$/.test(value))
+        // What stands before the @ may be a password.
+        context.addIssue({ code: "custom", input: value.replace(/\/\/.*@/, "//…@"), message: `expected ${url}` });
+    })
+    .describe("Where git clones it from."),
   branch: text(/^[A-Za-z0-9][\w./-]*$/, "a branch's name")
     .default("main")
     .describe("The branch that is deployed."),

@@ -29,7 +29,7 @@ const largestPush = 5 * 1024 * 1024;
 export async function makeServer({ fleet, configuration, metrics, webhookSecret, log }: Service) {
   const app = fastify({
     ...(log && { loggerInstance: log }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
   });
   app.setValidatorCompiler(validatorCompiler);
