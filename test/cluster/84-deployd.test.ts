@@ -1,7 +1,8 @@
 // Proves that deployd keeps real repositories deployed: served over HTTP from this machine by git itself, and changed by
 // commits. Not over TLS, nor by a webhook of GitHub's own making: its signature is made here as GitHub documents it.
 import { createHmac } from "node:crypto";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -64,6 +65,9 @@ const kustomization = {
   }),
 };
 
+/** Seconds for what has no limit of its own: a busy machine may take its time. */
+const soon = 90;
+
 /** Seconds until something is so: it fails once it is not so for longer than `within`. */
 async function seconds(within: number, check: () => Promise<void>): Promise<number> {
   const start = performance.now();
@@ -72,7 +76,7 @@ async function seconds(within: number, check: () => Promise<void>): Promise<numb
 }
 
 const ask = async (path: string, options: RequestInit = {}) => {
-  const answer = await fetch(`${url}${path}`, { ...options, signal: AbortSignal.timeout(20_000) });
+  const answer = await fetch(`${url}${path}`, { ...options, signal: AbortSignal.timeout(60_000) });
   // biome-ignore lint/suspicious/noExplicitAny: what the API answers, as plain data
   return { code: answer.status, body: (await answer.json()) as any };
 };
@@ -94,6 +98,14 @@ function push(name: string, by = webhookSecret) {
       "x-hub-signature-256": `sha256=${createHmac("sha256", by).update(body).digest("hex")}`,
     },
   });
+}
+
+/** A commit of these files that is there, with all its objects ready. Returns the commit that is deployed. */
+async function deployed(name: string, files: Parameters<GitServer["commit"]>[1]): Promise<string> {
+  const head = await git.commit(name, files);
+  await push(name);
+  await seconds(soon, async () => expect(await summary(name)).toMatchObject({ head, phase: "ready", error: null }));
+  return (await summary(name)).commit;
 }
 
 async function configure(text: string): Promise<void> {
@@ -135,7 +147,7 @@ beforeAll(async () => {
   await git.commit("shop/chart", chart);
   await git.commit("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "1") });
   await configure(repositories());
-  await seconds(120, async () => expect((await ask("/deployments")).body.deployments).toHaveLength(5));
+  await seconds(soon, async () => expect((await ask("/deployments")).body.deployments).toHaveLength(5));
 });
 
 afterAll(async () => {
@@ -152,10 +164,10 @@ afterAll(async () => {
 });
 
 it("deploys plain manifests, a kustomization with its overlay and a chart with its values; and waits for none that hangs", async () => {
-  await seconds(60, phase("shop/web", "ready"));
-  await seconds(60, phase("shop/kustomized", "ready"));
-  await seconds(60, phase("shop/chart", "ready"));
-  await seconds(60, phase("shop/pushed", "ready"));
+  await seconds(soon, phase("shop/web", "ready"));
+  await seconds(soon, phase("shop/kustomized", "ready"));
+  await seconds(soon, phase("shop/chart", "ready"));
+  await seconds(soon, phase("shop/pushed", "ready"));
   expect(await Promise.all(["shop-web", "shop-kustomized", "shop-chart", "shop-pushed"].map(value))).toEqual([
     "1",
     "tested",
@@ -178,7 +190,7 @@ const ref = (apiVersion: string, kind: string, name: string) => ({ apiVersion, k
 it("has a commit live within 15 seconds by polling", async () => {
   const commit = await git.commit("shop/web", { "deploy/manifests/map.yaml": configMap("shop-web", "2") });
   await seconds(15, async () => expect(await value("shop-web")).toBe("2"));
-  await seconds(10, async () => expect(await summary("shop/web")).toMatchObject({ phase: "ready", commit }));
+  await seconds(soon, async () => expect(await summary("shop/web")).toMatchObject({ phase: "ready", commit }));
 });
 
 it("has a commit live within 5 seconds by the webhook", async () => {
@@ -188,12 +200,12 @@ it("has a commit live within 5 seconds by the webhook", async () => {
 });
 
 it("redeploys nothing for a commit elsewhere", async () => {
+  await deployed("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "there") });
   const { commit, deployedAt } = await summary("shop/pushed");
   const version = (await get("ConfigMap", "shop-pushed", namespace))!.metadata.resourceVersion;
   const head = await git.commit("shop/pushed", { "src/main.ts": "console.log(1)" });
   await push("shop/pushed");
-  await seconds(15, async () => expect(await summary("shop/pushed")).toMatchObject({ head }));
-  await seconds(15, async () => expect((await summary("shop/pushed")).error).toBeNull());
+  await seconds(soon, async () => expect(await summary("shop/pushed")).toMatchObject({ head }));
   expect(await summary("shop/pushed")).toMatchObject({ phase: "ready", commit, deployedAt });
   expect((await get("ConfigMap", "shop-pushed", namespace))!.metadata.resourceVersion).toBe(version);
 });
@@ -205,8 +217,12 @@ it.each([
 ])(
   "leaves what runs alone when a manifest %s, says so, and recovers with the next good commit",
   async (_, broken, message) => {
-    const { commit } = await summary("shop/web");
-    const next = String(Number(await value("shop-web")) + 1);
+    const good = {
+      "deploy/manifests/map.yaml": configMap("shop-web", "good"),
+      "deploy/manifests/broken.yaml": null,
+      "deploy/manifests/web.yaml": workload("shop-web", "1"),
+    };
+    const commit = await deployed("shop/web", good);
     const pods = async () =>
       (await kube().list("v1", "Pod", namespace))
         .filter((one) => one.metadata.labels?.app === "shop-web")
@@ -217,48 +233,53 @@ it.each([
       "deploy/manifests/broken.yaml": broken,
       "deploy/manifests/web.yaml": workload("shop-web", "broken"),
     });
-    await seconds(15, phase("shop/web", "failed"));
-    expect(await summary("shop/web")).toMatchObject({
-      commit,
-      head: bad,
-      error: { message: expect.stringMatching(message), commit: bad },
-    });
-    expect(await value("shop-web")).not.toBe("broken");
+    await seconds(soon, async () =>
+      expect(await summary("shop/web")).toMatchObject({
+        phase: "failed",
+        commit,
+        head: bad,
+        error: { message: expect.stringMatching(message), commit: bad },
+      }),
+    );
+    expect(await value("shop-web")).toBe("good");
     expect(await pods()).toEqual(running);
-    await git.commit("shop/web", {
-      "deploy/manifests/map.yaml": configMap("shop-web", next),
-      "deploy/manifests/broken.yaml": null,
-      "deploy/manifests/web.yaml": workload("shop-web", "1"),
+    // Nobody tells it of the next one.
+    const head = await git.commit("shop/web", {
+      ...good,
+      "deploy/manifests/map.yaml": configMap("shop-web", "better"),
     });
-    await seconds(15, async () => expect(await value("shop-web")).toBe(next));
-    await seconds(15, async () => expect(await summary("shop/web")).toMatchObject({ phase: "ready", error: null }));
+    await seconds(soon, async () =>
+      expect(await summary("shop/web")).toMatchObject({ phase: "ready", error: null, commit: head }),
+    );
+    expect(await value("shop-web")).toBe("better");
   },
 );
 
 it("tells of a version that the cluster takes but that does not start", async () => {
   await git.commit("shop/web", {
+    "deploy/manifests/broken.yaml": null,
     "deploy/manifests/web.yaml": workload("shop-web", "2", "registry.k8s.io/pause:none"),
   });
-  await seconds(60, async () => {
+  await seconds(soon, async () => {
     const { phase, objects } = await summary("shop/web");
     expect(phase).toBe("progressing");
     const { message } = objects.find(({ kind }: { kind: string }) => kind === "Deployment");
     expect(message).toMatch(/main: (ErrImagePull|ImagePullBackOff)/);
   });
-  await git.commit("shop/web", { "deploy/manifests/web.yaml": workload("shop-web", "1") });
-  await seconds(60, phase("shop/web", "ready"));
+  await deployed("shop/web", { "deploy/manifests/web.yaml": workload("shop-web", "1") });
 });
 
 it("deletes what is declared no more where that is asked for, and nowhere else", async () => {
-  await git.commit("shop/web", { "deploy/manifests/extra.yaml": null });
-  await seconds(15, async () => expect(await value("shop-extra")).toBeUndefined());
-  await git.commit("shop/pushed", {
+  await deployed("shop/web", { "deploy/manifests/extra.yaml": configMap("shop-extra", "2") });
+  await deployed("shop/web", { "deploy/manifests/extra.yaml": null });
+  expect(await value("shop-extra")).toBeUndefined();
+  await deployed("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "kept") });
+  await deployed("shop/pushed", {
     "deploy/manifests/map.yaml": null,
     "deploy/manifests/other.yaml": configMap("shop-other", "1"),
   });
-  await push("shop/pushed");
-  await seconds(15, async () => expect(await value("shop-other")).toBe("1"));
-  expect(await value("shop-pushed")).toBe("2");
+  expect(await value("shop-other")).toBe("1");
+  expect(await value("shop-pushed")).toBe("kept");
   expect((await summary("shop/pushed")).objects).toContainEqual(
     expect.objectContaining({ name: "shop-pushed", message: "no longer declared, and left since prune is off" }),
   );
@@ -267,13 +288,11 @@ it("deletes what is declared no more where that is asked for, and nowhere else",
 it("leaves alone what it has not made", async () => {
   await git.commit("shop/pushed", { "deploy/manifests/other.yaml": configMap("deployd-config", "1") });
   await push("shop/pushed");
-  await seconds(15, phase("shop/pushed", "failed"));
+  await seconds(soon, phase("shop/pushed", "failed"));
   expect((await summary("shop/pushed")).error.message).toContain(
     "ConfigMap deployd-config exists and was not made by deployd",
   );
-  await git.commit("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "1") });
-  await push("shop/pushed");
-  await seconds(15, phase("shop/pushed", "ready"));
+  await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "1") });
 });
 
 describe("an object that someone changed by hand", () => {
@@ -284,7 +303,7 @@ describe("an object that someone changed by hand", () => {
 
   it("is seen, and shown", async () => {
     await change("shop-kustomized");
-    await seconds(20, phase("shop/kustomized", "drifted"));
+    await seconds(soon, phase("shop/kustomized", "drifted"));
     expect((await summary("shop/kustomized")).drift).toEqual(["ConfigMap shop-kustomized: changed"]);
     const { changes } = (await ask("/deployment/shop/kustomized/diff")).body;
     expect(changes).toHaveLength(1);
@@ -293,13 +312,13 @@ describe("an object that someone changed by hand", () => {
 
   it("is set back when someone asks for that", async () => {
     expect((await ask("/deployment/shop/kustomized/sync", { method: "POST" })).code).toBe(202);
-    await seconds(15, async () => expect(await value("shop-kustomized")).toBe("tested"));
-    await seconds(15, phase("shop/kustomized", "ready"));
+    await seconds(soon, async () => expect(await value("shop-kustomized")).toBe("tested"));
+    await seconds(soon, phase("shop/kustomized", "ready"));
   });
 
   it("is set back by itself where that is asked for", async () => {
     await change("shop-chart");
-    await seconds(20, async () => expect(await value("shop-chart")).toBe("tested chart"));
+    await seconds(soon, async () => expect(await value("shop-chart")).toBe("tested chart"));
   });
 });
 
@@ -311,24 +330,23 @@ it("refuses a webhook with another signature, and knows no other repository", as
 
 it("keeps what was right while its configuration is wrong, and says what is wrong with it", async () => {
   await configure("repositories: 7");
-  await seconds(120, async () =>
+  await seconds(soon, async () =>
     expect((await ask("/deployments")).body).toMatchObject({
       configuration: { error: "repositories: expected a list of repositories" },
       deployments: { length: 5 },
     }),
   );
-  await git.commit("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "2") });
-  await push("shop/pushed");
-  await seconds(15, async () => expect(await value("shop-other")).toBe("2"));
+  await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "2") });
+  expect(await value("shop-other")).toBe("2");
   await configure(repositories());
-  await seconds(120, async () => expect((await ask("/deployments")).body.configuration.error).toBeNull());
+  await seconds(soon, async () => expect((await ask("/deployments")).body.configuration.error).toBeNull());
 });
 
 it("loses nothing when its pod is replaced", async () => {
   // A part of the state is an error.
   await git.commit("shop/pushed", { "deploy/manifests/broken.yaml": "kind: [" });
   await push("shop/pushed");
-  await seconds(15, phase("shop/pushed", "failed"));
+  await seconds(soon, phase("shop/pushed", "failed"));
   const state = async () =>
     Promise.all(
       ["shop/web", "shop/kustomized", "shop/chart", "shop/pushed"].map(async (name) => {
@@ -343,7 +361,7 @@ it("loses nothing when its pod is replaced", async () => {
       .map(({ metadata }) => [metadata.name, metadata.resourceVersion]);
   const applied = await versions();
   await succeedPod("deployd", "server", namespace);
-  await seconds(60, async () => expect(await state()).toEqual(known));
+  await seconds(soon, async () => expect(await state()).toEqual(known));
   expect(await versions()).toEqual(applied);
 });
 
@@ -382,6 +400,8 @@ it("tells Prometheus what it does", async () => {
 
 it("answers as its OpenAPI document says, to a tool that asks for all that the document allows and more", async () => {
   const { all, exitCode } = await execa(await schemathesis(), ["run", `${url}/openapi.json`, ...checks], {
+    // It leaves notes where it runs.
+    cwd: mkdtempSync(join(tmpdir(), "schemathesis-")),
     all: true,
     reject: false,
   });

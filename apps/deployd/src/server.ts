@@ -60,7 +60,9 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
     for (const one of [method].flat()) known.add(one);
     methods.set(url, known);
   });
-  app.setNotFoundHandler(async ({ url, method }, reply) => {
+  // Before anything else is looked at: a wrong method is wrong whatever comes with it.
+  app.addHook("onRequest", async ({ url, method, is404 }, reply) => {
+    if (!is404) return;
     const [path = ""] = url.split("?");
     const allowed = [...methods].find(([pattern]) => matches(pattern, path))?.[1];
     if (!allowed) return reply.code(404).send({ error: `there is nothing at ${path}` });
