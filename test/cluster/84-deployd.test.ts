@@ -212,7 +212,7 @@ it("redeploys nothing for a commit elsewhere", async () => {
 
 it.each([
   ["is no YAML", "kind: [", /broken\.yaml/],
-  ["has a misspelt field", configMap("shop-broken", "1").replace("data:", "dota:"), /dota/],
+  ["has a misspelt field", configMap("shop-broken", "1").replace("\ndata:", "\ndota:"), /dota/],
   ["is of a kind that deployd may not make", configMap("shop-broken", "1").replace("ConfigMap", "Secret"), /forbidden/],
 ])(
   "leaves what runs alone when a manifest %s, says so, and recovers with the next good commit",

@@ -13,7 +13,9 @@ const brief = z.object({
   message: z.string().describe("The state in a sentence"),
   commit: commit.describe("The commit that is deployed"),
   deployedAt: time,
-  head: commit.describe("The newest commit of the branch"),
+  head: commit.describe(
+    "The newest commit of the branch that was dealt with: deployed, found to change nothing, or failed",
+  ),
   checkedAt: time.describe("When the branch was last looked at"),
   error: z
     .object({ message: z.string(), at: time, commit, retryAt: time })

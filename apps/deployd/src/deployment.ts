@@ -123,7 +123,6 @@ export class Deployment {
     try {
       this.record ??= await this.recall();
       const head = await tools.git.head(settings, signal);
-      this.head = head;
       this.checkedAt = new Date().toISOString();
       commit = head;
       const waits = this.failure?.commit === head && Date.now() < this.retryAt && !asked;
@@ -132,12 +131,15 @@ export class Deployment {
         const changed = this.declared!.digest !== this.record.digest;
         if (changed || asked === "sync" || (settings.prune && this.left().length > 0)) await this.deploy();
       }
+      // Told once it is dealt with: until then what runs is what was asked for.
+      this.head = head;
       // The version that runs is looked after while a newer one cannot be deployed.
       if (this.declared && this.declared.digest === this.record.digest) await this.lookForDrift();
       if (!waits) await this.succeeded();
       end(waits ? "waiting" : "ok");
     } catch (error) {
       if (signal.aborted) return;
+      if (commit) this.head = commit;
       await this.failed((error as Error).message, commit);
       end("failed");
     }
@@ -150,7 +152,6 @@ export class Deployment {
     const folder = join(tools.work, randomUUID());
     try {
       const checkout = await tools.git.checkout(settings, folder, this.stopping.signal);
-      this.head = checkout.commit;
       const same = this.declared?.digest === checkout.digest && this.declared.objects;
       this.declared = { ...checkout, objects: same || (await render(folder, settings, this.stopping.signal)) };
     } finally {
