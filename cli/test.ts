@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { execa } from "execa";
@@ -19,6 +19,8 @@ export async function test(): Promise<void> {
     console.log(`\n${relative(root, app)}`);
     runs.push(await pythonTests(app));
   }
+  console.log("\napps/deployd");
+  runs.push(await typescriptTests(join(root, "apps/deployd")));
   const sum = (of: keyof Counts) => runs.reduce((total, counts) => total + counts[of], 0);
   const [passed, broken, skipped] = [sum("passed"), sum("broken"), sum("skipped")];
   if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
@@ -34,7 +36,30 @@ export async function testCluster(within?: number): Promise<void> {
   if (broken > 0) throw new UserError("the tests failed");
 }
 
-async function vitest(projects: string[], env: Record<string, string> = {}): Promise<Counts> {
+/** The types and tests of an application that has libraries of its own, which are installed where its lock says others. */
+async function typescriptTests(folder: string): Promise<Counts> {
+  const lock = join(folder, "package-lock.json");
+  // Written last: half an installation has none.
+  const installed = join(folder, "node_modules/.installed");
+  const read = (file: string) => {
+    try {
+      return readFileSync(file, "utf8");
+    } catch {
+      return undefined;
+    }
+  };
+  if (read(installed) !== read(lock)) {
+    console.log("installing its node modules");
+    rmSync(installed, { force: true });
+    await execa("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: folder, stdio: "inherit" });
+    copyFileSync(lock, installed);
+  }
+  const types = await execa("npm", ["run", "--silent", "typecheck"], { cwd: folder, stdio: "inherit", reject: false });
+  const tests = await vitest([], {}, folder);
+  return types.exitCode === 0 ? tests : { ...tests, broken: tests.broken + 1 };
+}
+
+async function vitest(projects: string[], env: Record<string, string> = {}, cwd = root): Promise<Counts> {
   const folder = mkdtempSync(join(tmpdir(), "data-platform-test-"));
   const file = join(folder, "results.json");
   const args = [
@@ -46,7 +71,7 @@ async function vitest(projects: string[], env: Record<string, string> = {}): Pro
   ];
   try {
     const run = await execa("npx", [...args, `--outputFile.json=${file}`], {
-      cwd: root,
+      cwd,
       env,
       stdio: "inherit",
       reject: false,

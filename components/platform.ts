@@ -4,6 +4,7 @@ import * as random from "@pulumi/random";
 import type { LoadedConfig } from "../config/load.ts";
 import { Airflow } from "./airflow/index.ts";
 import { Clickhouse } from "./clickhouse.ts";
+import { Deployd } from "./deployd.ts";
 import { Django } from "./django.ts";
 import { Flink } from "./flink.ts";
 import { Kafka } from "./kafka.ts";
@@ -195,6 +196,10 @@ export class Platform extends pulumi.ComponentResource {
     part("webApp", () => {
       const backups = minio && { bucket: minio.bucket("web-app", apps), client: config.minio.image };
       return new WebApp("web-app", { place: apps, config: config.webApp, backups }, child);
+    });
+
+    part("deployd", () => {
+      return new Deployd("deployd", { place: apps, config: config.deployd, places: { core, apps } }, child);
     });
 
     if (watching && exporters) {

@@ -37,6 +37,8 @@ export const images = {
   noetl: "data-platform/noetl:4.26.0",
   /** The 2.12 line still gets fixes; NoETL's client wants nothing newer. */
   nats: "nats:2.12.15",
+  /** Node.js with git, Helm and kustomize: apps/deployd/Dockerfile. */
+  deployd: "data-platform/deployd:1.0.0",
   prometheus: "prom/prometheus:v3.13.5",
   /** No package holds it, so it is the one image that the tests do not run: see docs/monitoring.md. */
   grafana: "grafana/grafana:12.4.0",

@@ -56,20 +56,22 @@ function show(value: unknown): string {
 
 /** The keys that the schema knows under a path. */
 function knownKeys(path: PropertyKey[]): string[] {
-  type Definition = { innerType?: unknown; shape?: Record<string, unknown>; valueType?: unknown };
+  type Definition = { innerType?: unknown; element?: unknown; shape?: Record<string, unknown>; valueType?: unknown };
   /** What stands under a key of a type: a block's own keys, or in a mapping the same under every name. */
   const under = (type: unknown, key: PropertyKey): unknown => {
-    for (let t = type as { def?: Definition }; t?.def; t = t.def.innerType as typeof t)
+    for (let t = type as { def?: Definition }; t?.def; t = (t.def.innerType ?? t.def.element) as typeof t)
       if (t.def.shape) return t.def.shape[String(key)];
       else if (t.def.valueType) return t.def.valueType;
     return undefined;
   };
   const shape = (type: unknown): Record<string, unknown> => {
-    for (let t = type as { def?: Definition }; t?.def; t = t.def.innerType as typeof t)
+    for (let t = type as { def?: Definition }; t?.def; t = (t.def.innerType ?? t.def.element) as typeof t)
       if (t.def.shape) return t.def.shape;
     return {};
   };
-  return Object.keys(shape(path.reduce<unknown>(under, schema)));
+  // All items of a list know the same keys.
+  const keys = path.filter((key) => typeof key !== "number");
+  return Object.keys(shape(keys.reduce<unknown>(under, schema)));
 }
 
 /** The known key that a misspelt one is closest to, as advice; undefined where nothing is close. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { block, count, cpu, dnsLabel, memory } from "./fields.ts";
 import { airflow } from "./parts/airflow.ts";
 import { clickhouse } from "./parts/clickhouse.ts";
+import { deployd } from "./parts/deployd.ts";
 import { flink } from "./parts/flink.ts";
 import { kafka } from "./parts/kafka.ts";
 import { minio } from "./parts/minio.ts";
@@ -97,6 +98,7 @@ const parts = {
   noetl,
   polls,
   webApp,
+  deployd,
   monitoring,
 };
 type PartName = keyof typeof parts;

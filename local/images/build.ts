@@ -49,8 +49,9 @@ export async function buildStandIn(reference: string, say: Say): Promise<Built> 
   const key = keyFor(reference);
   return withScratch(async (scratch) => {
     const context = join(scratch, "context");
-    // Sources a program is built from stay out of the image.
-    await cp(folder, context, { recursive: true, filter: (path) => path !== join(folder, "go") });
+    // Sources a program is built from stay out of the image, and so does what was installed here to test one.
+    const left = [join(folder, "go"), join(folder, "node_modules")];
+    await cp(folder, context, { recursive: true, filter: (path) => !left.includes(path) });
     for (const artifact of definition.artifacts ?? []) await make(artifact, folder, context, say);
     // One layer for all of an image's own steps: what a step deletes is then not in it.
     const argument = definition.tagAs && `${definition.tagAs}=${parseReference(reference).tag}`;

@@ -72,6 +72,12 @@ export const definitions: readonly Definition[] = [
     holds: "Python 3.13 with pip (Debian trixie)",
   },
   {
+    folder: "node",
+    repositories: ["node"],
+    tags: /^24\.21\.0-(trixie-)?slim$/,
+    holds: "Node.js 24.21.0 (npm) on Debian trixie",
+  },
+  {
     folder: "pause",
     repositories: ["registry.k8s.io/pause"],
     holds: "a program that sleeps and reaps",
@@ -233,6 +239,26 @@ export const definitions: readonly Definition[] = [
         output: "nats-server",
         // Unstamped, it calls its commit unknown.
         ldflags: stamp({ "github.com/nats-io/nats-server/v2/server.serverVersion": "2.12.15" }),
+      },
+    ],
+  },
+  {
+    folder: "../../apps/deployd",
+    repositories: ["data-platform/deployd"],
+    own: true,
+    holds: "deployd with git, Helm 4.3.1 and kustomize 5.8.2 (npm, Go modules)",
+    artifacts: [
+      {
+        kind: "go",
+        package: "helm.sh/helm/v4/cmd/helm",
+        output: "helm",
+        ldflags: stamp({ "helm.sh/helm/v4/internal/version.version": "v4.3.1" }),
+      },
+      {
+        kind: "go",
+        package: "sigs.k8s.io/kustomize/kustomize/v5",
+        output: "kustomize",
+        ldflags: stamp({ "sigs.k8s.io/kustomize/api/provenance.version": "v5.8.2" }),
       },
     ],
   },

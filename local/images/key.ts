@@ -28,9 +28,10 @@ export function imagesUnder(dockerfile: string): string[] {
   return [...found];
 }
 
-/** Every file under a folder, by its path in it, with a hash of what it holds. */
+/** Every file under a folder, by its path in it, with a hash of what it holds; but for what npm installed there. */
 export function filesIn(folder: string, inside = ""): [string, string][] {
   return readdirSync(join(folder, inside), { withFileTypes: true })
+    .filter(({ name }) => name !== "node_modules")
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry): [string, string][] => {
       const path = join(inside, entry.name);

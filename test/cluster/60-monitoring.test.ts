@@ -30,6 +30,7 @@ beforeAll(async () => {
 describe("Prometheus", () => {
   const jobs = [
     "clickhouse-server",
+    "deployd-server",
     "exporters-postgresql",
     "exporters-redis",
     "exporters-statsd",

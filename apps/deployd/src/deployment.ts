@@ -1,0 +1,357 @@
+import { createHash, randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Checkout, Git } from "./git.ts";
+import type { Cluster, KubeObject, Ref } from "./kube.ts";
+import type { Metrics } from "./metrics.ts";
+import { difference, keyOf, podMessage, readiness, refOf, titleOf } from "./objects.ts";
+import { owner, ownership, render } from "./render.ts";
+import type { RepositorySettings } from "./settings.ts";
+
+export interface Log {
+  info(message: string): void;
+  warn(message: string): void;
+}
+
+/** What a deployment works with. */
+export interface Tools {
+  cluster: Cluster;
+  git: Pick<Git, "head" | "checkout">;
+  metrics: Metrics;
+  log: Log;
+  /** A folder for checkouts. */
+  work: string;
+}
+
+/** What went wrong last, until something goes right. */
+interface Failure {
+  message: string;
+  at: string;
+  /** The commit that it went wrong with, where it came that far. */
+  commit: string | null;
+}
+
+/** What stands in the cluster about a repository, for the time after a restart. */
+interface Record {
+  commit: string | null;
+  digest: string | null;
+  deployedAt: string | null;
+  /** All that was ever applied and not deleted since. */
+  objects: Ref[];
+  failure: Failure | null;
+}
+
+const nothing: Record = { commit: null, digest: null, deployedAt: null, objects: [], failure: null };
+
+/** Seconds until the next attempt, after so many that failed: 2, 4, 8 … up to five minutes. */
+export const backoff = (failures: number): number => Math.min(300, 2 ** failures);
+
+/** One repository, kept deployed: a loop of its own, so that nothing it waits for makes another wait. */
+export class Deployment {
+  readonly settings: RepositorySettings;
+  private readonly tools: Tools;
+  private readonly stopping = new AbortController();
+  private loop: Promise<void> = Promise.resolve();
+  private wake: () => void = () => {};
+  /** Someone asked for a look, or for an application of everything, that is still to come. */
+  private asked: "look" | "sync" | undefined;
+
+  private record: Record | undefined;
+  private head: string | null = null;
+  private checkedAt: string | null = null;
+  /** What the newest commit that could be read declares. */
+  private declared: (Checkout & { objects: KubeObject[] }) | undefined;
+  private drift: string[] = [];
+  private deploying = false;
+  private failure: Failure | undefined;
+  private failures = 0;
+  private retryAt = 0;
+
+  constructor(settings: RepositorySettings, tools: Tools) {
+    this.settings = settings;
+    this.tools = tools;
+  }
+
+  /** Begins, once what came `after` has ended. */
+  start(after: Promise<unknown> = Promise.resolve()): void {
+    this.loop = after.then(() => this.run());
+  }
+
+  /** Gives up what it waits for, and ends what it has begun to apply. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.wake();
+    await this.loop;
+  }
+
+  /** Has it look at once; with `sync`, also apply everything again. */
+  trigger(what: "look" | "sync"): void {
+    if (this.asked !== "sync") this.asked = what;
+    this.wake();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopping.signal.aborted) {
+      await this.round();
+      if (this.asked || this.stopping.signal.aborted) continue;
+      await new Promise<void>((done) => {
+        const timer = setTimeout(done, this.pause());
+        this.wake = () => {
+          clearTimeout(timer);
+          done();
+        };
+      });
+    }
+  }
+
+  /** Milliseconds until the next look. A repository that does not answer is asked less and less often. */
+  private pause(): number {
+    const interval = this.settings.interval * 1000;
+    if (!this.failure) return interval;
+    const retry = Math.max(0, this.retryAt - Date.now());
+    return this.failure.commit ? Math.min(interval, retry || interval) : retry;
+  }
+
+  /** One look at the repository and the cluster, and what follows from it. */
+  async round(): Promise<void> {
+    const { settings, tools } = this;
+    const { signal } = this.stopping;
+    const asked = this.asked;
+    this.asked = undefined;
+    const end = tools.metrics.timed(settings.name);
+    let commit: string | null = null;
+    try {
+      this.record ??= await this.recall();
+      const head = await tools.git.head(settings, signal);
+      this.checkedAt = new Date().toISOString();
+      commit = head;
+      const waits = this.failure?.commit === head && Date.now() < this.retryAt && !asked;
+      if (!waits) {
+        if (this.declared?.commit !== head) await this.read();
+        const changed = this.declared!.digest !== this.record.digest;
+        if (changed || asked === "sync" || (settings.prune && this.left().length > 0)) await this.deploy();
+      }
+      // Told once it is dealt with: until then what runs is what was asked for.
+      this.head = head;
+      // The version that runs is looked after while a newer one cannot be deployed.
+      if (this.declared && this.declared.digest === this.record.digest) await this.lookForDrift();
+      if (!waits) await this.succeeded();
+      end(waits ? "waiting" : "ok");
+    } catch (error) {
+      if (signal.aborted) return;
+      if (commit) this.head = commit;
+      await this.failed((error as Error).message, commit);
+      end("failed");
+    }
+    tools.metrics.state(settings.name, { drifted: this.drift.length, failed: this.failure !== undefined });
+  }
+
+  /** Reads what the newest commit declares. */
+  private async read(): Promise<void> {
+    const { settings, tools } = this;
+    const folder = join(tools.work, randomUUID());
+    try {
+      const checkout = await tools.git.checkout(settings, folder, this.stopping.signal);
+      const same = this.declared?.digest === checkout.digest && this.declared.objects;
+      this.declared = { ...checkout, objects: same || (await render(folder, settings, this.stopping.signal)) };
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Makes the namespace what is declared: all of it, or where the cluster refuses one object, nothing. */
+  private async deploy(): Promise<void> {
+    const { cluster, log } = this.tools;
+    const { namespace, prune, name } = this.settings;
+    const { commit, digest, objects } = this.declared!;
+    this.deploying = true;
+    try {
+      for (const object of objects) await this.refuseOthers(object);
+      for (const object of objects) await about(object, cluster.apply(object, namespace, true));
+
+      const refs = objects.map(refOf);
+      const gone = this.left();
+      // Before the first of them is there: whatever happens, none is forgotten.
+      await this.remember({ ...this.record!, objects: [...refs, ...gone] });
+      for (const object of objects) await about(object, cluster.apply(object, namespace));
+
+      const left: Ref[] = [];
+      for (const ref of gone) {
+        const live = await cluster.get(ref, namespace);
+        if (live?.metadata.labels?.[ownership] !== owner(this.settings)) continue;
+        if (!prune) left.push(ref);
+        else await cluster.delete(ref, namespace, live.metadata.uid!);
+      }
+      const deployedAt = new Date().toISOString();
+      await this.remember({ commit, digest, deployedAt, objects: [...refs, ...left], failure: null });
+      log.info(`${name}: deployed ${objects.length} objects of commit ${commit.slice(0, 10)}`);
+    } finally {
+      this.deploying = false;
+    }
+  }
+
+  /** An object that is someone else's stays theirs, whatever the repository declares. */
+  private async refuseOthers(object: KubeObject): Promise<void> {
+    const live = await about(object, this.tools.cluster.get(refOf(object), this.settings.namespace));
+    const theirs = live?.metadata.labels?.[ownership];
+    if (!live || theirs === owner(this.settings)) return;
+    const whose = theirs ? `belongs to ${theirs.replace(".", "/")}` : "was not made by deployd";
+    throw new Error(`${titleOf(refOf(object))} exists and ${whose}: rename it, or delete the one that is there`);
+  }
+
+  /** What was applied once and is declared no more. */
+  private left(): Ref[] {
+    const declared = new Set(this.declared?.objects.map((object) => keyOf(refOf(object))));
+    return this.declared ? (this.record ?? nothing).objects.filter((ref) => !declared.has(keyOf(ref))) : [];
+  }
+
+  private async lookForDrift(): Promise<void> {
+    const { settings } = this;
+    const find = async () => {
+      const drift: string[] = [];
+      for (const object of this.declared!.objects) {
+        const title = titleOf(refOf(object));
+        const live = await this.tools.cluster.get(refOf(object), settings.namespace);
+        if (!live) drift.push(`${title}: missing`);
+        else if (await difference(this.tools.cluster, object, settings.namespace)) drift.push(`${title}: changed`);
+      }
+      return drift;
+    };
+    this.drift = await find();
+    if (this.drift.length === 0 || !settings.repairDrift) return;
+    this.tools.log.info(`${settings.name}: repairing ${this.drift.join(", ")}`);
+    await this.deploy();
+    this.drift = await find();
+  }
+
+  private async succeeded(): Promise<void> {
+    this.failures = 0;
+    this.failure = undefined;
+    if (this.record!.failure) await this.remember({ ...this.record!, failure: null });
+  }
+
+  private async failed(message: string, commit: string | null): Promise<void> {
+    this.failures++;
+    this.retryAt = Date.now() + backoff(this.failures) * 1000;
+    const repeated = this.failure?.message === message;
+    this.failure = { message, at: new Date().toISOString(), commit };
+    this.tools.log.warn(`${this.settings.name}: ${message}`);
+    // Where it cannot be written, it is still in memory.
+    if (this.record && !repeated) await this.remember({ ...this.record, failure: this.failure }).catch(() => {});
+  }
+
+  /** What was written down before a restart. */
+  private async recall(): Promise<Record> {
+    const map = await this.tools.cluster.get(this.recordRef(), this.settings.namespace);
+    const record: Record = map?.data?.record ? { ...nothing, ...JSON.parse(map.data.record) } : nothing;
+    this.failure ??= record.failure ?? undefined;
+    return record;
+  }
+
+  private async remember(record: Record): Promise<void> {
+    const { apiVersion, kind, name } = this.recordRef();
+    await this.tools.cluster.apply(
+      {
+        apiVersion,
+        kind,
+        // Not the label of ownership: a repository cannot declare, and so cannot change, what is known of it.
+        metadata: { name, labels: { "deployd/record-of": owner(this.settings) } },
+        data: { record: JSON.stringify(record) },
+      },
+      this.settings.namespace,
+    );
+    this.record = record;
+  }
+
+  private recordRef(): Ref {
+    const hash = createHash("sha256").update(this.settings.name.toLowerCase()).digest("hex").slice(0, 10);
+    return { apiVersion: "v1", kind: "ConfigMap", name: `deployd-record-${hash}` };
+  }
+
+  /** What is known without asking the cluster. */
+  brief() {
+    const { name, url, branch, path, namespace, environment, prune, repairDrift, interval } = this.settings;
+    const { commit, deployedAt } = this.record ?? nothing;
+    const { failure } = this;
+    const settings = { url, branch, path, namespace, environment: environment ?? null, prune, repairDrift, interval };
+    return {
+      repository: name,
+      phase: this.phase(),
+      message: this.message(),
+      commit,
+      deployedAt,
+      head: this.head,
+      checkedAt: this.checkedAt,
+      error: failure ? { ...failure, retryAt: this.retryAt ? new Date(this.retryAt).toISOString() : null } : null,
+      drift: this.drift,
+      settings,
+    };
+  }
+
+  private phase() {
+    if (this.deploying) return "deploying" as const;
+    if (this.failure) return "failed" as const;
+    if (!this.record?.digest) return "pending" as const;
+    if (this.drift.length > 0) return "drifted" as const;
+    return "ready" as const;
+  }
+
+  private message(): string {
+    const { commit } = this.record ?? nothing;
+    const running = commit ? `Commit ${commit.slice(0, 10)} runs` : "Nothing is deployed yet";
+    if (this.failure) return `${running}. ${this.failure.message}`;
+    if (this.drift.length > 0) return `${running}, but the cluster differs: ${this.drift.join(", ")}`;
+    return running;
+  }
+
+  /** Everything about it, with each object as it is in the cluster now. */
+  async summary() {
+    const { cluster } = this.tools;
+    const { namespace } = this.settings;
+    const undeclared = new Set(this.left().map(keyOf));
+    const found = await Promise.all(
+      (this.record ?? nothing).objects.map(async (ref) => {
+        const { apiVersion, kind, name } = ref;
+        const live = await cluster.get(ref, namespace);
+        if (!live) return { apiVersion, kind, name, ready: null, done: false, message: "missing", live };
+        const { ready, done, message } = readiness(live);
+        const told = done ? null : await podMessage(cluster, live, namespace);
+        const left = undeclared.has(keyOf(ref)) ? "no longer declared, and left since prune is off" : null;
+        return { apiVersion, kind, name, ready, done, message: told ?? message ?? left, live };
+      }),
+    );
+    const brief = this.brief();
+    const waiting = found.filter(({ done }) => !done).map(titleOf);
+    const progressing = brief.phase === "ready" && waiting.length > 0;
+    return {
+      ...brief,
+      phase: progressing ? ("progressing" as const) : brief.phase,
+      message: progressing ? `${brief.message}, but not all of it is ready: ${waiting.join(", ")}` : brief.message,
+      objects: found.map(({ live: _, ...object }) => object),
+      raw: found.flatMap(({ live }) => live ?? []),
+    };
+  }
+
+  /** What applying the newest commit that could be read would change; undefined where none could be yet. */
+  async diff() {
+    const { declared } = this;
+    if (!declared) return undefined;
+    const { cluster } = this.tools;
+    const { namespace, name, prune } = this.settings;
+    const changes: { kind: string; name: string; change: "create" | "change" | "delete"; diff: string }[] = [];
+    for (const object of declared.objects) {
+      const ref = refOf(object);
+      const live = await cluster.get(ref, namespace);
+      const text = await difference(cluster, object, namespace);
+      if (text) changes.push({ kind: ref.kind, name: ref.name, change: live ? "change" : "create", diff: text });
+    }
+    if (prune) for (const { kind, name } of this.left()) changes.push({ kind, name, change: "delete", diff: "" });
+    return { repository: name, commit: declared.commit, changes };
+  }
+}
+
+/** Says which object an error is about. */
+const about = async <T>(object: KubeObject, work: Promise<T>): Promise<T> =>
+  work.catch((error) => {
+    throw new Error(`${titleOf(refOf(object))}: ${error.message}`);
+  });

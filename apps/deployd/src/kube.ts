@@ -1,0 +1,174 @@
+import { Agent, request as https, type RequestOptions } from "node:https";
+import { text as readAll } from "node:stream/consumers";
+import type { KubeConfig } from "@kubernetes/client-node";
+
+/** What names one object in its namespace. */
+export interface Ref {
+  apiVersion: string;
+  kind: string;
+  name: string;
+}
+
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: {
+    name: string;
+    namespace?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    uid?: string;
+    resourceVersion?: string;
+    generation?: number;
+    deletionTimestamp?: string;
+    managedFields?: unknown;
+    creationTimestamp?: string;
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: an object has as many shapes as there are kinds
+  [field: string]: any;
+}
+
+/** What the API server said no to. */
+export class ApiError extends Error {
+  readonly code: number;
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Who deployd's fields belong to, in the cluster's own books. */
+export const fieldManager = "deployd";
+
+/** The calls that a deployment needs. */
+export interface Cluster {
+  get(ref: Ref, namespace: string): Promise<KubeObject | undefined>;
+  apply(object: KubeObject, namespace: string, dryRun?: boolean): Promise<KubeObject>;
+  delete(ref: Ref, namespace: string, uid: string): Promise<void>;
+  pods(labels: Record<string, string>, namespace: string): Promise<KubeObject[]>;
+}
+
+/**
+ * The cluster's API as plain JSON: the typed client of the library drops every field that its release does not know.
+ * Its part here is how to log in.
+ */
+export class Kube implements Cluster {
+  private readonly config: KubeConfig;
+  private readonly kinds = new Map<string, Map<string, { plural: string; namespaced: boolean }>>();
+  private login?: { options: RequestOptions; until: number };
+
+  constructor(config: KubeConfig) {
+    this.config = config;
+  }
+
+  async get(ref: Ref, namespace: string): Promise<KubeObject | undefined> {
+    try {
+      return (await this.call("GET", await this.path(ref, namespace))) as KubeObject;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** Server-side apply. By force: what the repository declares wins over what someone else has set. */
+  async apply(object: KubeObject, namespace: string, dryRun = false): Promise<KubeObject> {
+    const { apiVersion, kind, metadata } = object;
+    const path = await this.path({ apiVersion, kind, name: metadata.name }, namespace);
+    const query = new URLSearchParams({
+      fieldManager,
+      force: "true",
+      // A misspelt field is an error, not a field that does nothing.
+      fieldValidation: "Strict",
+      ...(dryRun && { dryRun: "All" }),
+    });
+    return (await this.call("PATCH", `${path}?${query}`, object, "application/apply-patch+yaml")) as KubeObject;
+  }
+
+  /** Asks for deletion, unless another object has taken the name meanwhile. */
+  async delete(ref: Ref, namespace: string, uid: string): Promise<void> {
+    const body = { propagationPolicy: "Background", preconditions: { uid } };
+    try {
+      await this.call("DELETE", await this.path(ref, namespace), body);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === 404)) throw error;
+    }
+  }
+
+  async pods(labels: Record<string, string>, namespace: string): Promise<KubeObject[]> {
+    const selector = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+    const query = new URLSearchParams({ labelSelector: selector.join(",") });
+    const { items } = (await this.call("GET", `/api/v1/namespaces/${namespace}/pods?${query}`)) as {
+      items: KubeObject[];
+    };
+    return items;
+  }
+
+  private async path({ apiVersion, kind, name }: Ref, namespace: string): Promise<string> {
+    const { plural, namespaced } = await this.kind(apiVersion, kind);
+    if (!namespaced)
+      throw new ApiError(422, `${kind} ${name} belongs to the whole cluster, where deployd has no rights`);
+    return `${base(apiVersion)}/namespaces/${namespace}/${plural}/${encodeURIComponent(name)}`;
+  }
+
+  private async kind(apiVersion: string, kind: string) {
+    const known = this.kinds.get(apiVersion)?.get(kind);
+    if (known) return known;
+    const unknown = new ApiError(422, `the cluster has no ${kind} in ${apiVersion}`);
+    const found = (await this.call("GET", base(apiVersion)).catch((error) => {
+      throw error instanceof ApiError && error.code === 404 ? unknown : error;
+    })) as { resources: { name: string; kind: string; namespaced: boolean }[] };
+    const whole = found.resources.filter(({ name }) => !name.includes("/"));
+    const kinds = new Map(whole.map((one) => [one.kind, { plural: one.name, namespaced: one.namespaced }]));
+    this.kinds.set(apiVersion, kinds);
+    const one = kinds.get(kind);
+    if (!one) throw unknown;
+    return one;
+  }
+
+  private async call(method: string, path: string, body?: unknown, type = "application/json"): Promise<unknown> {
+    const { server } = this.config.getCurrentCluster()!;
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const login = await this.options();
+    const options: RequestOptions = {
+      ...login,
+      method,
+      timeout: 20_000,
+      headers: {
+        ...login.headers,
+        accept: "application/json",
+        ...(payload && { "content-type": type, "content-length": Buffer.byteLength(payload) }),
+      },
+    };
+    const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
+      const request = https(new URL(server.replace(/\/$/, "") + path), options, resolve);
+      request.on("error", ({ message }) => reject(new Error(`cannot reach the cluster: ${message}`)));
+      request.on("timeout", () => request.destroy(new Error("no answer")));
+      request.end(payload);
+    });
+    const answer = await readAll(response);
+    const { statusCode = 0 } = response;
+    if (statusCode < 400) return JSON.parse(answer);
+    throw new ApiError(statusCode, messageOf(answer));
+  }
+
+  /** How to log in: the token of the pod's account is another one after a while. */
+  private async options(): Promise<RequestOptions> {
+    if (!this.login || this.login.until < Date.now()) {
+      const options: RequestOptions = {};
+      await this.config.applyToHTTPSOptions(options as Parameters<KubeConfig["applyToHTTPSOptions"]>[0]);
+      if (options.agent instanceof Agent) Object.assign(options.agent, { keepAlive: true, maxSockets: 16 });
+      this.login = { options, until: Date.now() + 60_000 };
+    }
+    return this.login.options;
+  }
+}
+
+function messageOf(answer: string): string {
+  try {
+    return String(JSON.parse(answer).message);
+  } catch {
+    return answer.split("\n")[0]!;
+  }
+}
+
+const base = (apiVersion: string) => (apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`);

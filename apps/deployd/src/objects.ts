@@ -1,0 +1,105 @@
+import { createTwoFilesPatch } from "diff";
+import { stringify } from "yaml";
+import type { Cluster, KubeObject, Ref } from "./kube.ts";
+
+export const refOf = ({ apiVersion, kind, metadata }: KubeObject): Ref => ({ apiVersion, kind, name: metadata.name });
+/** The same object, whichever version of its kind it is asked for in. */
+export const keyOf = ({ apiVersion, kind, name }: Ref): string => `${group(apiVersion)}/${kind}/${name}`;
+export const titleOf = ({ kind, name }: Ref): string => `${kind} ${name}`;
+const group = (apiVersion: string) => (apiVersion.includes("/") ? apiVersion.split("/")[0] : "");
+
+export interface Readiness {
+  /** How many are ready of how many, where the kind counts. */
+  ready: string | null;
+  /** Whether there is nothing more to wait for. */
+  done: boolean;
+  message: string | null;
+}
+
+/** How far an object has come, by what its controller says of it. */
+export function readiness(object: KubeObject): Readiness {
+  const { kind, metadata, spec = {}, status = {} } = object;
+  if (metadata.deletionTimestamp) return { ready: null, done: false, message: "is being deleted" };
+  const current = (status.observedGeneration ?? 0) >= (metadata.generation ?? 0);
+  const counted = (ready = 0, updated = 0, wanted = 0): Readiness => ({
+    ready: `${ready}/${wanted}`,
+    done: current && ready >= wanted && updated >= wanted,
+    message: complaint(status),
+  });
+  switch (kind) {
+    case "Deployment": {
+      const wanted = spec.replicas ?? 1;
+      const of = counted(status.readyReplicas, status.updatedReplicas, wanted);
+      // Pods of the version before are still there.
+      return { ...of, done: of.done && (status.replicas ?? 0) === wanted };
+    }
+    case "StatefulSet":
+      return counted(status.readyReplicas, status.updatedReplicas, spec.replicas ?? 1);
+    case "DaemonSet":
+      return counted(status.numberReady, status.updatedNumberScheduled, status.desiredNumberScheduled);
+    case "Job": {
+      const wanted = spec.completions ?? 1;
+      const done = (status.succeeded ?? 0) >= wanted;
+      return { ready: `${status.succeeded ?? 0}/${wanted}`, done, message: complaint(status) };
+    }
+    case "PersistentVolumeClaim":
+      // One that waits for its first pod is as it should be.
+      return { ready: null, done: true, message: status.phase === "Bound" ? null : (status.phase ?? null) };
+    default:
+      return { ready: null, done: true, message: null };
+  }
+}
+
+interface Condition {
+  type: string;
+  status: string;
+  message?: string;
+}
+
+/** What a controller complains of. */
+function complaint(status: { conditions?: Condition[] }): string | null {
+  const bad = (status.conditions ?? []).find(({ type, status }) =>
+    ["ReplicaFailure", "Failed"].includes(type) ? status === "True" : type === "Progressing" && status === "False",
+  );
+  return bad?.message ?? null;
+}
+
+/** Why the pods of a workload do not start, where one says so. */
+export async function podMessage(cluster: Cluster, object: KubeObject, namespace: string): Promise<string | null> {
+  const labels = object.spec?.selector?.matchLabels;
+  if (!labels) return null;
+  const pods = await cluster.pods(labels, namespace);
+  for (const { metadata, status = {} } of pods) {
+    const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+    for (const { name, state } of containers) {
+      const { reason, message } = state?.waiting ?? {};
+      if (reason && !["ContainerCreating", "PodInitializing"].includes(reason))
+        return `pod ${metadata.name}: ${name}: ${reason}${message ? `: ${message}` : ""}`;
+    }
+    const unscheduled = status.conditions?.find(
+      (one: Condition) => one.type === "PodScheduled" && one.status === "False",
+    );
+    if (unscheduled) return `pod ${metadata.name}: ${unscheduled.message}`;
+  }
+  return null;
+}
+
+/** What applying an object would change, as a unified diff; empty where it is as declared. */
+export async function difference(cluster: Cluster, object: KubeObject, namespace: string): Promise<string> {
+  const ref = refOf(object);
+  for (let attempt = 1; ; attempt++) {
+    const live = await cluster.get(ref, namespace);
+    const applied = await cluster.apply(object, namespace, true);
+    // A controller may have written between the two: what it wrote is no difference.
+    if (live && live.metadata.resourceVersion !== applied.metadata.resourceVersion && attempt < 3) continue;
+    const before = live ? declaredPart(live) : "";
+    const after = declaredPart(applied);
+    return before === after ? "" : createTwoFilesPatch("cluster", "repository", before, after, titleOf(ref)).trimEnd();
+  }
+}
+
+/** An object as text, without what the cluster keeps its own books with. */
+function declaredPart({ metadata, status: _, ...object }: KubeObject): string {
+  const { managedFields, resourceVersion, uid, generation, creationTimestamp, ...kept } = metadata;
+  return stringify({ ...object, metadata: kept }, { sortMapEntries: true });
+}

@@ -1,0 +1,111 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { stringify } from "yaml";
+import { parseImage } from "../config/images.ts";
+import type { Config } from "../config/schema.ts";
+import { files } from "./kit/config.ts";
+import type { Endpoint } from "./kit/connection.ts";
+import { deployment } from "./kit/deployment.ts";
+import { type Metrics, Part, type Place } from "./kit/part.ts";
+import { permissions } from "./kit/permissions.ts";
+import { answers, configFiles, patiently, scratch, secretFiles } from "./kit/pod.ts";
+import { credentials, password, type TypedSecret } from "./kit/secret.ts";
+import { service } from "./kit/service.ts";
+
+const ports = { http: 8080 };
+/** User and group `node` of the official image. */
+const user = 1000;
+
+/** Keeps namespaces equal to what application repositories declare. */
+export class Deployd extends Part {
+  override readonly metrics: Metrics[] = [{ component: "server", port: "http" }];
+  readonly endpoint: Endpoint;
+  /** What webhooks are signed with. */
+  readonly admin: TypedSecret<"secret">;
+
+  constructor(
+    name: string,
+    args: { place: Place; config: Config["deployd"]; places: { core: Place; apps: Place } },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config, places } = args;
+    super("Deployd", name, place, parseImage(config.image)?.tag ?? "", opts);
+
+    this.admin = credentials(this, "webhook", config.auth, () => ({
+      secret: password(this, "webhook", config.auth.rotation),
+    }));
+
+    // No checksum: it reads a change by itself, and what it has begun goes on.
+    const configuration = files(this, "config", {
+      "config.yaml": stringify({
+        repositories: config.repositories.map((one) => ({ ...one, namespace: places[one.namespace].namespace })),
+      }),
+    });
+    // Rights where something is deployed; and in its own namespace, where a repository may be added at any time.
+    const targets = new Set([place, ...config.repositories.map(({ namespace }) => places[namespace])]);
+    const allowed = permissions(this, rules, [...targets]);
+
+    const server = deployment(this, {
+      // Two would apply the same twice.
+      replicas: 1,
+      pod: {
+        user,
+        component: "server",
+        checksums: { webhook: this.admin.revision },
+        talksToApi: "deployd applies what repositories declare",
+        // It ends what it has begun to apply.
+        gracePeriod: 60,
+        containers: {
+          deployd: {
+            image: this.image(config.image),
+            // Below tini, which reaps what git leaves behind.
+            command: ["tini", "--", "node", "/app/src/main.ts"],
+            env: { NODE_ENV: "production", NODE_OPTIONS: `--max-old-space-size=${heap}` },
+            ports,
+            resources: config.resources,
+            mounts: {
+              "/etc/deployd/config": "config",
+              "/etc/deployd/webhook": "webhook",
+              "/etc/deployd/tokens": "tokens",
+              "/work": "work",
+              "/tmp": "tmp",
+            },
+            startup: answers("/healthz", "http", { every: 2, failures: 60 }),
+            readiness: answers("/readyz", "http"),
+            liveness: answers("/healthz", "http", patiently),
+          },
+        },
+        volumes: {
+          config: configFiles(configuration.name),
+          webhook: secretFiles({ secret: this.admin.key("secret") }),
+          tokens: config.tokensSecret ? { secret: { secretName: config.tokensSecret } } : scratch({ size: "1Mi" }),
+          work: scratch({ size: "1Gi" }),
+          tmp: scratch({ size: "64Mi" }),
+        },
+      },
+      dependsOn: allowed,
+    });
+    service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    this.registerOutputs({});
+  }
+}
+
+/** Mebibytes of Node's heap; the rest of the limit is for Helm and kustomize. */
+const heap = 128;
+
+const verbs = ["get", "create", "patch", "delete"];
+
+/**
+ * What repositories may declare. No Secrets, which do not belong into a repository; no roles and no accounts, which
+ * would be a way to rights of one's own. Server-side apply takes `patch`, and `create` for what is not there yet.
+ */
+const rules = [
+  { apiGroups: [""], resources: ["configmaps", "services", "persistentvolumeclaims"], verbs },
+  { apiGroups: ["apps"], resources: ["deployments", "statefulsets", "daemonsets"], verbs },
+  { apiGroups: ["batch"], resources: ["jobs", "cronjobs"], verbs },
+  { apiGroups: ["networking.k8s.io"], resources: ["ingresses", "networkpolicies"], verbs },
+  { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs },
+  { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs },
+  // Why one does not start.
+  { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
+];

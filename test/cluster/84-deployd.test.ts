@@ -1,0 +1,425 @@
+// Proves that deployd keeps real repositories deployed: served over HTTP from this machine by git itself, and changed by
+// commits. Not over TLS, nor by a webhook of GitHub's own making: its signature is made here as GitHub documents it.
+import { createHmac } from "node:crypto";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { stringify } from "yaml";
+import { GitServer } from "../../apps/deployd/test/git-server.ts";
+import type { Live } from "../../engine/kube.ts";
+import { cacheDir } from "../../local/paths.ts";
+import { address, get, kube, podsOf, ready, runIn, secret, succeedPod, whole, wholeStack } from "./kit.ts";
+
+const namespace = whole.apps;
+let git: GitServer;
+let url: string;
+let webhookSecret: string;
+/** What the stack itself has deployd keep: it has it again in the end. */
+let before: string;
+
+const configMap = (name: string, value: string) =>
+  stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
+
+/** A Deployment of one pod that does nothing, in the image that every cluster has. */
+const workload = (name: string, version: string, image = "registry.k8s.io/pause:3.10") =>
+  stringify({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: { app: name } },
+      template: {
+        metadata: { labels: { app: name }, annotations: { version } },
+        spec: {
+          automountServiceAccountToken: false,
+          terminationGracePeriodSeconds: 1,
+          securityContext: { runAsNonRoot: true, runAsUser: 65535, seccompProfile: { type: "RuntimeDefault" } },
+          containers: [
+            {
+              name: "main",
+              image,
+              securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+              resources: { requests: { memory: "8Mi" }, limits: { memory: "16Mi" } },
+            },
+          ],
+        },
+      },
+    },
+  });
+
+const chart = {
+  "deploy/manifests/Chart.yaml": stringify({ apiVersion: "v2", name: "chart", version: "1.0.0" }),
+  "deploy/manifests/values.yaml": "size: small\n",
+  "deploy/manifests/values-test.yaml": "size: tested\n",
+  "deploy/manifests/templates/map.yaml": configMap("shop-chart", "{{ .Values.size }} {{ .Release.Name }}"),
+};
+const kustomization = {
+  "deploy/manifests/kustomization.yaml": "resources: [map.yaml]\n",
+  "deploy/manifests/map.yaml": configMap("shop-kustomized", "base"),
+  "deploy/overlays/test/kustomization.yaml": stringify({
+    resources: ["../../manifests"],
+    patches: [{ patch: configMap("shop-kustomized", "tested") }],
+  }),
+};
+
+/** Seconds for what has no limit of its own: a busy machine may take its time. */
+const soon = 90;
+
+/** Seconds until something is so: it fails once it is not so for longer than `within`. */
+async function seconds(within: number, check: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await vi.waitFor(check, { timeout: within * 1000, interval: 200 });
+  return (performance.now() - start) / 1000;
+}
+
+const ask = async (path: string, options: RequestInit = {}) => {
+  const answer = await fetch(`${url}${path}`, { ...options, signal: AbortSignal.timeout(60_000) });
+  // biome-ignore lint/suspicious/noExplicitAny: what the API answers, as plain data
+  return { code: answer.status, body: (await answer.json()) as any };
+};
+const summary = async (name: string) => (await ask(`/deployment/${name}`)).body;
+const value = async (name: string) =>
+  ((await get("ConfigMap", name, namespace)) as (Live & { data?: { value: string } }) | undefined)?.data?.value;
+const phase = (name: string, wanted: string) => async () =>
+  expect(await summary(name)).toMatchObject({ phase: wanted });
+
+/** What GitHub sends after a push. */
+function push(name: string, by = webhookSecret) {
+  const body = JSON.stringify({ ref: "refs/heads/main", repository: { full_name: name } });
+  return ask("/webhook", {
+    method: "POST",
+    body,
+    headers: {
+      "content-type": "application/json",
+      "x-github-event": "push",
+      "x-hub-signature-256": `sha256=${createHmac("sha256", by).update(body).digest("hex")}`,
+    },
+  });
+}
+
+/** A commit of these files that is there, with all its objects ready. Returns the commit that is deployed. */
+async function deployed(name: string, files: Parameters<GitServer["commit"]>[1]): Promise<string> {
+  const head = await git.commit(name, files);
+  await push(name);
+  await seconds(soon, async () => expect(await summary(name)).toMatchObject({ head, phase: "ready", error: null }));
+  return (await summary(name)).commit;
+}
+
+async function configure(text: string): Promise<void> {
+  const map = (await get("ConfigMap", "deployd-config", namespace))!;
+  await kube().replace({ ...map, data: { "config.yaml": text } } as typeof map);
+  // A node brings files up to date once a minute, and when something of their pod changes.
+  const [name = ""] = await podsOf("deployd", "server", namespace);
+  const pod = (await get("Pod", name, namespace))!;
+  pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
+  await kube().replace(pod);
+}
+
+const repositories = () =>
+  stringify({
+    repositories: Object.entries({
+      "shop/web": { interval: 5, prune: true },
+      "shop/kustomized": { interval: 5, environment: "test" },
+      "shop/chart": { interval: 5, environment: "test", repairDrift: true },
+      "shop/pushed": { interval: 3600 },
+      "shop/hangs": { interval: 5 },
+    }).map(([name, more]) => ({ name, url: git.url(name), namespace, ...more })),
+  });
+
+beforeAll(async () => {
+  await wholeStack();
+  url = `http://${await address("deployd", namespace)}:8080`;
+  webhookSecret = (await secret("deployd-webhook", namespace)).secret!;
+  const config = (await get("ConfigMap", "deployd-config", namespace)) as Live & { data: Record<string, string> };
+  before = config.data["config.yaml"]!;
+  // Where the cluster's own server listens, pods reach this machine.
+  git = await GitServer.start(new URL(kube().server).hostname);
+  git.hanging.add("shop/hangs");
+  await git.commit("shop/web", {
+    "deploy/manifests/map.yaml": configMap("shop-web", "1"),
+    "deploy/manifests/extra.yaml": configMap("shop-extra", "1"),
+    "deploy/manifests/web.yaml": workload("shop-web", "1"),
+  });
+  await git.commit("shop/kustomized", kustomization);
+  await git.commit("shop/chart", chart);
+  await git.commit("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "1") });
+  await configure(repositories());
+  await seconds(soon, async () => expect((await ask("/deployments")).body.deployments).toHaveLength(5));
+});
+
+afterAll(async () => {
+  if (before) await configure(before);
+  git?.stop();
+  const label = "deployd/repository";
+  for (const [version, kind] of [
+    ["apps/v1", "Deployment"],
+    ["v1", "ConfigMap"],
+  ] as const)
+    for (const { metadata } of await kube().list(version, kind, namespace))
+      if (metadata.labels?.[label] || metadata.labels?.["deployd/record-of"])
+        await kube().delete({ apiVersion: version, kind, metadata: { name: metadata.name, namespace } });
+});
+
+it("deploys plain manifests, a kustomization with its overlay and a chart with its values; and waits for none that hangs", async () => {
+  await seconds(soon, phase("shop/web", "ready"));
+  await seconds(soon, phase("shop/kustomized", "ready"));
+  await seconds(soon, phase("shop/chart", "ready"));
+  await seconds(soon, phase("shop/pushed", "ready"));
+  expect(await Promise.all(["shop-web", "shop-kustomized", "shop-chart", "shop-pushed"].map(value))).toEqual([
+    "1",
+    "tested",
+    "tested chart",
+    "1",
+  ]);
+  expect((await summary("shop/web")).objects).toEqual([
+    { apiVersion: "v1", kind: "ConfigMap", name: "shop-extra", ready: null, done: true, message: null },
+    { apiVersion: "v1", kind: "ConfigMap", name: "shop-web", ready: null, done: true, message: null },
+    { apiVersion: "apps/v1", kind: "Deployment", name: "shop-web", ready: "1/1", done: true, message: null },
+  ]);
+  expect(await summary("shop/hangs")).toMatchObject({ commit: null, objects: [] });
+  const { managedFields, labels } = (await kube().get(ref("apps/v1", "Deployment", "shop-web")))!.metadata;
+  expect(labels).toEqual({ "deployd/repository": "shop.web" });
+  expect(managedFields).toContainEqual(expect.objectContaining({ manager: "deployd", operation: "Apply" }));
+});
+
+const ref = (apiVersion: string, kind: string, name: string) => ({ apiVersion, kind, metadata: { name, namespace } });
+
+it("has a commit live within 15 seconds by polling", async () => {
+  const commit = await git.commit("shop/web", { "deploy/manifests/map.yaml": configMap("shop-web", "2") });
+  await seconds(15, async () => expect(await value("shop-web")).toBe("2"));
+  await seconds(soon, async () => expect(await summary("shop/web")).toMatchObject({ phase: "ready", commit }));
+});
+
+it("has a commit live within 5 seconds by the webhook", async () => {
+  await git.commit("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "2") });
+  expect(await push("shop/pushed")).toEqual({ code: 202, body: { triggered: ["shop/pushed"] } });
+  await seconds(5, async () => expect(await value("shop-pushed")).toBe("2"));
+});
+
+it("redeploys nothing for a commit elsewhere", async () => {
+  await deployed("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "there") });
+  const { commit, deployedAt } = await summary("shop/pushed");
+  const version = (await get("ConfigMap", "shop-pushed", namespace))!.metadata.resourceVersion;
+  const head = await git.commit("shop/pushed", { "src/main.ts": "console.log(1)" });
+  await push("shop/pushed");
+  await seconds(soon, async () => expect(await summary("shop/pushed")).toMatchObject({ head }));
+  expect(await summary("shop/pushed")).toMatchObject({ phase: "ready", commit, deployedAt });
+  expect((await get("ConfigMap", "shop-pushed", namespace))!.metadata.resourceVersion).toBe(version);
+});
+
+it.each([
+  ["is no YAML", "kind: [", /broken\.yaml/],
+  ["has a misspelt field", configMap("shop-broken", "1").replace("\ndata:", "\ndota:"), /dota/],
+  ["is of a kind that deployd may not make", configMap("shop-broken", "1").replace("ConfigMap", "Secret"), /forbidden/],
+])(
+  "leaves what runs alone when a manifest %s, says so, and recovers with the next good commit",
+  async (_, broken, message) => {
+    const good = {
+      "deploy/manifests/map.yaml": configMap("shop-web", "good"),
+      "deploy/manifests/broken.yaml": null,
+      "deploy/manifests/web.yaml": workload("shop-web", "1"),
+    };
+    const commit = await deployed("shop/web", good);
+    const pods = async () =>
+      (await kube().list("v1", "Pod", namespace))
+        .filter((one) => one.metadata.labels?.app === "shop-web")
+        .map((one) => one.metadata.uid);
+    const running = await pods();
+    const bad = await git.commit("shop/web", {
+      "deploy/manifests/map.yaml": configMap("shop-web", "broken"),
+      "deploy/manifests/broken.yaml": broken,
+      "deploy/manifests/web.yaml": workload("shop-web", "broken"),
+    });
+    await seconds(soon, async () =>
+      expect(await summary("shop/web")).toMatchObject({
+        phase: "failed",
+        commit,
+        head: bad,
+        error: { message: expect.stringMatching(message), commit: bad },
+      }),
+    );
+    expect(await value("shop-web")).toBe("good");
+    expect(await pods()).toEqual(running);
+    // Nobody tells it of the next one.
+    const head = await git.commit("shop/web", {
+      ...good,
+      "deploy/manifests/map.yaml": configMap("shop-web", "better"),
+    });
+    await seconds(soon, async () =>
+      expect(await summary("shop/web")).toMatchObject({ phase: "ready", error: null, commit: head }),
+    );
+    expect(await value("shop-web")).toBe("better");
+  },
+);
+
+it("tells of a version that the cluster takes but that does not start", async () => {
+  await git.commit("shop/web", {
+    "deploy/manifests/broken.yaml": null,
+    "deploy/manifests/web.yaml": workload("shop-web", "2", "registry.k8s.io/pause:none"),
+  });
+  await seconds(soon, async () => {
+    const { phase, objects } = await summary("shop/web");
+    expect(phase).toBe("progressing");
+    const { message } = objects.find(({ kind }: { kind: string }) => kind === "Deployment");
+    expect(message).toMatch(/main: (ErrImagePull|ImagePullBackOff)/);
+  });
+  await deployed("shop/web", { "deploy/manifests/web.yaml": workload("shop-web", "1") });
+});
+
+it("deletes what is declared no more where that is asked for, and nowhere else", async () => {
+  await deployed("shop/web", { "deploy/manifests/extra.yaml": configMap("shop-extra", "2") });
+  await deployed("shop/web", { "deploy/manifests/extra.yaml": null });
+  expect(await value("shop-extra")).toBeUndefined();
+  await deployed("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "kept") });
+  await deployed("shop/pushed", {
+    "deploy/manifests/map.yaml": null,
+    "deploy/manifests/other.yaml": configMap("shop-other", "1"),
+  });
+  expect(await value("shop-other")).toBe("1");
+  expect(await value("shop-pushed")).toBe("kept");
+  expect((await summary("shop/pushed")).objects).toContainEqual(
+    expect.objectContaining({ name: "shop-pushed", message: "no longer declared, and left since prune is off" }),
+  );
+});
+
+it("leaves alone what it has not made", async () => {
+  await git.commit("shop/pushed", { "deploy/manifests/other.yaml": configMap("deployd-config", "1") });
+  await push("shop/pushed");
+  await seconds(soon, phase("shop/pushed", "failed"));
+  expect((await summary("shop/pushed")).error.message).toContain(
+    "ConfigMap deployd-config exists and was not made by deployd",
+  );
+  await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "1") });
+});
+
+describe("an object that someone changed by hand", () => {
+  const change = async (name: string) => {
+    const map = (await get("ConfigMap", name, namespace))!;
+    await kube().replace({ ...map, data: { value: "by hand" } } as typeof map);
+  };
+
+  it("is seen, and shown", async () => {
+    await change("shop-kustomized");
+    await seconds(soon, phase("shop/kustomized", "drifted"));
+    expect((await summary("shop/kustomized")).drift).toEqual(["ConfigMap shop-kustomized: changed"]);
+    const { changes } = (await ask("/deployment/shop/kustomized/diff")).body;
+    expect(changes).toHaveLength(1);
+    expect(changes[0].diff).toContain("-  value: by hand\n+  value: tested");
+  });
+
+  it("is set back when someone asks for that", async () => {
+    expect((await ask("/deployment/shop/kustomized/sync", { method: "POST" })).code).toBe(202);
+    await seconds(soon, async () => expect(await value("shop-kustomized")).toBe("tested"));
+    await seconds(soon, phase("shop/kustomized", "ready"));
+  });
+
+  it("is set back by itself where that is asked for", async () => {
+    await change("shop-chart");
+    await seconds(soon, async () => expect(await value("shop-chart")).toBe("tested chart"));
+  });
+});
+
+it("refuses a webhook with another signature, and knows no other repository", async () => {
+  expect((await push("shop/web", "another secret")).code).toBe(401);
+  expect((await push("shop/nobody")).code).toBe(404);
+  expect((await ask("/deployment/shop/nobody")).code).toBe(404);
+});
+
+it("keeps what was right while its configuration is wrong, and says what is wrong with it", async () => {
+  await configure("repositories: 7");
+  await seconds(soon, async () =>
+    expect((await ask("/deployments")).body).toMatchObject({
+      configuration: { error: "repositories: expected a list of repositories" },
+      deployments: { length: 5 },
+    }),
+  );
+  await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "2") });
+  expect(await value("shop-other")).toBe("2");
+  await configure(repositories());
+  await seconds(soon, async () => expect((await ask("/deployments")).body.configuration.error).toBeNull());
+});
+
+it("loses nothing when its pod is replaced", async () => {
+  // A part of the state is an error.
+  await git.commit("shop/pushed", { "deploy/manifests/broken.yaml": "kind: [" });
+  await push("shop/pushed");
+  await seconds(soon, phase("shop/pushed", "failed"));
+  const state = async () =>
+    Promise.all(
+      ["shop/web", "shop/kustomized", "shop/chart", "shop/pushed"].map(async (name) => {
+        const { phase, commit, deployedAt, head, error, objects } = await summary(name);
+        return { name, phase, commit, deployedAt, head, error: error?.message, objects };
+      }),
+    );
+  const known = await state();
+  const versions = async () =>
+    (await kube().list("v1", "ConfigMap", namespace))
+      .filter(({ metadata }) => metadata.labels?.["deployd/repository"])
+      .map(({ metadata }) => [metadata.name, metadata.resourceVersion]);
+  const applied = await versions();
+  await succeedPod("deployd", "server", namespace);
+  await seconds(soon, async () => expect(await state()).toEqual(known));
+  expect(await versions()).toEqual(applied);
+});
+
+it("may read no Secret, in no namespace", async () => {
+  const script = `
+    const token = require("fs").readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/token", "utf8");
+    const ask = (path) => fetch("https://kubernetes.default.svc/api/v1/namespaces/" + path, { headers: { authorization: "Bearer " + token } });
+    Promise.all(process.argv.slice(1).map(async (path) => (await ask(path)).status)).then((all) => console.log(all.join(" ")));
+  `;
+  const [pod = ""] = await podsOf("deployd", "server", namespace);
+  await ready(pod, namespace);
+  const paths = [
+    `${namespace}/configmaps/deployd-config`,
+    `${namespace}/secrets/deployd-webhook`,
+    `${namespace}/secrets`,
+    "kube-system/secrets",
+    "kube-system/configmaps",
+    "default/secrets",
+  ];
+  const command = [
+    "env",
+    "NODE_EXTRA_CA_CERTS=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
+    "node",
+    "-e",
+    script,
+    ...paths,
+  ];
+  expect((await runIn(pod, namespace, "deployd", command)).trim()).toBe("200 403 403 403 403 403");
+});
+
+it("tells Prometheus what it does", async () => {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  expect(text).toMatch(/deployd_rounds_total\{repository="shop\/web",result="ok"\} [1-9]/);
+  expect(text).toMatch(/deployd_failing\{repository="shop\/pushed"\} 1/);
+});
+
+it("answers as its OpenAPI document says, to a tool that asks for all that the document allows and more", async () => {
+  const { all, exitCode } = await execa(await schemathesis(), ["run", `${url}/openapi.json`, ...checks], {
+    // It leaves notes where it runs.
+    cwd: mkdtempSync(join(tmpdir(), "schemathesis-")),
+    all: true,
+    reject: false,
+  });
+  expect(exitCode, all).toBe(0);
+});
+
+const checks = ["--max-examples", "20", "--workers", "1", "--generation-database", "none", "--no-color"];
+
+/** The tool, in a virtual environment that is made once. */
+async function schemathesis(): Promise<string> {
+  const version = "4.32.5";
+  const folder = join(cacheDir(), `schemathesis-${version}`);
+  const program = join(folder, "bin/schemathesis");
+  const done = join(folder, "installed");
+  if (existsSync(done)) return program;
+  rmSync(folder, { recursive: true, force: true });
+  await execa("python3", ["-m", "venv", folder]);
+  await execa(join(folder, "bin/pip"), ["install", "--quiet", `schemathesis==${version}`]);
+  writeFileSync(done, "");
+  return program;
+}

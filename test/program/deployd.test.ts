@@ -1,0 +1,67 @@
+// Proves what deployd's objects say without a cluster: which rights it gets and where, that a new list of repositories
+// rolls no pod, and that a new secret does. That the rights are enough, the cluster tests prove.
+import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { seeded } from "../../engine/evaluate.ts";
+import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
+
+const render = (changes = "{}") => evaluated("dev", { changes, random: seeded("a test's seed") });
+const repository = (more = "") =>
+  `deployd: { repositories: [{ name: shop/web, url: "https://example.com/shop/web.git" ${more} }] }`;
+const settings = (program: Evaluated) => parse(named(program, "ConfigMap", "deployd-config").data["config.yaml"]);
+
+let before: Evaluated;
+beforeAll(async () => {
+  before = await render();
+});
+
+describe("the rights", () => {
+  const roles = ({ objects }: Evaluated) =>
+    objects.filter(({ kind, metadata }) => kind === "Role" && metadata.name === "deployd");
+
+  it("are for its own namespace, and for core where something is deployed there", async () => {
+    expect(roles(before).map(({ metadata }) => metadata.namespace)).toEqual(["dev-apps"]);
+    const both = await render(repository(", namespace: core"));
+    expect(
+      roles(both)
+        .map(({ metadata }) => metadata.namespace)
+        .sort(),
+    ).toEqual(["dev-apps", "dev-core"]);
+  });
+
+  it("are for no Secret, no account and no role, and to look at pods", () => {
+    const rules = roles(before).flatMap((role) => role.rules as { resources: string[]; verbs: string[] }[]);
+    const resources = rules.flatMap((rule) => rule.resources);
+    for (const one of ["secrets", "serviceaccounts", "roles", "rolebindings", "pods/exec", "pods/log"])
+      expect(resources).not.toContain(one);
+    expect(rules.find((rule) => rule.resources.includes("pods"))!.verbs).toEqual(["list"]);
+  });
+});
+
+it("is told the names of namespaces, and rolls no pod for another list of repositories", async () => {
+  const after = await render(repository(", environment: test, prune: true"));
+  expect(changed(before, after)).toEqual(["ConfigMap deployd-config"]);
+  expect(settings(before)).toEqual({ repositories: [] });
+  expect(settings(after).repositories).toEqual([
+    {
+      name: "shop/web",
+      url: "https://example.com/shop/web.git",
+      branch: "main",
+      path: "deploy/manifests",
+      namespace: "dev-apps",
+      environment: "test",
+      prune: true,
+      repairDrift: false,
+      interval: 60,
+    },
+  ]);
+});
+
+it("gets a new secret for webhooks with a rotation, and mounts tokens where there are any", async () => {
+  expect(changed(before, await render("deployd: { auth: { rotation: 2 } }"))).toEqual([
+    "Deployment deployd",
+    "Secret deployd-webhook",
+  ]);
+  const { spec } = named(await render("deployd: { tokensSecret: git-tokens }"), "Deployment", "deployd");
+  expect(spec.template.spec.volumes).toContainEqual({ name: "tokens", secret: { secretName: "git-tokens" } });
+});
