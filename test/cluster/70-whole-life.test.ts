@@ -3,9 +3,9 @@
 // does not prove upgrades from released versions.
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
+import { GitServer } from "../../apps/deployd/test/git-server.ts";
 import { network } from "../../local/cluster/layout.ts";
 import { ask, logIn, patience, type Run } from "./airflow.ts";
-import { GitServer } from "./git-server.ts";
 import { kube, mustRun, podList, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 
 const flow = `
