@@ -10,15 +10,20 @@ const deadline = 600;
 /**
  * Work that is done once for each thing it says: the Job's name ends in a hash of its pod, so a new list, script,
  * image or password makes a new Job, and the same ones make none. The work must be idempotent: it is tried again
- * when its pod fails, `retries` times.
+ * when its pod fails: six times by the same pod; or, where `retries` says how often, by another, so that the first
+ * one's log is there to be told when the Job has failed.
  */
 export function runOnce<V extends string>(
   part: Part,
   piece: string,
   spec: Omit<Pod<V>, "restartPolicy" | "component">,
-  { dependsOn, retries = 6 }: { dependsOn: pulumi.Resource[]; retries?: number },
+  { dependsOn, retries }: { dependsOn: pulumi.Resource[]; retries?: number },
 ): k8s.batch.v1.Job {
-  const template = pod(part, { ...spec, component: piece, restartPolicy: "OnFailure" });
+  const template = pod(part, {
+    ...spec,
+    component: piece,
+    restartPolicy: retries === undefined ? "OnFailure" : "Never",
+  });
   // The version label and the like may change without there being anything to do again.
   const does = pulumi.output({ spec: template.spec, checksums: spec.checksums });
   const name = does.apply((work) => `${part.named(piece)}-${fingerprint(work)}`);
@@ -26,7 +31,7 @@ export function runOnce<V extends string>(
     part.named(piece),
     {
       metadata: { ...part.metadata(piece, piece), name },
-      spec: { backoffLimit: retries, activeDeadlineSeconds: deadline, template },
+      spec: { backoffLimit: retries ?? 6, activeDeadlineSeconds: deadline, template },
     },
     // The old Job is done for; a new name never meets it, so there is nothing to wait for.
     part.child({ dependsOn }),

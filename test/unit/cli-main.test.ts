@@ -39,7 +39,7 @@ describe("mistakes are told in one message", () => {
   };
 
   test.each([
-    [["upp"], "error: unknown command 'upp'\n(Did you mean up?)\n(--help shows what is possible)"],
+    [["upp"], "error: unknown command 'upp'\n(Did you mean one of app, up?)\n(--help shows what is possible)"],
     [["render"], "error: required option '-o, --out <directory>' not specified\n(--help shows what is possible)"],
     [
       ["up", "--timeout", "soon"],
