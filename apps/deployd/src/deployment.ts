@@ -38,10 +38,12 @@ interface Record {
   deployedAt: string | null;
   /** All that was ever applied and not deleted since. */
   objects: Ref[];
+  /** Those of them that the deployed commit declares no more. */
+  left: Ref[];
   failure: Failure | null;
 }
 
-const nothing: Record = { commit: null, digest: null, deployedAt: null, objects: [], failure: null };
+const nothing: Record = { commit: null, digest: null, deployedAt: null, objects: [], left: [], failure: null };
 
 /** Seconds until the next attempt, after so many that failed: 2, 4, 8 … up to five minutes. */
 export const backoff = (failures: number): number => Math.min(300, 2 ** failures);
@@ -183,7 +185,7 @@ export class Deployment {
         else await cluster.delete(ref, namespace, live.metadata.uid!);
       }
       const deployedAt = new Date().toISOString();
-      await this.remember({ commit, digest, deployedAt, objects: [...refs, ...left], failure: null });
+      await this.remember({ commit, digest, deployedAt, objects: [...refs, ...left], left, failure: null });
       log.info(`${name}: deployed ${objects.length} objects of commit ${commit.slice(0, 10)}`);
     } finally {
       this.deploying = false;
@@ -308,7 +310,7 @@ export class Deployment {
   async summary() {
     const { cluster } = this.tools;
     const { namespace } = this.settings;
-    const undeclared = new Set(this.left().map(keyOf));
+    const undeclared = new Set((this.record ?? nothing).left.map(keyOf));
     const found = await Promise.all(
       (this.record ?? nothing).objects.map(async (ref) => {
         const { apiVersion, kind, name } = ref;
