@@ -11,19 +11,11 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { debianPackages } from "../../local/cluster/debian.ts";
 import { network } from "../../local/cluster/index.ts";
-import { get, mustRun, platform, replacePod, secret, stackFile, succeedPod, unready } from "./kit.ts";
+import { get, platform, replacePod, secret, small, smallStack, stackFile, succeedPod, unready } from "./kit.ts";
 
-/** The stack that the applications are in: `dev`, or the one that `TEST_STACK` names and that runs already. */
-const stack = process.env.TEST_STACK ?? "dev";
-const [core, apps] = [`${stack}-core`, `${stack}-apps`];
-/** Where someone tries this file alone, beside what else runs on their cluster: without what applications do not need. */
-const alone = `
-redis: { enabled: false }
-minio: { enabled: false }
-nessie: { enabled: false }
-postgresql: { resources: { requests: { cpu: 1m, memory: 192Mi }, limits: { memory: 512Mi } } }
-polls: { resources: { requests: { cpu: 1m } } }`;
-const file = stackFile("dev", process.env.TEST_STACK ? alone : "{}");
+const { stack, core, apps } = small;
+/** Of this stack alone, since `app` writes into it. */
+const file = stackFile("dev", "{}");
 const of = ["--stack", stack, "--config-file", file];
 const engine = ["--engine", "apply"];
 
@@ -79,12 +71,7 @@ const results = async () => {
 let browser: Browser | undefined;
 
 beforeAll(async () => {
-  if (!process.env.TEST_STACK) {
-    await mustRun(["cluster", "up"]);
-    // One node has no room for two stacks.
-    await mustRun(["destroy", "--stack", "test"]);
-    await mustRun(["up", ...of, ...engine]);
-  }
+  await smallStack();
   polls = await site("polls");
   visitor = new Visitor(polls);
   try {

@@ -20,18 +20,17 @@ import {
   runIn,
   s3,
   secret,
+  small,
+  smallStack,
   stackFile,
   succeedPod,
   unready,
-  whole,
-  wholeFile,
-  wholeStack,
 } from "./kit.ts";
 
-const first = whole.apps.replace(/-apps$/, "");
+const first = small.stack;
 /** Another environment in the same cluster, with the web app alone. */
 const second = `${first}2`;
-const apps = { first: whole.apps, second: `${second}-apps` };
+const apps = { first: small.apps, second: `${second}-apps` };
 const secondFile = () => {
   const parts = Object.entries(parseConfig(second, {})).filter(
     ([key, block]) => "enabled" in block && key !== "webApp",
@@ -68,7 +67,7 @@ const done = (id: string) =>
   );
 
 beforeAll(async () => {
-  await wholeStack();
+  await smallStack();
   if (!process.env.TEST_STACK)
     await mustRun(["up", "--stack", second, "--engine", "apply", "--config-file", secondFile()]);
   const urlOf = async (stack: string) => `http://${await address(`app-${stack}-service-flask`, `${stack}-apps`)}:5000`;
@@ -195,7 +194,7 @@ it("refuses a tag that is no semantic version before anything happens", async ()
 describe("a promotion", () => {
   const older = readFileSync("Pulumi.prod.yaml", "utf8").replace("web-app:1.0.0", "web-app:0.9.0");
   const path = join(mkdtempSync(join(tmpdir(), "promote-")), "Pulumi.prod.yaml");
-  const args = ["promote", "--from", first, "--from-file", wholeFile(), "--to", "prod", "--to-file", path];
+  const args = ["promote", "--from", first, "--to", "prod", "--to-file", path];
 
   it("shows what it would write, and writes nothing unasked", async () => {
     writeFileSync(path, older);
@@ -214,7 +213,7 @@ describe("a promotion", () => {
 });
 
 describe("a backup", () => {
-  const run = (...args: string[]) => ["web-app", ...args, "--stack", first, "--config-file", wholeFile()];
+  const run = (...args: string[]) => ["web-app", ...args, "--stack", first];
   const inRedis = async (script: string) => {
     const [pod = ""] = await podsOf("web-app", "redis", apps.first);
     return runIn(pod, apps.first, "redis", ["sh", "-c", `export REDISCLI_AUTH="$PASSWORD"; ${script}`]);
@@ -229,7 +228,7 @@ describe("a backup", () => {
     job = await submit({ kind: "statistics", values: [1, 2, 6] });
     await done(job);
     const keys = await secret("minio-platform", apps.first);
-    const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+    const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", small.core));
     const old = Array.from({ length: 7 }, (_, i) => `${first}/2000-01-0${i + 1}T00-00-00Z.rdb`);
     for (const one of old) await client.putObject("web-app", one, "old");
     name = /^backup (\S+)$/m.exec(await mustRun(run("backup")))![1]!;

@@ -1,7 +1,8 @@
 // Proves that NoETL runs from our manifests in its three modes, one after the other under one name and side by side
 // under several; that a version of each way to start one answers; that a playbook is registered, executed by a worker
 // and its result kept in PostgreSQL; that a changed source file is served at once, and that data outlives a pod.
-// It does not prove an install from a package index: the images hold everything here.
+// It does not prove an install from a package index: the images hold everything here. Releases before 4.26.0 run with
+// TEST_NOETL_OLDER=1 in the environment, and are skipped without it.
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +15,7 @@ import { address, get, kube, mustRun, replacePod, runIn, secret, stackFile, unre
 /** A stack of its own beside whatever runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
 const stack = "noetl";
 const [core, apps] = [`${stack}-core`, `${stack}-apps`];
-const off = "redis minio nessie".split(" ").map((part) => `${part}: { enabled: false }\n`);
+const off = "redis minio nessie polls webApp deployd".split(" ").map((part) => `${part}: { enabled: false }\n`);
 const small = "resources: { requests: { cpu: 1m } }";
 const file = stackFile(
   "dev",
@@ -215,12 +216,15 @@ describe("a package", () => {
 });
 
 /** One release for each way to start one, by the name of its instance, and where it says that it is well. */
-const others = {
+const older = {
   v255: ["2.5.5", "/api/health"],
   v233: ["2.3.3", "/api/health"],
   v0138: ["0.1.38", "/api/health"],
   v0124: ["0.1.24", "/health"],
 } as const;
+/** Each is an image of 1.5 GB that has to be built first, so they run where they are asked for. */
+const withOlder = process.env.TEST_NOETL_OLDER !== undefined;
+const others: Partial<typeof older> = withOlder ? older : {};
 
 describe("side by side", () => {
   beforeAll(async () => {
@@ -248,16 +252,19 @@ describe("side by side", () => {
     expect(await ask(service, health)).toMatchObject({ status: "ok" });
   });
 
-  it.each(Object.entries(others))("%s runs the version that it was asked for", async (name, [version]) => {
-    expect((await installed(`noetl-${name}-0`)).split(" ")[0]).toBe(version);
-  });
+  it.skipIf(!withOlder).each(Object.entries(older))(
+    "%s runs the version that it was asked for",
+    async (name, [version]) => {
+      expect((await installed(`noetl-${name}-0`)).split(" ")[0]).toBe(version);
+    },
+  );
 
   it("each has its own playbooks", async () => {
     const { error } = await ask("noetl-dev", "/api/execute", { path: "tests/sum" }).catch((error) => ({ error }));
     expect(String(error)).toContain("404");
   });
 
-  it("no password is in the log of a server that shows its environment", async () => {
+  it.skipIf(!withOlder)("no password is in the log of a server that shows its environment", async () => {
     const { password = "" } = await secret("postgresql-user-noetl-v0138", apps);
     const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "noetl-v0138-0", namespace: apps } };
     const log = await kube().log(pod, { container: "server", lines: 10_000 });
@@ -267,10 +274,10 @@ describe("side by side", () => {
 
   it("one is listed with the others, and goes without them", async () => {
     const list = () => mustRun(["noetl", "list", ...where]);
-    expect(await list()).toMatch(/^v233 +version +2\.3\.3 +ready/m);
-    await mustRun(["noetl", "destroy", "--engine", "apply", ...where, "--name", "v233"]);
-    expect(await list()).not.toContain("v233");
-    expect(await get("Service", "noetl-v233", apps)).toBeUndefined();
+    expect(await list()).toMatch(/^package +package +4\.26\.1 +ready/m);
+    await mustRun(["noetl", "destroy", "--engine", "apply", ...where, "--name", "package"]);
+    expect(await list()).not.toMatch(/^package/m);
+    expect(await get("Service", "noetl-package", apps)).toBeUndefined();
     expect(await unready(apps)).toEqual([]);
   });
 });

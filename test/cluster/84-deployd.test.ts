@@ -10,9 +10,9 @@ import { stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
 import type { Live } from "../../engine/kube.ts";
 import { cacheDir } from "../../local/paths.ts";
-import { address, get, kube, podsOf, ready, runIn, secret, succeedPod, whole, wholeStack } from "./kit.ts";
+import { address, get, kube, podsOf, ready, runIn, secret, small, smallStack, succeedPod } from "./kit.ts";
 
-const namespace = whole.apps;
+const namespace = small.apps;
 let git: GitServer;
 let url: string;
 let webhookSecret: string;
@@ -130,7 +130,7 @@ const repositories = () =>
   });
 
 beforeAll(async () => {
-  await wholeStack();
+  await smallStack();
   url = `http://${await address("deployd", namespace)}:8080`;
   webhookSecret = (await secret("deployd-webhook", namespace)).secret!;
   const config = (await get("ConfigMap", "deployd-config", namespace)) as Live & { data: Record<string, string> };

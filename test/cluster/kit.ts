@@ -53,6 +53,19 @@ export async function wholeStack(): Promise<void> {
   }
 }
 
+/** The stack of the core and the applications: `dev`, or the one that `TEST_STACK` names and that runs already. */
+const smallName = process.env.TEST_STACK ?? "dev";
+export const small = { stack: smallName, core: `${smallName}-core`, apps: `${smallName}-apps` };
+
+/** Brings up the stack of the core and the applications; where it is up already, that changes nothing. */
+export async function smallStack(): Promise<void> {
+  if (process.env.TEST_STACK) return;
+  // One node has no room for it beside the whole stack.
+  await mustRun(["cluster", "up"]);
+  await mustRun(["destroy", "--stack", "test"]);
+  await mustRun(["up", "--stack", small.stack, "--engine", "apply"]);
+}
+
 let connection: Kube | undefined;
 export function kube(): Kube {
   connection ??= Kube.load({ kubeconfig: kubeconfigPath() });
