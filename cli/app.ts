@@ -142,10 +142,13 @@ async function changed(file: StackFile, options: UpOptions, change: (document: D
   } catch (error) {
     // Unless someone has edited it meanwhile.
     if (existsSync(file.path) && readFileSync(file.path, "utf8") === after) writeFileSync(file.path, before);
-    const told = error instanceof AggregateError ? error.errors : [error];
-    if (!told.every((one) => one instanceof UserError)) throw error;
+    const told = each(error);
+    if (!told.every((one): one is UserError => one instanceof UserError)) throw error;
     throw new UserError(
       `${told.map(({ message }) => message).join("\n")}\n${file.path} is as it was before; what ran goes on running`,
     );
   }
 }
+
+/** What failed: several things that ran at the same time fail together. */
+const each = (error: unknown): unknown[] => (error instanceof AggregateError ? error.errors.flatMap(each) : [error]);

@@ -218,7 +218,8 @@ describe("an application from elsewhere", () => {
     expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
     expect(entry().image).toMatch(/^apps\/survey:1\.0\.0@sha256:[0-9a-f]{64}$/);
     survey = await site(`django-${name}`);
-    expect(await headingNow()).toBe("Survey one");
+    // The node's rules follow the pods' readiness.
+    await vi.waitFor(async () => expect(await headingNow()).toBe("Survey one"), { timeout: 30_000, interval: 250 });
     // The copy was patched, not the source.
     expect(readFileSync(join(source, "polls/templates/polls/index.html"), "utf8")).toContain("<h1>Polls</h1>");
   });

@@ -79,7 +79,7 @@ afterAll(async () => {
   // One of them has failed on purpose.
   const jobs = await kube().list("batch/v1", "Job", apps.first, { labelSelector: "app=web-app,role=restore" });
   for (const job of jobs) await kube().delete(job);
-  if (!process.env.TEST_STACK) await mustRun(["destroy", "--stack", second]);
+  if (!process.env.TEST_STACK) await mustRun(["destroy", "--stack", second, "--config-file", secondFile()]);
 });
 
 it("takes data and a job, which a worker does, and hands its results back", async () => {

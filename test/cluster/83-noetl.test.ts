@@ -274,7 +274,7 @@ describe("side by side", () => {
 
   it("one is listed with the others, and goes without them", async () => {
     const list = () => mustRun(["noetl", "list", ...where]);
-    expect(await list()).toMatch(/^package +package +4\.26\.1 +ready/m);
+    expect(await list()).toMatch(/^package +package +4\.26\.1 +\S+ +ready/m);
     await mustRun(["noetl", "destroy", "--engine", "apply", ...where, "--name", "package"]);
     expect(await list()).not.toMatch(/^package/m);
     expect(await get("Service", "noetl-package", apps)).toBeUndefined();
