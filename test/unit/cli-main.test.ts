@@ -70,7 +70,10 @@ describe("mistakes are told in one message", () => {
       ["render", "--out", "x", "--secrets", "seeded", "--seed-file", "missing"],
       /^--seed-file: missing: ENOENT; expected a file with the seed$/,
     ],
-    [["credentials", "oracle"], /^PART: found oracle; expected one of postgresql, redis, minio, polls, web-app$/],
+    [
+      ["credentials", "oracle"],
+      /^PART: found oracle; expected one of postgresql, redis, minio, polls, web-app, deployd$/,
+    ],
   ])("%j", async (args, message) => {
     await expect(platform.parseAsync(args, { from: "user" })).rejects.toMatchObject({
       name: "ConfigError",

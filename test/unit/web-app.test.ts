@@ -53,7 +53,7 @@ describe("is refused", () => {
     ["worker: { replicas: 0 }", "webApp.worker.replicas: found 0; expected a whole number of workers from 1 to 64"],
     [
       "ingress: { host: localhost }",
-      'webApp.ingress.host: found "localhost"; expected a host name such as jobs.example.com',
+      'webApp.ingress.host: found "localhost"; expected a host name such as polls.example.com',
     ],
     [
       "ingress: { tlsSecret: mine }",
@@ -116,7 +116,7 @@ describe("a promotion", () => {
       expect(config["data-platform:webApp"].image).toBe("data-platform/web-app:9.8.7");
       expect(config["data-platform:webApp"].redis.image).toBe("redis:9.8.7");
       const kept = (line: string) => !/image: (data-platform\/web-app|redis):/.test(line);
-      const added = ["    redis:"].filter(() => stack !== "prod");
+      const added = stack === "prod" ? [] : ["  data-platform:webApp:", "    redis:"];
       const lines = (of: string) => of.split("\n").filter(kept);
       expect(lines(after).filter((line) => !lines(text).includes(line))).toEqual(added);
       expect(lines(text).filter((line) => !lines(after).includes(line))).toEqual([]);
