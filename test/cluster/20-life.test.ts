@@ -17,17 +17,15 @@ import {
   secret,
   stackFile,
   unready,
+  withoutApplications,
 } from "./kit.ts";
 
-const up = (changes?: string) =>
-  mustRun([
-    "up",
-    "--stack",
-    "dev",
-    "--engine",
-    "apply",
-    ...(changes ? ["--config-file", stackFile("dev", changes)] : []),
-  ]);
+/** Has the core of `dev` up, with changes. */
+const command = (changes = "") => [
+  ...["up", "--stack", "dev", "--engine", "apply"],
+  ...["--config-file", stackFile("dev", `${withoutApplications}\n${changes}`)],
+];
+const up = (changes?: string) => mustRun(command(changes));
 
 const nothing = /0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged/;
 
@@ -112,13 +110,7 @@ describe("a change of configuration", () => {
 
   it("that shrinks a volume is refused before anything happens", async () => {
     const before = [await pods(), await passwords()];
-    const { exitCode, all } = await platform([
-      "up",
-      "--engine",
-      "apply",
-      "--config-file",
-      stackFile("dev", "redis: { storage: { size: 512Mi }, maxMemoryPercent: 40 }"),
-    ]);
+    const { exitCode, all } = await platform(command("redis: { storage: { size: 512Mi }, maxMemoryPercent: 40 }"));
     expect(exitCode).toBe(2);
     expect(all).toContain("stack dev: redis.storage.size: found 512Mi; expected at least 1Gi");
     expect([await pods(), await passwords()]).toEqual(before);
@@ -151,7 +143,7 @@ describe("a rotation", () => {
 });
 
 describe("an interruption", () => {
-  const start = (args: string[]) => platform(["up", "--stack", "dev", "--engine", "apply", ...args]);
+  const start = (changes?: string) => platform(command(changes));
 
   it.each(["SIGINT", "SIGKILL"] as const)(
     "by %s at any moment of a first run is made good by the next",
@@ -159,7 +151,7 @@ describe("an interruption", () => {
       await mustRun(["destroy", "--stack", "dev"]);
       // Milliseconds into the run: while it evaluates, applies, waits for pods, and waits for Jobs.
       for (const moment of [300, 1_500, 3_000, 4_500, 7_000, 10_000]) {
-        const run = start([]);
+        const run = start();
         const timer = setTimeout(() => run.kill(signal), moment);
         const { exitCode, signal: ended } = await run;
         clearTimeout(timer);
@@ -178,7 +170,7 @@ describe("an interruption", () => {
   it("while the cluster itself starts or stops is made good by the next run", async () => {
     await keep("kept");
     for (const moment of [1_000, 3_000, 5_000]) {
-      for (const begin of [() => platform(["cluster", "down"]), () => start([])]) {
+      for (const begin of [() => platform(["cluster", "down"]), () => start()]) {
         const run = begin();
         const timer = setTimeout(() => run.kill("SIGKILL"), moment);
         await run;
@@ -194,7 +186,7 @@ describe("an interruption", () => {
   it("in the middle of a rotation leaves passwords that work", async () => {
     const changes = "postgresql: { auth: { rotation: 7 } }\nminio: { auth: { rotation: 7 } }";
     for (const moment of [2_000, 3_500, 6_000]) {
-      const run = start(["--config-file", stackFile("dev", changes)]);
+      const run = start(changes);
       const timer = setTimeout(() => run.kill("SIGKILL"), moment);
       await run;
       clearTimeout(timer);
@@ -207,10 +199,10 @@ describe("an interruption", () => {
 
 describe("two at once", () => {
   it("the second says that one is running, and the first ends well", async () => {
-    const first = platform(["up", "--stack", "dev", "--engine", "apply"]);
+    const first = platform(command());
     // The first has the lock as soon as it says anything.
     await once(first.all!, "data");
-    const second = await platform(["up", "--stack", "dev", "--engine", "apply"]);
+    const second = await platform(command());
     expect(second.exitCode).toBe(1);
     expect(second.all).toMatch(/is running/);
     expect((await first).exitCode).toBe(0);

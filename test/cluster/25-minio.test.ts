@@ -1,13 +1,13 @@
 // Proves that four MinIO servers, as prod has them, find each other and serve while one is away. All four run on one
 // node here: it does not prove the loss of a node.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { address, get, kube, mustRun, read, ready, s3, secret, stackFile } from "./kit.ts";
+import { address, get, kube, mustRun, read, ready, s3, secret, stackFile, withoutApplications } from "./kit.ts";
 
 const namespace = "test-core";
 
 beforeAll(async () => {
   // Each of the four within what one machine has: sizes are not what is tried here.
-  const file = stackFile("dev", "minio: { replicas: 4, storage: { size: 1Gi } }");
+  const file = stackFile("dev", `${withoutApplications}\nminio: { replicas: 4, storage: { size: 1Gi } }`);
   await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", file]);
 });
 

@@ -3,14 +3,26 @@
 // the first one's job with its state. All run on one node here: it does not prove the loss of a node, nor prod's sizes.
 import { Admin, Consumer, Producer, stringDeserializers, stringSerializers } from "@platformatic/kafka";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { address, get, kube, mustRun, podsOf, ready, resolveClusterNames, runIn, stackFile, unready } from "./kit.ts";
+import {
+  address,
+  get,
+  kube,
+  mustRun,
+  podsOf,
+  ready,
+  resolveClusterNames,
+  runIn,
+  stackFile,
+  unready,
+  withoutApplications,
+} from "./kit.ts";
 
 const [core, apps] = ["test-core", "test-apps"];
 
 beforeAll(async () => {
   // One node has no room for two stacks.
   await mustRun(["destroy", "--stack", "dev"]);
-  const changes = `
+  const changes = `${withoutApplications}
 nessie: { replicas: 2 }
 kafka: { enabled: true, replicas: 3 }
 schemaRegistry: { enabled: true, replicas: 2 }

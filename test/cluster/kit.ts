@@ -57,6 +57,13 @@ export async function wholeStack(): Promise<void> {
 const smallName = process.env.TEST_STACK ?? "dev";
 export const small = { stack: smallName, core: `${smallName}-core`, apps: `${smallName}-apps` };
 
+/** For `stackFile`: leaves out the applications, where a test is about what lies below them. */
+export const withoutApplications = `
+noetl: { enabled: false }
+polls: { enabled: false }
+webApp: { enabled: false }
+deployd: { enabled: false }`;
+
 /** Brings up the stack of the core and the applications; where it is up already, that changes nothing. */
 export async function smallStack(): Promise<void> {
   if (process.env.TEST_STACK) return;
