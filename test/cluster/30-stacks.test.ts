@@ -72,8 +72,8 @@ describe.each([
       namespaces.map((namespace) => api().core.listNamespacedPersistentVolumeClaim({ namespace })),
     );
     const items = claims.flatMap(({ items }) => items);
-    // Beside those of MinIO and Kafka, one each of PostgreSQL, Redis, ClickHouse and the web app.
-    expect(items).toHaveLength(servers.minio + servers.kafka + 4);
+    // Beside those of MinIO and Kafka, one each of PostgreSQL, Redis, ClickHouse and the web app, and NoETL's three.
+    expect(items).toHaveLength(servers.minio + servers.kafka + 4 + 3);
     for (const { status } of items) expect(status!.phase).toBe("Bound");
   });
 
