@@ -23,6 +23,8 @@ export const expectedWarnings: Record<string, RegExp[]> = {
   trino: [/has not returned in/, /Cannot connect to discovery server/, /Error fetching (node state|memory info)/],
   // docs/monitoring.md: a file that is optional, and two rules that begin alike.
   exporters: [/postgres_exporter\.yml: no such file/, /backtracking required because of match/],
+  // docs/noetl.md: a server waits for its first worker, which comes after it.
+  noetl: [/\/auto_resume\.py:/],
   // docs/flink.md: of Hadoop's client, which Iceberg has for its classes alone.
   flink: [/Unable to load native-hadoop library/, /Could not find Hadoop configuration/],
   // Of Spark's own scripts and of a library that the image does not have; a worker asks twice where the master is slow.
