@@ -1,14 +1,13 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { type Document, parseDocument } from "yaml";
 import { ConfigError, type StackFile } from "../engine/stack.ts";
 import { kindUpSteps, registrySteps } from "../local/cluster/index.ts";
 import { buildDockerfile } from "../local/images/index.ts";
-import { UserError } from "../local/step.ts";
+import { changed, keyIn } from "./edit.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { show } from "./show.ts";
 import { type Given, type Source, withSource } from "./source.ts";
 import { isLocal, targetOf } from "./target.ts";
-import { type UpOptions, up } from "./up.ts";
+import type { UpOptions } from "./up.ts";
 
 /*
  * Django applications from elsewhere. Which of them a stack has stands in its file, under `djangoApps`, and `up` does
@@ -56,11 +55,12 @@ export async function update(options: AppOptions): Promise<void> {
 export async function remove(options: UpOptions & { name: string }): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   mustBeThere(file, options.name);
-  await changed(file, options, (document) => {
-    const path = ["config", keyIn(document, file)];
+  const take = edited((document) => {
+    const path = ["config", keyIn(document, file, "djangoApps")];
     document.deleteIn([...path, options.name]);
     if (Object.keys(appsOf(file)).length === 1) document.deleteIn(path);
   });
+  await changed(file, options, take);
   console.log(`${options.name} is gone; its database stays in PostgreSQL until someone drops it`);
 }
 
@@ -91,10 +91,11 @@ async function deploy(options: AppOptions): Promise<void> {
     // With its digest, since the same version may be built again from other sources.
     return entry(options, source, `${tag}@${digest}`);
   });
-  await changed(file, options, (document) => {
-    const path = ["config", keyIn(document, file), options.name];
+  const put = edited((document) => {
+    const path = ["config", keyIn(document, file, "djangoApps"), options.name];
     for (const [field, value] of Object.entries(app)) document.setIn([...path, field], value);
   });
+  await changed(file, options, put);
 }
 
 const entry = ({ healthPath }: AppOptions, { application }: Source, image: string): App => ({
@@ -121,34 +122,11 @@ function mustBeThere(file: StackFile, name: string): void {
 /** `1.2.0` of `apps/shop:1.2.0@sha256:…`. */
 const versionOf = (image: string) => image.split("@")[0]!.split(":").at(-1);
 
-/** The key as the file has it: Pulumi takes one without the project's name too. */
-const keyIn = (document: Document, file: StackFile) =>
-  document.hasIn(["config", "djangoApps"]) ? "djangoApps" : key(file);
-
-/**
- * Changes a stack's file and brings the stack up as it then says. Where that fails the file is as it was before: what
- * goes on running is what stands there.
- */
-async function changed(file: StackFile, options: UpOptions, change: (document: Document) => void): Promise<void> {
-  const before = readFileSync(file.path, "utf8");
-  const document = parseDocument(before);
-  // `config:` with nothing under it is no place to put a key.
-  if (document.has("config") && !document.get("config")) document.delete("config");
-  change(document);
-  const after = document.toString({ lineWidth: 0 });
-  writeFileSync(file.path, after);
-  try {
-    await up(options);
-  } catch (error) {
-    // Unless someone has edited it meanwhile.
-    if (existsSync(file.path) && readFileSync(file.path, "utf8") === after) writeFileSync(file.path, before);
-    const told = each(error);
-    if (!told.every((one): one is UserError => one instanceof UserError)) throw error;
-    throw new UserError(
-      `${told.map(({ message }) => message).join("\n")}\n${file.path} is as it was before; what ran goes on running`,
-    );
-  }
-}
-
-/** What failed: several things that ran at the same time fail together. */
-const each = (error: unknown): unknown[] => (error instanceof AggregateError ? error.errors.flatMap(each) : [error]);
+/** A stack file's text after a change of it. */
+const edited =
+  (change: (document: Document) => void) =>
+  (text: string): string => {
+    const document = parseDocument(text);
+    change(document);
+    return document.toString({ lineWidth: 0 });
+  };

@@ -1,16 +1,17 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { isMap, parseDocument } from "yaml";
+import { type Document, isMap, parseDocument } from "yaml";
 import { compare, latest, startPlan } from "../config/noetl-versions.ts";
-import { mainInstance } from "../config/parts/noetl.ts";
+import { mainInstance, nameOf } from "../config/parts/noetl.ts";
 import { parseConfig } from "../config/problems.ts";
 import { ConfigError } from "../engine/stack.ts";
 import { UserError } from "../local/step.ts";
+import { changed, keyIn } from "./edit.ts";
 import { partStates } from "./parts.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { table } from "./show.ts";
 import { connect, targetOf } from "./target.ts";
-import { type UpOptions, up } from "./up.ts";
+import type { UpOptions } from "./up.ts";
 
 /*
  * Instances of NoETL from the command line. What is asked for is checked, written into the stack's file, and brought
@@ -87,11 +88,12 @@ function packaged(path: string, flag: string): string {
   return versions.at(-1)!;
 }
 
-const block = ["config", "data-platform:noetl"];
+const blockIn = (document: Document) => ["config", keyIn(document, { project: "data-platform" }, "noetl")];
 
 /** A stack file's text with an instance more, or another in the place of the one that had its name. */
 export function withInstance(text: string, name: string, instance: Instance): string {
   const document = parseDocument(text);
+  const block = blockIn(document);
   // Where the file names none there is the default one, which should not go for the sake of another.
   if (!document.hasIn([...block, "instances"]) && document.getIn([...block, "enabled"]) !== false)
     document.setIn([...block, "instances", mainInstance], flow({ version: latest }));
@@ -107,6 +109,7 @@ export function withInstance(text: string, name: string, instance: Instance): st
 /** A stack file's text with an instance less; without any, NoETL is switched off. */
 export function withoutInstance(text: string, name: string): string {
   const document = parseDocument(text);
+  const block = blockIn(document);
   const instances = document.getIn([...block, "instances"]);
   if (isMap(instances)) instances.delete(name);
   if (!isMap(instances) || instances.items.length === 0) {
@@ -127,17 +130,14 @@ export function instancesIn(stack: string, text: string): Record<string, Instanc
 
 type Where = Pick<UpOptions, "stack" | "configFile" | "context">;
 
-/** Writes the stack's file if its configuration is right with the change, and brings the stack up. */
+/** Brings the stack up with a change of its file, if its configuration is right with it. */
 async function change(options: UpOptions, edit: (text: string) => string): Promise<void> {
-  const { path, stack } = stackFile(options.stack, options.configFile);
-  const before = readFileSync(path, "utf8");
-  const after = edit(before);
-  instancesIn(stack, after);
-  if (after !== before) {
-    writeFileSync(path, after);
-    console.log(`${path}: written`);
-  }
-  await up(options);
+  const file = stackFile(options.stack, options.configFile);
+  await changed(file, options, (text) => {
+    const after = edit(text);
+    instancesIn(file.stack, after);
+    return after;
+  });
 }
 
 export async function deploy(options: DeployOptions & UpOptions): Promise<void> {
@@ -167,7 +167,7 @@ export async function list(options: Where): Promise<void> {
   const kube = await connect(target);
   const parts = await partStates(kube, target, await evaluateRedacted(file, options.context));
   const rows = Object.entries(instances).map(([name, { type, version, path }]) => {
-    const part = parts.find((one) => one.name === (name === mainInstance ? "noetl" : `noetl-${name}`));
+    const part = parts.find((one) => one.name === nameOf(name));
     return [name, type, version, path ?? "", part?.state ?? "", part?.address ?? ""];
   });
   console.log(table(["NAME", "TYPE", "VERSION", "PATH", "STATE", "ADDRESS FROM THIS MACHINE"], rows));

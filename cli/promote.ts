@@ -1,5 +1,5 @@
-import { readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
@@ -12,6 +12,7 @@ import { type KubeObject, manifests, titleOf } from "../engine/manifests.ts";
 import { readiness } from "../engine/ready.ts";
 import { ConfigError, type StackFile } from "../engine/stack.ts";
 import { UserError } from "../local/step.ts";
+import { keyIn, write } from "./edit.ts";
 import { evaluateRedacted, type Outputs, outputsOf, stackFile } from "./project.ts";
 import { connect, targetOf } from "./target.ts";
 
@@ -113,9 +114,7 @@ async function check(kube: Kube, endpoint: Outputs["endpoints"][string]): Promis
 /** A stack file's text with the version of an image in place of the one that stands there, if it is another. */
 export function promotedIn(text: string, { project, path: file }: StackFile, of: Promoted, image: string): string {
   const document = parseDocument(text);
-  // Pulumi takes a key without a namespace for the project's own.
-  const block = document.hasIn(["config", "webApp"]) ? "webApp" : `${project}:webApp`;
-  const path = ["config", block, ...of.path];
+  const path = ["config", keyIn(document, { project }, "webApp"), ...of.path];
   const node = document.getIn(path, true);
   const before = isScalar(node) && typeof node.value === "string" ? node.value : of.byDefault;
   const after = withVersion(before, image);
@@ -161,17 +160,5 @@ async function agrees(question: string): Promise<boolean> {
     return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
   } finally {
     terminal.close();
-  }
-}
-
-/** Whoever reads the file meanwhile, or finds it after an interruption, finds it whole. */
-function write(path: string, text: string): void {
-  const place = realpathSync(path);
-  const aside = join(dirname(place), `.${basename(place)}.${process.pid}`);
-  try {
-    writeFileSync(aside, text, { mode: statSync(place).mode });
-    renameSync(aside, place);
-  } finally {
-    rmSync(aside, { force: true });
   }
 }

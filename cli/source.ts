@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { execa } from "execa";
 import { appName, appNameExpected } from "../config/parts/polls.ts";
+import { semanticVersion } from "../config/parts/web-app.ts";
 import { ConfigError } from "../engine/stack.ts";
 import { UserError } from "../local/step.ts";
 import { root } from "./project.ts";
@@ -27,10 +28,6 @@ export interface Source {
   changes: string[];
 }
 
-/** A semantic version that can be an image's tag, so without `+`. */
-const number = "(0|[1-9]\\d*)";
-const semantic = new RegExp(`^${number}\\.${number}\\.${number}(-[0-9A-Za-z-]+(\\.[0-9A-Za-z-]+)*)?$`);
-
 /**
  * Copies an application's source, applies the patches that it brings and supplies what it lacks; then checks that
  * what came of it can be built and served. The source itself is only read. The copy is gone after `use`.
@@ -38,7 +35,7 @@ const semantic = new RegExp(`^${number}\\.${number}\\.${number}(-[0-9A-Za-z-]+(\
 export async function withSource<T>(given: Given, use: (source: Source) => Promise<T>): Promise<T> {
   const problems: string[] = [];
   if (!appName.test(given.name)) problems.push(`--name: found ${given.name}; ${appNameExpected}`);
-  if (!semantic.test(given.version))
+  if (!semanticVersion.test(given.version))
     problems.push(`--version: found ${given.version}; expected a semantic version such as 1.2.0`);
   if (!statSync(given.path, { throwIfNoEntry: false })?.isDirectory())
     throw refusal([...problems, `--path: found ${given.path}; expected a directory with a Django application`]);

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../../config/images.ts";
 import { port, type StartPlan, startPlan } from "../../config/noetl-versions.ts";
 import { mainInstance } from "../../config/parts/noetl.ts";
 import type { Config } from "../../config/schema.ts";
@@ -23,9 +24,6 @@ type Volumes = "venv" | "source" | "scripts" | "home" | "tmp";
 /** The database and user of an instance. */
 export const databaseOf = (instance: string): `noetl${string}` =>
   instance === mainInstance ? "noetl" : `noetl_${instance}`;
-
-/** What an instance is called in the cluster. */
-export const nameOf = (instance: string): string => (instance === mainInstance ? "noetl" : `noetl-${instance}`);
 
 /** One instance of NoETL: a server with its API, and workers that do what its playbooks say. */
 export class Noetl extends Part {
@@ -304,5 +302,9 @@ const restarting = [
 ];
 
 /** The image that holds a version: the configured one, by that version's tag where its own is another's. */
-const holding = (image: string, version: string): string =>
-  image.split(":").at(-1)!.startsWith(version) ? image : image.replace(/(:[^:/@]+)?(@[^@]+)?$/, `:${version}`);
+function holding(image: string, version: string): string {
+  const { tag = "" } = parseImage(image)!;
+  return tag === version || tag.startsWith(`${version}-`)
+    ? image
+    : image.replace(/(:[^:/@]+)?(@[^@]+)?$/, `:${version}`);
+}

@@ -5,6 +5,9 @@ import { latest, startPlan } from "../noetl-versions.ts";
 /** The name of the instance that is called `noetl` alone. */
 export const mainInstance = "main";
 
+/** What an instance is called in the cluster. */
+export const nameOf = (instance: string): string => (instance === mainInstance ? "noetl" : `noetl-${instance}`);
+
 /** Names that pieces of an instance have. */
 const taken = ["headless", "nats", "schema", "source", "worker"];
 

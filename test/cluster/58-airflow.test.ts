@@ -2,7 +2,7 @@
 // worker, and that its log lies in MinIO and is read from there alone. DAGs from a git repository are
 // in 70-whole-life. It does not prove deferred tasks, several schedulers, nor what a worker that dies does to its tasks.
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { ask, logIn, login, patience, type Run } from "./airflow.ts";
+import { ask, logIn, login, patience, runDag } from "./airflow.ts";
 import { address, kube, read, s3, secret, whole, wholeStack } from "./kit.ts";
 
 interface Task {
@@ -54,14 +54,7 @@ describe("Airflow", () => {
   });
 
   it("runs a DAG on a Celery worker", async () => {
-    const found = () => ask("/api/v2/dags/hello", { method: "PATCH", body: { is_paused: false } });
-    await vi.waitFor(found, patience);
-    const started = await ask<Run>("/api/v2/dags/hello/dagRuns", { method: "POST", body: { logical_date: null } });
-    run = started.dag_run_id;
-    await vi.waitFor(async () => {
-      const { state } = await ask<Run>(`/api/v2/dags/hello/dagRuns/${run}`);
-      expect(state).toMatch(/success|failed/);
-    }, patience);
+    run = await runDag("hello");
     const { task_instances: tasks } = await ask<{ task_instances: Task[] }>(
       `/api/v2/dags/hello/dagRuns/${run}/taskInstances`,
     );
@@ -98,15 +91,8 @@ describe("Airflow", () => {
   });
 
   it("takes tasks again with the worker that came in its place", async () => {
-    const { dag_run_id } = await ask<Run>("/api/v2/dags/hello/dagRuns", {
-      method: "POST",
-      body: { logical_date: null },
-    });
-    await vi.waitFor(async () => {
-      const { state } = await ask<Run>(`/api/v2/dags/hello/dagRuns/${dag_run_id}`);
-      expect(state).toBe("success");
-    }, patience);
-    const shown = await log(dag_run_id);
+    const again = await runDag("hello");
+    const shown = await log(again);
     expect(shown).toContain("Hello from airflow-worker-");
     expect(shown).not.toContain(host);
   });

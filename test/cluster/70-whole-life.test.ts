@@ -1,11 +1,11 @@
 // Proves, on the whole test stack after every part's test: that nothing restarted but what was deleted, that changing
 // one part's configuration rolls that part alone, and that passwords and keys are the same after three upgrades. It
 // does not prove upgrades from released versions.
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
 import { network } from "../../local/cluster/layout.ts";
-import { ask, logIn, patience, type Run } from "./airflow.ts";
+import { ask, logIn, runDag } from "./airflow.ts";
 import { kube, mustRun, podList, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 
 const flow = `
@@ -87,16 +87,7 @@ describe("an upgrade that changes one part", () => {
     await rolls(["airflow", "schema-registry"], stringify({ airflow: { dags: { git: repository } } }));
 
     await logIn();
-    const found = () => ask("/api/v2/dags/from_git", { method: "PATCH", body: { is_paused: false } });
-    await vi.waitFor(found, patience);
-    const { dag_run_id } = await ask<Run>("/api/v2/dags/from_git/dagRuns", {
-      method: "POST",
-      body: { logical_date: null },
-    });
-    await vi.waitFor(async () => {
-      const { state } = await ask<Run>(`/api/v2/dags/from_git/dagRuns/${dag_run_id}`);
-      expect(state).toBe("success");
-    }, patience);
+    await runDag("from_git");
     await expect(ask("/api/v2/dags/elsewhere")).rejects.toThrow(/^404/);
   });
 

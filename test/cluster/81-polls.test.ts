@@ -283,7 +283,7 @@ class Migration(migrations.Migration):
       const { exitCode, all } = await app("update", "1.2.0", engine);
       expect(all).toMatch(new RegExp(`Job ${apps}/django-survey-migrate-[0-9a-f]{8}: failed`));
       expect(all).toContain('relation "no_such_table" does not exist');
-      expect(all).toContain("is as it was before; what ran goes on running");
+      expect(all).toContain("Pulumi.dev.yaml is as it was before");
       expect(exitCode).toBe(1);
       rmSync(migration);
     });

@@ -1,4 +1,5 @@
 // A client of Airflow's API, for the tests that look through it.
+import { expect, vi } from "vitest";
 import { address, secret, whole } from "./kit.ts";
 
 export const patience = { timeout: 120_000, interval: 1_000 };
@@ -24,7 +25,7 @@ export async function ask<T>(
 export const login = (password: string) =>
   ask<{ access_token: string }>("/auth/token", { method: "POST", body: { username: "admin", password }, token: "" });
 
-export interface Run {
+interface Run {
   dag_run_id: string;
   state: string;
 }
@@ -34,4 +35,18 @@ export async function logIn(): Promise<void> {
   api = `http://${await address("airflow", whole.apps)}:8080`;
   const { password = "" } = await secret("airflow-admin", whole.apps);
   token = (await login(password)).access_token;
+}
+
+/** Has a DAG run, as soon as Airflow knows it, and waits for its end: the run's id. */
+export async function runDag(dag: string): Promise<string> {
+  await vi.waitFor(() => ask(`/api/v2/dags/${dag}`, { method: "PATCH", body: { is_paused: false } }), patience);
+  const { dag_run_id } = await ask<Run>(`/api/v2/dags/${dag}/dagRuns`, {
+    method: "POST",
+    body: { logical_date: null },
+  });
+  await vi.waitFor(async () => {
+    const { state } = await ask<Run>(`/api/v2/dags/${dag}/dagRuns/${dag_run_id}`);
+    expect(state).toBe("success");
+  }, patience);
+  return dag_run_id;
 }

@@ -113,6 +113,16 @@ describe("instances", () => {
     expect(jobs.filter((name) => name.startsWith("noetl-schema"))).toHaveLength(1);
   });
 
+  it("keep an image's digest, and take no version for another that begins like it", async () => {
+    const digest = `@sha256:${"0".repeat(64)}`;
+    const image = async (configured: string, version: string) => {
+      const program = await render(`{ image: "${configured}", instances: { main: { version: ${version} } } }`);
+      return pod(program, "noetl").containers[0]!.image;
+    };
+    expect(await image(`example.com/noetl:4.26.0${digest}`, "4.26.0")).toBe(`example.com/noetl:4.26.0${digest}`);
+    expect(await image(`example.com/noetl:2.5.50${digest}`, "2.5.5")).toBe("example.com/noetl:2.5.5");
+  });
+
   it("have a pip that asks the index, and one image, where there is one", async () => {
     const index = "https://pypi.example.com/simple";
     const { initContainers } = pod(

@@ -244,6 +244,12 @@ describe("a stack's file", () => {
     expect(instancesIn("dev", after)).toEqual({ main: old });
   });
 
+  it("has its block where it stands already, also under a key without a namespace", () => {
+    const after = withInstance("config:\n  noetl: { worker: { replicas: 2 } }\n", "old", old);
+    expect(after).not.toContain("data-platform:noetl");
+    expect(Object.keys(instancesIn("dev", after))).toEqual(["main", "old"]);
+  });
+
   it("switches NoETL on for its first instance and off with its last", () => {
     const off = "config:\n  data-platform:noetl: { enabled: false }\n";
     const on = withInstance(off, "old", old);
