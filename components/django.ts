@@ -126,7 +126,7 @@ export class Django extends Part {
             // A restart mends no database, and gunicorn itself replaces a worker that hangs.
             liveness: connects("http", patiently),
             // Other nodes send requests here until they have heard that this pod is leaving.
-            preStop: ["sleep", "5"],
+            preStop: { sleep: 5 },
           },
         },
         volumes,

@@ -86,7 +86,7 @@ export class Minio<B extends string> extends Part {
             readiness: answers("/minio/health/ready", "s3"),
             liveness: answers("/minio/health/live", "s3", patiently),
             // Other nodes send requests here until they have heard that this server is leaving.
-            preStop: ["sleep", "5"],
+            preStop: { sleep: 5 },
           },
         },
         volumes: { tmp: scratch({ size: "1Gi" }) },

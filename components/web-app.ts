@@ -130,7 +130,7 @@ export class WebApp extends Part {
             readiness: answers("/healthz", "http"),
             liveness: answers("/help", "http", patiently),
             // Other nodes send requests here until they have heard that this pod is leaving.
-            preStop: ["sleep", "5"],
+            preStop: { sleep: 5 },
           },
         },
         volumes,

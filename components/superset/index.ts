@@ -123,7 +123,7 @@ export class Superset extends Part {
             readiness: answers("/health", "http"),
             liveness: answers("/health", "http", patiently),
             // Other nodes send requests here until they have heard that this pod is leaving.
-            preStop: ["sleep", "5"],
+            preStop: { sleep: 5 },
           },
         },
         volumes: { ...volumes, server: configFiles(webServer.name) },

@@ -143,7 +143,12 @@ export async function reachable(): Promise<void> {
   await Promise.all(Object.entries(ports).map(([service, port]) => leadsToPods(service, port)));
 }
 
-/** Waits until a Service leads to its pods: the node's rules follow a pod's readiness by a moment. */
+/**
+ * Waits until a Service leads to its pods: the node's rules follow a pod's readiness by a moment. It asks at the
+ * cluster's address, to which the rules come together with those of a port of the node's. Asking there would spoil the
+ * port: the kernel remembers for two minutes that a connection without a pod led nowhere, and refuses the next one
+ * that happens to come from the same source port.
+ */
 export async function leadsToPods(service: string, port: number, namespace = core): Promise<void> {
   const host = await address(service, namespace);
   const attempt = () =>
