@@ -3,13 +3,12 @@
  * ones. Where none can, each image that has a definition here is built from packages, with the real software at the
  * official image's paths and ids, and put into the local registry under the real name.
  */
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Say, type Step, UserError } from "../step.ts";
 import { buildFile, buildStandIn } from "./build.ts";
-import { definitionOf, definitions, folderOf } from "./definitions.ts";
-import { imagesUnder, keyFor } from "./key.ts";
+import { definitionOf, definitions } from "./definitions.ts";
+import { dockerfileOf, imagesUnder, keyFor } from "./key.ts";
 import { canBePulled } from "./mode.ts";
 import { localName, localRegistry, parseReference } from "./reference.ts";
 import { allBuilt, blobDir, builtUnder, push, servedDigest } from "./store.ts";
@@ -62,7 +61,7 @@ const underWay = new Map<string, Promise<unknown>>();
 /** The images that a stand-in's own Dockerfile builds upon. */
 function under(reference: string): string[] {
   const definition = definitionOf(reference);
-  return definition ? imagesUnder(readFileSync(join(folderOf(definition), "Dockerfile"), "utf8")) : [];
+  return definition ? imagesUnder(dockerfileOf(definition)) : [];
 }
 
 /** Images with all they build upon, each once and after what it needs. */
