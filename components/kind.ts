@@ -11,7 +11,7 @@ import {
   networkName,
   registry as settings,
 } from "../local/cluster/kind-config.ts";
-import { type Definition, definitionOf } from "../local/images/definitions.ts";
+import { buildArguments, definitionOf, isOwn } from "../local/images/definitions.ts";
 import { localName, parseReference } from "../local/images/reference.ts";
 
 /**
@@ -58,14 +58,14 @@ export class Kind extends pulumi.ComponentResource {
    * image. It is built when it is first asked for. Undefined for an image that is someone else's or pinned already.
    */
   readonly image = (reference: string): pulumi.Output<string> | undefined => {
-    const definition = definitionOf(reference);
-    if (!definition?.own || parseReference(reference).digest) return undefined;
-    const image = this.images.get(reference) ?? this.build(reference, definition);
+    if (!isOwn(reference)) return undefined;
+    const image = this.images.get(reference) ?? this.build(reference);
     this.images.set(reference, image);
     return image.repoDigest;
   };
 
-  private build(reference: string, definition: Definition): docker.Image {
+  private build(reference: string): docker.Image {
+    const definition = definitionOf(reference)!;
     const { path, tag } = parseReference(reference);
     // Seen from where Pulumi runs, which is the same for everyone: an absolute path would differ between checkouts.
     const context = posix.join("local/images", definition.folder);
@@ -80,7 +80,7 @@ export class Kind extends pulumi.ComponentResource {
           builderVersion: docker.BuilderVersion.BuilderBuildKit,
           // Where Docker's own cache was emptied, unchanged layers come from what was pushed.
           cacheFrom: { images: [imageName] },
-          args: { BUILDKIT_INLINE_CACHE: "1", ...(definition.tagAs && { [definition.tagAs]: tag }) },
+          args: { BUILDKIT_INLINE_CACHE: "1", ...buildArguments(definition, reference) },
         },
       },
       { parent: this, dependsOn: [this.registry] },
