@@ -10,7 +10,7 @@ import { type Say, UserError } from "../local/step.ts";
 import type { EngineFacts, Target } from "./choose.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { root } from "./project.ts";
-import { isLocal, kubeconfigOf } from "./target.ts";
+import { contextOf, isLocal, kubeconfigOf } from "./target.ts";
 
 /** Where a pulumi of our own goes when the machine has none. */
 const own = () => join(cacheDir(), "pulumi");
@@ -89,7 +89,9 @@ export class Pulumi {
     if (!loggedIn()) await this.breakDeadLock();
     const known = await this.pulumi(["stack", "export", "--stack", stack], { target: undefined, reject: false });
     if (known.exitCode === 0) {
-      const pending: { type: string }[] = JSON.parse(known.stdout).deployment?.pending_operations ?? [];
+      const { deployment } = JSON.parse(known.stdout);
+      refuseOwnCluster(stack, deployment?.resources);
+      const pending: { type: string }[] = deployment?.pending_operations ?? [];
       if (!pending.some(({ type }) => type === "creating")) return {};
       // What a killed run was about to make may be there, and is then ours to go on with.
       return { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true", PULUMI_K8S_ENABLE_PATCH_FORCE: "true" };
@@ -166,7 +168,9 @@ export class Pulumi {
   private workspace(target: Target | undefined): { cwd: string; configFile?: string; env: Record<string, string> } {
     const name = `Pulumi.${this.file.stack}.yaml`;
     const asWritten = parse(readFileSync(this.file.path, "utf8")) ?? {};
-    const context = target?.context && { "kubernetes:context": target.context };
+    // The local cluster's too: a stack that says `cluster: kind` and names no context would make a cluster of its own.
+    const chosen = target && contextOf(target);
+    const context = chosen && { "kubernetes:context": chosen };
     const seen = { ...asWritten, config: { ...asWritten.config, ...context } };
     mkdirSync(this.home, { recursive: true, mode: 0o700 });
     if (loggedIn()) {
@@ -213,6 +217,15 @@ export class Pulumi {
 /** More than the stack itself and its providers. */
 const inUse = (resources: { custom: boolean; type: string }[] = []) =>
   resources.some(({ custom, type }) => custom && !type.startsWith("pulumi:"));
+
+/** The cluster of a stack that made its own is one of its resources: named from outside, it would be deleted as not wanted any more. */
+export function refuseOwnCluster(stack: string, resources: { type: string }[] = []): void {
+  if (resources.some(({ type }) => type === "data-platform:index:Kind"))
+    throw new UserError(
+      `stack ${stack}: Pulumi made its kind cluster, which is a part of the stack; expected ` +
+        `\`pulumi up --stack ${stack}\` or \`pulumi destroy --stack ${stack}\``,
+    );
+}
 
 const lastLines = (text: string) => text.trim().split("\n").slice(-5).join("\n");
 

@@ -24,11 +24,15 @@ export const localTarget = (): Promise<Target> => targetOf({ stack: "", config: 
 
 /** Which local cluster there is: each names its context in the kubeconfig that it writes. */
 export function existingLocal(): "kind" | "embedded" | undefined {
+  const context = localContext();
+  return context ? (context.startsWith("kind-") ? "kind" : "embedded") : undefined;
+}
+
+function localContext(): string | undefined {
   if (!existsSync(local.kubeconfigPath())) return undefined;
   const config = new KubeConfig();
   config.loadFromFile(local.kubeconfigPath());
-  const context = config.getCurrentContext();
-  return context ? (context.startsWith("kind-") ? "kind" : "embedded") : undefined;
+  return config.getCurrentContext() || undefined;
 }
 
 export const isLocal = ({ cluster }: Target): boolean => cluster !== "context";
@@ -36,6 +40,10 @@ export const isLocal = ({ cluster }: Target): boolean => cluster !== "context";
 /** The kubeconfig of a target; undefined for the one that kubectl would take. */
 export const kubeconfigOf = (target: Target): string | undefined =>
   isLocal(target) ? local.kubeconfigPath() : undefined;
+
+/** The context's name; undefined where there is no cluster yet. */
+export const contextOf = (target: Target): string | undefined =>
+  target.context ?? (isLocal(target) ? localContext() : undefined);
 
 export async function connect(target: Target): Promise<Kube> {
   if (isLocal(target) && !existsSync(local.kubeconfigPath()))

@@ -6,7 +6,7 @@ import type { Kube } from "../engine/kube.ts";
 import { type KubeObject, manifests } from "../engine/manifests.ts";
 import { refuseEncrypted, type StackFile } from "../engine/stack.ts";
 import * as cluster from "../local/cluster/index.ts";
-import { ensureImages } from "../local/images/index.ts";
+import { ensureImages, ensureImagesByDocker } from "../local/images/index.ts";
 import { type Say, UserError } from "../local/step.ts";
 import { chooseEngine, type Engine, type Target } from "./choose.ts";
 import { ownerOf } from "./owner.ts";
@@ -74,7 +74,8 @@ async function settled(kube: Kube, target: Target, evaluation: Evaluation, timeo
  */
 export function localWork(target: Target, images: string[]): Work[] {
   // kind brings its own registry, without which no image can be given to it.
-  if (target.cluster === "kind") return [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImages(images) }];
+  if (target.cluster === "kind")
+    return [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImagesByDocker(images) }];
   return [
     ...cluster.registrySteps(),
     {

@@ -9,6 +9,7 @@ import { Deployd } from "./deployd.ts";
 import { Django } from "./django.ts";
 import { Flink } from "./flink.ts";
 import { Kafka } from "./kafka.ts";
+import type { Kind } from "./kind.ts";
 import type { Endpoint } from "./kit/connection.ts";
 import type { Part, Place } from "./kit/part.ts";
 import { Minio } from "./minio.ts";
@@ -49,9 +50,10 @@ export class Platform extends pulumi.ComponentResource {
   readonly namespaces: Record<string, string>;
   private readonly parts: Part[] = [];
 
-  constructor({ stack, config, cluster }: LoadedConfig) {
+  /** `kind` is the cluster where the program makes one. Without it the cluster is there, and so are all images. */
+  constructor({ stack, config, cluster }: LoadedConfig, kind?: Kind) {
     const provider = new k8s.Provider("kubernetes", {
-      ...cluster,
+      ...(kind ? { kubeconfig: kind.kubeconfig } : cluster),
       // Changed in place, and pods rolled by a checksum: replacing one would take what refers to it along.
       enableConfigMapMutable: true,
       enableSecretMutable: true,
@@ -63,10 +65,12 @@ export class Platform extends pulumi.ComponentResource {
 
     const { global } = config;
     const salt = new random.RandomPassword("checksum-salt", { length: 32, special: false }, child).result;
+    // A mirror has the platform's own images too.
+    const built = global.imageRegistry ? undefined : kind?.image;
     const namespace = (key: keyof typeof config.namespaces): Place => {
       const settings = config.namespaces[key];
       const { name, ready } = new Namespace(key, { stack, settings, protectData: global.protectData }, child);
-      return { stack, key, namespace: name, ready, global, salt };
+      return { stack, key, namespace: name, ready, global, salt, built };
     };
     const core = namespace("core");
     const apps = namespace("apps");

@@ -39,6 +39,10 @@ export function load(): LoadedConfig {
   }
 }
 
+/** Whether the program is to make the cluster: where the stack says `cluster: kind`, and names none that is there. */
+export const makesCluster = ({ config, cluster }: LoadedConfig): boolean =>
+  config.global.cluster === "kind" && !cluster.context && !cluster.kubeconfig;
+
 /** Pulumi hands structured values over as JSON and plain ones as they stand. */
 function structured(text: string): unknown {
   try {

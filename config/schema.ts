@@ -36,7 +36,9 @@ const global = block({
       error: "expected plain, kind, embedded, eks, aks or gke",
     })
     .default("plain")
-    .describe("Kind of the cluster: applications that people visit are reached as is usual there."),
+    .describe(
+      "Kind of the cluster: applications that people visit are reached as is usual there. With kind and no context named, `pulumi up` makes the cluster: see docs/delivery.md.",
+    ),
   imagePullPolicy: z
     .enum(["IfNotPresent", "Always", "Never"], { error: "expected IfNotPresent, Always or Never" })
     .default("IfNotPresent")

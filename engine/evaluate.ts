@@ -25,6 +25,8 @@ export interface Resource {
     ignoreChanges: string[];
     aliases: unknown[];
     deleteBeforeReplace: boolean;
+    /** Outputs that are secret whatever the provider says. */
+    secretOutputs: string[];
   };
 }
 
@@ -37,6 +39,9 @@ export interface Evaluation {
 
 /** Where the values of `random` resources come from: a name and the inputs (length, keepers) give a value. */
 export type RandomSource = (resource: { type: string; name: string; inputs: Record<string, unknown> }) => string;
+
+/** What a resource knows once it is made: a digest, what a command printed. */
+export type Made = (resource: MockResourceArgs) => Record<string, unknown>;
 
 /** The same seed gives the same passwords: for rendering manifests that someone keeps in a vault. */
 export function seeded(seed: string): RandomSource {
@@ -95,6 +100,7 @@ function record(): Resource[] {
         ignoreChanges: request.getIgnorechangesList(),
         aliases: request.getAliasesList().map((alias: { toObject(): unknown }) => alias.toObject()),
         deleteBeforeReplace: request.getDeletebeforereplace(),
+        secretOutputs: request.getAdditionalsecretoutputsList(),
       },
     };
     return register(request, (error: unknown, response: { getUrn(): string }) => {
@@ -122,9 +128,10 @@ function plain(value: unknown, path: string, secrets: string[]): unknown {
   );
 }
 
-/** A provider that gives every resource what it asked for, and `random` ones a value from `source`. */
-const provider = (source: RandomSource) => ({
-  newResource({ type, name, inputs }: MockResourceArgs): MockResourceResult {
+/** A provider that gives every resource what it asked for with what `made` adds, and `random` ones a value from `source`. */
+const provider = (source: RandomSource, made: Made = () => ({})) => ({
+  newResource(args: MockResourceArgs): MockResourceResult {
+    const { type, name, inputs } = args;
     const value = () => source({ type, name, inputs });
     switch (type) {
       case "random:index/randomPassword:RandomPassword":
@@ -132,7 +139,7 @@ const provider = (source: RandomSource) => ({
       case "random:index/randomBytes:RandomBytes":
         return { id: name, state: { ...inputs, base64: pulumi.secret(value()) } };
       default:
-        return { id: `${name}-id`, state: inputs };
+        return { id: `${name}-id`, state: { ...inputs, ...made(args) } };
     }
   },
   call({ token }: { token: string }): never {
@@ -154,12 +161,17 @@ export async function evaluate(run: {
   secretKeys?: string[];
   random: RandomSource;
   project?: string;
+  /** Default: nothing beyond what was asked for, which is enough for Kubernetes objects. */
+  made?: Made;
+  /** Whether it is a preview: what only a resource that was made could tell is then unknown. */
+  preview?: boolean;
 }): Promise<Evaluation> {
   const failures: unknown[] = [];
   const fail = (reason: unknown) => failures.push(reason);
   process.on("unhandledRejection", fail);
   try {
-    await pulumi.runtime.setMocks(provider(run.random), run.project ?? "data-platform", run.stack, false);
+    const mocks = provider(run.random, run.made);
+    await pulumi.runtime.setMocks(mocks, run.project ?? "data-platform", run.stack, run.preview ?? false);
     const resources = record();
     pulumi.runtime.setAllConfig(
       Object.fromEntries(

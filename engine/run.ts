@@ -2,7 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Evaluation, evaluate, type RandomSource } from "./evaluate.ts";
 import { ConfigError, type StackFile } from "./stack.ts";
 
-export type Program = () => unknown;
+/** A program, told that whoever evaluates it brings the cluster along: it is to make Kubernetes objects alone. */
+export type Program = (told: { clusterIsThere: true }) => unknown;
 
 /** Evaluates the program for a stack; what the program itself says is wrong with the configuration is a ConfigError. */
 export async function run(
@@ -15,7 +16,7 @@ export async function run(
   const secretKeys = [...new Set(file.encrypted.map((path) => path.split(".")[0]!))];
   try {
     return await evaluate({
-      program,
+      program: () => program({ clusterIsThere: true }),
       stack: file.stack,
       project: file.project,
       config,

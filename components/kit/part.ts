@@ -16,6 +16,8 @@ export interface Place {
   global: Config["global"];
   /** A secret that never leaves the state: it makes a checksum of a password useless to whoever reads it. */
   salt: pulumi.Output<string>;
+  /** Where the program builds images itself: the one that a reference means, if it is such a one. */
+  built?: ((reference: string) => pulumi.Output<string> | undefined) | undefined;
 }
 
 /** Where Prometheus reads what a component's pods tell of themselves. */
@@ -118,9 +120,9 @@ export abstract class Part extends pulumi.ComponentResource {
     return { name: this.named(piece), namespace, labels: this.labels(component) };
   }
 
-  /** The image as pods here should name it: through the mirror where the stack has one. */
-  image(reference: string): string {
-    return resolveImage(reference, this.place.global.imageRegistry);
+  /** The image as pods here should name it: by the digest of what was built, or through the mirror where the stack has one. */
+  image(reference: string): pulumi.Input<string> {
+    return this.place.built?.(reference) ?? resolveImage(reference, this.place.global.imageRegistry);
   }
 
   /** The host name of one of this part's Services, from any namespace of the cluster. */

@@ -18,7 +18,7 @@ export type Ports = Record<string, number | { udp: number }>;
 /** One container. `V` are the names of its pod's volumes: a mount of one that is not there does not compile. */
 export interface Container<V extends string> {
   /** The full image reference, as `Part.image` gives it. */
-  image: string;
+  image: pulumi.Input<string>;
   /** What runs. An image's own entrypoint is never relied upon. */
   command: string[];
   args?: string[];

@@ -31,13 +31,14 @@ export class Exporters extends Part {
     const exporter = (
       component: string,
       of: {
+        image: string;
         user: number;
         port: number;
         ready?: pulumi.Resource[];
         checksums?: Record<string, pulumi.Input<string>>;
         also?: Container<never>["ports"];
         mapping?: { name: pulumi.Output<string>; checksum: string };
-      } & Pick<Container<never>, "image" | "command" | "args" | "env">,
+      } & Pick<Container<never>, "command" | "args" | "env">,
     ) => {
       const { user, port, ready, checksums, also, mapping, image, ...rest } = of;
       this.metrics.push({ component, port: "metrics" });

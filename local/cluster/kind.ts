@@ -1,19 +1,16 @@
-import { homedir } from "node:os";
+import { existsSync } from "node:fs";
 import { execa } from "execa";
 import { stringify } from "yaml";
 import { type Say, type Step, UserError } from "../step.ts";
 import { binary } from "./binaries.ts";
-import { registryHosts } from "./configs.ts";
 import { writeFiles } from "./host.ts";
-import { dir, kubeconfigPath, ports } from "./layout.ts";
+import { kindConfig, kindHosts, clusterName as name, networkName, registry, thisMachine } from "./kind-config.ts";
+import { kubeconfigPath } from "./layout.ts";
 
 /**
  * The cluster where Docker answers: kind, and a registry in a container that its nodes ask first.
  * Only the pure parts are tested by this repository; its own machines have no Docker.
  */
-const name = "data-platform";
-const registryName = `${name}-registry`;
-const hostsDir = (): string => dir("kind", "certs.d");
 
 /** Whether a Docker daemon answers this user. */
 export async function dockerAnswers(): Promise<boolean> {
@@ -21,51 +18,34 @@ export async function dockerAnswers(): Promise<boolean> {
     .failed;
 }
 
-/**
- * kind's configuration: one node, which looks images up as the directory `certs` of this machine says, and sees the
- * user's `home` at its own path, so that a checkout there can be run from.
- */
-export const kindConfig = (certs: string, home: string) => ({
-  kind: "Cluster",
-  apiVersion: "kind.x-k8s.io/v1alpha4",
-  name,
-  // Node images since kind 0.27 look there anyway.
-  containerdConfigPatches: [
-    '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n',
-  ],
-  nodes: [
-    {
-      role: "control-plane",
-      extraMounts: [
-        { hostPath: certs, containerPath: "/etc/containerd/certs.d", readOnly: true },
-        { hostPath: home, containerPath: home, readOnly: true },
-      ],
-    },
-  ],
-});
-
-/** The files of that directory. A node reaches the registry by its container's name. */
-export const kindHosts = () => registryHosts(`http://${registryName}:5000`);
-
 export function kindUpSteps(): Step[] {
   return [
     {
       title: "Start the image registry in Docker",
       run: async () => {
-        if (!(await execa("docker", ["start", registryName], { reject: false })).failed) return;
-        const publish = `127.0.0.1:${ports.registry}:5000`;
-        await docker("run", "-d", "--restart=unless-stopped", "-p", publish, "--name", registryName, "registry:3");
+        if (!(await execa("docker", ["start", registry.name], { reject: false })).failed) return;
+        const { published, port, restart, image } = registry;
+        const publish = `${published.address}:${published.port}:${port}`;
+        await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", registry.name, image);
       },
     },
     {
       title: "Create the kind cluster",
-      skip: async () => (await kind(["get", "clusters"])).split("\n").includes(name) && "exists already",
+      skip: async () => {
+        if (!(await kind(["get", "clusters"])).split("\n").includes(name)) return false;
+        if (existsSync(kubeconfigPath())) return "exists already";
+        throw new UserError(
+          `kind has a cluster ${name} that this command did not make, or not to its end: --context kind-${name} uses it, ` +
+            `and \`kind delete cluster --name ${name}\` takes it away`,
+        );
+      },
       run: async (say) => {
+        const machine = thisMachine();
         await writeFiles(
-          kindHosts().map(({ path, content }) => ({ path: `${hostsDir()}/${path}`, content, mode: 0o644 })),
+          kindHosts().map(({ path, content }) => ({ path: `${machine.certs}/${path}`, content, mode: 0o644 })),
         );
         const args = ["create", "cluster", "--config", "-", "--kubeconfig", kubeconfigPath(), "--wait", "180s"];
-        await kind(args, { input: stringify(kindConfig(hostsDir(), homedir())), say });
+        await kind(args, { input: stringify(kindConfig(machine)), say });
       },
     },
     {
@@ -73,7 +53,7 @@ export function kindUpSteps(): Step[] {
       run: async () => {
         await docker("start", `${name}-control-plane`);
         // It fails where they are connected already.
-        await execa("docker", ["network", "connect", "kind", registryName], { reject: false });
+        await execa("docker", ["network", "connect", networkName, registry.name], { reject: false });
       },
     },
   ];
@@ -81,14 +61,14 @@ export function kindUpSteps(): Step[] {
 
 /** kind keeps a cluster's data in its node's container, so an end without `deleteData` only stops the containers. */
 export function kindDownSteps({ deleteData }: { deleteData: boolean }): Step[] {
-  const containers = [`${name}-control-plane`, registryName];
+  const containers = [`${name}-control-plane`, registry.name];
   if (!deleteData) return [{ title: "Stop the kind cluster", run: () => docker("stop", ...containers) }];
   return [
     {
       title: "Delete the kind cluster",
       run: async () => {
         await kind(["delete", "cluster", "--name", name, "--kubeconfig", kubeconfigPath()]);
-        await docker("rm", "--force", "--volumes", registryName);
+        await docker("rm", "--force", "--volumes", registry.name);
       },
     },
   ];

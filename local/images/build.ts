@@ -6,7 +6,7 @@ import { cacheDir } from "../paths.ts";
 import { type Say, UserError } from "../step.ts";
 import { make } from "./artifacts.ts";
 import { definitionOf, folderOf } from "./definitions.ts";
-import { imagesUnder, keyFor } from "./key.ts";
+import { dockerfileOf, imagesUnder, keyFor } from "./key.ts";
 import { imageMode } from "./mode.ts";
 import { localName, localRegistry, parseReference } from "./reference.ts";
 import { run, sandboxed } from "./run.ts";
@@ -52,6 +52,7 @@ export async function buildStandIn(reference: string, say: Say): Promise<Built> 
     // Sources a program is built from stay out of the image, and so does what was installed here to test one.
     const left = [join(folder, "go"), join(folder, "node_modules")];
     await cp(folder, context, { recursive: true, filter: (path) => !left.includes(path) });
+    await writeFile(join(context, "Dockerfile"), dockerfileOf(definition));
     for (const artifact of definition.artifacts ?? []) await make(artifact, folder, context, say);
     // One layer for all of an image's own steps: what a step deletes is then not in it.
     const argument = definition.tagAs && `${definition.tagAs}=${parseReference(reference).tag}`;

@@ -338,6 +338,14 @@ export function definitionOf(reference: string, among = definitions): Definition
   );
 }
 
+/** Whether an image is the platform's own, to be built from its Dockerfile. One that is pinned by digest is there already. */
+export const isOwn = (reference: string): boolean =>
+  definitionOf(reference)?.own === true && !parseReference(reference).digest;
+
+/** The build arguments that make the image of a reference's tag. */
+export const buildArguments = (definition: Definition, reference: string): Record<string, string> =>
+  definition.tagAs ? { [definition.tagAs]: parseReference(reference).tag } : {};
+
 /** Where a definition's Dockerfile and sources lie. */
 export const folderOf = (definition: Definition): string =>
   fileURLToPath(new URL(`./${definition.folder}`, import.meta.url));

@@ -3,14 +3,14 @@
  * ones. Where none can, each image that has a definition here is built from packages, with the real software at the
  * official image's paths and ids, and put into the local registry under the real name.
  */
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Say, type Step, UserError } from "../step.ts";
 import { buildFile, buildStandIn } from "./build.ts";
-import { definitionOf, definitions, folderOf } from "./definitions.ts";
-import { imagesUnder, keyFor } from "./key.ts";
-import { canBePulled } from "./mode.ts";
+import { definitionOf, definitions, isOwn } from "./definitions.ts";
+import { buildByDocker } from "./docker.ts";
+import { dockerfileOf, imagesUnder, keyFor } from "./key.ts";
+import { canBePulled, imageMode } from "./mode.ts";
 import { localName, localRegistry, parseReference } from "./reference.ts";
 import { allBuilt, blobDir, builtUnder, push, servedDigest } from "./store.ts";
 import { toolsStep } from "./tools.ts";
@@ -24,10 +24,14 @@ async function isServed(reference: string): Promise<boolean> {
   return served === (await builtUnder(keyFor(reference)))?.digest;
 }
 
+/** Whether an image's own registry has it and can be reached. None has the platform's own. */
+const comesFromItsRegistry = async (reference: string): Promise<boolean> =>
+  !isOwn(reference) && (await canBePulled(reference));
+
 /** Whether an image has to be built: neither in reach nor built before. */
 async function isMissing(reference: string): Promise<boolean> {
   if (definitionOf(reference) && (await builtUnder(keyFor(reference)))) return false;
-  return !(await canBePulled(reference));
+  return !(await comesFromItsRegistry(reference));
 }
 
 /** Gets an image into the local registry, from the cache if it was built before. */
@@ -62,7 +66,7 @@ const underWay = new Map<string, Promise<unknown>>();
 /** The images that a stand-in's own Dockerfile builds upon. */
 function under(reference: string): string[] {
   const definition = definitionOf(reference);
-  return definition ? imagesUnder(readFileSync(join(folderOf(definition), "Dockerfile"), "utf8")) : [];
+  return definition ? imagesUnder(dockerfileOf(definition)) : [];
 }
 
 /** Images with all they build upon, each once and after what it needs. */
@@ -87,7 +91,7 @@ export function ensureImages(names: string[]): Step[] {
     title: titleOf(reference),
     skip: async () => {
       if (await isServed(reference)) return "in the local registry";
-      if (await canBePulled(reference)) return `comes from ${parseReference(reference).host}`;
+      if (await comesFromItsRegistry(reference)) return `comes from ${parseReference(reference).host}`;
       if (names.includes(reference)) return false;
       const above = names.filter((name) => inOrder([name]).includes(reference));
       return (await anyMissing(above)) ? false : "nothing has to be built on it";
@@ -95,6 +99,19 @@ export function ensureImages(names: string[]): Step[] {
     run: (say) => provide(reference, say),
   });
   return [toolsStep(() => anyMissing(names)), ...inOrder(names).map(step)];
+}
+
+/**
+ * The same where Docker runs: it builds the platform's own images from official ones, unless all are to be made from
+ * packages.
+ */
+export function ensureImagesByDocker(names: string[]): Step[] {
+  if (imageMode() === "packages") return ensureImages(names);
+  const own = names.filter(isOwn);
+  return [
+    ...ensureImages(names.filter((name) => !own.includes(name))),
+    ...own.map((reference) => ({ title: titleOf(reference), run: (say: Say) => buildByDocker(reference, say) })),
+  ];
 }
 
 /**

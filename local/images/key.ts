@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { debianSources, hostSources } from "./apt.ts";
-import { type Artifact, definitionOf, folderOf } from "./definitions.ts";
+import { type Artifact, type Definition, definitionOf, folderOf } from "./definitions.ts";
 import { parseReference } from "./reference.ts";
 import { sha256 } from "./store.ts";
 
@@ -26,6 +26,16 @@ export function imagesUnder(dockerfile: string): string[] {
     if (stage) stages.add(stage.toLowerCase());
   }
   return [...found];
+}
+
+/**
+ * The Dockerfile that a definition is built from. One of the platform's own has a stage `artifacts`, in which Docker gets
+ * what no package of the base holds; here that comes from the host, and the stage merely takes it up.
+ */
+export function dockerfileOf(definition: Definition): string {
+  const text = readFileSync(join(folderOf(definition), "Dockerfile"), "utf8");
+  const outputs = (definition.artifacts ?? []).map(({ output }) => `COPY ${output} /${output}\n`);
+  return text.replace(/^FROM \S+ AS artifacts\n.*?(?=^FROM )/ms, `FROM scratch AS artifacts\n${outputs.join("")}`);
 }
 
 /** Every file under a folder, by its path in it, with a hash of what it holds; but for what npm installed there. */
@@ -70,7 +80,7 @@ export function keyFor(reference: string): string {
   return keyOf(reference, {
     files: filesIn(folder),
     artifacts,
-    under: imagesUnder(readFileSync(join(folder, "Dockerfile"), "utf8")).map(keyFor),
+    under: imagesUnder(dockerfileOf(definition)).map(keyFor),
     sources: artifacts.flatMap(sourcesFor),
   });
 }

@@ -48,6 +48,7 @@ describe.skipIf(!engine)("the Pulumi engine", () => {
       "index.ts",
       "components",
       "config",
+      "local",
     ])
       cpSync(path, join(project, path), { recursive: true });
     symlinkSync(resolve("node_modules"), join(project, "node_modules"));

@@ -24,6 +24,7 @@ const withDefaults = (options: Options): Resource["options"] => ({
   ignoreChanges: [],
   aliases: [],
   deleteBeforeReplace: false,
+  secretOutputs: [],
   ...options,
 });
 

@@ -8,14 +8,15 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { builtName, groups } from "../../local/cluster/binaries.ts";
 import { ensureCertificates } from "../../local/cluster/certificates.ts";
-import { corefile, kubeconfig, kubeletFile, proxyFile, registryHosts } from "../../local/cluster/configs.ts";
+import { corefile, kubeconfig, kubeletFile, proxyFile } from "../../local/cluster/configs.ts";
 import { processesIn } from "../../local/cluster/daemons.ts";
-import { kindConfig, kindHosts } from "../../local/cluster/kind.ts";
+import { kindConfig, kindHosts } from "../../local/cluster/kind-config.ts";
 import { network, ports } from "../../local/cluster/layout.ts";
 import { baseManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
 import { overlaps } from "../../local/cluster/network.ts";
 import { authorityFile, certificateFile, identities, keyFile } from "../../local/cluster/pki.ts";
 import { checkFree } from "../../local/cluster/ports.ts";
+import { registryHosts } from "../../local/cluster/registry-hosts.ts";
 
 describe("overlaps", () => {
   it.each([
@@ -89,7 +90,7 @@ describe("registry hosts", () => {
 
 describe("kind", () => {
   it("mounts the hosts where its containerd looks, and the user's files where they are", () => {
-    expect(kindConfig("/certs", "/home/me").nodes).toEqual([
+    expect(kindConfig({ certs: "/certs", home: "/home/me" }).nodes).toEqual([
       {
         role: "control-plane",
         extraMounts: [

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
 import { registriesConf, trusting } from "../../local/images/build.ts";
-import { definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
+import { type Definition, definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
 import { inOrder } from "../../local/images/index.ts";
-import { type Ingredients, imagesUnder, keyOf } from "../../local/images/key.ts";
+import { dockerfileOf, type Ingredients, imagesUnder, keyOf } from "../../local/images/key.ts";
 import { answers, canBePulled, imageMode } from "../../local/images/mode.ts";
 import { localName, parseReference } from "../../local/images/reference.ts";
 import { run } from "../../local/images/run.ts";
@@ -162,7 +162,7 @@ describe("key", () => {
 
 describe("definitions", () => {
   it.each(definitions.map((definition) => [definition.folder, definition] as const))("%s has all it names", (_, it) => {
-    const dockerfile = readFileSync(join(folderOf(it), "Dockerfile"), "utf8");
+    const dockerfile = dockerfileOf(it);
     for (const artifact of it.artifacts ?? []) {
       expect(dockerfile).toMatch(
         new RegExp(`^(COPY|ADD|RUN --mount=type=bind,source=).*\\b${artifact.output}\\b`, "m"),
@@ -170,6 +170,42 @@ describe("definitions", () => {
       if (artifact.kind === "go") expect(existsSync(join(folderOf(it), "go", "go.mod"))).toBe(true);
     }
     for (const image of imagesUnder(dockerfile)) expect(definitionOf(image), image).toBeDefined();
+  });
+
+  const own = definitions.filter((definition) => definition.own);
+  const fileOf = (it: Definition) => readFileSync(join(folderOf(it), "Dockerfile"), "utf8");
+
+  it.each(own.map((it) => [it.folder, it] as const))(
+    "%s is built by Docker from what is in its folder alone",
+    (_, it) => {
+      const stages = fileOf(it)
+        .split(/^FROM /m)
+        .slice(1);
+      const artifacts = stages.find((stage) => / AS artifacts\n/.test(stage)) ?? "";
+      expect(artifacts !== "").toBe((it.artifacts ?? []).length > 0);
+      for (const { output } of it.artifacts ?? [])
+        expect(artifacts).toMatch(new RegExp(`(-o |-DoutputDirectory=)/${output}\\b`));
+      for (const [, sources] of fileOf(it).matchAll(/^COPY (?!--from)(.*) \S+$/gm))
+        for (const source of sources!.split(" ")) expect(existsSync(join(folderOf(it), source)), source).toBe(true);
+    },
+  );
+
+  it.each(own.map((it) => [it.folder, it] as const))("%s is pinned to a release, and does not run as root", (_, it) => {
+    for (const image of imagesUnder(fileOf(it))) expect(image).toMatch(/:\d+\.\d+\.\d+(-|$)/);
+    expect(
+      fileOf(it)
+        .match(/^USER (.*)$/gm)
+        ?.at(-1),
+    ).toMatch(/^USER (?!root|0)\S+$/);
+  });
+
+  it("take up what the host has made in place of the stage that makes it in Docker", () => {
+    const deployd = definitions.find(({ folder }) => folder === "../../apps/deployd")!;
+    expect(dockerfileOf(deployd)).toMatch(
+      /^#.*\nFROM scratch AS artifacts\nCOPY helm \/helm\nCOPY kustomize \/kustomize\nFROM node:/,
+    );
+    const python = definitions.find(({ folder }) => folder === "python")!;
+    expect(dockerfileOf(python)).toBe(fileOf(python));
   });
 
   it("stand in for the repository they name, under any way to write it", () => {

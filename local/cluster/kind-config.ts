@@ -1,0 +1,56 @@
+import { homedir } from "node:os";
+import { dir, ports } from "./layout.ts";
+import { registryHosts } from "./registry-hosts.ts";
+
+/*
+ * What the kind cluster of this machine and the registry beside it are, whoever makes them: `./platform` by commands,
+ * or the Pulumi program by resources (components/kind.ts).
+ */
+
+/** Also the name of its context, after `kind-`. */
+export const clusterName = "data-platform";
+/** The network that kind puts its nodes in. */
+export const networkName = "kind";
+
+/** The registry's container: its name, which nodes reach it by, and where this machine does. */
+export const registry = {
+  name: `${clusterName}-registry`,
+  image: "registry:3.0.0",
+  /** In the container. */
+  port: 5000,
+  published: { address: "127.0.0.1", port: ports.registry },
+  restart: "unless-stopped",
+} as const;
+
+/** What of a machine the cluster sees. */
+export interface Machine {
+  /** The user's home, at its own path, so that a checkout there can be run from. */
+  home: string;
+  /** The directory that says where nodes look images up: it holds `kindHosts`. */
+  certs: string;
+}
+
+export const thisMachine = (): Machine => ({ home: homedir(), certs: dir("kind", "certs.d") });
+
+/** kind's configuration: one node. */
+export const kindConfig = ({ home, certs }: Machine) => ({
+  kind: "Cluster",
+  apiVersion: "kind.x-k8s.io/v1alpha4",
+  name: clusterName,
+  // Node images since kind 0.27 look there anyway.
+  containerdConfigPatches: [
+    '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n',
+  ],
+  nodes: [
+    {
+      role: "control-plane",
+      extraMounts: [
+        { hostPath: certs, containerPath: "/etc/containerd/certs.d", readOnly: true },
+        { hostPath: home, containerPath: home, readOnly: true },
+      ],
+    },
+  ],
+});
+
+/** The files of `Machine.certs`. */
+export const kindHosts = () => registryHosts(`http://${registry.name}:${registry.port}`);

@@ -1,0 +1,217 @@
+// Proves what the program registers where it makes the cluster itself: its resources with their options, what is secret,
+// which digest reaches which pods; and that no other stack has any of it. It does not prove that Docker and kind do it.
+import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { type Evaluation, evaluate, type Made, type Resource, seeded } from "../../engine/evaluate.ts";
+import { manifests } from "../../engine/manifests.ts";
+import { readStack } from "../../engine/stack.ts";
+import program from "../../index.ts";
+import { clusterName, kindConfig, thisMachine } from "../../local/cluster/kind-config.ts";
+
+type Values = Record<string, Record<string, unknown>>;
+
+const digest = (name: string) => `localhost:5001/data-platform/${name}@sha256:${name.length.toString().repeat(64)}`;
+const nameOf = (imageName: unknown) => /data-platform\/([\w-]+):/.exec(String(imageName))![1]!;
+
+const docker: Made = ({ type, inputs }) => {
+  if (type === "docker:index/image:Image") return { repoDigest: digest(nameOf(inputs.imageName)) };
+  if (type === "docker:index/remoteImage:RemoteImage") return { imageId: "sha256:registry" };
+  if (type === "command:local:Command") return { stdout: "a kubeconfig" };
+  return {};
+};
+
+/** The stack test as Pulumi's engine would have it: nobody tells the program that there is a cluster. */
+async function evaluated(options: { changes?: Values; context?: string; made?: Made; preview?: boolean } = {}) {
+  const { config, project } = readStack(".", "test");
+  for (const [part, values] of Object.entries({ global: { cluster: "kind" }, ...options.changes }))
+    config[`${project}:${part}`] = { ...(config[`${project}:${part}`] as object), ...values };
+  if (options.context) config["kubernetes:context"] = options.context;
+  const { made = docker, preview } = options;
+  return evaluate({ program: () => program(), stack: "test", config, random: seeded("kind"), made, preview });
+}
+
+/** What is neither a Kubernetes object, nor a part of the platform, nor a password. */
+const machinery = ({ resources }: Evaluation) =>
+  resources.filter(({ type }) => /^(docker|command):|:Kind$/.test(type)).map(({ type, name }) => `${type} ${name}`);
+
+const one = ({ resources }: Evaluation, type: string, name: string) =>
+  resources.find((resource) => resource.type.endsWith(`:${type}`) && resource.name === name) as Resource;
+
+const objects = (evaluation: Evaluation) => manifests(evaluation).map(({ object }) => object);
+
+/** Every image that pods start from. */
+const imagesOf = (evaluation: Evaluation) => [
+  ...new Set([...JSON.stringify(objects(evaluation)).matchAll(/"image":"([^"]+)"/g)].map(([, image]) => image!)),
+];
+
+describe("a stack that says cluster: kind and names no context", () => {
+  let made: Evaluation;
+  beforeAll(async () => {
+    made = await evaluated();
+  });
+
+  it("makes the cluster, the registry and each of the platform's own images that it runs, all under one component", () => {
+    expect(machinery(made).sort()).toEqual([
+      "command:local:Command kind-cluster",
+      "command:local:Command kind-hosts",
+      "data-platform:index:Kind kind",
+      "docker:index/container:Container kind-registry",
+      "docker:index/image:Image kind-deployd-1.0.0",
+      "docker:index/image:Image kind-flink-2.3.0",
+      "docker:index/image:Image kind-noetl-4.26.0",
+      "docker:index/image:Image kind-polls-1.0.0",
+      "docker:index/image:Image kind-spark-4.1.4",
+      "docker:index/image:Image kind-superset-6.1.0",
+      "docker:index/image:Image kind-web-app-1.0.0",
+      "docker:index/remoteImage:RemoteImage kind-registry",
+      "docker:index/volume:Volume kind-registry",
+    ]);
+    const kind = one(made, "Kind", "kind");
+    expect(kind.inputs).toEqual({});
+    for (const { type, options } of made.resources)
+      if (/^(docker|command):/.test(type)) expect(options.parent).toBe(kind.urn);
+  });
+
+  it("has kind make it from the configuration that ./platform uses, and again only where that is another", () => {
+    const { inputs, options } = one(made, "Command", "kind-cluster");
+    expect(parse(inputs.stdin as string)).toEqual(kindConfig(thisMachine()));
+    expect(inputs.triggers).toEqual([inputs.stdin]);
+    expect(inputs.create).toContain("kind create cluster --config -");
+    expect(inputs.update).toBe(`kind get kubeconfig --name ${clusterName}`);
+    expect(inputs.delete).toBe(`kind delete cluster --name ${clusterName}`);
+    expect(options).toMatchObject({ deleteBeforeReplace: true, protect: false, retainOnDelete: false });
+  });
+
+  it("keeps the kubeconfig secret, and everything goes to the cluster that it opens", () => {
+    const cluster = one(made, "Command", "kind-cluster");
+    expect(cluster.options.secretOutputs).toEqual(["stdout"]);
+    expect(cluster.inputs).toMatchObject({ logging: "none", addPreviousOutputInEnv: false });
+    const provider = one(made, "kubernetes", "kubernetes");
+    expect(provider.inputs).toMatchObject({ kubeconfig: "a kubeconfig" });
+    expect(provider.inputs).not.toHaveProperty("context");
+    expect(provider.secrets).toEqual(["kubeconfig"]);
+    expect(provider.options.dependencies).toEqual([cluster.urn]);
+  });
+
+  it("protects the cluster where it protects data, for its volumes are in it", async () => {
+    const kept = await evaluated({ changes: { global: { cluster: "kind", protectData: true } } });
+    expect(one(kept, "Command", "kind-cluster").options).toMatchObject({ protect: true, retainOnDelete: true });
+    expect(one(kept, "Container", "kind-registry").options).toMatchObject({ protect: false, retainOnDelete: false });
+  });
+
+  it("puts the registry where ./platform has it, in the network of the cluster, which is there before", () => {
+    const { inputs, options } = one(made, "Container", "kind-registry");
+    expect(inputs).toEqual({
+      name: "data-platform-registry",
+      image: "sha256:registry",
+      restart: "unless-stopped",
+      ports: [{ internal: 5000, external: 5001, ip: "127.0.0.1" }],
+      volumes: [{ volumeName: "data-platform-registry", containerPath: "/var/lib/registry" }],
+      networksAdvanced: [{ name: "kind" }],
+    });
+    expect(options.dependencies).toContain(one(made, "Command", "kind-cluster").urn);
+    expect(options.deleteBeforeReplace).toBe(true);
+    expect(one(made, "RemoteImage", "kind-registry").inputs.name).toMatch(/^registry:\d+\.\d+\.\d+$/);
+  });
+
+  it("writes where nodes look images up before there is a node", () => {
+    const hosts = one(made, "Command", "kind-hosts");
+    expect(hosts.inputs.environment).toEqual({ CERTS: thisMachine().certs });
+    expect(one(made, "Command", "kind-cluster").options.dependencies).toEqual([hosts.urn]);
+  });
+
+  it("builds an image with BuildKit from the repository's Dockerfile, with what was pushed as a cache, once the registry runs", async () => {
+    const two = await evaluated({ changes: { noetl: { instances: { main: {}, old: { version: "2.5.5" } } } } });
+    const { inputs, options } = one(two, "Image", "kind-noetl-2.5.5");
+    const imageName = "localhost:5001/data-platform/noetl:2.5.5";
+    expect(inputs).toEqual({
+      imageName,
+      skipPush: false,
+      buildOnPreview: false,
+      build: {
+        context: "apps/noetl",
+        dockerfile: "apps/noetl/Dockerfile",
+        builderVersion: "BuilderBuildKit",
+        cacheFrom: { images: [imageName] },
+        args: { BUILDKIT_INLINE_CACHE: "1", VERSION: "2.5.5" },
+      },
+    });
+    expect(options.dependencies).toEqual([one(two, "Container", "kind-registry").urn]);
+    expect(one(two, "Image", "kind-polls-1.0.0").inputs.build).toMatchObject({ args: { BUILDKIT_INLINE_CACHE: "1" } });
+  });
+
+  it("runs those images by their digests, and everyone else's by their names", () => {
+    const images = imagesOf(made);
+    const own = ["deployd", "flink", "noetl", "polls", "spark", "superset", "web-app"].map(digest);
+    expect(images.filter((image) => image.includes("data-platform/")).sort()).toEqual(own.sort());
+    expect(images.filter((image) => image.includes("@"))).toHaveLength(own.length);
+    expect(images).toContain("redis:8.2.10");
+  });
+
+  it("leaves the version that a label shows as it is", () => {
+    const polls = objects(made).find(({ kind, metadata }) => kind === "Deployment" && metadata.name === "polls")!;
+    expect(polls.metadata.labels).toMatchObject({ "app.kubernetes.io/version": "1.0.0" });
+  });
+
+  it.each([
+    ["polls", ["Deployment polls", "Job polls-migrate-#"]],
+    ["web-app", ["Deployment app-test-deployment-flask", "Deployment app-test-deployment-worker"]],
+    ["deployd", ["Deployment deployd"]],
+    ["flink", ["Deployment flink-jobmanager", "Deployment flink-taskmanager"]],
+  ])("rolls what runs %s when its source has changed, and nothing else", async (name, expected) => {
+    const changed: Made = (args) => {
+      const outputs = docker(args);
+      return outputs.repoDigest === digest(name) ? { repoDigest: `${digest(name).slice(0, -4)}beef` } : outputs;
+    };
+    const before = objects(made).map((object) => JSON.stringify(object));
+    const rolled = objects(await evaluated({ made: changed }))
+      .filter((object) => !before.includes(JSON.stringify(object)))
+      .map(({ kind, metadata }) => `${kind} ${metadata.name.replace(/-[0-9a-f]{8}$/, "-#")}`);
+    expect(rolled.sort()).toEqual(expected);
+  });
+
+  it("can be previewed when neither kubeconfig nor digest is known", async () => {
+    const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+    const preview = await evaluated({ preview: true, made: () => ({}) });
+    expect(machinery(preview).sort()).toEqual(machinery(made).sort());
+    expect(one(preview, "kubernetes", "kubernetes").inputs.kubeconfig).toBe(unknown);
+    const { spec } = one(preview, "Deployment", "polls").inputs as { spec: { template: { spec: unknown } } };
+    expect(spec.template.spec).toMatchObject({ containers: [{ name: "web", image: unknown }] });
+    const known = one(preview, "Deployment", "nessie").inputs;
+    expect(JSON.stringify(known)).toContain("ghcr.io/projectnessie/nessie:");
+  });
+
+  it("builds nothing where a mirror has all images, nor what is pinned or someone else's", async () => {
+    const built = async (changes: Values) =>
+      machinery(await evaluated({ changes })).filter((name) => name.startsWith("docker:index/image:"));
+    expect(await built({ global: { cluster: "kind", imageRegistry: "mirror.example.com" } })).toEqual([]);
+    const pinned = `data-platform/deployd:1.0.0@sha256:${"0".repeat(64)}`;
+    const others = await built({ polls: { image: "apps.example.com/polls:2.0.0" }, deployd: { image: pinned } });
+    expect(others.join()).not.toMatch(/polls|deployd/);
+    expect(others).toHaveLength(5);
+  });
+});
+
+describe("no cluster, registry or image is made", () => {
+  it("where the stack names its cluster's context", async () => {
+    const made = await evaluated({ context: "kind-data-platform" });
+    expect(machinery(made)).toEqual([]);
+    expect(one(made, "kubernetes", "kubernetes").inputs).toMatchObject({ context: "kind-data-platform" });
+    expect(imagesOf(made)).toContain("data-platform/polls:1.0.0");
+  });
+
+  it.each(["plain", "embedded", "eks"])("where the stack says cluster: %s", async (cluster) => {
+    const made = await evaluated({ changes: { global: { cluster } } });
+    expect(machinery(made)).toEqual([]);
+    expect(imagesOf(made)).toContain("data-platform/polls:1.0.0");
+  });
+
+  it("where the program is told that there is one, as by every other engine than Pulumi's", async () => {
+    const { config } = readStack(".", "test");
+    config["data-platform:global"] = { cluster: "kind" };
+    const told = () => program({ clusterIsThere: true });
+    const made = await evaluate({ program: told, stack: "test", config, random: seeded("kind") });
+    expect(machinery(made)).toEqual([]);
+    expect(imagesOf(made)).toContain("data-platform/polls:1.0.0");
+  });
+});

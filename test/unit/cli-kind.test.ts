@@ -1,0 +1,131 @@
+// Proves that the command line and the Pulumi program do not take kind's cluster out of each other's hands,
+// and what Docker is told to build. kind and Docker are scripts here: no cluster is made and no image.
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { refuseOwnCluster } from "../../cli/pulumi.ts";
+import { contextOf } from "../../cli/target.ts";
+import { kindUpSteps, kubeconfigPath } from "../../local/cluster/index.ts";
+import { ensureImages, ensureImagesByDocker } from "../../local/images/index.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "cli-kind-"));
+  vi.stubEnv("PLATFORM_STATE", join(folder, "state"));
+  vi.stubEnv("PATH", `${folder}:${process.env.PATH}`);
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
+/** kind with one cluster. */
+function clusterCalled(name: string) {
+  writeFileSync(join(folder, "kind"), `#!/bin/sh\ntest "$1 $2" != "get clusters" || echo ${name}\n`);
+  chmodSync(join(folder, "kind"), 0o755);
+}
+
+function kubeconfigFor(context: string) {
+  mkdirSync(dirname(kubeconfigPath()), { recursive: true });
+  const contexts = [{ name: context, context: { cluster: "c", user: "u" } }];
+  const config = { apiVersion: "v1", kind: "Config", "current-context": context, contexts, clusters: [], users: [] };
+  writeFileSync(kubeconfigPath(), JSON.stringify(config));
+}
+
+describe("the context that Pulumi is told", () => {
+  it("is the local cluster's own, so that a stack that says cluster: kind makes no other", () => {
+    kubeconfigFor("kind-data-platform");
+    expect(contextOf({ cluster: "kind", why: "" })).toBe("kind-data-platform");
+  });
+
+  it("is the one that was asked for, whatever cluster is there", () => {
+    kubeconfigFor("kind-data-platform");
+    expect(contextOf({ cluster: "context", context: "mine", why: "" })).toBe("mine");
+  });
+
+  it("is none where there is no cluster yet", () => {
+    expect(contextOf({ cluster: "kind", why: "" })).toBeUndefined();
+  });
+});
+
+describe("a kind cluster of the platform's name", () => {
+  const skipped = () => kindUpSteps().find(({ title }) => title === "Create the kind cluster")!.skip!();
+
+  it("is made where there is none", async () => {
+    clusterCalled("another");
+    expect(await skipped()).toBe(false);
+  });
+
+  it("is taken as it is where this command made it", async () => {
+    clusterCalled("data-platform");
+    kubeconfigFor("kind-data-platform");
+    expect(await skipped()).toBe("exists already");
+  });
+
+  it("is left alone where another did, with two ways on", async () => {
+    clusterCalled("data-platform");
+    await expect(skipped()).rejects.toThrow(
+      "kind has a cluster data-platform that this command did not make, or not to its end: --context kind-data-platform uses it, " +
+        "and `kind delete cluster --name data-platform` takes it away",
+    );
+  });
+});
+
+describe("images for kind's cluster", () => {
+  const notes = () => readFileSync(join(folder, "notes"), "utf8").trim().split("\n");
+  const docker = (script: string) => {
+    writeFileSync(join(folder, "docker"), `#!/bin/sh\necho "$DOCKER_BUILDKIT $*" >> ${folder}/notes\n${script}\n`);
+    chmodSync(join(folder, "docker"), 0o755);
+  };
+
+  beforeEach(() => {
+    vi.stubEnv("PLATFORM_CACHE", join(folder, "cache"));
+    vi.stubEnv("PLATFORM_IMAGES", "pull");
+    vi.stubGlobal("fetch", () => Promise.reject(new Error("no registry here")));
+  });
+  afterEach(() => void vi.unstubAllGlobals());
+
+  it("are the platform's own, built from their folders by Docker and pushed, and nobody else's", async () => {
+    docker("");
+    const steps = ensureImagesByDocker(["redis:8.2.10", "data-platform/noetl:2.5.5", "data-platform/polls:1.0.0"]);
+    for (const { skip, run } of steps) if (!(await skip?.())) await run(() => {});
+    expect(notes().map((line) => line.replaceAll(process.cwd(), "."))).toEqual([
+      "1 build --progress=plain --tag localhost:5001/data-platform/noetl:2.5.5 --build-arg=VERSION=2.5.5 ./apps/noetl",
+      " push --quiet localhost:5001/data-platform/noetl:2.5.5",
+      "1 build --progress=plain --tag localhost:5001/data-platform/polls:1.0.0 ./apps/polls",
+      " push --quiet localhost:5001/data-platform/polls:1.0.0",
+    ]);
+  });
+
+  it("are not pushed where a build fails, of which the last words are told", async () => {
+    docker("echo no such base; exit 1");
+    const step = ensureImagesByDocker(["data-platform/polls:1.0.0"]).at(-1);
+    await expect(step!.run(() => {})).rejects.toThrow(/`docker build .*` failed with exit code 1:\n {2}no such base/);
+    expect(notes()).toHaveLength(1);
+  });
+
+  it("are made from packages where that is asked for, and then not by Docker", () => {
+    vi.stubEnv("PLATFORM_IMAGES", "packages");
+    const titles = ensureImagesByDocker(["data-platform/polls:1.0.0"]).map(({ title }) => title);
+    expect(titles).toEqual(ensureImages(["data-platform/polls:1.0.0"]).map(({ title }) => title));
+  });
+
+  it("come from no registry where they are the platform's own, on whatever cluster", async () => {
+    const steps = ensureImages(["data-platform/polls:1.0.0", "redis:8.2.10"]);
+    const skipped = async (image: string) => steps.find(({ title }) => title.startsWith(`Image ${image} `))!.skip!();
+    expect(await skipped("redis:8.2.10")).toBe("comes from docker.io");
+    expect(await skipped("data-platform/polls:1.0.0")).toBe(false);
+  });
+});
+
+describe("a stack whose cluster is among its resources", () => {
+  it("is refused, for with a cluster named from outside Pulumi would delete it", () => {
+    const resources = [{ type: "pulumi:pulumi:Stack" }, { type: "data-platform:index:Kind" }];
+    expect(() => refuseOwnCluster("dev", resources)).toThrow(
+      "stack dev: Pulumi made its kind cluster, which is a part of the stack; expected `pulumi up --stack dev` or `pulumi destroy --stack dev`",
+    );
+    expect(() => refuseOwnCluster("dev", resources.slice(0, 1))).not.toThrow();
+    expect(() => refuseOwnCluster("dev")).not.toThrow();
+  });
+});
