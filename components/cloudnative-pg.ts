@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import * as k8s from "@pulumi/kubernetes";
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../config/images.ts";
 import { bytes, mebibytes } from "../config/quantity.ts";
 import type { Config } from "../config/schema.ts";
@@ -28,11 +28,6 @@ export class CloudnativePg extends Part {
     const { place, config } = args;
     super("CloudnativePg", name, place, parseImage(config.image)?.tag ?? "", opts);
     const { imagePullPolicy, imagePullSecrets, protectData } = place.global;
-    /** With a kind goes every object of it, in every namespace: here, every database. The chart's own word for that only Helm heeds. */
-    const keepKinds: pulumi.ResourceTransform = ({ type, props, opts }) =>
-      type.endsWith(":CustomResourceDefinition")
-        ? { props, opts: pulumi.mergeOptions(opts, { protect: protectData, retainOnDelete: protectData }) }
-        : undefined;
     // The chart puts the colon back, be it a tag's or a digest's.
     const [, repository, tag] = /^(.+?):([^/]+)$/.exec(this.image(config.image))!;
     this.ready = [
@@ -49,12 +44,23 @@ export class CloudnativePg extends Part {
             },
           },
         },
-        { parent: this, dependsOn: place.ready, transforms: [keepKinds] },
+        { parent: this, dependsOn: place.ready, transforms: [keepKinds(protectData)] },
       ),
     ];
     this.registerOutputs({});
   }
 }
+
+/**
+ * With a kind goes every object of it, in every namespace: here, every database. So kinds are kept as volumes are. The chart
+ * asks for that in a way that only Helm heeds.
+ */
+export const keepKinds =
+  (keep: boolean): pulumi.ResourceTransform =>
+  ({ type, props, opts }) =>
+    type.endsWith(":CustomResourceDefinition")
+      ? { props, opts: { ...opts, protect: keep, retainOnDelete: keep } }
+      : undefined;
 
 /** PostgreSQL for one application: servers that CloudNativePG makes, watches over and replaces. */
 export class DatabaseCluster extends Part {

@@ -1,12 +1,13 @@
 // Proves that polls runs on a cluster of CloudNativePG's, the operator 1.30.0 having been there before: that everything
-// which the operator makes is admitted where Pod Security is `restricted`, that a vote outlives the pods, and that the way
-// back leaves nothing. It does not prove several servers, for which one node has no use, nor the chart, which takes Pulumi.
+// which the operator makes is admitted where Pod Security is `restricted`, that a vote outlives the pods, and that nothing
+// is left of it. It does not prove several servers, for which one node has no use, nor the chart, which takes Pulumi.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { parseAllDocuments } from "yaml";
+import { parseAllDocuments, stringify } from "yaml";
 import { images } from "../../config/images.ts";
+import { parseConfig } from "../../config/problems.ts";
 import type { KubeObject } from "../../engine/manifests.ts";
 import { readiness } from "../../engine/ready.ts";
 import { network } from "../../local/cluster/index.ts";
@@ -28,10 +29,22 @@ import {
 } from "./kit.ts";
 import { Visitor } from "./visitor.ts";
 
-const { stack, apps } = small;
-const upOn = (changes: string) =>
-  mustRun(["up", "--stack", stack, "--config-file", stackFile("dev", changes), "--engine", "apply"]);
-const clustered = "{ cloudnativePg: { enabled: true, operator: existing }, polls: { database: cloudnative-pg } }";
+/** A stack of its own with polls alone, beside the small one, which has its votes elsewhere. */
+const stack = `${small.stack}3`;
+const apps = `${stack}-apps`;
+const others = Object.keys(parseConfig(stack, {})).filter(
+  (part) => !/^(global|namespaces|polls|djangoApps|cloudnativePg)$/.test(part),
+);
+const file = (database: object = {}) =>
+  stackFile(
+    "dev",
+    stringify({
+      ...Object.fromEntries(others.map((part) => [part, { enabled: false }])),
+      cloudnativePg: { enabled: true, operator: "existing" },
+      polls: { database: "cloudnative-pg", databaseCluster: database },
+    }),
+  );
+const up = ["up", "--stack", stack, "--engine", "apply", "--config-file"];
 
 const operator = "cnpg-system";
 /** What the project releases for `kubectl apply`: kinds, rights, webhooks and the operator, in this order. */
@@ -80,14 +93,15 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  // As it was, whatever has failed: what is left of a database would keep the operator's kinds from going.
-  await upOn("{}");
-  await removeOperator();
+  try {
+    await mustRun(["destroy", "--stack", stack, "--config-file", file()]);
+  } finally {
+    await removeOperator();
+  }
 });
 
-it("polls moves to a cluster of its own, which is told among the parts", async () => {
-  const said = await upOn(clustered);
-  expect(said).toContain(`created Cluster ${apps}/polls-database`);
+it("comes up with nothing else of the platform's, and the database is told among the parts", async () => {
+  const said = await mustRun([...up, file()]);
   expect(said).toMatch(/^polls-database +ready +10\.96\.\d+\.\d+:5432 +none$/m);
   visitor = new Visitor(await site());
   await reached();
@@ -126,7 +140,7 @@ it("is found by Prometheus: by its labels, and by a port that tells of the datab
 });
 
 it("changes nothing when it is brought up again", async () => {
-  expect(await upOn(clustered)).toMatch(/^0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged$/m);
+  expect(await mustRun([...up, file()])).toMatch(/^0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged$/m);
 });
 
 it("keeps the vote when the web server's pod goes, and when the database's does", async () => {
@@ -139,25 +153,19 @@ it("keeps the vote when the web server's pod goes, and when the database's does"
 });
 
 it("refuses a smaller volume before anything changes, with the key to put back", async () => {
-  const grown = clustered.replace(
-    "cloudnative-pg }",
-    "cloudnative-pg, databaseCluster: { storage: { size: 512Mi } } }",
-  );
-  const { exitCode, all } = await platform([
-    ...["up", "--stack", stack, "--config-file", stackFile("dev", grown), "--engine", "apply"],
-  ]);
+  const { exitCode, all } = await platform([...up, file({ storage: { size: "512Mi" } })]);
   expect(all).toContain(
     `stack ${stack}: polls.databaseCluster.storage.size: found 512Mi; expected at least 1Gi, the size of the volume that exists: volumes never shrink`,
   );
   expect(exitCode).toBe(2);
 });
 
-it("goes back to the platform's PostgreSQL, and leaves neither pods nor volumes", async () => {
-  const said = await upOn("{}");
-  expect(said).toContain(`deleted Cluster ${apps}/polls-database`);
-  await reached();
-  const left = async (kind: string, version = "v1") =>
-    (await kube().list(version, kind, apps)).filter(({ metadata }) => metadata.name.startsWith("polls-database"));
-  for (const kind of ["Pod", "PersistentVolumeClaim", "Secret", "Service", "ServiceAccount"])
-    await vi.waitFor(async () => expect(await left(kind)).toEqual([]), { timeout: 60_000, interval: 500 });
+it("is destroyed with the stack, and its volume with it", async () => {
+  const volumes = async () =>
+    (await kube().list("v1", "PersistentVolumeClaim", apps)).map(({ spec }) => spec.volumeName as string);
+  const [volume = ""] = await volumes();
+  await mustRun(["destroy", "--stack", stack, "--config-file", file()]);
+  expect(await get("Namespace", apps)).toBeUndefined();
+  const left = () => kube().get({ apiVersion: "v1", kind: "PersistentVolume", metadata: { name: volume } });
+  await vi.waitFor(async () => expect(await left()).toBeUndefined(), { timeout: 60_000, interval: 500 });
 });

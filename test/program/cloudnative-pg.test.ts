@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { imagesOf } from "../../cli/up.ts";
+import { keepKinds } from "../../components/cloudnative-pg.ts";
 import { images } from "../../config/images.ts";
 import { refuseCharts } from "../../engine/stack.ts";
 import { rules } from "../../policy/rules/index.ts";
@@ -198,6 +199,22 @@ describe("the operator that the stack installs", () => {
     expect(imagesOf(program.evaluation)).toEqual(
       expect.arrayContaining([images.cloudnativePg, images.cloudnativePgPostgresql]),
     );
+  });
+
+  it.each([true, false])("keeps its kinds as the stack keeps its volumes: %s", (keep) => {
+    const transformed = (kind: string) =>
+      keepKinds(keep)({
+        type: `kubernetes:x/v1:${kind}`,
+        name: "x",
+        custom: true,
+        props: {},
+        opts: { parent: undefined },
+      });
+    expect(transformed("CustomResourceDefinition")).toEqual({
+      props: {},
+      opts: { parent: undefined, protect: keep, retainOnDelete: keep },
+    });
+    expect(transformed("Deployment")).toBeUndefined();
   });
 
   it("is refused by an engine that would leave it out", () => {
