@@ -26,10 +26,7 @@ export async function partStates(kube: Kube, target: Target, evaluation: Evaluat
   const { endpoints, secrets } = outputsOf(evaluation);
   return Promise.all(
     Object.entries(endpoints).map(async ([name, { namespace, service, port }]) => {
-      const description = objects.find(
-        (o) => o.kind === "Service" && o.metadata.namespace === namespace && o.metadata.name === service,
-      );
-      const found = description && (await kube.get(description));
+      const found = await kube.get({ apiVersion: "v1", kind: "Service", metadata: { name: service, namespace } });
       const state = await stateOf(
         kube,
         objects.filter((object) => runs(object, namespace, name)),
@@ -55,7 +52,7 @@ export function partTable(parts: PartState[], options: { stack: string; context?
 
 /** Whether a workload is one of a part's: it may have several, and its Service leads to one of them. */
 const runs = ({ kind, metadata }: KubeObject, namespace: string, part: string): boolean =>
-  ["StatefulSet", "Deployment", "DaemonSet"].includes(kind) &&
+  ["StatefulSet", "Deployment", "DaemonSet", "Cluster"].includes(kind) &&
   metadata.namespace === namespace &&
   metadata.labels?.["app.kubernetes.io/name"] === part;
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { redacted, seeded } from "../engine/evaluate.ts";
 import { manifests } from "../engine/manifests.ts";
 import { renderFiles, writeFiles } from "../engine/render.ts";
-import { ConfigError, redactEncrypted, refuseEncrypted } from "../engine/stack.ts";
+import { ConfigError, redactEncrypted, refuseCharts, refuseEncrypted } from "../engine/stack.ts";
 import { evaluateStack, stackFile } from "./project.ts";
 
 export interface RenderOptions {
@@ -22,6 +22,10 @@ export async function render(options: RenderOptions): Promise<void> {
     // A stack that insists on a context is not going to be applied here, so any will do.
     ...(!file.config["kubernetes:context"] && { context: "none" }),
   });
+  refuseCharts(
+    evaluation,
+    "run `pulumi up`, or install the operator yourself and set cloudnativePg.operator to existing",
+  );
   const files = renderFiles(options.stack, manifests(evaluation));
   writeFiles(options.out, files, { secret: seed !== undefined });
   console.log(`${files.size - 1} objects of stack ${options.stack} in ${options.out}: kubectl apply -k ${options.out}`);

@@ -4,7 +4,7 @@ import { diagnoseAll } from "../engine/diagnose.ts";
 import type { Evaluation } from "../engine/evaluate.ts";
 import type { Kube } from "../engine/kube.ts";
 import { type KubeObject, manifests } from "../engine/manifests.ts";
-import { refuseEncrypted, type StackFile } from "../engine/stack.ts";
+import { chartType, refuseCharts, refuseEncrypted, type StackFile } from "../engine/stack.ts";
 import * as cluster from "../local/cluster/index.ts";
 import { ensureImages, ensureImagesByDocker } from "../local/images/index.ts";
 import { type Say, UserError } from "../local/step.ts";
@@ -36,7 +36,7 @@ export async function up(options: UpOptions): Promise<void> {
   const kube = await connect(target);
   const { engine, why } = await pickEngine(kube, file, options.engine);
   console.log(`engine: ${engine} (${why})`);
-  if (engine === "apply") await byApply(kube, file, target, options);
+  if (engine === "apply") await byApply(kube, file, target, evaluation, options);
   else await byPulumi(kube, file, target, evaluation);
 
   const parts = await settled(kube, target, evaluation, options.timeout);
@@ -91,17 +91,30 @@ export function localWork(target: Target, images: string[]): Work[] {
 /** What the embedded cluster itself runs in pods. */
 const ownImages = ["registry.k8s.io/pause:3.10"];
 
-/** Every image that the stack's pods start from. */
+/** Every image that the stack's pods start from, and its charts' and operators' as far as they are told of one. */
 export function imagesOf(evaluation: Evaluation): string[] {
   const found = new Set(ownImages);
   for (const { object } of manifests(evaluation)) {
-    const spec = object.spec as { template?: KubeObject; jobTemplate?: { spec: { template: KubeObject } } } | undefined;
+    const spec = object.spec as
+      | { template?: KubeObject; jobTemplate?: { spec: { template: KubeObject } }; imageName?: string }
+      | undefined;
+    // What an operator starts pods from.
+    if (spec?.imageName) found.add(spec.imageName);
     const pod = (spec?.template ?? spec?.jobTemplate?.spec.template)?.spec as
       | Record<string, { image: string }[]>
       | undefined;
     for (const { image } of [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])]) found.add(image);
   }
+  for (const { type, inputs } of evaluation.resources)
+    if (type === chartType) for (const image of told(inputs.values)) found.add(image);
   return [...found];
+}
+
+/** The images among a chart's values: blocks with a repository and a tag. */
+function told(values: unknown): string[] {
+  if (values === null || typeof values !== "object") return [];
+  const { repository, tag } = values as { repository?: string; tag?: string };
+  return repository && tag ? [`${repository}:${tag}`] : Object.values(values).flatMap(told);
 }
 
 async function pickEngine(kube: Kube, file: StackFile, asked?: Engine) {
@@ -114,7 +127,17 @@ async function pickEngine(kube: Kube, file: StackFile, asked?: Engine) {
   return choice;
 }
 
-async function byApply(kube: Kube, file: StackFile, target: Target, options: UpOptions): Promise<void> {
+async function byApply(
+  kube: Kube,
+  file: StackFile,
+  target: Target,
+  evaluation: Evaluation,
+  options: UpOptions,
+): Promise<void> {
+  refuseCharts(
+    evaluation,
+    "run this where pulumi is on PATH, or install the operator yourself and set cloudnativePg.operator to existing",
+  );
   refuseEncrypted(file, "run this where pulumi is on PATH, or name a Secret of your own instead");
   const lines: string[] = [];
   let outcome: Outcome | undefined;

@@ -7,7 +7,7 @@ import { ingress, reachedBy } from "./kit/ingress.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { answers, connects, patiently, scratch } from "./kit/pod.ts";
-import { credentials, password, TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 
 const port = 8000;
@@ -28,7 +28,7 @@ export class Django extends Part {
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["djangoApps"][string]; database: SqlConnection },
+    args: { place: Place; config: Config["djangoApps"][string]; database: SqlConnection<string | SecretKey> },
     opts?: pulumi.ComponentResourceOptions,
   ) {
     const { place, config, database } = args;

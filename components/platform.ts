@@ -5,6 +5,7 @@ import type { LoadedConfig } from "../config/load.ts";
 import { nameOf } from "../config/parts/noetl.ts";
 import { Airflow } from "./airflow/index.ts";
 import { Clickhouse } from "./clickhouse.ts";
+import { CloudnativePg, DatabaseCluster } from "./cloudnative-pg.ts";
 import { Deployd } from "./deployd.ts";
 import { Django } from "./django.ts";
 import { Flink } from "./flink.ts";
@@ -39,7 +40,10 @@ interface SecretName {
 /** What a part tells of itself. Those that ask nobody for a password have no administrator. */
 type Offering = Part & { endpoint: Endpoint; admin?: SecretName };
 
-type PartName = Exclude<keyof LoadedConfig["config"], "global" | "namespaces" | "monitoring" | "djangoApps">;
+type PartName = Exclude<
+  keyof LoadedConfig["config"],
+  "global" | "namespaces" | "cloudnativePg" | "monitoring" | "djangoApps"
+>;
 
 /** The whole platform: reads from top to bottom as what needs what. */
 export class Platform extends pulumi.ComponentResource {
@@ -79,16 +83,20 @@ export class Platform extends pulumi.ComponentResource {
     const part = <P extends Offering>(key: PartName, make: () => P): P | undefined =>
       config[key].enabled ? this.offer(make()) : undefined;
 
-    const { monitoring } = config;
+    const { monitoring, cloudnativePg } = config;
     const watching = monitoring.enabled ? namespace("monitoring") : undefined;
+    const operating = cloudnativePg.enabled && cloudnativePg.operator === "chart" ? namespace("operators") : undefined;
     this.namespaces = {
       core: core.namespace,
       apps: apps.namespace,
       ...(watching && { monitoring: watching.namespace }),
+      ...(operating && { operators: operating.namespace }),
     };
 
     const postgresql = part("postgresql", () => {
-      const own = Object.keys(config.djangoApps).map(djangoDatabase);
+      const own = Object.entries(config.djangoApps)
+        .filter(([, app]) => app.database === "postgresql")
+        .map(([key]) => djangoDatabase(key));
       const ofNoetl = config.noetl.enabled ? Object.keys(config.noetl.instances).map(noetlDatabase) : [];
       const databases = ["nessie", "airflow", "superset", "mlflow", "trino", "polls", ...ofNoetl, ...own] as const;
       return new Postgresql(
@@ -189,14 +197,34 @@ export class Platform extends pulumi.ComponentResource {
         return new Noetl(nameOf(key), args, child);
       });
 
+    const operator =
+      operating && new CloudnativePg("cloudnative-pg", { place: operating, config: cloudnativePg }, child);
+    /** The database of a Django application, with whom the application says. */
+    const djangoData = (
+      name: string,
+      app: typeof config.polls | (typeof config.djangoApps)[string],
+      database: "polls" | ReturnType<typeof djangoDatabase>,
+      configKey: string,
+    ) =>
+      app.database === "postgresql"
+        ? postgresql!.database(database, apps)
+        : this.offer(
+            new DatabaseCluster(
+              `${name}-database`,
+              { place: apps, config: app.databaseCluster, configKey, database, operator: operator?.ready ?? [] },
+              child,
+            ),
+          ).connection;
     part("polls", () => {
-      const database = postgresql!.database("polls", apps);
-      const served = { ...config.polls, application: "mysite.wsgi", healthPath: "/healthz" };
+      const { polls } = config;
+      const database = djangoData("polls", polls, "polls", "polls.databaseCluster");
+      const served = { ...polls, application: "mysite.wsgi", healthPath: "/healthz" };
       return new Django("polls", { place: apps, config: served, database }, child);
     });
-    for (const [name, app] of Object.entries(config.djangoApps)) {
-      const database = postgresql!.database(djangoDatabase(name), apps);
-      this.offer(new Django(`django-${name}`, { place: apps, config: app, database }, child));
+    for (const [key, app] of Object.entries(config.djangoApps)) {
+      const name = `django-${key}`;
+      const database = djangoData(name, app, djangoDatabase(key), `djangoApps.${key}.databaseCluster`);
+      this.offer(new Django(name, { place: apps, config: app, database }, child));
     }
     part("webApp", () => {
       const backups = minio && { bucket: minio.bucket("web-app", apps), client: config.minio.image };

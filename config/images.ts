@@ -5,6 +5,10 @@
 export const images = {
   /** 17 is the oldest major that every part of the platform is tested with; its data lives under …/data/pgdata. */
   postgresql: "postgres:17.12",
+  /** CloudNativePG's operator, for applications whose database it runs; the chart in charts/cloudnative-pg is of the same release. */
+  cloudnativePg: "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",
+  /** What that operator runs: PostgreSQL alone, without extensions and without Barman. Of the newest release that it was seen with. */
+  cloudnativePgPostgresql: "ghcr.io/cloudnative-pg/postgresql:17.11-minimal-trixie",
   /** A maintained line with security fixes; what the offline stand-in holds is older: see docs/redis.md. */
   redis: "redis:8.2.10",
   /**

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { block, count, cpu, dnsLabel, memory } from "./fields.ts";
 import { airflow } from "./parts/airflow.ts";
 import { clickhouse } from "./parts/clickhouse.ts";
+import { cloudnativePg } from "./parts/cloudnative-pg.ts";
 import { deployd } from "./parts/deployd.ts";
 import { flink } from "./parts/flink.ts";
 import { kafka } from "./parts/kafka.ts";
@@ -82,6 +83,7 @@ const namespaces = block({
   core: namespace("PostgreSQL, Redis, MinIO and Nessie"),
   apps: namespace("everything else"),
   monitoring: namespace("Prometheus and Grafana"),
+  operators: namespace("CloudNativePG's operator, where the stack installs it"),
 }).prefault({});
 
 const parts = {
@@ -101,6 +103,7 @@ const parts = {
   polls,
   webApp,
   deployd,
+  cloudnativePg,
   monitoring,
 };
 type PartName = keyof typeof parts;
@@ -118,7 +121,6 @@ const needs: { [part in PartName]?: { [other in PartName]?: string } } = {
     minio: "its logs lie there",
   },
   superset: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },
-  polls: { postgresql: "its questions and votes are there" },
   noetl: { postgresql: "it keeps its playbooks and what became of them there" },
 };
 
@@ -144,14 +146,18 @@ export const schema = block({ global, namespaces, ...parts, djangoApps }).superR
           input: true,
           message: `expected ${other}.enabled: true beside it, since ${why}; or ${part}.enabled: false`,
         });
-  for (const name of Object.keys(config.djangoApps))
-    if (!config.postgresql.enabled)
-      context.addIssue({
-        code: "custom",
-        path: ["djangoApps", name],
-        input: name,
-        message: "expected postgresql.enabled: true beside it, since its data is there",
-      });
+  const { polls, djangoApps } = config;
+  for (const [path, { database }] of [
+    ...(polls.enabled ? [[["polls"], polls] as const] : []),
+    ...Object.entries(djangoApps).map(([name, app]) => [["djangoApps", name], app] as const),
+  ]) {
+    const refuse = (message: string) =>
+      context.addIssue({ code: "custom", path: [...path, "database"], input: database, message });
+    if (database === "postgresql" && !config.postgresql.enabled)
+      refuse("expected postgresql.enabled: true beside it, since its data is there; or cloudnative-pg");
+    if (database === "cloudnative-pg" && !config.cloudnativePg.enabled)
+      refuse("expected cloudnativePg.enabled: true beside it, since its operator runs the database; or postgresql");
+  }
 });
 
 export type Config = z.output<typeof schema>;

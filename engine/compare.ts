@@ -108,7 +108,12 @@ const size = (quantity: string | undefined): number => {
   }
 };
 
-const requested = (claim: KubeObject) => at(claim, "spec.resources.requests.storage") as string | undefined;
+/** The size of the volumes that are asked for, by a claim or through an operator. */
+const requested = (object: KubeObject) => at(object, volumes[object.kind] ?? "") as string | undefined;
+const volumes: Record<string, string> = {
+  PersistentVolumeClaim: "spec.resources.requests.storage",
+  Cluster: "spec.storage.size",
+};
 
 /** The stack's configuration key that an object's size comes from, which the program notes on volumes. */
 export const configKey = (object: KubeObject): string | undefined =>
@@ -116,7 +121,7 @@ export const configKey = (object: KubeObject): string | undefined =>
 
 /** Why a volume cannot be made as small as asked; undefined when it is not smaller. */
 export function shrinks(live: Live, desired: KubeObject): string | undefined {
-  if (desired.kind !== "PersistentVolumeClaim") return undefined;
+  if (!volumes[desired.kind]) return undefined;
   const [before, after] = [requested(live), requested(desired)];
   return size(after) < size(before)
     ? `found ${after}; expected at least ${before}, the size of the volume that exists: volumes never shrink`

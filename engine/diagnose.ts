@@ -39,10 +39,13 @@ export function troubleOf(pod: Live): string | undefined {
   return `${name}/${stuck.name}: running, not ready yet${restarts}`;
 }
 
-/** The pods that a StatefulSet, Deployment, DaemonSet or Job runs. */
+/** The pods that a StatefulSet, Deployment, DaemonSet, Job or cluster of CloudNativePG's runs. */
 export async function podsOf(kube: Kube, { kind, metadata, spec }: Live): Promise<Live[]> {
-  const labels: Record<string, string> | undefined =
-    kind === "Job" ? { "batch.kubernetes.io/job-name": metadata.name } : spec?.selector?.matchLabels;
+  const of: Record<string, Record<string, string>> = {
+    Job: { "batch.kubernetes.io/job-name": metadata.name },
+    Cluster: { "cnpg.io/cluster": metadata.name },
+  };
+  const labels: Record<string, string> | undefined = of[kind] ?? spec?.selector?.matchLabels;
   if (!labels || !metadata.namespace) return [];
   const labelSelector = Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)

@@ -61,6 +61,7 @@ const ranks: Record<string, number> = {
   PersistentVolumeClaim: 45,
   Service: 50,
   PodDisruptionBudget: 55,
+  Cluster: 58,
   StatefulSet: 60,
   Deployment: 61,
   DaemonSet: 62,

@@ -43,6 +43,11 @@ export function readiness(live: Live): Readiness {
     }
     case "CustomResourceDefinition":
       return condition("Established") ? ready : waiting("not established");
+    // CloudNativePG's. It says in words how far it has come, and nothing until its operator has seen the object.
+    case "Cluster":
+      return condition("Ready")
+        ? ready
+        : waiting(status.phaseReason || status.phase || "not looked at by its operator yet");
     // A claim is bound when its pod is scheduled, which waits for the claim to exist.
     default:
       return ready;

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parse, YAMLParseError } from "yaml";
 import { UserError } from "../local/step.ts";
+import type { Evaluation } from "./evaluate.ts";
 
 /** A mistake in what the user wrote, on the command line or in a stack's configuration. */
 export class ConfigError extends UserError {
@@ -78,6 +79,18 @@ export function redactEncrypted(file: StackFile): StackFile {
   };
   return { ...file, config: redact(file.config, "") as Record<string, unknown> };
 }
+
+/** Refuses a program with Helm charts where no engine is there to expand them: what is in them would be missing. */
+export function refuseCharts({ stack, resources }: Evaluation, instead: string): void {
+  const charts = resources.filter(({ type }) => type === chartType).map(({ name }) => name);
+  if (charts.length > 0)
+    throw new ConfigError(
+      `stack ${stack}: ${charts.join(", ")}: found a Helm chart, which only the Pulumi engine can expand; ${instead}`,
+    );
+}
+
+/** What the engine knows a Helm chart as. */
+export const chartType = "kubernetes:helm.sh/v4:Chart";
 
 /** Refuses a stack with encrypted values where no engine is there to read them. */
 export function refuseEncrypted({ stack, encrypted }: StackFile, instead: string): void {

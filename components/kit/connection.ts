@@ -11,10 +11,11 @@ interface Connection {
   ready: pulumi.Resource[];
 }
 
-export interface SqlConnection extends Connection {
-  host: string;
+/** `T` is how host and database are told: as they are; or by a Secret, as operators make one for each database. */
+export interface SqlConnection<T = string> extends Connection {
+  host: T;
   port: number;
-  database: string;
+  database: T;
   username: SecretKey;
   password: SecretKey;
   /** Changes with the password. */

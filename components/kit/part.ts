@@ -52,7 +52,7 @@ export abstract class Part extends pulumi.ComponentResource {
   readonly configKey: string;
   /** What there is to monitor. */
   readonly metrics: Metrics[] = [];
-  readonly serviceAccount: pulumi.Output<string>;
+  private account?: pulumi.Output<string>;
   private readonly version: string;
   private readonly naming: Naming;
 
@@ -71,11 +71,16 @@ export abstract class Part extends pulumi.ComponentResource {
     this.place = place;
     this.version = version;
     this.naming = naming;
-    this.serviceAccount = new k8s.core.v1.ServiceAccount(
+  }
+
+  /** Name of the account that its pods run under. Made when it is first asked for: others' pods have accounts of theirs. */
+  get serviceAccount(): pulumi.Output<string> {
+    this.account ??= new k8s.core.v1.ServiceAccount(
       this.named(),
       { metadata: this.metadata(), automountServiceAccountToken: false },
       this.child(),
     ).metadata.name;
+    return this.account;
   }
 
   /** Options of a child: owned by this part, made after its namespace and after `dependsOn`. */

@@ -58,13 +58,22 @@ export function claim(
   );
 }
 
-/** Kubernetes refuses to shrink a volume too, but only half-way through an update and without naming the key. */
-const refuseToShrink = (part: Part, name: string) =>
+// biome-ignore lint/suspicious/noExplicitAny: a resource's inputs as plain data
+type Inputs = { [field: string]: any };
+
+/**
+ * Kubernetes refuses to shrink a volume too, but only half-way through an update and without naming the key. `size` finds
+ * it among a resource's inputs: by default a claim's.
+ */
+export const refuseToShrink = (
+  part: Part,
+  name: string,
+  size: (inputs: Inputs) => string = ({ spec }) => spec?.resources?.requests?.storage,
+) =>
   new pulumi.ResourceHook(
     `${name}-never-shrinks`,
     ({ oldInputs, newInputs }) => {
-      const size = (inputs: typeof oldInputs) => inputs?.spec?.resources?.requests?.storage as string;
-      const problem = shrinks(part.place.stack, part.configKey, size(oldInputs), size(newInputs));
+      const problem = shrinks(part.place.stack, part.configKey, size(oldInputs ?? {}), size(newInputs ?? {}));
       if (problem) throw new Error(problem);
     },
     { onDryRun: true },

@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, imageReference, pattern, reached, resources } from "../fields.ts";
+import { database } from "./cloudnative-pg.ts";
 
 /** What every Django application says of how it runs. */
 const django = {
   replicas: count("servers", 1, 16).default(1).describe("Web servers."),
   workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
   resources: resources({ cpu: "5m", memory: "96Mi", limit: "256Mi" }),
+  ...database,
   ...reached("Name that people visit. With it there is an Ingress, and the application answers to it."),
   auth: auth("the key password, the user admin's"),
 };

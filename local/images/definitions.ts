@@ -39,6 +39,8 @@ const clientRelease = "DEVELOPMENT.2025-03-13T08-02-18Z";
 
 const prometheusRelease = "3.13.5";
 
+const operator = "github.com/cloudnative-pg/cloudnative-pg";
+
 /** The variable that Prometheus' programs and the exporters made the same way take their release from. */
 const release = "github.com/prometheus/common/version.Version";
 
@@ -90,6 +92,30 @@ export const definitions: readonly Definition[] = [
     repositories: ["postgres"],
     tags: /^17\b/,
     holds: "PostgreSQL 17, without JIT (Debian trixie)",
+  },
+  {
+    folder: "cloudnative-pg",
+    repositories: ["ghcr.io/cloudnative-pg/cloudnative-pg"],
+    tags: /^1\.30\b/,
+    holds: "CloudNativePG 1.30.0, the operator (Go module)",
+    artifacts: [
+      {
+        kind: "go",
+        package: `${operator}/cmd/manager`,
+        output: "manager",
+        // Unstamped, it calls its commit none and its date unknown.
+        ldflags: stamp({
+          [`${operator}/pkg/versions.buildCommit`]: "4b5e244a7",
+          [`${operator}/pkg/versions.buildDate`]: "2026-06-29",
+        }),
+      },
+    ],
+  },
+  {
+    folder: "cloudnative-pg-postgresql",
+    repositories: ["ghcr.io/cloudnative-pg/postgresql"],
+    tags: /^17\b/,
+    holds: "PostgreSQL 17, without JIT, as CloudNativePG runs it (Debian trixie)",
   },
   { folder: "redis", repositories: ["redis"], tags: /^8\b/, holds: "Redis 8.0, without modules (Debian trixie)" },
   {

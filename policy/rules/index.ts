@@ -1,3 +1,4 @@
+import { clusters } from "./clusters.ts";
 import type { Rule } from "./object.ts";
 import { bounded, isolated, noPlainSecrets, pinned, probed, restricted } from "./pods.ts";
 
@@ -22,6 +23,7 @@ export const rules: Record<string, Rule> = {
   isolated,
   probed,
   labelled,
+  clusters,
   "no-plain-secrets": noPlainSecrets,
 };
 

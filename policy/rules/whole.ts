@@ -63,10 +63,18 @@ export function portProblems(objects: KubernetesObject[]): string[] {
     });
 }
 
+/** What an operator makes of an object, as far as pods refer to it: CloudNativePG, the Secret of a database's owner. */
+function madeOf({ kind, metadata }: KubernetesObject): KubernetesObject[] {
+  if (kind !== "Cluster") return [];
+  const data = Object.fromEntries(["host", "port", "dbname", "username", "password"].map((key) => [key, ""]));
+  return [{ apiVersion: "v1", kind: "Secret", metadata: { ...metadata, name: `${metadata.name}-app` }, data }];
+}
+
 /** References of pods to Secrets, ConfigMaps, accounts and volumes that are not there, or lack the key. */
 export function referenceProblems(objects: KubernetesObject[]): string[] {
+  const there = [...objects, ...objects.flatMap(madeOf)];
   const find = (kind: string, namespace: string | undefined, name: string) =>
-    objects.find((one) => one.kind === kind && one.metadata.namespace === namespace && one.metadata.name === name);
+    there.find((one) => one.kind === kind && one.metadata.namespace === namespace && one.metadata.name === name);
   return objects.flatMap((object) => {
     const pod = podOf(object);
     if (!pod) return [];
@@ -167,6 +175,7 @@ export interface Totals {
  * and its largest init container, as the scheduler counts it.
  */
 export function totals(objects: KubernetesObject[]): Totals {
+  const clusters = objects.filter(({ kind }) => kind === "Cluster").map(({ spec }) => spec);
   const pods = objects.flatMap((object) => {
     const pod = podOf(object);
     if (!pod) return [];
@@ -188,10 +197,13 @@ export function totals(objects: KubernetesObject[]): Totals {
   });
   const sum = (key: "cpu" | "memory") => {
     const servers = pods.filter(({ passing }) => !passing).reduce((total, pod) => total + pod.replicas * pod[key], 0);
-    return servers + Math.max(0, ...pods.filter(({ passing }) => passing).map((pod) => pod[key]));
+    const of = { cpu: millicores, memory: bytes }[key];
+    const databases = clusters.reduce((total, spec) => total + spec.instances * of(spec.resources.requests[key]), 0);
+    return servers + databases + Math.max(0, ...pods.filter(({ passing }) => passing).map((pod) => pod[key]));
   };
   const storage = objects
     .filter(({ kind }) => kind === "PersistentVolumeClaim")
     .reduce((total, { spec }) => total + bytes(spec.resources.requests.storage), 0);
-  return { cpu: sum("cpu"), memory: sum("memory"), storage };
+  const ofDatabases = clusters.reduce((total, spec) => total + spec.instances * bytes(spec.storage.size), 0);
+  return { cpu: sum("cpu"), memory: sum("memory"), storage: storage + ofDatabases };
 }

@@ -23,6 +23,7 @@ import {
   succeedPod,
   unready,
 } from "./kit.ts";
+import { Visitor } from "./visitor.ts";
 
 const { stack, core, apps } = small;
 /** Of this stack alone, since `app` writes into it. */
@@ -37,48 +38,13 @@ async function site(name: string): Promise<string> {
   return `http://${network.address}:${service!.spec.ports[0].nodePort}`;
 }
 
-/** A visitor with cookies, who sends the forms that they were shown. */
-class Visitor {
-  private readonly cookies = new Map<string, string>();
-  private readonly site: string;
-
-  constructor(site: string) {
-    this.site = site;
-  }
-
-  async ask(path: string, form?: Record<string, string>): Promise<{ status: number; page: string; location: string }> {
-    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-    const body = form && new URLSearchParams({ ...form, csrfmiddlewaretoken: this.cookies.get("csrftoken") ?? "" });
-    const answer = await fetch(this.site + path, {
-      redirect: "manual",
-      headers: { connection: "close", ...(cookie && { cookie }) },
-      ...(body && { method: "POST", body }),
-    });
-    for (const one of answer.headers.getSetCookie()) {
-      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(one)!;
-      this.cookies.set(name, value);
-    }
-    return { status: answer.status, page: await answer.text(), location: answer.headers.get("location") ?? "" };
-  }
-
-  async login(password: string): Promise<number> {
-    await this.ask("/admin/login/");
-    return (await this.ask("/admin/login/?next=/admin/", { username: "admin", password })).status;
-  }
-}
-
 const question = `Tea or coffee, ${Date.now()}?`;
 let polls: string;
 let visitor: Visitor;
 /** `/polls/1/` */
 let page: string;
 
-const results = async () => {
-  const { page: text } = await visitor.ask(`${page}results/`);
-  return Object.fromEntries(
-    [...text.matchAll(/<li>(\w+): (\d+) votes?<\/li>/g)].map(([, name, n]) => [name, Number(n)]),
-  );
-};
+const results = () => visitor.results(page);
 
 let browser: Browser | undefined;
 
@@ -134,22 +100,7 @@ describe("polls", () => {
     expect(await new Visitor(polls).login("wrong")).toBe(200);
     const admin = new Visitor(polls);
     expect(await admin.login(password)).toBe(302);
-    await admin.ask("/admin/polls/question/add/");
-    const made = await admin.ask("/admin/polls/question/add/", {
-      question_text: question,
-      pub_date_0: "2020-01-01",
-      pub_date_1: "00:00:00",
-      "choice_set-TOTAL_FORMS": "2",
-      "choice_set-INITIAL_FORMS": "0",
-      "choice_set-0-choice_text": "Tea",
-      "choice_set-0-votes": "0",
-      "choice_set-1-choice_text": "Coffee",
-      "choice_set-1-votes": "0",
-    });
-    expect(made.status).toBe(302);
-    // The newest is not the first in the list where several have the same date.
-    const list = await admin.ask(`/admin/polls/question/?q=${encodeURIComponent(question)}`);
-    page = `/polls/${/\/admin\/polls\/question\/(\d+)\/change/.exec(list.page)![1]}/`;
+    page = await admin.makeQuestion(question);
     expect(await results()).toEqual({ Tea: 0, Coffee: 0 });
   });
 
@@ -169,7 +120,7 @@ describe("polls", () => {
     const { page: form } = await visitor.ask(page);
     const [, choice = ""] = /value="(\d+)"> Coffee/.exec(form)!;
     const before = await results();
-    expect((await visitor.ask(`${page}vote/`, { choice })).status).toBe(302);
+    expect(await visitor.voteForCoffee(page)).toBe(302);
     expect((await new Visitor(polls).ask(`${page}vote/`, { choice })).status).toBe(403);
     expect(await results()).toEqual({ ...before, Coffee: 1 });
   });

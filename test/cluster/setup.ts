@@ -6,6 +6,7 @@ import { evaluateRedacted, stackFile } from "../../cli/project.ts";
 import { show } from "../../cli/show.ts";
 import { targetOf } from "../../cli/target.ts";
 import { imagesOf, localWork } from "../../cli/up.ts";
+import { images } from "../../config/images.ts";
 import { stateDir } from "../../local/paths.ts";
 import { mustRun, wholeFile } from "./kit.ts";
 import { type Machine, machine } from "./machine.ts";
@@ -42,7 +43,8 @@ export default async function setup({ provide }: TestProject) {
 
   // What is slow where nothing can be pulled: here it may take its time, and no test's limit speaks of it.
   const file = stackFile("test", wholeFile());
-  await show(localWork(await targetOf(file), imagesOf(await evaluateRedacted(file))));
+  const operators = [images.cloudnativePg, images.cloudnativePgPostgresql];
+  await show(localWork(await targetOf(file), [...imagesOf(await evaluateRedacted(file)), ...operators]));
 
   return async () => {
     await mustRun(["cluster", "down", "--delete-data"]);

@@ -14,11 +14,14 @@ import { budgets } from "../budgets.ts";
 import { changed, type Evaluated, evaluated, evaluatedWithSecrets, stacks } from "./stacks.ts";
 
 const monitored = "monitoring: { enabled: true }";
+const clustered = "{ polls: { database: cloudnative-pg }, cloudnativePg: { enabled: true, operator: existing } }";
 
 describe.each([
   ...stacks.map((stack) => [stack, {}] as const),
   ["test", { with: monitored }],
   ["prod", { with: monitored }],
+  ["dev", { with: clustered }],
+  ["prod", { with: clustered }],
 ] as const)("stack %s %o", (stack, changes: { with?: string }) => {
   let program: Evaluated;
   beforeAll(async () => {
@@ -42,7 +45,7 @@ describe.each([
     expect(problems(program.objects)).toEqual([]);
   });
 
-  // What monitoring takes comes on top in prod, which is as large as its budget.
+  // What monitoring and a database's own servers take comes on top in prod, which is as large as its budget.
   it.skipIf(stack === "prod" && changes.with)("stays within its budget", () => {
     const { cpu, memory, storage } = totals(program.objects);
     expect(cpu).toBeLessThanOrEqual(budgets[stack].cpu);
@@ -65,7 +68,7 @@ describe.each([
     expect(withToken.map(({ metadata }) => metadata.name).sort()).toEqual([
       "deployd",
       ...(stack === "prod" ? ["flink-jobmanager", "flink-taskmanager"] : []),
-      ...(changes.with ? ["prometheus"] : []),
+      ...(changes.with === monitored ? ["prometheus"] : []),
     ]);
   });
 
@@ -89,7 +92,7 @@ describe.each([
   it("protects and retains what holds data, in prod alone", () => {
     const keep = stack === "prod";
     for (const { object, protect, retainOnDelete } of program.manifests) {
-      const holdsData = ["Namespace", "PersistentVolumeClaim"].includes(object.kind);
+      const holdsData = ["Namespace", "PersistentVolumeClaim", "Cluster"].includes(object.kind);
       expect({ name: object.metadata.name, protect, retainOnDelete }).toEqual({
         name: object.metadata.name,
         protect: holdsData && keep,

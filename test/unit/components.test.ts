@@ -56,12 +56,20 @@ const web = {
 };
 
 describe("a part", () => {
-  it("owns its children, makes them after the namespace, and has an account without a token", async () => {
-    const made = await sample((part) => void password(part, "admin", 1));
+  it("owns its children, makes them after the namespace, and has an account without a token for its pods", async () => {
+    const made = await sample((part) => {
+      // Asked for twice, made once.
+      expect(part.serviceAccount).toBe(part.serviceAccount);
+    });
     const account = of(made, "ServiceAccount");
     expect(account.inputs.automountServiceAccountToken).toBe(false);
     expect(account.options.parent).toBe(urn(made, "Sample"));
     expect(account.options.dependencies).toEqual([of(made, "core/v1:Namespace").urn]);
+  });
+
+  it("has no account where its pods are someone else's", async () => {
+    const made = await sample((part) => void password(part, "admin", 1));
+    expect(of(made, "ServiceAccount")).toBeUndefined();
   });
 
   it("says nothing of itself in the state", async () => {

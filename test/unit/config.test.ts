@@ -57,7 +57,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "an unknown part",
     "mysql: { enabled: true }",
-    "mysql: unknown key; known here: global, namespaces, postgresql, redis, minio, nessie, kafka, schemaRegistry, clickhouse, trino, flink, spark, airflow, superset, noetl, polls, webApp, deployd, monitoring, djangoApps",
+    "mysql: unknown key; known here: global, namespaces, postgresql, redis, minio, nessie, kafka, schemaRegistry, clickhouse, trino, flink, spark, airflow, superset, noetl, polls, webApp, deployd, cloudnativePg, monitoring, djangoApps",
   ],
   [
     "an unknown key deep inside",

@@ -81,4 +81,7 @@ test("a smaller claim is told by its sizes, an equal or larger one is fine", () 
   );
   expect(shrinks(claim("1Gi"), claim("1024Mi"))).toBeUndefined();
   expect(shrinks(claim("1Gi"), claim("1Ti"))).toBeUndefined();
+  const cluster = (size: string) => of("Cluster", { spec: { storage: { size } } }) as Live;
+  expect(shrinks(cluster("2Gi"), cluster("1Gi"))).toMatch(/^found 1Gi; expected at least 2Gi/);
+  expect(shrinks(cluster("1Gi"), cluster("2Gi"))).toBeUndefined();
 });

@@ -34,6 +34,18 @@ test("a Job is up when complete, and failed when failed", () => {
   expect(readiness(live("Job", { conditions }))).toEqual({ state: "failed", why: "too often" });
 });
 
+test("a cluster of CloudNativePG's is up when its operator says so, and tells how far it has come", () => {
+  const state = (status: object) => readiness(live("Cluster", status));
+  const phase = "Setting up primary";
+  expect(state({})).toEqual({ state: "waiting", why: "not looked at by its operator yet" });
+  expect(state({ phase, conditions: [{ type: "Ready", status: "False" }] })).toEqual({ state: "waiting", why: phase });
+  expect(state({ phase, phaseReason: "Creating primary instance x-1" })).toEqual({
+    state: "waiting",
+    why: "Creating primary instance x-1",
+  });
+  expect(state({ conditions: [{ type: "Ready", status: "True" }] })).toEqual({ state: "ready" });
+});
+
 test("a namespace is up when active, and a claim at once, since it waits for its pod", () => {
   expect(readiness(live("Namespace", { phase: "Terminating" }))).toEqual({
     state: "waiting",

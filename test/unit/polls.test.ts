@@ -67,15 +67,52 @@ describe("the configuration", () => {
     expect(problems(values)).toEqual([expected]);
   });
 
-  it("wants PostgreSQL for polls, and for every application", () => {
+  it("wants PostgreSQL for polls, and for every application, unless CloudNativePG has the data", () => {
     // Other parts want it too, and say so.
-    const found = problems({ postgresql: { enabled: false }, ...shop() });
-    expect(found).toContain(
-      "polls.enabled: found true; expected postgresql.enabled: true beside it, since its questions and votes are there; or polls.enabled: false",
-    );
-    expect(found).toContain(
-      'djangoApps.shop: found "shop"; expected postgresql.enabled: true beside it, since its data is there',
-    );
+    const ofDatabases = (values: object) =>
+      problems({ postgresql: { enabled: false }, cloudnativePg: { enabled: true }, ...values }).filter((one) =>
+        /database/.test(one),
+      );
+    const message =
+      'found "postgresql"; expected postgresql.enabled: true beside it, since its data is there; or cloudnative-pg';
+    expect(ofDatabases(shop())).toEqual([`polls.database: ${message}`, `djangoApps.shop.database: ${message}`]);
+    expect(ofDatabases({ polls: { enabled: false } })).toEqual([]);
+    expect(ofDatabases({ polls: { database: "cloudnative-pg" }, ...shop({ database: "cloudnative-pg" }) })).toEqual([]);
+  });
+
+  it.each<[string, Record<string, unknown>, string]>([
+    [
+      "CloudNativePG's data where there is no operator",
+      { polls: { database: "cloudnative-pg" } },
+      'polls.database: found "cloudnative-pg"; expected cloudnativePg.enabled: true beside it, since its operator runs the database; or postgresql',
+    ],
+    [
+      "the same of an application from elsewhere",
+      shop({ database: "cloudnative-pg" }),
+      'djangoApps.shop.database: found "cloudnative-pg"; expected cloudnativePg.enabled: true beside it, since its operator runs the database; or postgresql',
+    ],
+    [
+      "a database that nobody has",
+      { polls: { database: "mysql" } },
+      'polls.database: found "mysql"; expected postgresql or cloudnative-pg',
+    ],
+    [
+      "an operator from nowhere",
+      { cloudnativePg: { operator: "olm" } },
+      'cloudnativePg.operator: found "olm"; expected chart or existing',
+    ],
+    [
+      "no server at all",
+      { polls: { databaseCluster: { instances: 0 } } },
+      "polls.databaseCluster.instances: found 0; expected a whole number of servers from 1 to 9",
+    ],
+    [
+      "a version of PostgreSQL that the operator could not tell",
+      { polls: { databaseCluster: { image: "registry.example.com/team/postgresql:1.2.0" } } },
+      'polls.databaseCluster.image: found "registry.example.com/team/postgresql:1.2.0"; expected a tag that starts with the major version, 16 to 18, such as ghcr.io/cloudnative-pg/postgresql:17.11-minimal-trixie: the operator reads it there',
+    ],
+  ])("refuses %s", (_, values, expected) => {
+    expect(problems(values)).toEqual([expected]);
   });
 });
 

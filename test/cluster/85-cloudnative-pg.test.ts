@@ -1,0 +1,171 @@
+// Proves that polls runs on a cluster of CloudNativePG's, the operator 1.30.0 having been there before: that everything
+// which the operator makes is admitted where Pod Security is `restricted`, that a vote outlives the pods, and that nothing
+// is left of it. It does not prove several servers, for which one node has no use, nor the chart, which takes Pulumi.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { parseAllDocuments, stringify } from "yaml";
+import { images } from "../../config/images.ts";
+import { parseConfig } from "../../config/problems.ts";
+import type { KubeObject } from "../../engine/manifests.ts";
+import { readiness } from "../../engine/ready.ts";
+import { network } from "../../local/cluster/index.ts";
+import { ensureImages } from "../../local/images/index.ts";
+import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
+import {
+  get,
+  kube,
+  mustRun,
+  platform,
+  podList,
+  podsOf,
+  replacePod,
+  secret,
+  small,
+  smallStack,
+  stackFile,
+  succeedPod,
+} from "./kit.ts";
+import { Visitor } from "./visitor.ts";
+
+/** A stack of its own with polls alone, beside the small one, which has its votes elsewhere. */
+const stack = `${small.stack}3`;
+const apps = `${stack}-apps`;
+const others = Object.keys(parseConfig(stack, {})).filter(
+  (part) => !/^(global|namespaces|polls|djangoApps|cloudnativePg)$/.test(part),
+);
+const file = (database: object = {}) =>
+  stackFile(
+    "dev",
+    stringify({
+      ...Object.fromEntries(others.map((part) => [part, { enabled: false }])),
+      cloudnativePg: { enabled: true, operator: "existing" },
+      polls: { database: "cloudnative-pg", databaseCluster: database },
+    }),
+  );
+const up = ["up", "--stack", stack, "--engine", "apply", "--config-file"];
+
+const operator = "cnpg-system";
+/** What the project releases for `kubectl apply`: kinds, rights, webhooks and the operator, in this order. */
+let released: KubeObject[] = [];
+
+async function installOperator(): Promise<void> {
+  const module = "github.com/cloudnative-pg/cloudnative-pg@v1.30.0";
+  const { stdout } = await execa("go", ["mod", "download", "-json", module], { env: { GOWORK: "off" } });
+  const text = readFileSync(join(JSON.parse(stdout).Dir, "releases", "cnpg-1.30.0.yaml"), "utf8");
+  released = parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
+  for (const step of ensureImages([images.cloudnativePg])) if (!(await step.skip?.())) await step.run(() => {});
+  for (const object of released) {
+    // As the platform has its namespaces.
+    if (object.kind === "Namespace")
+      object.metadata.labels = { ...object.metadata.labels, "pod-security.kubernetes.io/enforce": "restricted" };
+    await kube().apply(object);
+  }
+  const deployment = released.find(({ kind }) => kind === "Deployment")!;
+  await vi.waitFor(async () => expect(readiness((await kube().get(deployment))!)).toEqual({ state: "ready" }), {
+    timeout: 120_000,
+    interval: 500,
+  });
+}
+
+async function removeOperator(): Promise<void> {
+  for (const object of [...released].reverse()) await kube().delete(object);
+  await vi.waitFor(
+    async () => {
+      for (const object of released) expect(await kube().get(object)).toBeUndefined();
+    },
+    { timeout: 120_000, interval: 1_000 },
+  );
+}
+
+let visitor: Visitor;
+let page: string;
+/** A port of the node's. */
+const site = async () => `http://${network.address}:${(await get("Service", "polls", apps))!.spec.ports[0].nodePort}`;
+/** Waits until the site answers: the node's rules follow the pods' readiness, and that follows the database. */
+const reached = () =>
+  vi.waitFor(async () => expect((await visitor.ask("/healthz")).status).toBe(200), { timeout: 90_000, interval: 500 });
+
+beforeAll(async () => {
+  await smallStack();
+  await installOperator();
+});
+
+afterAll(async () => {
+  try {
+    await mustRun(["destroy", "--stack", stack, "--config-file", file()]);
+  } finally {
+    await removeOperator();
+  }
+});
+
+it("comes up with nothing else of the platform's, and the database is told among the parts", async () => {
+  const said = await mustRun([...up, file()]);
+  expect(said).toMatch(/^polls-database +ready +10\.96\.\d+\.\d+:5432 +none$/m);
+  visitor = new Visitor(await site());
+  await reached();
+});
+
+it("keeps what the platform's own pods keep: restricted, read-only, of a known version and size", async () => {
+  const pods = (await podList([apps, operator])).filter(
+    ({ metadata }) => "cnpg.io/cluster" in (metadata.labels ?? {}) || metadata.namespace === operator,
+  ) as unknown as KubernetesObject[];
+  expect(pods.map(({ metadata }) => metadata.name.replace(/-[0-9a-z]+-[0-9a-z]{5}$/, "")).sort()).toEqual([
+    "cnpg-controller-manager",
+    "polls-database-1",
+  ]);
+  for (const pod of pods.map((one) => ({ ...one, kind: "Pod" })))
+    for (const rule of ["bounded", "pinned"])
+      expect([pod.metadata.name, rule, rules[rule]!(pod)]).toEqual([pod.metadata.name, rule, []]);
+  const database = pods.find(({ metadata }) => metadata.name === "polls-database-1")!;
+  expect(rules.restricted!({ ...database, kind: "Pod" })).toEqual([]);
+});
+
+it("has migrated there, and takes a vote", async () => {
+  const { password = "" } = await secret("polls-admin", apps);
+  const admin = new Visitor(await site());
+  expect(await admin.login(password)).toBe(302);
+  page = await admin.makeQuestion(`Which database, ${Date.now()}?`);
+  expect(await visitor.voteForCoffee(page)).toBe(302);
+  expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
+});
+
+it("is found by Prometheus: by its labels, and by a port that tells of the database", async () => {
+  expect(await podsOf("polls-database", "postgresql", apps)).toEqual(["polls-database-1"]);
+  const pod = (await get("Pod", "polls-database-1", apps))!;
+  const { containerPort } = pod.spec.containers[0].ports.find(({ name }: { name: string }) => name === "metrics");
+  const told = await (await fetch(`http://${pod.status!.podIP}:${containerPort}/metrics`)).text();
+  expect(told).toMatch(/^cnpg_collector_up\{cluster="polls-database"\} 1$/m);
+});
+
+it("changes nothing when it is brought up again", async () => {
+  expect(await mustRun([...up, file()])).toMatch(/^0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged$/m);
+});
+
+it("keeps the vote when the web server's pod goes, and when the database's does", async () => {
+  await succeedPod("polls", "web", apps);
+  await reached();
+  expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
+  await replacePod("polls-database-1", apps);
+  await reached();
+  expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
+});
+
+it("refuses a smaller volume before anything changes, with the key to put back", async () => {
+  const { exitCode, all } = await platform([...up, file({ storage: { size: "512Mi" } })]);
+  expect(all).toContain(
+    `stack ${stack}: polls.databaseCluster.storage.size: found 512Mi; expected at least 1Gi, the size of the volume that exists: volumes never shrink`,
+  );
+  expect(exitCode).toBe(2);
+});
+
+it("is destroyed with the stack, and its volume with it", async () => {
+  const volumes = async () =>
+    (await kube().list("v1", "PersistentVolumeClaim", apps)).map(({ spec }) => spec.volumeName as string);
+  const [volume = ""] = await volumes();
+  await mustRun(["destroy", "--stack", stack, "--config-file", file()]);
+  expect(await get("Namespace", apps)).toBeUndefined();
+  const left = () => kube().get({ apiVersion: "v1", kind: "PersistentVolume", metadata: { name: volume } });
+  await vi.waitFor(async () => expect(await left()).toBeUndefined(), { timeout: 60_000, interval: 500 });
+});

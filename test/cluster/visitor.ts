@@ -1,0 +1,64 @@
+/** A visitor of the polls application with cookies, who sends the forms that they were shown. */
+export class Visitor {
+  private readonly cookies = new Map<string, string>();
+  private readonly site: string;
+
+  constructor(site: string) {
+    this.site = site;
+  }
+
+  async ask(path: string, form?: Record<string, string>): Promise<{ status: number; page: string; location: string }> {
+    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const body = form && new URLSearchParams({ ...form, csrfmiddlewaretoken: this.cookies.get("csrftoken") ?? "" });
+    const answer = await fetch(this.site + path, {
+      redirect: "manual",
+      headers: { connection: "close", ...(cookie && { cookie }) },
+      ...(body && { method: "POST", body }),
+    });
+    for (const one of answer.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(one)!;
+      this.cookies.set(name, value);
+    }
+    return { status: answer.status, page: await answer.text(), location: answer.headers.get("location") ?? "" };
+  }
+
+  async login(password: string): Promise<number> {
+    await this.ask("/admin/login/");
+    return (await this.ask("/admin/login/?next=/admin/", { username: "admin", password })).status;
+  }
+
+  /** As the administrator: makes a question with the answers Tea and Coffee, and returns its page, such as `/polls/1/`. */
+  async makeQuestion(question: string): Promise<string> {
+    await this.ask("/admin/polls/question/add/");
+    const made = await this.ask("/admin/polls/question/add/", {
+      question_text: question,
+      pub_date_0: "2020-01-01",
+      pub_date_1: "00:00:00",
+      "choice_set-TOTAL_FORMS": "2",
+      "choice_set-INITIAL_FORMS": "0",
+      "choice_set-0-choice_text": "Tea",
+      "choice_set-0-votes": "0",
+      "choice_set-1-choice_text": "Coffee",
+      "choice_set-1-votes": "0",
+    });
+    if (made.status !== 302) throw new Error(`the question was not made: status ${made.status}\n${made.page}`);
+    // The newest is not the first in the list where several have the same date.
+    const list = await this.ask(`/admin/polls/question/?q=${encodeURIComponent(question)}`);
+    return `/polls/${/\/admin\/polls\/question\/(\d+)\/change/.exec(list.page)![1]}/`;
+  }
+
+  /** Votes for Coffee on a question's page. */
+  async voteForCoffee(page: string): Promise<number> {
+    const { page: form } = await this.ask(page);
+    const [, choice = ""] = /value="(\d+)"> Coffee/.exec(form)!;
+    return (await this.ask(`${page}vote/`, { choice })).status;
+  }
+
+  /** Votes by their answers. */
+  async results(page: string): Promise<Record<string, number>> {
+    const { page: text } = await this.ask(`${page}results/`);
+    return Object.fromEntries(
+      [...text.matchAll(/<li>(\w+): (\d+) votes?<\/li>/g)].map(([, name = "", n]) => [name, Number(n)]),
+    );
+  }
+}
