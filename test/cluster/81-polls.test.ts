@@ -192,7 +192,8 @@ describe("an application from elsewhere", () => {
     writeFileSync(join(patches, "0002-heading.patch"), heading("Survey one", "Survey two"));
     const { exitCode, all } = await app("update", "1.1.0", engine);
     expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
-    expect(await headingNow()).toBe("Survey two");
+    // The node's rules follow the pods' readiness by a moment.
+    await vi.waitFor(async () => expect(await headingNow()).toBe("Survey two"), { timeout: 30_000, interval: 250 });
     visitors.stdin.end();
     const seen = JSON.parse(await said) as Record<string, number>;
     console.log(`visitors saw ${JSON.stringify(seen)}`);
