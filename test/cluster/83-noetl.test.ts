@@ -1,9 +1,7 @@
 // Proves that NoETL runs from our manifests in its three modes, one after the other under one name and side by side
 // under several; that a version of each way to start one answers; that a playbook is registered, executed by a worker
 // and its result kept in PostgreSQL; that a changed source file is served at once, and that data outlives a pod.
-// It does not prove an install from a package index, since the images hold everything here, nor that `noetl destroy`
-// takes one instance away beside others. Releases before 4.26.0 run with
-// TEST_NOETL_OLDER=1 in the environment, and are skipped without it.
+// It does not prove an install from a package index, since the images hold everything here.
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +9,7 @@ import { execa } from "execa";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withInstance } from "../../cli/noetl.ts";
-import { address, kube, mustRun, replacePod, runIn, secret, stackFile, unready } from "./kit.ts";
+import { address, kube, mustRun, platform, replacePod, runIn, secret, stackFile, unready } from "./kit.ts";
 
 /** A stack of its own beside whatever runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
 const stack = "noetl";
@@ -216,6 +214,32 @@ describe("a package", () => {
   });
 });
 
+describe("what cannot be deployed", () => {
+  const empty = join(folder, "empty");
+  beforeAll(() => mkdirSync(empty));
+
+  it.each([
+    ["--type dev --repo-path /nowhere", "--repo-path /nowhere: there is no such directory"],
+    [`--type package --package-path ${empty}`, `--package-path ${empty}: holds no noetl-*.tar.gz and no noetl-*.whl;`],
+    [
+      "--type version --version 5.0.0",
+      "--version: found 5.0.0; expected at most 4.26.0, the newest version with a server",
+    ],
+    ["--type version --version 4.99.0", "--version: found 4.99.0; expected a version that was released"],
+    [
+      "--type version --version latest --repo-path .",
+      "--repo-path: found beside --type version; expected --version alone",
+    ],
+    [`--type dev --repo-path ${empty}`, `--repo-path ${empty}: holds no pyproject.toml; expected a checkout of NoETL`],
+  ])("by %s is refused in one sentence, and nothing changes", async (options, sentence) => {
+    const before = readFileSync(file, "utf8");
+    const { exitCode, all } = await platform(["noetl", "deploy", "--engine", "apply", ...where, ...options.split(" ")]);
+    expect(String(all).trim().split("\n")).toEqual([expect.stringContaining(sentence)]);
+    expect(exitCode).toBe(2);
+    expect(readFileSync(file, "utf8")).toBe(before);
+  });
+});
+
 /** One release for each way to start one, by the name of its instance, and where it says that it is well. */
 const older = {
   v255: ["2.5.5", "/api/health"],
@@ -223,9 +247,6 @@ const older = {
   v0138: ["0.1.38", "/api/health"],
   v0124: ["0.1.24", "/health"],
 } as const;
-/** Each is an image of 1.5 GB that has to be built first, so they run where they are asked for. */
-const withOlder = process.env.TEST_NOETL_OLDER !== undefined;
-const others: Partial<typeof older> = withOlder ? older : {};
 
 describe("side by side", () => {
   beforeAll(async () => {
@@ -234,7 +255,7 @@ describe("side by side", () => {
       dev: { type: "dev", version: "4.26.0", path: checkout },
       package: { type: "package", version: "4.26.1", path: packages },
       ...Object.fromEntries(
-        Object.entries(others).map(([name, [version]]) => [name, { type: "version", version } as const]),
+        Object.entries(older).map(([name, [version]]) => [name, { type: "version", version } as const]),
       ),
     } as const;
     let text = readFileSync(file, "utf8");
@@ -248,24 +269,21 @@ describe("side by side", () => {
     ["noetl", "/api/health"],
     ["noetl-dev", "/api/health"],
     ["noetl-package", "/api/health"],
-    ...Object.entries(others).map(([name, [, health]]): [string, string] => [`noetl-${name}`, health]),
+    ...Object.entries(older).map(([name, [, health]]): [string, string] => [`noetl-${name}`, health]),
   ] as [string, string][])("%s answers on %s", async (service, health) => {
     expect(await ask(service, health)).toMatchObject({ status: "ok" });
   });
 
-  it.skipIf(!withOlder).each(Object.entries(older))(
-    "%s runs the version that it was asked for",
-    async (name, [version]) => {
-      expect((await installed(`noetl-${name}-0`)).split(" ")[0]).toBe(version);
-    },
-  );
+  it.each(Object.entries(older))("%s runs the version that it was asked for", async (name, [version]) => {
+    expect((await installed(`noetl-${name}-0`)).split(" ")[0]).toBe(version);
+  });
 
   it("each has its own playbooks", async () => {
     const { error } = await ask("noetl-dev", "/api/execute", { path: "tests/sum" }).catch((error) => ({ error }));
     expect(String(error)).toContain("404");
   });
 
-  it.skipIf(!withOlder)("no password is in the log of a server that shows its environment", async () => {
+  it("no password is in the log of a server that shows its environment", async () => {
     const { password = "" } = await secret("postgresql-user-noetl-v0138", apps);
     const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "noetl-v0138-0", namespace: apps } };
     const log = await kube().log(pod, { container: "server", lines: 10_000 });
@@ -278,5 +296,14 @@ describe("side by side", () => {
     expect(list).toMatch(/^package +package +4\.26\.1 +\S+ +ready/m);
     expect(list).toMatch(/^dev +dev +4\.26\.0 +\S+ +ready/m);
     expect(await unready(apps)).toEqual([]);
+  });
+
+  it("one is destroyed, and the others stay", async () => {
+    await mustRun(["noetl", "destroy", "--name", "v0124", "--engine", "apply", ...where]);
+    const names = (await kube().list("apps/v1", "StatefulSet", apps)).map(({ metadata }) => metadata.name);
+    expect(names).not.toContain("noetl-v0124");
+    expect(names).toEqual(expect.arrayContaining(["noetl", "noetl-dev", "noetl-package", "noetl-v0138"]));
+    expect(await mustRun(["noetl", "list", ...where])).not.toMatch(/^v0124/m);
+    expect(await ask("noetl-v0138", "/api/health")).toMatchObject({ status: "ok" });
   });
 });
