@@ -11,10 +11,11 @@ new PolicyPack("data-platform", {
       name,
       description: `Objects keep the rule "${name}" of policy/rules.`,
       enforcementLevel: "mandatory",
-      validateResource: ({ type, props }, report) => {
+      validateResource: ({ type, urn, props }, report) => {
         if (!type.startsWith("kubernetes:")) return;
-        // A chart of someone else's says what it says; what its pods may do, their namespace decides.
-        if ((props as KubernetesObject).metadata?.labels?.["app.kubernetes.io/managed-by"] === "Helm") return;
+        // A chart of someone else's says what it says; what its pods may do, their namespace decides. A resource's URN
+        // names the types of its parents, which no label can pretend.
+        if (urn.includes("$kubernetes:helm.sh/v4:Chart$")) return;
         for (const problem of rule(props as KubernetesObject)) report(problem);
       },
     }),
