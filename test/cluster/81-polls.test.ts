@@ -10,33 +10,14 @@ import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { debianPackages } from "../../local/cluster/debian.ts";
-import { network } from "../../local/cluster/index.ts";
-import {
-  get,
-  leadsToPods,
-  platform,
-  replacePod,
-  secret,
-  small,
-  smallStack,
-  stackFile,
-  succeedPod,
-  unready,
-} from "./kit.ts";
-import { Visitor } from "./visitor.ts";
+import { get, platform, replacePod, secret, small, smallStack, stackFile, succeedPod, unready } from "./kit.ts";
+import { siteOf, Visitor } from "./visitor.ts";
 
 const { stack, core, apps } = small;
 /** Of this stack alone, since `app` writes into it. */
 const file = stackFile("dev", "{}");
 const of = ["--stack", stack, "--config-file", file];
 const engine = ["--engine", "apply"];
-
-/** Where people find an application, once it is found: a port of the node's. */
-async function site(name: string): Promise<string> {
-  await leadsToPods(name, 8000, apps);
-  const service = await get("Service", name, apps);
-  return `http://${network.address}:${service!.spec.ports[0].nodePort}`;
-}
 
 const question = `Tea or coffee, ${Date.now()}?`;
 let polls: string;
@@ -50,7 +31,7 @@ let browser: Browser | undefined;
 
 beforeAll(async () => {
   await smallStack();
-  polls = await site("polls");
+  polls = await siteOf("polls", apps);
   visitor = new Visitor(polls);
   try {
     await debianPackages({ "chromium-headless-shell": "a browser to vote with" }, console.log);
@@ -71,7 +52,7 @@ afterAll(async () => {
 describe("polls", () => {
   it("is ready, and its health asks the database", async () => {
     expect((await unready(apps)).filter((one) => / (polls|django-)/.test(one))).toEqual([]);
-    await reached();
+    await visitor.reached();
     expect((await visitor.ask("/healthz")).page).toBe("ok\n");
   });
 
@@ -129,17 +110,13 @@ describe("polls", () => {
     const before = await results();
     expect(before).toMatchObject({ Coffee: 1 });
     await succeedPod("polls", "web", apps);
-    await reached();
+    await visitor.reached();
     expect(await results()).toEqual(before);
     await replacePod("postgresql-0", core);
-    await reached();
+    await visitor.reached();
     expect(await results()).toEqual(before);
   });
 });
-
-/** Waits until the site answers: the node's rules follow the pods' readiness, and that follows the database. */
-const reached = () =>
-  vi.waitFor(async () => expect((await visitor.ask("/healthz")).status).toBe(200), { timeout: 90_000, interval: 500 });
 
 describe("an application from elsewhere", () => {
   const name = "survey";
@@ -180,7 +157,7 @@ describe("an application from elsewhere", () => {
     expect(all).toContain("requirements.txt is supplied");
     expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
     expect(entry().image).toMatch(/^apps\/survey:1\.0\.0@sha256:[0-9a-f]{64}$/);
-    survey = await site(`django-${name}`);
+    survey = await siteOf(`django-${name}`, apps);
     expect(await headingNow()).toBe("Survey one");
     // The copy was patched, not the source.
     expect(readFileSync(join(source, "polls/templates/polls/index.html"), "utf8")).toContain("<h1>Polls</h1>");
@@ -264,6 +241,6 @@ class Migration(migrations.Migration):
     expect(exitCode).toBe(0);
     expect(entry()).toBeUndefined();
     expect(await get("Service", `django-${name}`, apps)).toBeUndefined();
-    await reached();
+    await visitor.reached();
   });
 });

@@ -10,7 +10,6 @@ import { images } from "../../config/images.ts";
 import { parseConfig } from "../../config/problems.ts";
 import type { KubeObject } from "../../engine/manifests.ts";
 import { readiness } from "../../engine/ready.ts";
-import { network } from "../../local/cluster/index.ts";
 import { ensureImages } from "../../local/images/index.ts";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
 import {
@@ -27,7 +26,7 @@ import {
   stackFile,
   succeedPod,
 } from "./kit.ts";
-import { Visitor } from "./visitor.ts";
+import { siteOf, Visitor } from "./visitor.ts";
 
 /** A stack of its own with polls alone, beside the small one, which has its votes elsewhere. */
 const stack = `${small.stack}3`;
@@ -81,11 +80,6 @@ async function removeOperator(): Promise<void> {
 
 let visitor: Visitor;
 let page: string;
-/** A port of the node's. */
-const site = async () => `http://${network.address}:${(await get("Service", "polls", apps))!.spec.ports[0].nodePort}`;
-/** Waits until the site answers: the node's rules follow the pods' readiness, and that follows the database. */
-const reached = () =>
-  vi.waitFor(async () => expect((await visitor.ask("/healthz")).status).toBe(200), { timeout: 90_000, interval: 500 });
 
 beforeAll(async () => {
   await smallStack();
@@ -103,8 +97,8 @@ afterAll(async () => {
 it("comes up with nothing else of the platform's, and the database is told among the parts", async () => {
   const said = await mustRun([...up, file()]);
   expect(said).toMatch(/^polls-database +ready +10\.96\.\d+\.\d+:5432 +none$/m);
-  visitor = new Visitor(await site());
-  await reached();
+  visitor = new Visitor(await siteOf("polls", apps));
+  await visitor.reached();
 });
 
 it("keeps what the platform's own pods keep: restricted, read-only, of a known version and size", async () => {
@@ -124,7 +118,7 @@ it("keeps what the platform's own pods keep: restricted, read-only, of a known v
 
 it("has migrated there, and takes a vote", async () => {
   const { password = "" } = await secret("polls-admin", apps);
-  const admin = new Visitor(await site());
+  const admin = new Visitor(await siteOf("polls", apps));
   expect(await admin.login(password)).toBe(302);
   page = await admin.makeQuestion(`Which database, ${Date.now()}?`);
   expect(await visitor.voteForCoffee(page)).toBe(302);
@@ -145,10 +139,10 @@ it("changes nothing when it is brought up again", async () => {
 
 it("keeps the vote when the web server's pod goes, and when the database's does", async () => {
   await succeedPod("polls", "web", apps);
-  await reached();
+  await visitor.reached();
   expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
   await replacePod("polls-database-1", apps);
-  await reached();
+  await visitor.reached();
   expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
 });
 

@@ -1,3 +1,14 @@
+import { expect, vi } from "vitest";
+import { network } from "../../local/cluster/index.ts";
+import { get, leadsToPods } from "./kit.ts";
+
+/** Where people find an application, once it is found: a port of the node's. */
+export async function siteOf(service: string, namespace: string): Promise<string> {
+  await leadsToPods(service, 8000, namespace);
+  const { spec } = (await get("Service", service, namespace))!;
+  return `http://${network.address}:${spec.ports[0].nodePort}`;
+}
+
 /** A visitor of the polls application with cookies, who sends the forms that they were shown. */
 export class Visitor {
   private readonly cookies = new Map<string, string>();
@@ -20,6 +31,12 @@ export class Visitor {
       this.cookies.set(name, value);
     }
     return { status: answer.status, page: await answer.text(), location: answer.headers.get("location") ?? "" };
+  }
+
+  /** Waits until the site is well: the node's rules follow the pods' readiness, and that follows the database. */
+  async reached(): Promise<void> {
+    const well = async () => expect((await this.ask("/healthz")).status).toBe(200);
+    await vi.waitFor(well, { timeout: 90_000, interval: 500 });
   }
 
   async login(password: string): Promise<number> {
