@@ -6,7 +6,7 @@ import { deployment } from "./kit/deployment.ts";
 import { ingress, reachedBy } from "./kit/ingress.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
-import { answers, connects, patiently, scratch } from "./kit/pod.ts";
+import { answers, connects, drain, patiently, scratch } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 
@@ -125,8 +125,7 @@ export class Django extends Part {
             readiness: answers(config.healthPath, "http"),
             // A restart mends no database, and gunicorn itself replaces a worker that hangs.
             liveness: connects("http", patiently),
-            // Other nodes send requests here until they have heard that this pod is leaving.
-            preStop: { sleep: 5 },
+            preStop: drain,
           },
         },
         volumes,

@@ -7,7 +7,7 @@ import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { permissions } from "./kit/permissions.ts";
-import { answers, configFiles, connects, patiently, scratch } from "./kit/pod.ts";
+import { answers, configFiles, connects, drain, patiently, scratch } from "./kit/pod.ts";
 import { headlessService, service } from "./kit/service.ts";
 
 const metrics = 9249;
@@ -132,6 +132,7 @@ export class Flink extends Part {
             startup: answers("/overview", "rest", { every: 2, failures: 150 }),
             readiness: answers("/overview", "rest"),
             liveness: answers("/overview", "rest", patiently),
+            preStop: drain,
           },
         },
       },

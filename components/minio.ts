@@ -5,7 +5,7 @@ import { files } from "./kit/config.ts";
 import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, patiently, scratch } from "./kit/pod.ts";
+import { answers, configFiles, drain, patiently, scratch } from "./kit/pod.ts";
 import { credentials, password, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
@@ -85,8 +85,7 @@ export class Minio<B extends string> extends Part {
             startup: answers("/minio/health/live", "s3", { every: 2, failures: 150 }),
             readiness: answers("/minio/health/ready", "s3"),
             liveness: answers("/minio/health/live", "s3", patiently),
-            // Other nodes send requests here until they have heard that this server is leaving.
-            preStop: { sleep: 5 },
+            preStop: drain,
           },
         },
         volumes: { tmp: scratch({ size: "1Gi" }) },

@@ -6,7 +6,7 @@ import type { BucketConnection, CatalogConnection, Endpoint, SqlConnection } fro
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, patiently, scratch } from "./kit/pod.ts";
+import { answers, configFiles, drain, patiently, scratch } from "./kit/pod.ts";
 import { service } from "./kit/service.ts";
 
 const ports = { http: 19120, management: 9000 };
@@ -60,6 +60,7 @@ export class Nessie extends Part {
             startup: answers("/q/health/started", "management", { every: 2, failures: 150 }),
             readiness: answers("/q/health/ready", "management"),
             liveness: answers("/q/health/live", "management", patiently),
+            preStop: drain,
           },
         },
         volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },

@@ -6,7 +6,7 @@ import type { Endpoint, KafkaConnection } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, patiently, scratch } from "./kit/pod.ts";
+import { answers, configFiles, drain, patiently, scratch } from "./kit/pod.ts";
 import { service } from "./kit/service.ts";
 
 const ports = { http: 8085, management: 9000 };
@@ -55,6 +55,7 @@ export class SchemaRegistry extends Part {
             startup: answers("/health/ready", "management", { every: 2, failures: 300 }),
             readiness: answers("/health/ready", "management"),
             liveness: answers("/health/live", "management", patiently),
+            preStop: drain,
           },
         },
         volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },

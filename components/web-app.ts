@@ -8,7 +8,7 @@ import { deployment } from "./kit/deployment.ts";
 import { ingress, reachedBy } from "./kit/ingress.ts";
 import { cronJob } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, patiently, runs, scratch } from "./kit/pod.ts";
+import { answers, configFiles, drain, patiently, runs, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { claim } from "./kit/storage.ts";
@@ -129,8 +129,7 @@ export class WebApp extends Part {
             // Asks Redis, which a restart of this server would not bring back.
             readiness: answers("/healthz", "http"),
             liveness: answers("/help", "http", patiently),
-            // Other nodes send requests here until they have heard that this pod is leaving.
-            preStop: { sleep: 5 },
+            preStop: drain,
           },
         },
         volumes,

@@ -12,7 +12,7 @@ import type {
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
 import { Part, type Place } from "../kit/part.ts";
-import { answers, type Container, configFiles, patiently, runs, scratch } from "../kit/pod.ts";
+import { answers, type Container, configFiles, drain, patiently, runs, scratch } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { environment, examples, gitEnvironment, type Keys, paths, ports, settings, setUp } from "./manifests.ts";
@@ -110,7 +110,7 @@ export class Airflow extends Part {
         replicas?: number;
         withDags?: boolean;
         gracePeriod?: number;
-      } & Pick<Container<string>, "resources" | "ports" | "startup" | "readiness" | "liveness">,
+      } & Pick<Container<string>, "resources" | "ports" | "startup" | "readiness" | "liveness" | "preStop">,
     ) => {
       const { command, replicas = 1, withDags, gracePeriod, ...container } = of;
       return deployment<string>(this, {
@@ -157,6 +157,7 @@ export class Airflow extends Part {
       startup: answers("/execution/health", "http", { every: 5, within: 60, failures: 60 }),
       readiness: answers("/api/v2/monitor/health", "http", { within: 10 }),
       liveness: answers("/api/v2/version", "http", patiently),
+      preStop: drain,
     });
     run("scheduler", {
       command: ["scheduler"],

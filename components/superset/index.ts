@@ -6,7 +6,7 @@ import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from 
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
 import { Part, type Place } from "../kit/part.ts";
-import { answers, configFiles, patiently, runs, scratch } from "../kit/pod.ts";
+import { answers, configFiles, drain, patiently, runs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { credentialsOf, credentialsOfSources, port, type Sources, server, settings, setUp } from "./manifests.ts";
@@ -122,8 +122,7 @@ export class Superset extends Part {
             startup: answers("/health", "http", { every: 2, failures: 150 }),
             readiness: answers("/health", "http"),
             liveness: answers("/health", "http", patiently),
-            // Other nodes send requests here until they have heard that this pod is leaving.
-            preStop: { sleep: 5 },
+            preStop: drain,
           },
         },
         volumes: { ...volumes, server: configFiles(webServer.name) },

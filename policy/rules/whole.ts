@@ -63,6 +63,28 @@ export function portProblems(objects: KubernetesObject[]): string[] {
     });
 }
 
+/**
+ * Deployments of several servers behind a Service that stop at once when they are told to: nodes send requests to a pod
+ * until they have heard that it leaves. (Clients of a StatefulSet may know its pods by name, as Kafka's do.)
+ */
+export function leavingProblems(objects: KubernetesObject[]): string[] {
+  return objects
+    .filter(({ kind, spec }) => kind === "Service" && spec.selector && spec.clusterIP !== "None")
+    .flatMap((service) => {
+      const ports = service.spec.ports.map(({ targetPort }: { targetPort: string }) => targetPort);
+      return objects
+        .filter(({ kind, metadata }) => kind === "Deployment" && metadata.namespace === service.metadata.namespace)
+        .filter(({ spec }) => spec.replicas > 1 || spec.strategy?.rollingUpdate?.maxSurge > 0)
+        .filter((workload) => matches(service.spec.selector, podOf(workload)!.labels))
+        .flatMap((workload) =>
+          containersOf(podOf(workload)!.spec)
+            .filter(({ ports: own = [] }) => own.some(({ name }: { name: string }) => ports.includes(name)))
+            .filter(({ lifecycle }) => !lifecycle?.preStop)
+            .map(({ name }) => `${place(workload)}: ${name} stops before clients have heard of it`),
+        );
+    });
+}
+
 /** What an operator makes of an object, as far as pods refer to it: CloudNativePG, the Secret of a database's owner. */
 function madeOf({ kind, metadata }: KubernetesObject): KubernetesObject[] {
   if (kind !== "Cluster") return [];

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { type KubernetesObject, podOf, rules } from "../../policy/rules/index.ts";
 import {
   duplicateNames,
+  leavingProblems,
   permissionProblems,
   portProblems,
   referenceProblems,
@@ -39,6 +40,7 @@ describe.each([
     ["names are unique", duplicateNames],
     ["selectors find exactly their own pods", selectorProblems],
     ["Services lead to ports that are there", portProblems],
+    ["servers leave only when clients have heard of it", leavingProblems],
     ["pods refer to what is there", referenceProblems],
     ["whoever may ask the API does, and may ask no more", permissionProblems],
   ])("%s", (_, problems) => {
