@@ -29,7 +29,7 @@ export default defineConfig({
           globalSetup: "test/cluster/setup.ts",
           runner: "test/cluster/runner.ts",
           testTimeout: 300_000,
-          hookTimeout: 900_000,
+          hookTimeout: 1_800_000,
         },
       },
     ],

@@ -82,7 +82,8 @@ export class Minio<B extends string> extends Part {
             ports,
             resources: config.resources,
             mounts: { "/data": "data", "/tmp": "tmp" },
-            startup: answers("/minio/health/live", "s3", { every: 2, failures: 150 }),
+            // "ready" is what a server says before it has found the others and knows its users; this it says after.
+            startup: answers("/minio/health/cluster/read", "s3", { every: 2, failures: 150 }),
             readiness: answers("/minio/health/ready", "s3"),
             liveness: answers("/minio/health/live", "s3", patiently),
             preStop: drain,

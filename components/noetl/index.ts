@@ -237,6 +237,9 @@ export class Noetl extends Part {
               readiness: runs(connected),
               // After two minutes without the queue the client gives up for good.
               liveness: runs(connected, patiently),
+              // To SIGTERM it does not listen; interrupted, it ends what it has begun and signs off. In dev mode what
+              // restarts it sees to that.
+              ...(instance.type !== "dev" && { preStop: ["sh", "-c", "kill -INT 1"] }),
             },
           },
           volumes,

@@ -72,9 +72,9 @@ async function kept(): Promise<unknown[]> {
   ];
 }
 
-/** Which pods are others than before; Jobs come and go by design. */
+/** Which pods of StatefulSets are others than before; Jobs come and go by design. */
 const rolled = (before: Record<string, string>, after: Record<string, string>) =>
-  Object.keys(after).filter((name) => /-\d+$/.test(name) && before[name] !== after[name]);
+  Object.keys(after).filter((name) => /^[a-z]+-\d+$/.test(name) && before[name] !== after[name]);
 
 beforeAll(async () => {
   await up();

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { bytes, millicores } from "../../config/quantity.ts";
 import type { Live } from "../../engine/kube.ts";
-import { kube, mustRun, podList, unready, whole, wholeFile, wholeStack } from "./kit.ts";
+import { kube, mustRun, podList, servers, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 import { expectedWarnings } from "./warnings.ts";
 
 const namespaces = Object.values(whole);
@@ -15,7 +15,7 @@ beforeAll(async () => {
   seconds = Math.round((Date.now() - started) / 1000);
 });
 
-const running = async () => (await podList(namespaces)).filter(({ status }) => status?.phase !== "Succeeded");
+const running = () => servers(namespaces);
 
 describe("the whole test stack", () => {
   it("is ready, every pod at the same time, and nothing has restarted", async () => {

@@ -33,7 +33,7 @@ const objects = async (prefix: string): Promise<string[]> => {
 };
 
 /** Twenty numbers a second, counted and added up; each sum that is reached is printed by the TaskManager. */
-const last = 800;
+const last = 1_200;
 const job = `
 SET 'pipeline.name' = 'proof';
 SET 'parallelism.default' = '1';
@@ -87,7 +87,7 @@ async function slotsAsConfigured(): Promise<[number, number]> {
   return [spec.replicas, Number(/numberOfTaskSlots: (\d+)/.exec(data["config.yaml"])![1])];
 }
 
-it("runs a job that SQL describes, with its checkpoints in MinIO", { timeout: 120_000 }, async () => {
+it("runs a job that SQL describes, with its checkpoints in MinIO", { timeout: 180_000 }, async () => {
   id = await submit();
   await vi.waitFor(async () => expect((await checkpoints(id)).counts.completed).toBeGreaterThan(2), {
     timeout: 60_000,
@@ -101,7 +101,7 @@ it("runs a job that SQL describes, with its checkpoints in MinIO", { timeout: 12
   );
 });
 
-it("writes a savepoint to MinIO when it is asked to", { timeout: 60_000 }, async () => {
+it("writes a savepoint to MinIO when it is asked to", { timeout: 120_000 }, async () => {
   const body = JSON.stringify({ "cancel-job": false });
   const headers = { "content-type": "application/json" };
   const asked = await ask<{ "request-id": string }>(`/jobs/${id}/savepoints`, { method: "POST", headers, body });
@@ -119,7 +119,7 @@ it("writes a savepoint to MinIO when it is asked to", { timeout: 60_000 }, async
   expect(await objects(location.replace("s3://flink/", ""))).toContainEqual(expect.stringMatching(/_metadata$/));
 });
 
-it("goes on from a checkpoint when the TaskManager that ran it is deleted", { timeout: 180_000 }, async () => {
+it("goes on from a checkpoint when the TaskManager that ran it is deleted", { timeout: 300_000 }, async () => {
   const pods = await podsOf("flink", "taskmanager", whole.apps);
   expect(await state(id)).toBe("RUNNING");
   for (const name of pods)

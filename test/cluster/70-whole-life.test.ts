@@ -6,7 +6,7 @@ import { stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
 import { network } from "../../local/cluster/layout.ts";
 import { ask, logIn, runDag } from "./airflow.ts";
-import { kube, mustRun, podList, unready, whole, wholeFile, wholeStack } from "./kit.ts";
+import { kube, mustRun, podList, servers, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 
 const flow = `
 from airflow.sdk import dag, task
@@ -24,10 +24,10 @@ flow()
 const namespaces = Object.values(whole);
 beforeAll(wholeStack);
 
-/** UIDs of what runs by the part it belongs to. What Jobs have done is not running. */
+/** UIDs of the pods that serve by the part they belong to. */
 async function lives(): Promise<Record<string, string[]>> {
   const found: Record<string, string[]> = {};
-  for (const { metadata, status } of await podList(namespaces))
+  for (const { metadata, status } of await servers(namespaces))
     if (status?.phase === "Running" && !metadata.deletionTimestamp) {
       const part = metadata.labels!["app.kubernetes.io/name"]!;
       found[part] = [...(found[part] ?? []), metadata.uid as string];
@@ -82,7 +82,7 @@ describe("an upgrade that changes one part", () => {
   it("rolls the Schema Registry alone, and makes no password or key anew", () =>
     rolls(["schema-registry"], "schemaRegistry: { resources: { limits: { memory: 512Mi } } }"));
 
-  it("rolls Airflow alone, which takes its DAGs from git from then on", async () => {
+  it("rolls Airflow alone, which takes its DAGs from git from then on", { timeout: 600_000 }, async () => {
     const repository = { repository: git.url("dags"), folder: "flows" };
     await rolls(["airflow", "schema-registry"], stringify({ airflow: { dags: { git: repository } } }));
 

@@ -71,9 +71,9 @@ async function rows(text: string): Promise<Record<string, unknown>[]> {
   }
 }
 
-const playbook = `apiVersion: noetl.io/v2
+const playbook = (name: string, code: string) => `apiVersion: noetl.io/v2
 kind: Playbook
-metadata: { name: sum, path: tests/sum }
+metadata: { name: ${name}, path: tests/${name} }
 workload: { numbers: [20, 22] }
 workflow:
   - step: start
@@ -81,13 +81,17 @@ workflow:
       kind: python
       input: { numbers: "{{ workload.numbers }}" }
       code: |
+        ${code}
         result = {"total": sum(numbers)}
 `;
+const register = (service: string, name: string, code = "") =>
+  ask(service, "/api/catalog/register", { content: playbook(name, code), resource_type: "Playbook" });
 
-/** Has a playbook done to its end. */
-async function execute(service: string): Promise<string> {
-  const { execution_id: id } = await ask(service, "/api/execute", { path: "tests/sum" });
-  await vi.waitFor(
+const begin = async (service: string, name: string): Promise<string> =>
+  (await ask(service, "/api/execute", { path: `tests/${name}` })).execution_id;
+
+const ended = (service: string, id: string) =>
+  vi.waitFor(
     async () => {
       const { completed, failed } = await ask(service, `/api/executions/${id}/status`);
       if (failed) throw new Error("the execution failed");
@@ -95,6 +99,11 @@ async function execute(service: string): Promise<string> {
     },
     { timeout: 60_000, interval: 500 },
   );
+
+/** Has a playbook done to its end. */
+async function execute(service: string): Promise<string> {
+  const id = await begin(service, "sum");
+  await ended(service, id);
   return id;
 }
 
@@ -143,12 +152,23 @@ describe("a version", () => {
   });
 
   it("executes a playbook, and keeps its result in PostgreSQL", async () => {
-    await ask("noetl", "/api/catalog/register", { content: playbook, resource_type: "Playbook" });
+    await register("noetl", "sum");
     const id = await execute("noetl");
     const results = await rows(
       `SELECT result->'context'->'total' AS total FROM noetl.event WHERE execution_id = ${id} AND event_type = 'call.done'`,
     );
     expect(results).toEqual([{ total: 42 }]);
+  });
+
+  it("ends what it has begun when its worker is told to leave", async () => {
+    await register("noetl", "slow", "import time; time.sleep(10)");
+    const id = await begin("noetl", "slow");
+    const events = async (type: string) =>
+      (await rows(`SELECT 1 FROM noetl.event WHERE execution_id = ${id} AND event_type = '${type}'`)).length;
+    await vi.waitFor(async () => expect(await events("command.started")).toBe(1), { timeout: 30_000, interval: 200 });
+    await replacePod("noetl-worker-0", apps);
+    await ended("noetl", id);
+    expect([await events("command.started"), await events("call.done")]).toEqual([1, 1]);
   });
 
   it("gives its workers no way into the database", async () => {
@@ -192,7 +212,13 @@ describe("a checkout", () => {
       // Far more than it may take, to say how long it did.
       { timeout: 60_000, interval: 200 },
     );
-    expect(Date.now() - since).toBeLessThan(10_000);
+    const took = Date.now() - since;
+    // A machine that is busy just now is told by what a start consists of: loading the server's code.
+    const loads = Date.now();
+    await runIn("noetl-0", apps, "server", ["/opt/noetl/venv/bin/python", "-c", "import noetl.server"]);
+    const loaded = Date.now() - loads;
+    console.log(`served anew after ${took} ms; loading the code alone takes ${loaded} ms`);
+    expect(took).toBeLessThan(Math.max(10_000, 3_000 + 3 * loaded));
     writeFileSync(endpoint, before);
   });
 });

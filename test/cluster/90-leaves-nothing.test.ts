@@ -7,7 +7,7 @@ import { stateDir } from "../../local/paths.ts";
 import { mustRun } from "./kit.ts";
 import { machine } from "./machine.ts";
 
-it("destroy and cluster down leave the machine as it was", async () => {
+it("destroy and cluster down leave the machine as it was", { timeout: 600_000 }, async () => {
   // One node has no room for two stacks.
   await mustRun(["destroy", "--stack", "test"]);
   await mustRun(["up", "--stack", "dev", "--engine", "apply"]);

@@ -1,6 +1,6 @@
 // A client of Airflow's API, for the tests that look through it.
 import { expect, vi } from "vitest";
-import { address, secret, whole } from "./kit.ts";
+import { address, leadsToPods, secret, whole } from "./kit.ts";
 
 export const patience = { timeout: 120_000, interval: 1_000 };
 
@@ -32,6 +32,7 @@ interface Run {
 
 /** Whoever asks from now on is the administrator. */
 export async function logIn(): Promise<void> {
+  await leadsToPods("airflow", 8080, whole.apps);
   api = `http://${await address("airflow", whole.apps)}:8080`;
   const { password = "" } = await secret("airflow-admin", whole.apps);
   token = (await login(password)).access_token;

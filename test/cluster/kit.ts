@@ -10,7 +10,7 @@ import { Exec, KubeConfig, type V1Status } from "@kubernetes/client-node";
 import { execa, type Options } from "execa";
 import { Client } from "minio";
 import pg from "pg";
-import { inject, vi } from "vitest";
+import { expect, inject, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { Kube, type Live } from "../../engine/kube.ts";
 import { readiness } from "../../engine/ready.ts";
@@ -155,8 +155,9 @@ export async function leadsToPods(service: string, port: number, namespace = cor
     new Promise<void>((done, failed) => {
       const socket = connect({ host, port, timeout: 2_000 }, () => done(void socket.destroy()));
       socket.on("error", failed);
+      socket.on("timeout", () => socket.destroy(new Error(`${host}:${port} does not answer`)));
     });
-  await vi.waitFor(attempt, { timeout: 30_000, interval: 200 });
+  await vi.waitFor(attempt, { timeout: 120_000, interval: 200 });
 }
 
 /** Waits until a pod is ready, and not the one with this UID. */
@@ -171,7 +172,13 @@ export const ready = (name: string, namespace = core, not = "") =>
     { timeout: 180_000, interval: 500 },
   );
 
-/** What is not ready of the workloads and Jobs of a namespace. */
+type Owned = { ownerReferences?: { kind: string }[] };
+const madeBy =
+  (maker: string) =>
+  ({ ownerReferences = [] }: Owned): boolean =>
+    ownerReferences.some(({ kind }) => kind === maker);
+
+/** What is not ready of the workloads and Jobs of a namespace, but for what a CronJob does at its hour. */
 export async function unready(namespace: string): Promise<string[]> {
   const kinds = [
     ["apps/v1", "StatefulSet"],
@@ -181,7 +188,7 @@ export async function unready(namespace: string): Promise<string[]> {
   const all = await Promise.all(kinds.map(([version, kind]) => kube().list(version, kind, namespace)));
   return all
     .flatMap((list, i) => list.map((live) => ({ ...live, kind: kinds[i]![1] })))
-    .filter((live) => readiness(live as Live).state !== "ready")
+    .filter((live) => !madeBy("CronJob")(live.metadata as Owned) && readiness(live as Live).state !== "ready")
     .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
 }
 
@@ -236,7 +243,7 @@ export async function podsOf(part: string, component: string, namespace: string)
     .sort();
 }
 
-/** Deletes the one pod of a Deployment's component and waits until its successor is ready. */
+/** Deletes the one pod of a Deployment's component and waits until it is gone and its successor is ready. */
 export async function succeedPod(part: string, component: string, namespace: string): Promise<void> {
   const [before = ""] = await podsOf(part, component, namespace);
   await kube().delete(v1("Pod", before, namespace));
@@ -249,11 +256,18 @@ export async function succeedPod(part: string, component: string, namespace: str
     { timeout: 60_000, interval: 500 },
   );
   await ready(successor, namespace);
+  // It serves on for a while, and would answer in the successor's place.
+  const gone = async () => expect(await get("Pod", before, namespace)).toBeUndefined();
+  await vi.waitFor(gone, { timeout: 120_000, interval: 500 });
 }
 
 /** Every pod of some namespaces. */
 export const podList = async (namespaces: string[]): Promise<Live[]> =>
   (await Promise.all(namespaces.map((namespace) => kube().list("v1", "Pod", namespace)))).flat();
+
+/** The pods that serve: those of a Job come and go, and those of a CronJob at any hour. */
+export const servers = async (namespaces: string[]): Promise<Live[]> =>
+  (await podList(namespaces)).filter(({ metadata }) => !madeBy("Job")(metadata as Owned));
 
 /** Runs a program in a pod's container and returns what it printed; fails with that when the program does. */
 export async function runIn(pod: string, namespace: string, container: string, command: string[]): Promise<string> {

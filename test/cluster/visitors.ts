@@ -19,7 +19,9 @@ async function visit(): Promise<string> {
 }
 
 async function visitor(): Promise<void> {
-  while (!stopping) {
+  // Each makes a last visit that begins after it was told to stop.
+  for (let last = false; !last; ) {
+    last = stopping;
     const what = await visit();
     seen[what] = (seen[what] ?? 0) + 1;
     // Four in a row without a pause would leave this machine's two processors for nothing else.

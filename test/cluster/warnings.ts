@@ -5,10 +5,10 @@
 export const expectedWarnings: Record<string, RegExp[]> = {
   // One server on one volume is what the stack asks for; prod has four.
   minio: [/Host local has more than \d+ drives? of set/],
-  // Airflow asks whether its tables are there before it makes them.
-  postgresql: [/ERROR: {2}relation "\w+" does not exist/],
-  // docs/nessie.md: the catalog asks nobody for a password.
-  nessie: [/Both authentication \(AuthN\) and authorization \(AuthZ\) are disabled/],
+  // Airflow asks whether its tables are there before it makes them; the server's own probe asks while it starts.
+  postgresql: [/ERROR: {2}relation "\w+" does not exist/, /FATAL: {2}the database system is starting up/],
+  // docs/nessie.md: the catalog asks nobody for a password. The other as for the Schema Registry.
+  nessie: [/Both authentication \(AuthN\) and authorization \(AuthZ\) are disabled/, /vertx-blocked-thread-checker/],
   // The controller says so at every start; the other where the machine is busy.
   kafka: [/Performing controller activation/, /Exceptionally slow controller event/],
   // Keys that Apicurio's own defaults hold, not ours; consumers that read nothing for a while leave their group.
