@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { parseConfig } from "../../config/problems.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import {
   address,
+  fileOfParts,
   get,
   kube,
   leadsToPods,
@@ -31,12 +31,7 @@ const first = small.stack;
 /** Another environment in the same cluster, with the web app alone. */
 const second = `${first}2`;
 const apps = { first: small.apps, second: `${second}-apps` };
-const secondFile = () => {
-  const parts = Object.entries(parseConfig(second, {})).filter(
-    ([key, block]) => "enabled" in block && key !== "webApp",
-  );
-  return stackFile("dev", parts.map(([part]) => `${part}: { enabled: false }`).join("\n"));
-};
+const secondFile = () => fileOfParts({ webApp: {} });
 
 let url: { first: string; second: string };
 

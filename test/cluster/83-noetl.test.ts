@@ -9,19 +9,16 @@ import { execa } from "execa";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withInstance } from "../../cli/noetl.ts";
-import { address, kube, mustRun, platform, replacePod, runIn, secret, stackFile, unready } from "./kit.ts";
+import { address, fileOfParts, kube, mustRun, platform, replacePod, runIn, secret, unready } from "./kit.ts";
 
 /** A stack of its own beside whatever runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
 const stack = "noetl";
 const [core, apps] = [`${stack}-core`, `${stack}-apps`];
-const off = "redis minio nessie polls webApp deployd".split(" ").map((part) => `${part}: { enabled: false }\n`);
-const small = "resources: { requests: { cpu: 1m } }";
-const file = stackFile(
-  "dev",
-  `${off.join("")}
-postgresql: { storage: { size: 2Gi }, ${small} }
-noetl: { server: { ${small} }, worker: { ${small} }, nats: { ${small} } }`,
-);
+const small = { resources: { requests: { cpu: "1m" } } };
+const file = fileOfParts({
+  postgresql: { storage: { size: "2Gi" }, ...small },
+  noetl: { server: small, worker: small, nats: small },
+});
 const where = ["--stack", stack, "--config-file", file];
 
 /** Deploys an instance as a user does. */

@@ -5,14 +5,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { parseAllDocuments, stringify } from "yaml";
+import { parseAllDocuments } from "yaml";
 import { images } from "../../config/images.ts";
-import { parseConfig } from "../../config/problems.ts";
 import type { KubeObject } from "../../engine/manifests.ts";
 import { readiness } from "../../engine/ready.ts";
 import { ensureImages } from "../../local/images/index.ts";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
 import {
+  fileOfParts,
   get,
   kube,
   mustRun,
@@ -23,7 +23,6 @@ import {
   secret,
   small,
   smallStack,
-  stackFile,
   succeedPod,
 } from "./kit.ts";
 import { siteOf, Visitor } from "./visitor.ts";
@@ -31,18 +30,11 @@ import { siteOf, Visitor } from "./visitor.ts";
 /** A stack of its own with polls alone, beside the small one, which has its votes elsewhere. */
 const stack = `${small.stack}3`;
 const apps = `${stack}-apps`;
-const others = Object.keys(parseConfig(stack, {})).filter(
-  (part) => !/^(global|namespaces|polls|djangoApps|cloudnativePg)$/.test(part),
-);
 const file = (database: object = {}) =>
-  stackFile(
-    "dev",
-    stringify({
-      ...Object.fromEntries(others.map((part) => [part, { enabled: false }])),
-      cloudnativePg: { enabled: true, operator: "existing" },
-      polls: { database: "cloudnative-pg", databaseCluster: database },
-    }),
-  );
+  fileOfParts({
+    cloudnativePg: { enabled: true, operator: "existing" },
+    polls: { database: "cloudnative-pg", databaseCluster: database },
+  });
 const up = ["up", "--stack", stack, "--engine", "apply", "--config-file"];
 
 const operator = "cnpg-system";

@@ -12,6 +12,7 @@ import { Client } from "minio";
 import pg from "pg";
 import { expect, inject, vi } from "vitest";
 import { parse, stringify } from "yaml";
+import { parseConfig } from "../../config/problems.ts";
 import { Kube, type Live } from "../../engine/kube.ts";
 import { readiness } from "../../engine/ready.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
@@ -101,6 +102,15 @@ export function stackFile(stack: string, changes: string): string {
   writeFileSync(file, stringify({ config }));
   return file;
 }
+
+/** A stack file of `dev` with these parts alone, and changes to each. */
+export const fileOfParts = (parts: Record<string, object>): string => {
+  const all = Object.entries(parseConfig("dev", {})).filter(([, block]) => "enabled" in block);
+  return stackFile(
+    "dev",
+    stringify({ ...Object.fromEntries(all.map(([part]) => [part, { enabled: false }])), ...parts }),
+  );
+};
 
 type Kind = "Pod" | "Secret" | "ConfigMap" | "Service" | "Namespace" | "Node" | "PersistentVolumeClaim";
 const v1 = (kind: Kind, name: string, namespace?: string) => ({
