@@ -163,7 +163,10 @@ describe("a version", () => {
     const events = async (type: string) =>
       (await rows(`SELECT 1 FROM noetl.event WHERE execution_id = ${id} AND event_type = '${type}'`)).length;
     await vi.waitFor(async () => expect(await events("command.started")).toBe(1), { timeout: 30_000, interval: 200 });
+    const told = Date.now();
     await replacePod("noetl-worker-0", apps);
+    // After a minute it would have been killed.
+    expect(Date.now() - told).toBeLessThan(60_000);
     await ended("noetl", id);
     expect([await events("command.started"), await events("call.done")]).toEqual([1, 1]);
   });
