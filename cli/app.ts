@@ -14,13 +14,14 @@ import type { UpOptions } from "./up.ts";
  * the rest: what these commands do is to make the image and to write that file.
  */
 
-export type AppOptions = Given & UpOptions & { healthPath?: string };
+export type AppOptions = Given & UpOptions & { healthPath?: string; database?: string };
 
 /** An application as a stack file has it. */
 interface App {
   image: string;
   application: string;
   healthPath?: string;
+  database?: string;
 }
 
 const key = ({ project }: StackFile) => `${project}:djangoApps`;
@@ -55,13 +56,18 @@ export async function update(options: AppOptions): Promise<void> {
 export async function remove(options: UpOptions & { name: string }): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   mustBeThere(file, options.name);
+  const { database } = appsOf(file)[options.name]!;
   const take = edited((document) => {
     const path = ["config", keyIn(document, file, "djangoApps")];
     document.deleteIn([...path, options.name]);
     if (Object.keys(appsOf(file)).length === 1) document.deleteIn(path);
   });
   await changed(file, options, take);
-  console.log(`${options.name} is gone; its database stays in PostgreSQL until someone drops it`);
+  console.log(
+    database === "cloudnative-pg"
+      ? `${options.name} is gone, and with it the database that CloudNativePG ran for it, unless global.protectData keeps that`
+      : `${options.name} is gone; its database stays in PostgreSQL until someone drops it`,
+  );
 }
 
 /** Builds the image, and brings the stack up with it. */
@@ -98,10 +104,11 @@ async function deploy(options: AppOptions): Promise<void> {
   await changed(file, options, put);
 }
 
-const entry = ({ healthPath }: AppOptions, { application }: Source, image: string): App => ({
+const entry = ({ healthPath, database }: AppOptions, { application }: Source, image: string): App => ({
   image,
   application,
   ...(healthPath && { healthPath }),
+  ...(database && { database }),
 });
 
 /** Whether the stack would take the application, by what the program says to it. */

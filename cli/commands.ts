@@ -232,13 +232,21 @@ const described = (command: Command) =>
     .addOption(stack())
     .addOption(configFile())
     .addOption(context());
+/** Where nothing is yet: another version of what runs stays where its data is. */
+const database = () =>
+  new Option("--database <where>", "who has its data; the platform's PostgreSQL unless the stack has another").choices([
+    "postgresql",
+    "cloudnative-pg",
+  ]);
 described(app.command("create"))
   .description("build a Django application's image, and bring the stack up with it")
+  .addOption(database())
   .addOption(engine())
   .addOption(timeout())
   .action(changing(async (options) => (await import("./app.ts")).create(options)));
 described(app.command("validate"))
   .description("check all that create and update would, without building or deploying")
+  .addOption(database())
   .action(async (options) => (await import("./app.ts")).validate(options));
 described(app.command("update"))
   .description("put another version in the place of the one that runs, which serves until the new one does")

@@ -1,17 +1,15 @@
 // Proves that Django applications run from our manifests: that a browser votes and the vote outlives the pods, that
 // `app update` puts a new version in the place of the old one without a request that fails, and that what cannot be
 // deployed leaves the old version as it was. It does not prove an Ingress or a cloud's load balancer, which are not here.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { execa } from "execa";
-import { type Browser, chromium } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { debianPackages } from "../../local/cluster/debian.ts";
 import { get, platform, replacePod, secret, small, smallStack, stackFile, succeedPod, unready } from "./kit.ts";
-import { siteOf, Visitor } from "./visitor.ts";
+import { heading, headingOf, noneFails, surveySource } from "./survey.ts";
+import { openBrowser, siteOf, Visitor, voteForTea } from "./visitor.ts";
 
 const { stack, core, apps } = small;
 /** Of this stack alone, since `app` writes into it. */
@@ -33,16 +31,7 @@ beforeAll(async () => {
   await smallStack();
   polls = await siteOf("polls", apps);
   visitor = new Visitor(polls);
-  try {
-    await debianPackages({ "chromium-headless-shell": "a browser to vote with" }, console.log);
-    browser = await chromium.launch({
-      executablePath: "/usr/bin/chromium-headless-shell",
-      // Root has no sandbox, and what it visits is on this machine.
-      args: ["--no-sandbox", "--no-proxy-server"],
-    });
-  } catch (error) {
-    console.log(`skipped: the browser's vote, for no browser starts here: ${(error as Error).message.split("\n")[0]}`);
-  }
+  browser = await openBrowser();
 });
 
 afterAll(async () => {
@@ -87,14 +76,10 @@ describe("polls", () => {
 
   it("takes a vote from a browser, which sees the result", async ({ skip }) => {
     if (!browser) return skip("no browser starts here");
-    const tab = await browser.newPage();
-    await tab.goto(polls + page);
-    expect(await tab.title()).toBe(question);
-    await tab.getByLabel("Tea").check();
-    await tab.getByRole("button", { name: "Vote" }).click();
-    await tab.waitForURL(`**${page}results/`);
-    expect(await tab.getByRole("listitem").allTextContents()).toEqual(["Tea: 1 vote", "Coffee: 0 votes"]);
-    await tab.close();
+    expect(await voteForTea(browser, polls + page)).toEqual({
+      title: question,
+      results: ["Tea: 1 vote", "Coffee: 0 votes"],
+    });
   });
 
   it("takes a vote with the form's token, and refuses one without", async () => {
@@ -120,28 +105,15 @@ describe("polls", () => {
 
 describe("an application from elsewhere", () => {
   const name = "survey";
-  const source = mkdtempSync(join(tmpdir(), "survey-"));
+  const source = surveySource();
   const patches = join(source, "patches");
   let survey: string;
-
-  /** Gives the front page another heading by a patch. */
-  function heading(from: string, to: string): string {
-    const path = "polls/templates/polls/index.html";
-    const hunk = `@@ -1,4 +1,4 @@\n {% extends "polls/base.html" %}\n {% block content %}\n-<h1>${from}</h1>\n+<h1>${to}</h1>\n {% if questions %}\n`;
-    return `--- a/${path}\n+++ b/${path}\n${hunk}`;
-  }
 
   const app = (command: string, version: string, more: string[] = []) =>
     platform(["app", command, ...of, "--name", name, "--path", source, "--version", version, ...more]);
   const entry = () => parse(readFileSync(file, "utf8")).config["data-platform:djangoApps"]?.[name];
-  const headingNow = async () => /<h1>(.*?)<\/h1>/.exec((await new Visitor(survey).ask("/polls/")).page)?.[1];
+  const headingNow = () => headingOf(survey);
 
-  beforeAll(() => {
-    cpSync("apps/polls", source, { recursive: true });
-    rmSync(join(source, "requirements.txt"));
-    mkdirSync(patches);
-    writeFileSync(join(patches, "0001-heading.patch"), heading("Polls", "Survey one"));
-  });
   afterAll(() => rmSync(source, { recursive: true }));
 
   it("is checked without being built or deployed", async () => {
@@ -164,19 +136,11 @@ describe("an application from elsewhere", () => {
   });
 
   it("is updated without one request that fails, while visitors come steadily", async () => {
-    const visitors = execa("node", ["--import", "tsx", "test/cluster/visitors.ts", `${survey}/polls/`]);
-    const said = text(visitors.stdout);
     writeFileSync(join(patches, "0002-heading.patch"), heading("Survey one", "Survey two"));
-    const { exitCode, all } = await app("update", "1.1.0", engine);
-    expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
-    // The node's rules follow the pods' readiness by a moment.
-    await vi.waitFor(async () => expect(await headingNow()).toBe("Survey two"), { timeout: 30_000, interval: 250 });
-    visitors.stdin.end();
-    const seen = JSON.parse(await said) as Record<string, number>;
-    console.log(`visitors saw ${JSON.stringify(seen)}`);
-    // Both versions, and nothing that went wrong.
-    expect(Object.keys(seen).sort()).toEqual(["Survey one", "Survey two"]);
-    expect(seen["Survey one"]! + seen["Survey two"]!).toBeGreaterThan(100);
+    await noneFails(survey, ["Survey one", "Survey two"], async () => {
+      const { exitCode, all } = await app("update", "1.1.0", engine);
+      expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
+    });
   });
 
   describe("that cannot be deployed", () => {

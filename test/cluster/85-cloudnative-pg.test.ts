@@ -1,10 +1,12 @@
 // Proves that polls runs on a cluster of CloudNativePG's, the operator 1.30.0 having been there before: that everything
-// which the operator makes is admitted where Pod Security is `restricted`, that a vote outlives the pods, and that nothing
-// is left of it. It does not prove several servers, for which one node has no use, nor the chart, which takes Pulumi.
-import { readFileSync } from "node:fs";
+// which the operator makes is admitted where Pod Security is `restricted`, that a browser's vote outlives the pods, that an
+// application from elsewhere gets servers too and is updated without a request that fails, that one of three servers takes
+// over from another, and that nothing is left of it. It does not prove the loss of a node, since all servers are on one
+// here, nor the chart, which takes Pulumi.
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { images } from "../../config/images.ts";
 import type { KubeObject } from "../../engine/manifests.ts";
@@ -25,7 +27,8 @@ import {
   smallStack,
   succeedPod,
 } from "./kit.ts";
-import { siteOf, Visitor } from "./visitor.ts";
+import { heading, headingOf, noneFails, surveySource } from "./survey.ts";
+import { openBrowser, siteOf, Visitor, voteForTea } from "./visitor.ts";
 
 /** A stack of its own with polls alone, beside the small one, which has its votes elsewhere. */
 const stack = `${small.stack}3`;
@@ -35,6 +38,8 @@ const file = (database: object = {}) =>
     cloudnativePg: { enabled: true, operator: "existing" },
     polls: { database: "cloudnative-pg", databaseCluster: database },
   });
+/** As the tests have it; `app` writes into it. */
+const own = file();
 const up = ["up", "--stack", stack, "--engine", "apply", "--config-file"];
 
 const operator = "cnpg-system";
@@ -70,6 +75,7 @@ async function removeOperator(): Promise<void> {
   );
 }
 
+const question = `Which database, ${Date.now()}?`;
 let visitor: Visitor;
 let page: string;
 
@@ -80,14 +86,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   try {
-    await mustRun(["destroy", "--stack", stack, "--config-file", file()]);
+    await mustRun(["destroy", "--stack", stack, "--config-file", own]);
   } finally {
     await removeOperator();
   }
 });
 
 it("comes up with nothing else of the platform's, and the database is told among the parts", async () => {
-  const said = await mustRun([...up, file()]);
+  const said = await mustRun([...up, own]);
   expect(said).toMatch(/^polls-database +ready +10\.96\.\d+\.\d+:5432 +none$/m);
   visitor = new Visitor(await siteOf("polls", apps));
   await visitor.reached();
@@ -112,9 +118,22 @@ it("has migrated there, and takes a vote", async () => {
   const { password = "" } = await secret("polls-admin", apps);
   const admin = new Visitor(await siteOf("polls", apps));
   expect(await admin.login(password)).toBe(302);
-  page = await admin.makeQuestion(`Which database, ${Date.now()}?`);
+  page = await admin.makeQuestion(question);
   expect(await visitor.voteForCoffee(page)).toBe(302);
   expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
+});
+
+it("takes a vote from a browser, which sees the result", async ({ skip }) => {
+  const browser = await openBrowser();
+  if (!browser) return skip("no browser starts here");
+  try {
+    expect(await voteForTea(browser, (await siteOf("polls", apps)) + page)).toEqual({
+      title: question,
+      results: ["Tea: 1 vote", "Coffee: 1 vote"],
+    });
+  } finally {
+    await browser.close();
+  }
 });
 
 it("is found by Prometheus: by its labels, and by a port that tells of the database", async () => {
@@ -126,16 +145,75 @@ it("is found by Prometheus: by its labels, and by a port that tells of the datab
 });
 
 it("changes nothing when it is brought up again", async () => {
-  expect(await mustRun([...up, file()])).toMatch(/^0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged$/m);
+  expect(await mustRun([...up, own])).toMatch(/^0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged$/m);
 });
 
 it("keeps the vote when the web server's pod goes, and when the database's does", async () => {
+  const before = await visitor.results(page);
+  expect(before).toMatchObject({ Coffee: 1 });
   await succeedPod("polls", "web", apps);
   await visitor.reached();
-  expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
+  expect(await visitor.results(page)).toEqual(before);
   await replacePod("polls-database-1", apps);
   await visitor.reached();
-  expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
+  expect(await visitor.results(page)).toEqual(before);
+});
+
+describe("an application from elsewhere", () => {
+  const name = "survey";
+  const source = surveySource();
+  afterAll(() => rmSync(source, { recursive: true }));
+  const app = (command: string, ...more: string[]) =>
+    mustRun(["app", command, "--stack", stack, "--config-file", own, "--engine", "apply", "--name", name, ...more]);
+  const version = (number: string) => ["--path", source, "--version", number];
+
+  it("is created with servers of its own", async () => {
+    await app("create", ...version("1.0.0"), "--database", "cloudnative-pg");
+    expect(await podsOf(`django-${name}-database`, "postgresql", apps)).toEqual([`django-${name}-database-1`]);
+    expect(await headingOf(await siteOf(`django-${name}`, apps))).toBe("Survey one");
+  });
+
+  it("is updated without one request that fails, and stays with them", async () => {
+    writeFileSync(join(source, "patches", "0002-heading.patch"), heading("Survey one", "Survey two"));
+    await noneFails(await siteOf(`django-${name}`, apps), ["Survey one", "Survey two"], async () => {
+      await app("update", ...version("1.1.0"));
+    });
+  });
+
+  it("is deleted, and they with it", async () => {
+    expect(await app("delete")).toContain("survey is gone, and with it the database that CloudNativePG ran for it");
+    // The operator's own objects follow the one that asked for them.
+    const servers = () => podsOf(`django-${name}-database`, "postgresql", apps);
+    await vi.waitFor(async () => expect(await servers()).toEqual([]), { timeout: 60_000, interval: 500 });
+    await visitor.reached();
+  });
+});
+
+it("has one of three servers take over when the one that leads is deleted, and no vote is lost", async () => {
+  const cluster = { apiVersion: "postgresql.cnpg.io/v1", kind: "Cluster" };
+  const servers = async () => {
+    const { status } = (await kube().get({ ...cluster, metadata: { name: "polls-database", namespace: apps } }))!;
+    return status as { currentPrimary: string; readyInstances: number };
+  };
+  await mustRun([...up, file({ instances: 3 })]);
+  const { currentPrimary: first, readyInstances } = await servers();
+  expect(readyInstances).toBe(3);
+
+  const { Coffee = 0, ...others } = await visitor.results(page);
+  expect(await new Visitor(await siteOf("polls", apps)).voteForCoffee(page)).toBe(302);
+  const began = Date.now();
+  await kube().delete({ apiVersion: "v1", kind: "Pod", metadata: { name: first, namespace: apps } });
+  await vi.waitFor(async () => expect((await servers()).currentPrimary).not.toBe(first), {
+    timeout: 120_000,
+    interval: 250,
+  });
+  await visitor.reached();
+  console.log(
+    `another server took over, and polls was well, ${Math.round((Date.now() - began) / 1000)} s after the deletion`,
+  );
+  expect(await visitor.results(page)).toEqual({ ...others, Coffee: Coffee + 1 });
+  expect(await visitor.voteForCoffee(page)).toBe(302);
+  await vi.waitFor(async () => expect((await servers()).readyInstances).toBe(3), { timeout: 120_000, interval: 500 });
 });
 
 it("refuses a smaller volume before anything changes, with the key to put back", async () => {
@@ -150,7 +228,7 @@ it("is destroyed with the stack, and its volume with it", async () => {
   const volumes = async () =>
     (await kube().list("v1", "PersistentVolumeClaim", apps)).map(({ spec }) => spec.volumeName as string);
   const [volume = ""] = await volumes();
-  await mustRun(["destroy", "--stack", stack, "--config-file", file()]);
+  await mustRun(["destroy", "--stack", stack, "--config-file", own]);
   expect(await get("Namespace", apps)).toBeUndefined();
   const left = () => kube().get({ apiVersion: "v1", kind: "PersistentVolume", metadata: { name: volume } });
   await vi.waitFor(async () => expect(await left()).toBeUndefined(), { timeout: 60_000, interval: 500 });

@@ -1,4 +1,6 @@
+import { type Browser, chromium } from "playwright-core";
 import { expect, vi } from "vitest";
+import { debianPackages } from "../../local/cluster/debian.ts";
 import { network } from "../../local/cluster/index.ts";
 import { get, leadsToPods } from "./kit.ts";
 
@@ -7,6 +9,36 @@ export async function siteOf(service: string, namespace: string): Promise<string
   await leadsToPods(service, 8000, namespace);
   const { spec } = (await get("Service", service, namespace))!;
   return `http://${network.address}:${spec.ports[0].nodePort}`;
+}
+
+/** A browser, or nothing where none starts. */
+export async function openBrowser(): Promise<Browser | undefined> {
+  try {
+    await debianPackages({ "chromium-headless-shell": "a browser to vote with" }, console.log);
+    return await chromium.launch({
+      executablePath: "/usr/bin/chromium-headless-shell",
+      // Root has no sandbox, and what it visits is on this machine.
+      args: ["--no-sandbox", "--no-proxy-server"],
+    });
+  } catch (error) {
+    console.log(`skipped: the browser's vote, for no browser starts here: ${(error as Error).message.split("\n")[0]}`);
+    return undefined;
+  }
+}
+
+/** Votes as people do, and reads what they are shown then. */
+export async function voteForTea(browser: Browser, question: string): Promise<{ title: string; results: string[] }> {
+  const tab = await browser.newPage();
+  try {
+    await tab.goto(question);
+    const title = await tab.title();
+    await tab.getByLabel("Tea").check();
+    await tab.getByRole("button", { name: "Vote" }).click();
+    await tab.waitForURL("**/results/");
+    return { title, results: await tab.getByRole("listitem").allTextContents() };
+  } finally {
+    await tab.close();
+  }
 }
 
 /** A visitor of the polls application with cookies, who sends the forms that they were shown. */

@@ -74,6 +74,10 @@ describe("mistakes are told in one message", () => {
       ["credentials", "oracle"],
       /^PART: found oracle; expected one of postgresql, redis, minio, polls, web-app, deployd$/,
     ],
+    [
+      [..."app validate --name shop --version 1.0.0 --path apps/polls --database cloudnative-pg".split(" ")],
+      /^stack dev: djangoApps\.shop\.database: found "cloudnative-pg"; expected cloudnativePg\.enabled: true beside it/,
+    ],
   ])("%j", async (args, message) => {
     await expect(platform.parseAsync(args, { from: "user" })).rejects.toMatchObject({
       name: "ConfigError",

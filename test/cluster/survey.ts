@@ -1,0 +1,45 @@
+// An application from elsewhere, for the tests that deploy one and put another version in its place.
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { execa } from "execa";
+import { expect, vi } from "vitest";
+import { Visitor } from "./visitor.ts";
+
+/** A patch that gives the front page another heading. */
+export function heading(from: string, to: string): string {
+  const path = "polls/templates/polls/index.html";
+  const hunk = `@@ -1,4 +1,4 @@\n {% extends "polls/base.html" %}\n {% block content %}\n-<h1>${from}</h1>\n+<h1>${to}</h1>\n {% if questions %}\n`;
+  return `--- a/${path}\n+++ b/${path}\n${hunk}`;
+}
+
+/** The source of polls without its requirements, and with a patch for the heading `Survey one`: whose it is deletes it. */
+export function surveySource(): string {
+  const source = mkdtempSync(join(tmpdir(), "survey-"));
+  cpSync("apps/polls", source, { recursive: true });
+  rmSync(join(source, "requirements.txt"));
+  mkdirSync(join(source, "patches"));
+  writeFileSync(join(source, "patches", "0001-heading.patch"), heading("Polls", "Survey one"));
+  return source;
+}
+
+export const headingOf = async (site: string) =>
+  /<h1>(.*?)<\/h1>/.exec((await new Visitor(site).ask("/polls/")).page)?.[1];
+
+/** Visitors come steadily while the site goes from one heading to the next: they see both, and nothing goes wrong. */
+export async function noneFails(site: string, headings: [string, string], update: () => Promise<void>): Promise<void> {
+  const visitors = execa("node", ["--import", "tsx", "test/cluster/visitors.ts", `${site}/polls/`]);
+  const said = text(visitors.stdout);
+  try {
+    await update();
+    // The node's rules follow the pods' readiness by a moment.
+    await vi.waitFor(async () => expect(await headingOf(site)).toBe(headings[1]), { timeout: 30_000, interval: 250 });
+  } finally {
+    visitors.stdin.end();
+  }
+  const seen = JSON.parse(await said) as Record<string, number>;
+  console.log(`visitors saw ${JSON.stringify(seen)}`);
+  expect(Object.keys(seen).sort()).toEqual([...headings].sort());
+  expect(Object.values(seen).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(100);
+}
