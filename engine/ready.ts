@@ -43,11 +43,14 @@ export function readiness(live: Live): Readiness {
     }
     case "CustomResourceDefinition":
       return condition("Established") ? ready : waiting("not established");
-    // CloudNativePG's. It says in words how far it has come, and nothing until its operator has seen the object.
-    case "Cluster":
-      return condition("Ready")
-        ? ready
-        : waiting(status.phaseReason || status.phase || "not looked at by its operator yet");
+    // CloudNativePG's. It says in words how far it has come, and nothing until its operator has seen the object; of an
+    // older version of the object it does not say that it is one, but how many servers that has.
+    case "Cluster": {
+      if (!condition("Ready"))
+        return waiting(status.phaseReason || status.phase || "not looked at by its operator yet");
+      const [wanted, up] = [spec.instances ?? 1, status.readyInstances ?? 0];
+      return up === wanted ? ready : waiting(`${up} of ${wanted} servers are ready`);
+    }
     // A claim is bound when its pod is scheduled, which waits for the claim to exist.
     default:
       return ready;

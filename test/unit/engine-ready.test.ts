@@ -35,7 +35,7 @@ test("a Job is up when complete, and failed when failed", () => {
 });
 
 test("a cluster of CloudNativePG's is up when its operator says so, and tells how far it has come", () => {
-  const state = (status: object) => readiness(live("Cluster", status));
+  const state = (status: object) => readiness(live("Cluster", status, { instances: 3 }));
   const phase = "Setting up primary";
   expect(state({})).toEqual({ state: "waiting", why: "not looked at by its operator yet" });
   expect(state({ phase, conditions: [{ type: "Ready", status: "False" }] })).toEqual({ state: "waiting", why: phase });
@@ -43,7 +43,10 @@ test("a cluster of CloudNativePG's is up when its operator says so, and tells ho
     state: "waiting",
     why: "Creating primary instance x-1",
   });
-  expect(state({ conditions: [{ type: "Ready", status: "True" }] })).toEqual({ state: "ready" });
+  // What it says before its operator has seen that there are to be three.
+  const conditions = [{ type: "Ready", status: "True" }];
+  expect(state({ conditions, readyInstances: 1 })).toEqual({ state: "waiting", why: "1 of 3 servers are ready" });
+  expect(state({ conditions, readyInstances: 3 })).toEqual({ state: "ready" });
 });
 
 test("a namespace is up when active, and a claim at once, since it waits for its pod", () => {
