@@ -12,6 +12,7 @@ export type Live = KubeObject & {
     resourceVersion: string;
     generation?: number;
     deletionTimestamp?: string;
+    ownerReferences?: { kind: string }[];
     managedFields?: { manager: string; operation: string }[];
   };
   // biome-ignore lint/suspicious/noExplicitAny: what a cluster answers has as many shapes as there are kinds

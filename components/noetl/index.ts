@@ -238,7 +238,7 @@ export class Noetl extends Part {
               // After two minutes without the queue the client gives up for good.
               liveness: runs(connected, patiently),
               // To SIGTERM it does not listen; interrupted, it ends what it has begun and signs off. In dev mode what
-              // restarts it sees to that.
+              // restarts it interrupts it too, and gives it a second.
               ...(instance.type !== "dev" && { preStop: ["sh", "-c", "kill -INT 1"] }),
             },
           },

@@ -224,12 +224,12 @@ it("refuses a smaller volume before anything changes, with the key to put back",
   expect(exitCode).toBe(2);
 });
 
-it("is destroyed with the stack, and its volume with it", async () => {
-  const volumes = async () =>
-    (await kube().list("v1", "PersistentVolumeClaim", apps)).map(({ spec }) => spec.volumeName as string);
-  const [volume = ""] = await volumes();
+it("is destroyed with the stack, and all its volumes with it", async () => {
+  const before = (await kube().list("v1", "PersistentVolumeClaim", apps)).map(({ spec }) => spec.volumeName as string);
+  expect(before).toHaveLength(3);
   await mustRun(["destroy", "--stack", stack, "--config-file", own]);
   expect(await get("Namespace", apps)).toBeUndefined();
-  const left = () => kube().get({ apiVersion: "v1", kind: "PersistentVolume", metadata: { name: volume } });
-  await vi.waitFor(async () => expect(await left()).toBeUndefined(), { timeout: 60_000, interval: 500 });
+  const left = () =>
+    Promise.all(before.map((name) => kube().get({ apiVersion: "v1", kind: "PersistentVolume", metadata: { name } })));
+  await vi.waitFor(async () => expect((await left()).filter(Boolean)).toEqual([]), { timeout: 60_000, interval: 500 });
 });

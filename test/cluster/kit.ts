@@ -182,11 +182,8 @@ export const ready = (name: string, namespace = core, not = "") =>
     { timeout: 180_000, interval: 500 },
   );
 
-type Owned = { ownerReferences?: { kind: string }[] };
-const madeBy =
-  (maker: string) =>
-  ({ ownerReferences = [] }: Owned): boolean =>
-    ownerReferences.some(({ kind }) => kind === maker);
+const madeBy = (maker: string, { metadata }: Live): boolean =>
+  (metadata.ownerReferences ?? []).some(({ kind }) => kind === maker);
 
 /** What is not ready of the workloads and Jobs of a namespace, but for what a CronJob does at its hour. */
 export async function unready(namespace: string): Promise<string[]> {
@@ -198,7 +195,7 @@ export async function unready(namespace: string): Promise<string[]> {
   const all = await Promise.all(kinds.map(([version, kind]) => kube().list(version, kind, namespace)));
   return all
     .flatMap((list, i) => list.map((live) => ({ ...live, kind: kinds[i]![1] })))
-    .filter((live) => !madeBy("CronJob")(live.metadata as Owned) && readiness(live as Live).state !== "ready")
+    .filter((live) => !madeBy("CronJob", live) && readiness(live).state !== "ready")
     .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
 }
 
@@ -277,7 +274,7 @@ export const podList = async (namespaces: string[]): Promise<Live[]> =>
 
 /** The pods that serve: those of a Job come and go, and those of a CronJob at any hour. */
 export const servers = async (namespaces: string[]): Promise<Live[]> =>
-  (await podList(namespaces)).filter(({ metadata }) => !madeBy("Job")(metadata as Owned));
+  (await podList(namespaces)).filter((pod) => !madeBy("Job", pod));
 
 /** Runs a program in a pod's container and returns what it printed; fails with that when the program does. */
 export async function runIn(pod: string, namespace: string, container: string, command: string[]): Promise<string> {
