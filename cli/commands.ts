@@ -269,9 +269,10 @@ platform
   .description("check types, lint, and run the tests that need no cluster")
   .option("--cluster", "run the tests that make a cluster of their own instead (Linux, root)", false)
   .option("--within <duration>", "with --cluster: what has not begun by then is skipped, by name", seconds)
-  .action(async ({ cluster, within }) => {
-    const tests = await import("./test.ts");
-    await (cluster ? tests.testCluster(within) : tests.test());
+  .option("--all", "with --cluster: run the files too that passed before and that nothing has changed for", false)
+  .action(async ({ cluster, within, all }) => {
+    if (cluster) await (await import("./test-cluster.ts")).testCluster({ within, all });
+    else await (await import("./test.ts")).test();
   });
 
 /** An action that changes something on this machine or in a cluster: one at a time. */

@@ -28,14 +28,6 @@ export async function test(): Promise<void> {
   if (broken + failed.length > 0) throw new UserError("the tests failed");
 }
 
-/** What needs real pods, on a cluster that is made for it and taken away. `within`: seconds after which no file begins. */
-export async function testCluster(within?: number): Promise<void> {
-  const until = within && { CLUSTER_TESTS_UNTIL: String(Date.now() + within * 1000) };
-  const { passed, broken, skipped } = await vitest(["cluster"], until || {});
-  console.log(`${passed} passed, ${broken} failed, ${skipped} skipped`);
-  if (broken > 0) throw new UserError("the tests failed");
-}
-
 /** The types and tests of an application that has libraries of its own, which are installed where its lock says others. */
 async function typescriptTests(folder: string): Promise<Counts> {
   const lock = join(folder, "package-lock.json");

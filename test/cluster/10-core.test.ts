@@ -1,5 +1,6 @@
 // Proves that PostgreSQL, Redis and MinIO run from our manifests and do for real clients what they should, and refuse
 // what they should. It does not prove several servers of one part, nor another cluster than the local one.
+// Exercises: postgresql, redis, minio.
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it } from "vitest";
 import {

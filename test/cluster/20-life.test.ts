@@ -1,5 +1,6 @@
 // Proves what happens over the life of a stack: runs that change nothing, changes that roll what they must, rotations,
 // interruptions, two runs at once, and a restart of the node. It does not prove upgrades from released versions.
+// Exercises: postgresql, redis, minio.
 import { once } from "node:events";
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it } from "vitest";

@@ -1,5 +1,6 @@
 // Proves that four MinIO servers, as prod has them, find each other and serve while one is away. All four run on one
 // node here: it does not prove the loss of a node.
+// Exercises: minio.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { address, get, kube, mustRun, read, s3, secret, stackFile, withoutApplications } from "./kit.ts";
 

@@ -2,6 +2,7 @@
 // that was confirmed, one of two Schema Registries and one of two Nessies leaves without a request that fails, and the
 // second of two JobManagers takes over the first one's job with its state. All run on one node here: it does not prove
 // the loss of a node, nor prod's sizes.
+// Exercises: kafka, schema-registry, nessie, flink, postgresql, minio.
 import { Admin, Consumer, Producer, stringDeserializers, stringSerializers } from "@platformatic/kafka";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {

@@ -1,6 +1,7 @@
 // Proves that the API server admits every object of every stack and that the scheduler finds a node for every pod, on
 // nodes that are simulated. What runs on those nodes only pretends to: it does not prove that prod's servers find
 // each other.
+// Exercises: every component.
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bytes, millicores } from "../../config/quantity.ts";

@@ -1,5 +1,6 @@
 // Proves that the program runs on the real Pulumi engine against the local cluster: up, a preview without a change, a
 // changed value, destroy. Where no engine is on PATH it does not run, and says so.
+// Exercises: postgresql, redis, minio.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

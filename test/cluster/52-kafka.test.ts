@@ -1,6 +1,7 @@
 // Proves that Kafka takes and gives back every message exactly once for a real client, although its pod is deleted
 // while they are written, and that it stays the same cluster. It does not prove several brokers, whose place is prod,
 // nor a client outside the cluster.
+// Exercises: kafka.
 import {
   Admin,
   ConfigResourceTypes,

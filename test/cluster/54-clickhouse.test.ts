@@ -2,6 +2,7 @@
 // refuses everyone else. On a machine without an image registry a server of 2018 stands in: what it does not know, such
 // as metrics on port 9363, users made by SQL, the limit on the server's memory and the switched-off crash reports, is
 // not proven. Neither are several servers.
+// Exercises: clickhouse.
 import { beforeAll, expect, it, vi } from "vitest";
 import { address, get, replacePod, secret, whole, wholeStack } from "./kit.ts";
 

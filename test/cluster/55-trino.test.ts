@@ -2,6 +2,7 @@
 // made, filled and joined with one of PostgreSQL, and a worker whose pod is deleted finishes what it runs.
 // It does not prove the loss of a worker that cannot finish, nor a query that is larger than the memory; nor Kafka
 // topics with messages. ClickHouse's tables are read only where its server is new enough for Trino's driver.
+// Exercises: trino, nessie, postgresql, minio, kafka, clickhouse.
 import { randomBytes } from "node:crypto";
 import { beforeAll, expect, it, vi } from "vitest";
 import { address, get, kube, s3, secret, unready, whole, wholeStack } from "./kit.ts";

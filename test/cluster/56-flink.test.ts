@@ -2,6 +2,7 @@
 // when the TaskManager that runs it is deleted, goes on from a checkpoint and counts nothing twice and nothing never.
 // A table of the Iceberg catalog that a stream fills is read back, by Flink itself and by Trino.
 // It does not prove a state larger than the memory; the loss of a JobManager is in 26-several.
+// Exercises: flink, nessie, trino, postgresql, minio.
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { address, get, kube, podsOf, runIn, s3, secret, unready, whole, wholeStack } from "./kit.ts";

@@ -2,6 +2,7 @@
 // through Nessie to MinIO and back, and files by s3a; that a driver with another secret or none is refused; and that
 // the workers find the master's successor. It does not prove that an application outlives the master, nor the loss of
 // a worker while it computes.
+// Exercises: spark, nessie, postgresql, minio, docs/spark.md.
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";

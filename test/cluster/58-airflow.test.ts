@@ -1,6 +1,7 @@
 // Proves that Airflow lets in who has the password and nobody else, that a DAG which is triggered runs on a Celery
 // worker, and that its log lies in MinIO and is read from there alone. DAGs from a git repository are
 // in 70-whole-life. It does not prove deferred tasks, several schedulers, nor what a worker that dies does to its tasks.
+// Exercises: airflow, postgresql, redis, minio.
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ask, logIn, login, patience, runDag } from "./airflow.ts";
 import { address, kube, read, s3, secret, whole, wholeStack } from "./kit.ts";

@@ -1,6 +1,7 @@
 // Proves, on the whole test stack, that Prometheus reads every part there is, and that what the
 // dashboards ask for is there. It does not prove what ClickHouse tells of itself, since the stand-in is older than that;
 // nor Grafana, which no package holds: it is left out.
+// Exercises: every component.
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { address, kube, runIn, whole, wholeStack } from "./kit.ts";
 

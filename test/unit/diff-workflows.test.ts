@@ -27,8 +27,8 @@ const workflows = Object.fromEntries(
 const stepsOf = (workflow: Workflow) => Object.values(workflow.jobs).flatMap(({ steps }) => steps);
 const comparison = () => stepsOf(workflows["pull-request.yml"]!).find(({ run }) => run?.includes("./platform diff"))!;
 
-it("there is one for pushes, one for pull requests and one for their comments", () => {
-  expect(Object.keys(workflows).sort()).toEqual(["checks.yml", "comment.yml", "pull-request.yml"]);
+it("there is one for pushes, one for pull requests, one for their comments and one for every night", () => {
+  expect(Object.keys(workflows).sort()).toEqual(["checks.yml", "comment.yml", "nightly.yml", "pull-request.yml"]);
 });
 
 describe.each(Object.entries(workflows))("%s", (file, workflow) => {

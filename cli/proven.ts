@@ -1,0 +1,149 @@
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Evaluation } from "../engine/evaluate.ts";
+import { type KubeObject, manifests } from "../engine/manifests.ts";
+import { definitionOf } from "../local/images/index.ts";
+import { keyFor } from "../local/images/key.ts";
+import { cacheDir } from "../local/paths.ts";
+import { evaluateRedacted, root, stackFile } from "./project.ts";
+import { imagesOf } from "./up.ts";
+
+/*
+ * What the cluster tests proved, and from what. A fingerprint of everything that can change the outcome of a test file
+ * is kept with its last pass in the user's cache; while the fingerprint is the same, the file need not run again.
+ */
+
+/** The last pass of a test file. */
+export interface Proof {
+  fingerprint: string;
+  /** When it passed, ISO 8601. */
+  at: string;
+  /** How long the file took. */
+  seconds: number;
+  /** How many of its tests passed. */
+  passed: number;
+  /** How many did not run, and say why. */
+  skipped: number;
+}
+
+/** What every cluster test depends on: the tools that bring a stack up, and what every component is made of. */
+const shared = ["cli", "engine", "local", "components/kit", "platform", "package-lock.json", "index.ts"];
+/** These change no outcome of a cluster test; the keys of the images stand for their folders. */
+const apart = ["local/images/", "engine/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
+
+const sha256 = (text: string | Buffer): string => createHash("sha256").update(text).digest("hex");
+
+/** A file, or every file below a folder, with a hash of what it holds. Paths are relative to the checkout. */
+function hashes(path: string): [string, string][] {
+  if (statSync(join(root, path)).isFile()) return [[path, sha256(readFileSync(join(root, path)))]];
+  return readdirSync(join(root, path), { withFileTypes: true })
+    .filter(({ name }) => name !== "node_modules" && name !== "__pycache__" && !name.startsWith("."))
+    .map(({ name }) => join(path, name))
+    .sort()
+    .flatMap(hashes);
+}
+
+/** The code of `local/images`, without the folders that the images are built from. */
+const imageCode = (): [string, string][] =>
+  readdirSync(join(root, "local/images"))
+    .filter((name) => name.endsWith(".ts"))
+    .sort()
+    .flatMap((name) => hashes(join("local/images", name)));
+
+/** An object's component. Namespaces and the like have none, and belong to all of them. */
+const componentOf = ({ metadata }: KubeObject): string | undefined => metadata.labels?.["app.kubernetes.io/name"];
+
+/** What a test file says in its head that it exercises: components by name, files and folders by their path. */
+export function exercised(text: string): string[] | "every component" {
+  const [, list] = /^\/\/ Exercises: (.+)\.$/m.exec(text) ?? [];
+  if (!list)
+    throw new Error('expected a line "// Exercises: <components and paths>." or "// Exercises: every component."');
+  return list === "every component" ? list : list.split(", ");
+}
+
+/** The files of the cluster tests, in the order in which they run. */
+export const clusterTests = (): string[] =>
+  readdirSync(join(root, "test/cluster"))
+    .filter((name) => name.endsWith(".test.ts"))
+    .sort();
+
+/** What fingerprints are made of. */
+export interface Ingredients {
+  /** What every test depends on. */
+  common: unknown;
+  /** The rendered objects of every stack. */
+  objects: KubeObject[];
+  /** The key of each image that is built here. */
+  keys: Map<string, string>;
+  /** A path below the checkout to hashes of the files there. */
+  hashes(path: string): [string, string][];
+}
+
+/** The fingerprint of a test file, by its text. */
+export function fingerprint(text: string, { common, objects, keys, hashes }: Ingredients): string {
+  const names = new Set(objects.flatMap((object) => componentOf(object) ?? []));
+  const list = exercised(text);
+  const every = list === "every component";
+  const components = every ? names : new Set(list.filter((one) => names.has(one)));
+  const theirs = objects.filter((object) => {
+    const component = componentOf(object);
+    return component === undefined || components.has(component);
+  });
+  const rendered = JSON.stringify(theirs);
+  const images = [...keys].filter(([image]) => rendered.includes(JSON.stringify(image)));
+  const code = every
+    ? ["components", "config", "apps"].flatMap(hashes)
+    : [...[...components].flatMap(sourceOf), ...list.filter((one) => !names.has(one))].flatMap(hashes);
+  return sha256(JSON.stringify([common, text, rendered, images, code]));
+}
+
+/** The fingerprints of the cluster tests, in the order in which they run. Evaluates every stack once. */
+export async function fingerprints(): Promise<Map<string, string>> {
+  const stacks: Evaluation[] = [];
+  // One after another: the SDK keeps what it records in one place.
+  for (const stack of ["dev", "test", "prod"]) stacks.push(await evaluateRedacted(stackFile(stack), "none"));
+  const images = [...new Set(stacks.flatMap(imagesOf))].filter((image) => definitionOf(image));
+  const ingredients: Ingredients = {
+    common: [
+      ["node", process.versions.node.split(".")[0]],
+      Object.entries(process.env).filter(([name]) => /^(TEST_|PLATFORM_IMAGES)/.test(name)),
+      ...shared.flatMap(hashes).filter(([path]) => !apart.some((other) => path.startsWith(other))),
+      ...imageCode(),
+      ...hashes("test/cluster").filter(([path]) => !path.endsWith(".test.ts")),
+    ],
+    objects: stacks.flatMap((evaluation) => manifests(evaluation).map(({ object }) => object)),
+    keys: new Map(images.map((image) => [image, keyFor(image)])),
+    hashes,
+  };
+  const read = (file: string) => readFileSync(join(root, "test/cluster", file), "utf8");
+  return new Map(clusterTests().map((file) => [file, fingerprint(read(file), ingredients)]));
+}
+
+/** Where a component's code is, if it has a file or a folder of its name. */
+const sourceOf = (component: string): string[] =>
+  [`components/${component}`, `components/${component}.ts`].filter((path) => existsSync(join(root, path)));
+
+const fileOf = (test: string): string => join(cacheDir(), "proven", `${basename(test, ".test.ts")}.json`);
+
+/** The last pass of a test file with this fingerprint; undefined where there is none. */
+export function provenBefore(test: string, fingerprint: string | undefined): Proof | undefined {
+  try {
+    const proof = JSON.parse(readFileSync(fileOf(test), "utf8")) as Proof;
+    return proof.fingerprint === fingerprint ? proof : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps a pass; written whole or not at all. */
+export async function keepProof(test: string, proof: Proof): Promise<void> {
+  const file = fileOf(test);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(`${file}.new`, JSON.stringify(proof, null, 2));
+  await rename(`${file}.new`, file);
+}
+
+/** Forgets a pass: the file has failed since, with the same fingerprint. */
+export const forgetProof = (test: string): Promise<void> => rm(fileOf(test), { force: true });
