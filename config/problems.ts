@@ -33,20 +33,27 @@ function describe(issue: z.core.$ZodIssue, values: unknown): string[] {
     });
   // A cross-check hands over what it looked at, which may be a default that stands in no file.
   const found = issue.code === "custom" ? (issue.input ?? at(values, issue.path)) : at(values, issue.path);
-  const shown = isSecret(issue.path) ? "a value that is not shown" : show(found);
+  const shown = isSecret(issue.path, found) ? "a value that is not shown" : show(found);
   return [`${dotted(issue.path)}: found ${shown}; ${issue.message}`];
 }
 
+/** A key as it is written in a file; one with a line break or the like in it is quoted, so that a problem is one line. */
 const dotted = (path: PropertyKey[]) =>
-  path.map((key, i) => (typeof key === "number" ? `[${key}]` : `${i ? "." : ""}${String(key)}`)).join("");
+  path
+    .map((key, i) => {
+      if (typeof key === "number") return `[${key}]`;
+      const name = String(key);
+      return `${i ? "." : ""}${/^[\w./-]+$/.test(name) ? name : JSON.stringify(name)}`;
+    })
+    .join("");
 
 const at = (values: unknown, path: PropertyKey[]) =>
   path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values);
 
-/** A key that may hold a password is never printed, whatever was put there. */
-const isSecret = (path: PropertyKey[]) =>
+/** A value that may be or hold a password is never printed. In such a block only these two keys are about something else. */
+const isSecret = (path: PropertyKey[], found: unknown) =>
   path.some((key) => /^(auth|secrets|password|token|secret|credentials)$/i.test(String(key))) &&
-  !/^(rotation|existingSecret)$/.test(String(path.at(-1)));
+  !(/^(rotation|existingSecret)$/.test(String(path.at(-1))) && typeof found !== "object");
 
 function show(value: unknown): string {
   if (value === undefined) return "nothing";
