@@ -55,6 +55,8 @@ export interface Pod<V extends string> {
    * it as an annotation; what the account may do, `permissions` says. Default: no token.
    */
   talksToApi?: string;
+  /** The account that the pod runs under, as `Part.account` gives it. Default: the part's own. */
+  account?: pulumi.Input<string>;
 }
 
 /**
@@ -80,7 +82,7 @@ export function pod<V extends string>(
       },
     },
     spec: {
-      serviceAccountName: part.serviceAccount,
+      serviceAccountName: spec.account ?? part.serviceAccount,
       automountServiceAccountToken: spec.talksToApi !== undefined,
       enableServiceLinks: false,
       securityContext: {

@@ -182,6 +182,37 @@ export function permissionProblems(objects: KubernetesObject[]): string[] {
   });
 }
 
+const writing = ["create", "update", "patch", "delete", "deletecollection"];
+const runningPods = ["pods", "deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs"];
+
+/**
+ * Accounts that may change ConfigMaps or Secrets of other components; and those that may run pods where the platform
+ * keeps Secrets, since a pod may use every Secret and every account of its namespace.
+ */
+export function writeProblems(objects: KubernetesObject[]): string[] {
+  const owner = ({ metadata }: KubernetesObject) => metadata.labels?.["app.kubernetes.io/name"];
+  return objects
+    .filter(({ kind }) => kind === "Role")
+    .flatMap((role) => {
+      const beside = objects.filter(({ metadata }) => metadata.namespace === role.metadata.namespace);
+      const rules = role.rules as { resources: string[]; verbs: string[]; resourceNames?: string[] }[];
+      return rules
+        .filter(({ verbs }) => verbs.some((verb) => writing.includes(verb)))
+        .flatMap(({ resources, verbs, resourceNames }) => {
+          // The name of what is created is not known to a Role.
+          const named = (name: string) => !resourceNames || verbs.includes("create") || resourceNames.includes(name);
+          const others = beside
+            .filter((one) => resources.includes(`${one.kind.toLowerCase()}s`) && owner(one) !== owner(role))
+            .filter(({ kind, metadata }) => ["ConfigMap", "Secret"].includes(kind) && named(metadata.name))
+            .map((one) => `${place(role)} allows changes of ${place(one)}, which is another component's`);
+          const secrets = resources.some((one) => runningPods.includes(one))
+            ? beside.filter(({ kind }) => kind === "Secret")
+            : [];
+          return [...others, ...secrets.map((one) => `${place(role)} allows pods that read ${place(one)}`)];
+        });
+    });
+}
+
 export interface Totals {
   /** Thousandths of a CPU. */
   cpu: number;
