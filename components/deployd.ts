@@ -73,7 +73,8 @@ export class Deployd extends Part {
               "/work": "work",
               "/tmp": "tmp",
             },
-            startup: answers("/healthz", "http", { every: 2, failures: 60 }),
+            // Of a busy node it gets little more than the CPU that it requests, and starting takes seconds of that.
+            startup: answers("/healthz", "http", { every: 2, failures: 300 }),
             readiness: answers("/readyz", "http"),
             liveness: answers("/healthz", "http", patiently),
           },

@@ -48,6 +48,11 @@ const global = block({
     .array(dnsLabel, { error: "expected a list of names of Secrets" })
     .default([])
     .describe("Names of Secrets, in each namespace, that open the registry."),
+  jobDeadline: count("seconds", 60, 604_800)
+    .default(1800)
+    .describe(
+      "Seconds that a set-up Job, a migration or a backup may take, with the pull of its image and the wait for its server. Raise it for a large database or a slow registry: a Job that takes longer is stopped and counts as failed.",
+    ),
   storageClass: dnsLabel.optional().describe("Storage class of every volume. Default: the cluster's own."),
   protectData: z
     .boolean({ error: "expected true or false" })

@@ -67,7 +67,7 @@ export const deployd = block({
   tokensSecret: dnsLabel
     .optional()
     .describe("Name of a Secret in the part's namespace with a token for each private repository, by keys."),
-  resources: resources({ cpu: "5m", memory: "144Mi", limit: "384Mi" }),
+  resources: resources({ cpu: "10m", memory: "144Mi", limit: "384Mi" }),
   service,
   auth: auth("the key secret, which webhooks are signed with"),
 })
