@@ -11,6 +11,7 @@ import { type Say, UserError } from "../local/step.ts";
 import { chooseEngine, type Engine, type Target } from "./choose.ts";
 import { ownerOf } from "./owner.ts";
 import { partStates, partTable } from "./parts.ts";
+import { preflight } from "./preflight.ts";
 import { evaluateRedacted, evaluateStack, stackFile } from "./project.ts";
 import { findPulumi, installPulumi, Pulumi } from "./pulumi.ts";
 import { show, type Work } from "./show.ts";
@@ -34,6 +35,7 @@ export async function up(options: UpOptions): Promise<void> {
   if (isLocal(target)) await show(localWork(target, imagesOf(evaluation)));
 
   const kube = await connect(target);
+  await preflight(kube, file, evaluation);
   const { engine, why } = await pickEngine(kube, file, options.engine);
   console.log(`engine: ${engine} (${why})`);
   if (engine === "apply") await byApply(kube, file, target, evaluation, options);
@@ -174,10 +176,8 @@ async function byPulumi(kube: Kube, file: StackFile, target: Target, evaluation:
     console.log(done);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const namespaces = manifests(evaluation).flatMap(({ object }) =>
-      object.kind === "Namespace" ? object.metadata.name : [],
-    );
-    const found = await diagnoseAll(kube, namespaces).catch(() => "");
+    const namespaces = new Set(manifests(evaluation).flatMap(({ object }) => object.metadata.namespace ?? []));
+    const found = await diagnoseAll(kube, [...namespaces]).catch(() => "");
     throw new UserError(error.message + (found && `\n${found}`));
   }
 }

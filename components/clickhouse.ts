@@ -91,6 +91,10 @@ export class Clickhouse extends Part {
 const start = `
 export PASSWORD_SHA256="$(printf %s "$PASSWORD" | sha256sum | cut -c 1-64)"
 unset PASSWORD
+# Every address of both families; of IPv4 where the kernel has no IPv6.
+LISTEN_HOST=0.0.0.0
+[ ! -e /proc/net/if_inet6 ] || LISTEN_HOST=::
+export LISTEN_HOST
 exec clickhouse-server --config-file=/etc/clickhouse-server/config.xml
 `.trim();
 
@@ -101,7 +105,7 @@ const settings = (limit: string) => `<clickhouse>
     <level>information</level>
     <console>1</console>
   </logger>
-  <listen_host>0.0.0.0</listen_host>
+  <listen_host from_env="LISTEN_HOST"/>
   <http_port>${ports.http}</http_port>
   <tcp_port>${ports.native}</tcp_port>
   <prometheus>

@@ -24,10 +24,15 @@ export class Deployd extends Part {
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["deployd"]; places: { core: Place; apps: Place } },
+    args: {
+      place: Place;
+      config: Config["deployd"];
+      /** Where it deploys: a namespace with nothing of the platform's in it. */
+      target: Place;
+    },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, places } = args;
+    const { place, config, target } = args;
     super("Deployd", name, place, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "webhook", config.auth, () => ({
@@ -37,12 +42,11 @@ export class Deployd extends Part {
     // No checksum: it reads a change by itself, and what it has begun goes on.
     const configuration = files(this, "config", {
       "config.yaml": stringify({
-        repositories: config.repositories.map((one) => ({ ...one, namespace: places[one.namespace].namespace })),
+        repositories: config.repositories.map((one) => ({ ...one, namespace: target.namespace })),
       }),
     });
-    // Rights where something is deployed; and in its own namespace, where a repository may be added at any time.
-    const targets = new Set([place, ...config.repositories.map(({ namespace }) => places[namespace])]);
-    const allowed = permissions(this, rules, [...targets]);
+    // Whoever may run pods in a namespace may use its Secrets and accounts: so none where the platform has any.
+    const allowed = permissions(this, rules, [target]);
 
     const server = deployment(this, {
       // Two would apply the same twice.
@@ -69,7 +73,8 @@ export class Deployd extends Part {
               "/work": "work",
               "/tmp": "tmp",
             },
-            startup: answers("/healthz", "http", { every: 2, failures: 60 }),
+            // Of a busy node it gets little more than the CPU that it requests, and starting takes seconds of that.
+            startup: answers("/healthz", "http", { every: 2, failures: 300 }),
             readiness: answers("/readyz", "http"),
             liveness: answers("/healthz", "http", patiently),
           },

@@ -5,8 +5,9 @@ import type { Endpoint, SqlConnection } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { ingress, reachedBy } from "./kit/ingress.ts";
 import { runOnce } from "./kit/job.ts";
+import { gunicorn } from "./kit/listen.ts";
 import { Part, type Place } from "./kit/part.ts";
-import { answers, connects, drain, patiently, scratch } from "./kit/pod.ts";
+import { answers, connects, drain, limitedAs, patiently, scratch } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 
@@ -83,7 +84,10 @@ export class Django extends Part {
               DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
               ADMINISTRATOR: administrator,
             },
-            resources: { requests: { cpu: "5m", memory: "96Mi" }, limits: { memory: "256Mi" } },
+            resources: limitedAs(config.resources, {
+              requests: { cpu: "5m", memory: "96Mi" },
+              limits: { memory: "256Mi" },
+            }),
             mounts,
           },
         },
@@ -105,9 +109,9 @@ export class Django extends Part {
         containers: {
           web: {
             image,
-            command: ["gunicorn", config.application],
+            command: gunicorn(port),
             args: [
-              `--bind=:${port}`,
+              config.application,
               "--worker-class=gthread",
               `--workers=${config.workers}`,
               "--threads=4",

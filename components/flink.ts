@@ -37,22 +37,25 @@ export class Flink extends Part {
     args: {
       place: Place;
       config: Config["flink"];
+      /** Where several JobManagers keep their ConfigMaps: a namespace with nothing of others' in it. */
+      election?: Place | undefined;
       bucket: BucketConnection;
       /** The Iceberg catalog, if there is one. Its tables' files are in a bucket of the same user. */
       catalog?: CatalogConnection | undefined;
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, bucket, catalog } = args;
+    const { place, config, election, bucket, catalog } = args;
     super("Flink", name, place, parseImage(config.image)?.tag ?? "", opts);
     const { jobManager, taskManager } = config;
-    const several = jobManager.replicas > 1;
 
     // Each kind of pod has a file of its own: more memory for the one does not roll the other.
     const common = {
       ...forAll(bucket),
       "rest.address": this.host(),
-      ...(several ? highlyAvailable(this, bucket) : { "jobmanager.rpc.address": this.host("jobmanager") }),
+      ...(election
+        ? highlyAvailable(this.name, election, bucket)
+        : { "jobmanager.rpc.address": this.host("jobmanager") }),
     };
     const jobManagerFiles = files(this, "jobmanager", {
       ...logging,
@@ -74,11 +77,12 @@ export class Flink extends Part {
 
     const catalogs = files(this, "catalogs", catalog ? { "lakehouse.yaml": yaml(lakehouse(catalog, bucket)) } : {});
 
-    const allowed = several ? permissions(this, [configMaps]) : [];
+    const managersMay = election ? permissions(this, [electing], [election]) : [];
+    const workersMay = election ? permissions(this, [following], [election], "taskmanager") : [];
     const pod = (configuration: { name: pulumi.Output<string>; checksum: string }) => ({
       user,
       checksums: { config: configuration.checksum, catalogs: catalogs.checksum, bucket: bucket.revision },
-      ...(several && { talksToApi: "Flink keeps who leads and which jobs there are in ConfigMaps" }),
+      ...(election && { talksToApi: "Flink keeps who leads and which jobs there are in ConfigMaps" }),
       volumes: {
         config: configFiles(configuration.name),
         catalogs: configFiles(catalogs.name),
@@ -125,7 +129,7 @@ export class Flink extends Part {
             args: [
               `${home}/bin/jobmanager.sh`,
               "start-foreground",
-              ...(several ? ["-D", "jobmanager.rpc.address=$(POD_IP)"] : []),
+              ...(election ? ["-D", "jobmanager.rpc.address=$(POD_IP)"] : []),
             ],
             ports: jobManagerPorts,
             resources: jobManager.resources,
@@ -136,7 +140,7 @@ export class Flink extends Part {
           },
         },
       },
-      dependsOn: [rpc, ...allowed, ...bucket.ready, ...(catalog?.ready ?? [])],
+      dependsOn: [rpc, ...managersMay, ...bucket.ready, ...(catalog?.ready ?? [])],
     });
     service(this, {
       component: "jobmanager",
@@ -151,6 +155,7 @@ export class Flink extends Part {
       replicas: taskManager.replicas,
       pod: {
         ...pod(taskManagerFiles),
+        ...(election && { account: this.account("taskmanager") }),
         component: "taskmanager",
         containers: {
           taskmanager: {
@@ -165,7 +170,7 @@ export class Flink extends Part {
           },
         },
       },
-      dependsOn: [each, managers],
+      dependsOn: [each, managers, ...workersMay],
     });
 
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: jobManagerPorts.rest };
@@ -179,12 +184,17 @@ ln -sf ${home}/opt/flink-s3-fs-presto-*.jar ${home}/plugins/s3-fs-presto/
 exec "$@"
 `.trim();
 
-/** What may be done with ConfigMaps: Flink makes some for itself and one for each job, by names of its own. */
-const configMaps = {
+/**
+ * What JobManagers do with ConfigMaps: elect a leader in one, and keep one for each job, named by a number that nobody
+ * knows before. A Role cannot limit `create` to a name, so a namespace limits it.
+ */
+const electing = {
   apiGroups: [""],
   resources: ["configmaps"],
   verbs: ["get", "list", "watch", "create", "update", "patch", "delete"],
 };
+/** TaskManagers, in which the jobs' own code runs, look up the leader. */
+const following = { ...electing, verbs: ["get", "list", "watch"] };
 
 type Settings = Record<string, string | number | boolean>;
 
@@ -269,12 +279,13 @@ const forTaskManagers: Settings = {
   "taskmanager.collect-sink.port": inner.collect,
 };
 
-const highlyAvailable = (part: Part, { bucket }: BucketConnection): Settings => ({
+const highlyAvailable = (name: string, election: Place, { bucket }: BucketConnection): Settings => ({
   "high-availability.type": "kubernetes",
   "high-availability.storageDir": `s3://${bucket}/high-availability`,
   "high-availability.jobmanager.port": jobManagerPorts.rpc,
-  "kubernetes.namespace": part.place.namespace,
-  "kubernetes.cluster-id": part.name,
+  // Of the ConfigMaps alone: the pods are made by their Deployments.
+  "kubernetes.namespace": election.namespace,
+  "kubernetes.cluster-id": name,
 });
 
 /** Everything goes to the console: a pod's log is where people look, and its disk is small. */

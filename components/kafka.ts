@@ -7,7 +7,7 @@ import type { Endpoint, KafkaConnection } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { configFiles, patiently, runs, scratch } from "./kit/pod.ts";
+import { configFiles, limitedAs, patiently, runs, scratch } from "./kit/pod.ts";
 import { randomKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
@@ -151,7 +151,10 @@ export class Kafka extends Part {
                 COPIES: `${replication}`,
                 TOPICS: topics.join(" "),
               },
-              resources: { requests: { cpu: "10m", memory: "128Mi" }, limits: { memory: "256Mi" } },
+              resources: limitedAs(config.resources, {
+                requests: { cpu: "10m", memory: "128Mi" },
+                limits: { memory: "256Mi" },
+              }),
               mounts: { "/tmp": "tmp" },
             },
           },

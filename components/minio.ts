@@ -5,7 +5,7 @@ import { files } from "./kit/config.ts";
 import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, drain, patiently, scratch } from "./kit/pod.ts";
+import { answers, configFiles, drain, limitedAs, patiently, scratch } from "./kit/pod.ts";
 import { credentials, password, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
@@ -117,7 +117,10 @@ export class Minio<B extends string> extends Part {
               SECRET_KEY: this.platform.key("secret-key"),
               BUCKETS: buckets.join(" "),
             },
-            resources: { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "256Mi" } },
+            resources: limitedAs(config.resources, {
+              requests: { cpu: "10m", memory: "64Mi" },
+              limits: { memory: "256Mi" },
+            }),
             mounts: { "/etc/minio": "policy", "/tmp": "tmp" },
           },
         },

@@ -6,12 +6,12 @@ type Settings = Config["namespaces"]["core"];
 
 /**
  * A namespace that refuses every pod that Pod Security `restricted` does not allow, with a quota and defaults where
- * the stack asks for them.
+ * the stack asks for them. With `create: false` it is someone else's: no object is made of it.
  */
 export class Namespace extends pulumi.ComponentResource {
   readonly name: string;
   /** What must exist before anything is made in the namespace. */
-  readonly ready: pulumi.Resource[];
+  readonly ready: pulumi.Resource[] = [];
 
   constructor(
     key: string,
@@ -19,8 +19,14 @@ export class Namespace extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("data-platform:index:Namespace", key, {}, opts);
-    const { stack, settings, protectData } = args;
+    const { stack, settings } = args;
     this.name = settings.name ?? `${stack}-${key}`;
+    if (settings.create) this.make(key, args);
+    this.registerOutputs({});
+  }
+
+  private make(key: string, args: { stack: string; settings: Settings; protectData: boolean }): void {
+    const { stack, settings, protectData } = args;
     const metadata = {
       namespace: this.name,
       labels: {
@@ -49,7 +55,7 @@ export class Namespace extends pulumi.ComponentResource {
       { parent: this, protect: protectData, retainOnDelete: protectData },
     );
     const child = { parent: this, dependsOn: [namespace] };
-    this.ready = [namespace];
+    this.ready.push(namespace);
 
     if (settings.quota) {
       const { cpu, memory, storage, pods } = settings.quota;
@@ -78,6 +84,5 @@ export class Namespace extends pulumi.ComponentResource {
         ),
       );
     }
-    this.registerOutputs({});
   }
 }

@@ -73,7 +73,9 @@ export class Platform extends pulumi.ComponentResource {
     const built = global.imageRegistry ? undefined : kind?.image;
     const namespace = (key: keyof typeof config.namespaces): Place => {
       const settings = config.namespaces[key];
-      const { name, ready } = new Namespace(key, { stack, settings, protectData: global.protectData }, child);
+      // With a single JobManager Flink's is empty, and going back to one must be possible.
+      const protectData = global.protectData && key !== "flink";
+      const { name, ready } = new Namespace(key, { stack, settings, protectData }, child);
       return { stack, key, namespace: name, ready, global, salt, built };
     };
     const core = namespace("core");
@@ -86,11 +88,16 @@ export class Platform extends pulumi.ComponentResource {
     const { monitoring, cloudnativePg } = config;
     const watching = monitoring.enabled ? namespace("monitoring") : undefined;
     const operating = cloudnativePg.enabled && cloudnativePg.operator === "chart" ? namespace("operators") : undefined;
+    const deployed = config.deployd.enabled ? namespace("deployed") : undefined;
+    const { flink } = config;
+    const election = flink.enabled && flink.jobManager.replicas > 1 ? namespace("flink") : undefined;
     this.namespaces = {
       core: core.namespace,
       apps: apps.namespace,
       ...(watching && { monitoring: watching.namespace }),
       ...(operating && { operators: operating.namespace }),
+      ...(deployed && { deployed: deployed.namespace }),
+      ...(election && { flink: election.namespace }),
     };
 
     const postgresql = part("postgresql", () => {
@@ -157,7 +164,7 @@ export class Platform extends pulumi.ComponentResource {
     });
     part("flink", () => {
       const bucket = minio!.bucket("flink", apps);
-      return new Flink("flink", { place: apps, config: config.flink, bucket, catalog: nessie?.catalog }, child);
+      return new Flink("flink", { place: apps, config: flink, election, bucket, catalog: nessie?.catalog }, child);
     });
     part("spark", () => {
       const { catalog } = nessie!;
@@ -231,9 +238,7 @@ export class Platform extends pulumi.ComponentResource {
       return new WebApp("web-app", { place: apps, config: config.webApp, backups }, child);
     });
 
-    part("deployd", () => {
-      return new Deployd("deployd", { place: apps, config: config.deployd, places: { core, apps } }, child);
-    });
+    if (deployed) this.offer(new Deployd("deployd", { place: apps, config: config.deployd, target: deployed }, child));
 
     if (watching && exporters) {
       const { prometheus, grafana, monitors } = monitoring;

@@ -7,7 +7,7 @@ import { files } from "./kit/config.ts";
 import type { Endpoint, SqlConnection } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
-import { configFiles, patiently, runs, scratch, secretFiles } from "./kit/pod.ts";
+import { configFiles, limitedAs, patiently, runs, scratch, secretFiles } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
@@ -143,7 +143,10 @@ export class Postgresql<D extends string> extends Part {
               DATABASES: [...this.users.keys()].join(" "),
               ...(args.monitor && { MONITOR: monitor }),
             },
-            resources: { requests: { cpu: "10m", memory: "32Mi" }, limits: { memory: "64Mi" } },
+            resources: limitedAs(config.resources, {
+              requests: { cpu: "10m", memory: "32Mi" },
+              limits: { memory: "64Mi" },
+            }),
             mounts: { "/run/users": "users", "/tmp": "tmp" },
           },
         },

@@ -7,8 +7,9 @@ import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { ingress, reachedBy } from "./kit/ingress.ts";
 import { cronJob } from "./kit/job.ts";
+import { gunicorn } from "./kit/listen.ts";
 import { Part, type Place } from "./kit/part.ts";
-import { answers, configFiles, drain, patiently, runs, scratch } from "./kit/pod.ts";
+import { answers, configFiles, drain, limitedAs, patiently, runs, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { claim } from "./kit/storage.ts";
@@ -118,9 +119,9 @@ export class WebApp extends Part {
         containers: {
           flask: {
             image,
-            command: ["gunicorn", "--bind", `0.0.0.0:${ports.http}`, "--threads", "8"],
+            command: gunicorn(ports.http),
             // Its heartbeats are files: on a disk they could wait for it.
-            args: ["--worker-tmp-dir", "/tmp", "--no-control-socket", "web_app.api:create_app()"],
+            args: ["--threads", "8", "--worker-tmp-dir", "/tmp", "--no-control-socket", "web_app.api:create_app()"],
             env,
             ports,
             resources: config.flask.resources,
@@ -177,9 +178,12 @@ export class WebApp extends Part {
               image,
               command: ["sleep", "infinity"],
               env,
-              resources: { requests: { cpu: "5m", memory: "16Mi" }, limits: { memory: "192Mi" } },
+              resources: limitedAs(config.worker.resources, {
+                requests: { cpu: "5m", memory: "16Mi" },
+                limits: { memory: "192Mi" },
+              }),
               mounts,
-              startup: runs(["python", "-c", "import web_app.store"]),
+              startup: runs(["python", "-c", "import web_app.store"], { failures: 30 }),
               liveness: runs(["python", "-c", "import web_app.store"], { every: 60, within: 10 }),
             },
           },
@@ -218,7 +222,10 @@ export class WebApp extends Part {
     redis: pulumi.Resource[],
   ): void {
     const [redisImage, clientImage] = [this.image(config.redis.image), this.image(client)];
-    const resources = { requests: { cpu: "5m", memory: "32Mi" }, limits: { memory: "256Mi" } };
+    const resources = limitedAs(config.redis.resources, {
+      requests: { cpu: "5m", memory: "32Mi" },
+      limits: { memory: "256Mi" },
+    });
     const ofRedis = {
       REDIS_HOST: this.host("service-redis"),
       REDISCLI_AUTH: this.admin.key("password"),

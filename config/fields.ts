@@ -130,7 +130,9 @@ export const auth = (keys: string) =>
       .describe("Raise it by one to have every generated password of this part made anew and applied."),
     existingSecret: dnsLabel
       .optional()
-      .describe(`Name of a Secret in the part's namespace to use instead of a generated one; it holds ${keys}.`),
+      .describe(
+        `Name of a Secret to use instead of a generated one, in each namespace that docs/secrets.md lists for it; it holds ${keys}.`,
+      ),
     password: z
       .never({
         error:

@@ -75,7 +75,8 @@ const settings = {
   NOETL_SERVER_METRICS_INTERVAL: "60",
 };
 
-const listen = ["--host", "0.0.0.0", "--port", String(port)];
+// Without a host uvicorn listens on every address, IPv4 and IPv6; by "::" it would be IPv6 alone.
+const listen = ["--host=", "--port", String(port)];
 // What `noetl server start` starts beside itself and then ends: a container would end with it.
 const uvicorn = ["-m", "uvicorn", "noetl.server:create_app", "--factory", ...listen, "--no-access-log"];
 const startWorker = ["-m", "noetl.main", "worker", "start"];

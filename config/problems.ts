@@ -1,6 +1,6 @@
 import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
-import { type Config, schema } from "./schema.ts";
+import { type Config, schema, schemaOf } from "./schema.ts";
 
 /** Everything that is wrong with a stack's configuration, each in one line: which key, what was found, what would be right. */
 export class ConfigProblems extends Error {
@@ -17,7 +17,7 @@ export class ConfigProblems extends Error {
 
 /** The configuration of `stack` with every default filled in, or `ConfigProblems` that names all that is wrong. */
 export function parseConfig(stack: string, values: Record<string, unknown>): Config {
-  const result = schema.safeParse(values, { reportInput: true });
+  const result = schemaOf(stack).safeParse(values, { reportInput: true });
   if (result.success) return result.data;
   throw new ConfigProblems(
     stack,

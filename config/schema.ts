@@ -48,6 +48,11 @@ const global = block({
     .array(dnsLabel, { error: "expected a list of names of Secrets" })
     .default([])
     .describe("Names of Secrets, in each namespace, that open the registry."),
+  jobDeadline: count("seconds", 60, 604_800)
+    .default(1800)
+    .describe(
+      "Seconds that a set-up Job, a migration or a backup may take, with the pull of its image and the wait for its server. Raise it for a large database or a slow registry: a Job that takes longer is stopped and counts as failed.",
+    ),
   storageClass: dnsLabel.optional().describe("Storage class of every volume. Default: the cluster's own."),
   protectData: z
     .boolean({ error: "expected true or false" })
@@ -70,6 +75,12 @@ const namespace = (what: string) =>
       })
       .optional()
       .describe(`Namespace of ${what}. Default: the stack's name and this key, such as dev-core.`),
+    create: z
+      .boolean({ error: "expected true or false" })
+      .default(true)
+      .describe(
+        "Whether the stack makes the namespace, labels it for Pod Security and deletes it. With false it must exist, and is left as it is.",
+      ),
     quota: quota.optional().describe("Limits on what the namespace may request. Default: none."),
     limitRange: block({
       memory: memory.describe("Memory limit of a container that states none."),
@@ -77,12 +88,25 @@ const namespace = (what: string) =>
     })
       .optional()
       .describe("What a container gets that states nothing. The platform's own state everything. Default: none."),
-  }).prefault({});
+  })
+    .superRefine(({ create, quota, limitRange }, context) => {
+      for (const [key, value] of Object.entries({ quota, limitRange }))
+        if (value && !create)
+          context.addIssue({
+            code: "custom",
+            path: [key],
+            input: value,
+            message: "expected create: true beside it, since the limits of a namespace belong to whoever makes it",
+          });
+    })
+    .prefault({});
 
 const namespaces = block({
   core: namespace("PostgreSQL, Redis, MinIO and Nessie"),
   apps: namespace("everything else"),
   monitoring: namespace("Prometheus and Grafana"),
+  deployed: namespace("what deployd deploys"),
+  flink: namespace("the ConfigMaps in which several JobManagers of Flink elect a leader"),
   operators: namespace("CloudNativePG's operator, where the stack installs it"),
 }).prefault({});
 
@@ -126,17 +150,6 @@ const needs: { [part in PartName]?: { [other in PartName]?: string } } = {
 
 /** What a stack may configure; one block for each part. */
 export const schema = block({ global, namespaces, ...parts, djangoApps }).superRefine((config, context) => {
-  const names = Object.entries(config.namespaces).flatMap(([key, { name }]) => (name ? [{ key, name }] : []));
-  for (const { key, name } of names) {
-    const other = names.find((candidate) => candidate.name === name);
-    if (other && other.key !== key)
-      context.addIssue({
-        code: "custom",
-        path: ["namespaces", key, "name"],
-        input: name,
-        message: `expected a name of its own: namespaces.${other.key}.name is the same`,
-      });
-  }
   for (const [part, others] of Object.entries(needs) as [PartName, { [other in PartName]?: string }][])
     for (const [other, why] of Object.entries(others) as [PartName, string][])
       if (config[part].enabled && !config[other].enabled)
@@ -159,6 +172,27 @@ export const schema = block({ global, namespaces, ...parts, djangoApps }).superR
       refuse("expected cloudnativePg.enabled: true beside it, since its operator runs the database; or postgresql");
   }
 });
+
+/** The schema of one stack: its name is part of the namespaces' default names, which must all differ. */
+export const schemaOf = (stack: string) =>
+  schema.superRefine(({ namespaces }, context) => {
+    const names = Object.entries(namespaces).map(([key, { name }]) => ({
+      key,
+      name: name ?? `${stack}-${key}`,
+      configured: name !== undefined,
+    }));
+    for (const [index, { key, name, configured }] of names.entries()) {
+      // Of two that are configured alike, the second is reported.
+      const other = names.find((one, i) => one.name === name && (one.configured ? i < index : i !== index));
+      if (configured && other)
+        context.addIssue({
+          code: "custom",
+          path: ["namespaces", key, "name"],
+          input: name,
+          message: `expected a name of its own: namespaces.${other.key}${other.configured ? ".name is the same" : " is named so by default"}`,
+        });
+    }
+  });
 
 export type Config = z.output<typeof schema>;
 export type ConfigInput = z.input<typeof schema>;

@@ -45,7 +45,12 @@ export async function apply(run: Run, evaluated: (random: RandomSource) => Promi
 
   run.say("comparing the program with the cluster");
   const steps = await plan(run.kube, run.stack, all, state);
-  const inventory = all.map(knownOf);
+  const inventory = all.map(
+    (manifest): Known => ({
+      ...knownOf(manifest),
+      ...(steps.adopted.has(manifest.key) && { adopted: true }),
+    }),
+  );
   const now = new Set(inventory.map(keyOf));
   const orphans = state.orphans.filter((one) => !now.has(keyOf(one)));
   await store.save({

@@ -25,6 +25,8 @@ export interface Resource {
     ignoreChanges: string[];
     aliases: unknown[];
     deleteBeforeReplace: boolean;
+    /** How long the engine waits, where the program says: `60s`. */
+    customTimeouts?: { create: string; update: string };
     /** Outputs that are secret whatever the provider says. */
     secretOutputs: string[];
   };
@@ -100,6 +102,12 @@ function record(): Resource[] {
         ignoreChanges: request.getIgnorechangesList(),
         aliases: request.getAliasesList().map((alias: { toObject(): unknown }) => alias.toObject()),
         deleteBeforeReplace: request.getDeletebeforereplace(),
+        ...(request.hasCustomtimeouts() && {
+          customTimeouts: {
+            create: request.getCustomtimeouts().getCreate(),
+            update: request.getCustomtimeouts().getUpdate(),
+          },
+        }),
         secretOutputs: request.getAdditionalsecretoutputsList(),
       },
     };

@@ -1,6 +1,7 @@
 import { canReplace, changedPaths, configKey, fixedChange, shrinks } from "./compare.ts";
 import { ApiError, type Kube, type Live } from "./kube.ts";
 import { type KubeObject, keyOf, type Manifest, titleOf } from "./manifests.ts";
+import { readiness } from "./ready.ts";
 import { ConfigError } from "./stack.ts";
 import type { Known, State } from "./state.ts";
 
@@ -15,6 +16,8 @@ export interface Planned {
 
 export interface Plan {
   steps: Planned[];
+  /** Keys of namespaces that were there before the stack, and are its own from now on but for their deletion. */
+  adopted: Set<string>;
   /** Removed from the program and to be deleted. */
   prune: Known[];
   /** Removed from the program and to be left in the cluster. */
@@ -35,6 +38,7 @@ export function submitted({ stringData, ...object }: KubeObject): KubeObject {
  */
 export async function plan(kube: Kube, stack: string, manifests: Manifest[], state: State): Promise<Plan> {
   const refusals: string[] = [];
+  const adopted = new Set([...state.inventory, ...state.orphans].filter((one) => one.adopted).map(keyOf));
   const known = new Set([...state.inventory, ...state.orphans].map(keyOf));
   const lives = await Promise.all(manifests.map(({ object }) => find(kube, object)));
   const leaving = new Set(
@@ -52,7 +56,10 @@ export async function plan(kube: Kube, stack: string, manifests: Manifest[], sta
       const live = gone ? undefined : lives[i];
       const refuse = (problem: string) => refusals.push(`stack ${stack}: ${problem}`);
 
-      if (live && !known.has(key) && !manifest.patch) refuse(foreign(live));
+      if (live && !known.has(key) && !manifest.patch) {
+        if (adoptable(stack, live)) adopted.add(key);
+        else refuse(foreign(live));
+      }
       const shrunk = live && shrinks(live, object);
       if (shrunk) refuse(`${configKey(object) ?? titleOf(object)}: ${shrunk}`);
       if (
@@ -60,6 +67,10 @@ export async function plan(kube: Kube, stack: string, manifests: Manifest[], sta
         (!live && namespace && ours.has(namespace) && (!namespaces.has(namespace) || leaving.has(namespace)))
       )
         return { manifest, action: "create", paths: [] };
+
+      // A Job that has failed stays failed.
+      if (live?.kind === "Job" && readiness(live).state === "failed")
+        return { manifest, action: "replace", live, paths: [] };
 
       try {
         const after = await kube.apply(object, { dryRun: true });
@@ -96,7 +107,7 @@ export async function plan(kube: Kube, stack: string, manifests: Manifest[], sta
     if (one.protect)
       refusals.push(`stack ${stack}: ${titleOf(one)}: no longer configured, and protected from deletion; ${unprotect}`);
   if (refusals.length > 0) throw new ConfigError([...new Set(refusals)].join("\n"));
-  return { steps, ...partition(removed) };
+  return { steps, adopted, ...partition(removed) };
 }
 
 export const unprotect =
@@ -104,13 +115,13 @@ export const unprotect =
 
 /**
  * What is deleted and what is left. The namespace of something that is left is left too: it would take it along.
- * A patched object is someone else's: there is nothing to delete.
+ * A patched object is someone else's, and so is an adopted one: there is nothing to delete.
  */
 export function partition(removed: Known[]): { prune: Known[]; orphan: Known[] } {
   const kept = removed.filter(({ retainOnDelete }) => retainOnDelete);
   const holding = new Set(kept.map(({ metadata }) => metadata.namespace));
   const stays = (one: Known) => one.retainOnDelete || (one.kind === "Namespace" && holding.has(one.metadata.name));
-  return { prune: removed.filter((one) => !stays(one) && !one.patch), orphan: removed.filter(stays) };
+  return { prune: removed.filter((one) => !stays(one) && !one.patch && !one.adopted), orphan: removed.filter(stays) };
 }
 
 /** A kind that the cluster does not have yet has no objects either. */
@@ -121,9 +132,19 @@ async function find(kube: Kube, object: KubeObject): Promise<Live | undefined> {
   });
 }
 
+const madeByPulumi = ({ metadata }: Live) =>
+  metadata.managedFields?.some(({ manager }) => manager.startsWith("pulumi"));
+
+/** A namespace that an administrator made, with Secrets in it perhaps, and that is no other stack's. */
+function adoptable(stack: string, live: Live): boolean {
+  const { labels = {} } = live.metadata;
+  const others =
+    labels["app.kubernetes.io/part-of"] === "data-platform" && labels["app.kubernetes.io/instance"] !== stack;
+  return live.kind === "Namespace" && !others && !madeByPulumi(live);
+}
+
 function foreign(live: Live): string {
-  const byPulumi = live.metadata.managedFields?.some(({ manager }) => manager.startsWith("pulumi"));
-  return byPulumi
+  return madeByPulumi(live)
     ? `${titleOf(live)}: it belongs to a Pulumi engine; expected \`--engine pulumi\` with the same backend, or \`pulumi destroy\` first`
     : `${titleOf(live)}: it exists and this stack did not make it; expected to find nothing of that name: delete it, or configure another namespace`;
 }

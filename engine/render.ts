@@ -37,8 +37,12 @@ export function renderFiles(stack: string, all: Manifest[]): Map<string, string>
   return sorted.set("kustomization.yaml", header + yaml(kustomization));
 }
 
-/** No anchors, no folded lines: the same object is the same text, and a change of a line is a change of a line. */
-const yaml = (value: unknown) => stringify(value, { aliasDuplicateObjects: false, lineWidth: 0, sortMapEntries: true });
+/**
+ * No anchors, no folded lines: the same object is the same text, and a change of a line is a change of a line. Text that
+ * YAML 1.1 takes for something else, as kubectl takes `off` for a boolean, is quoted.
+ */
+const yaml = (value: unknown) =>
+  stringify(value, { aliasDuplicateObjects: false, compat: "yaml-1.1", lineWidth: 0, sortMapEntries: true });
 
 /**
  * Puts the files into `out`, all or none: written beside it first and swapped in, so that an interrupted run leaves

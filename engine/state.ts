@@ -13,6 +13,8 @@ export interface Known {
   protect: boolean;
   retainOnDelete: boolean;
   patch: boolean;
+  /** A namespace that was there before the stack: it stays when the stack is destroyed. */
+  adopted?: true;
 }
 
 /** What this engine remembers of a stack. */

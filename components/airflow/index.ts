@@ -12,13 +12,20 @@ import type {
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
 import { Part, type Place } from "../kit/part.ts";
-import { answers, type Container, configFiles, drain, patiently, runs, scratch } from "../kit/pod.ts";
+import { answers, type Container, configFiles, drain, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { environment, examples, gitEnvironment, type Keys, paths, ports, settings, setUp } from "./manifests.ts";
 
 /** User and group of the official image. */
 const [user, group] = [50000, 0];
+
+/** Asks the scheduler's own server, which listens within the pod. Bash does it without starting another program's runtime. */
+const isHealthy = [
+  "bash",
+  "-c",
+  `exec 3<>/dev/tcp/127.0.0.1/${ports.health} && printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '`,
+];
 
 /** Airflow 3: an API server, scheduler, DAG processor and triggerer, and Celery workers that get their tasks by Redis. */
 export class Airflow extends Part {
@@ -93,7 +100,10 @@ export class Airflow extends Part {
             image,
             command: ["python", "/opt/setup/setup.py"],
             env: { ...env, ADMIN_PASSWORD: this.admin.key("password") },
-            resources: { requests: { cpu: "10m", memory: "256Mi" }, limits: { memory: "768Mi" } },
+            resources: limitedAs(config.apiServer.resources, {
+              requests: { cpu: "10m", memory: "256Mi" },
+              limits: { memory: "768Mi" },
+            }),
             mounts: { ...mounts, "/opt/setup": "setup" },
           },
         },
@@ -163,10 +173,9 @@ export class Airflow extends Part {
       command: ["scheduler"],
       replicas: scheduler.replicas,
       resources: scheduler.resources,
-      ports: { health: ports.health },
-      startup: answers("/health", "health", { every: 5, within: 10, failures: 60 }),
-      readiness: answers("/health", "health", { within: 10 }),
-      liveness: answers("/health", "health", patiently),
+      startup: runs(isHealthy, { every: 5, within: 10, failures: 60 }),
+      readiness: runs(isHealthy, { within: 10 }),
+      liveness: runs(isHealthy, patiently),
     });
     run("dag-processor", {
       command: ["dag-processor"],

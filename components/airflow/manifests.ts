@@ -43,6 +43,9 @@ export function environment({ database, queue, logs }: Connections, keys: Keys):
       // With an address of its own, the client uses path style by itself.
       extra: { endpoint_url: logs.endpoint, region_name: logs.region },
     }),
+    POD_IP: { field: "status.podIP" },
+    // Where the function is that tells the pod's address.
+    PYTHONPATH: paths.config,
     AIRFLOW_HOME: "/opt/airflow",
     AIRFLOW_CONFIG: `${paths.config}/airflow.cfg`,
     HOME: "/tmp",
@@ -108,10 +111,12 @@ executor = CeleryExecutor
 auth_manager = airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
 execution_api_server_url = ${api}/execution/
 # A pod's name is known to no other pod; by its address the API server reads the log of a task that still runs.
-hostname_callable = airflow.utils.net.get_host_ip_address
+hostname_callable = pod_address.in_url
 load_examples = False
 
 [api]
+# Empty: every address, IPv4 and IPv6.
+host =
 port = ${ports.http}
 workers = 1
 
@@ -121,6 +126,8 @@ execution_api_timeout = 30
 
 [scheduler]
 enable_health_check = True
+# It knows IPv4 alone, so the probe asks it within the pod.
+scheduler_health_check_server_host = 127.0.0.1
 scheduler_health_check_server_port = ${ports.health}
 
 [dag_processor]
@@ -155,6 +162,7 @@ WTF_CSRF_TIME_LIMIT = None
 # Attempts to log in are counted for all API servers together.
 RATELIMIT_STORAGE_URI = os.environ["AIRFLOW__CELERY__BROKER_URL"]
 `,
+  "pod_address.py": podAddress,
   "alive.py": alive,
 });
 
@@ -169,11 +177,23 @@ statsd_influxdb_enabled = True
 legacy_names_on = False
 `;
 
+/** Airflow's own function for it finds IPv4 addresses alone. */
+const podAddress = `"""The pod's address, by which Airflow's processes know each other."""
+import os
+
+
+def in_url():
+    address = os.environ["POD_IP"]
+    return f"[{address}]" if ":" in address else address
+`;
+
 /** Airflow's own checks start all of Airflow, which takes seconds of CPU; this asks the same with what they ask by. */
 const alive = `"""Whether the process in this pod works: succeeds or fails. The argument says what it is."""
 import os
 import socket
 import sys
+
+from pod_address import in_url
 
 host = socket.gethostname()
 
@@ -193,7 +213,7 @@ def job(kind):
         cursor.execute(
             "SELECT 1 FROM job WHERE job_type = %s AND hostname = %s AND state = 'running'"
             " AND latest_heartbeat > now() - interval '60 seconds'",
-            (kind, socket.gethostbyname(host)),
+            (kind, in_url()),
         )
         return cursor.fetchone()
 

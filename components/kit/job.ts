@@ -4,14 +4,11 @@ import type { Part } from "./part.ts";
 import { type Pod, pod } from "./pod.ts";
 import { fingerprint } from "./secret.ts";
 
-/** Seconds a Job may take, its waiting for a server included, before it counts as failed. */
-const deadline = 600;
-
 /**
  * Work that is done once for each thing it says: the Job's name ends in a hash of its pod, so a new list, script,
  * image or password makes a new Job, and the same ones make none. The work must be idempotent: it is tried again
  * when its pod fails: six times by the same pod; or, where `retries` says how often, by another, so that the first
- * one's log is there to be told when the Job has failed.
+ * one's log is there to be told when the Job has failed. A Job that has failed is replaced by the next update.
  */
 export function runOnce<V extends string>(
   part: Part,
@@ -19,6 +16,7 @@ export function runOnce<V extends string>(
   spec: Omit<Pod<V>, "restartPolicy" | "component">,
   { dependsOn, retries }: { dependsOn: pulumi.Resource[]; retries?: number },
 ): k8s.batch.v1.Job {
+  const deadline = part.place.global.jobDeadline;
   const template = pod(part, {
     ...spec,
     component: piece,
@@ -30,11 +28,17 @@ export function runOnce<V extends string>(
   return new k8s.batch.v1.Job(
     part.named(piece),
     {
-      metadata: { ...part.metadata(piece, piece), name },
+      metadata: {
+        ...part.metadata(piece, piece),
+        name,
+        // Otherwise Pulumi waits again for the Job that failed.
+        annotations: { "pulumi.com/replaceUnready": "true" },
+      },
       spec: { backoffLimit: retries ?? 6, activeDeadlineSeconds: deadline, template },
     },
     // The old Job is done for; a new name never meets it, so there is nothing to wait for.
-    part.child({ dependsOn }),
+    // Pulumi waits ten minutes by default; a little longer than the Job may take, so that the Job says why it failed.
+    part.child({ dependsOn, customTimeouts: { create: `${deadline + 60}s`, update: `${deadline + 60}s` } }),
   );
 }
 
@@ -66,7 +70,7 @@ export function cronJob<V extends string>(
           metadata: { labels: part.labels(spec.pod.component) },
           spec: {
             backoffLimit: spec.retries,
-            activeDeadlineSeconds: deadline,
+            activeDeadlineSeconds: part.place.global.jobDeadline,
             template: pod<string>(part, { ...spec.pod, restartPolicy: "Never" }),
           },
         },

@@ -52,7 +52,7 @@ export abstract class Part extends pulumi.ComponentResource {
   readonly configKey: string;
   /** What there is to monitor. */
   readonly metrics: Metrics[] = [];
-  private account?: pulumi.Output<string>;
+  private readonly accounts = new Map<string | undefined, pulumi.Output<string>>();
   private readonly version: string;
   private readonly naming: Naming;
 
@@ -75,12 +75,20 @@ export abstract class Part extends pulumi.ComponentResource {
 
   /** Name of the account that its pods run under. Made when it is first asked for: others' pods have accounts of theirs. */
   get serviceAccount(): pulumi.Output<string> {
-    this.account ??= new k8s.core.v1.ServiceAccount(
-      this.named(),
-      { metadata: this.metadata(), automountServiceAccountToken: false },
-      this.child(),
-    ).metadata.name;
-    return this.account;
+    return this.account();
+  }
+
+  /** The same of one component, where that may do something else than the part's other pods. */
+  account(component?: string): pulumi.Output<string> {
+    const account =
+      this.accounts.get(component) ??
+      new k8s.core.v1.ServiceAccount(
+        this.named(component),
+        { metadata: this.metadata(component), automountServiceAccountToken: false },
+        this.child(),
+      ).metadata.name;
+    this.accounts.set(component, account);
+    return account;
   }
 
   /** Options of a child: owned by this part, made after its namespace and after `dependsOn`. */

@@ -3,17 +3,21 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Part, Place } from "./part.ts";
 
 /**
- * What a part's service account may do in some places; by default, in its own. A pod uses it only where it says that
- * it talks to the API. Returns what must be there before such a pod starts.
+ * What a part's service account, or that of one of its components, may do in some namespaces. A pod uses it only where
+ * it says that it talks to the API. Returns what must be there before such a pod starts.
+ *
+ * Rules that let it write ConfigMaps or Secrets, or run pods, belong in a namespace that holds none of the platform's:
+ * a Role cannot tell them apart.
  */
 export function permissions(
   part: Part,
   rules: k8s.types.input.rbac.v1.PolicyRule[],
-  places: Place[] = [part.place],
+  places: Place[],
+  component?: string,
 ): pulumi.Resource[] {
   return places.map((place) => {
-    const resource = place === part.place ? part.name : part.named(`in-${place.key}`);
-    const metadata = part.metadata(undefined, undefined, place.namespace);
+    const resource = part.named([component, place !== part.place && `in-${place.key}`].filter(Boolean).join("-"));
+    const metadata = part.metadata(component, undefined, place.namespace);
     const options = part.child({ dependsOn: place.ready });
     const role = new k8s.rbac.v1.Role(resource, { metadata, rules }, options);
     return new k8s.rbac.v1.RoleBinding(
@@ -21,7 +25,7 @@ export function permissions(
       {
         metadata,
         roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: role.metadata.name },
-        subjects: [{ kind: "ServiceAccount", name: part.serviceAccount, namespace: part.place.namespace }],
+        subjects: [{ kind: "ServiceAccount", name: part.account(component), namespace: part.place.namespace }],
       },
       options,
     );

@@ -1,5 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import { millicores } from "../../config/quantity.ts";
 import type { Part } from "./part.ts";
 import type { SecretKey } from "./secret.ts";
 
@@ -15,6 +16,22 @@ export interface PodField {
 /** Ports by their names. Over TCP, unless it says otherwise. */
 export type Ports = Record<string, number | { udp: number }>;
 
+export interface Resources {
+  requests: { cpu: string; memory: string };
+  limits: { memory: string; cpu?: string };
+}
+
+/**
+ * Resources of a container that works for a server, in a set-up Job or before the server starts. It has a CPU limit
+ * where the server has one: a quota on CPU limits admits no container without.
+ */
+export function limitedAs(server: { limits: { cpu?: string | undefined } }, own: Resources): Resources {
+  const { cpu } = server.limits;
+  if (!cpu) return own;
+  const request = millicores(own.requests.cpu) > millicores(cpu) ? cpu : own.requests.cpu;
+  return { requests: { ...own.requests, cpu: request }, limits: { ...own.limits, cpu } };
+}
+
 /** One container. `V` are the names of its pod's volumes: a mount of one that is not there does not compile. */
 export interface Container<V extends string> {
   /** The full image reference, as `Part.image` gives it. */
@@ -25,7 +42,7 @@ export interface Container<V extends string> {
   /** Plain values, references to the keys of Secrets, and what Kubernetes knows of the pod. No password as a plain value. */
   env?: Record<string, pulumi.Input<string> | SecretKey | PodField>;
   ports?: Ports;
-  resources: { requests: { cpu: string; memory: string }; limits: { memory: string; cpu?: string } };
+  resources: Resources;
   /** Path in the container → volume. The root file system is read-only: what is written to is mounted. */
   mounts?: Partial<Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>>;
   startup?: Probe;
@@ -55,6 +72,8 @@ export interface Pod<V extends string> {
    * it as an annotation; what the account may do, `permissions` says. Default: no token.
    */
   talksToApi?: string;
+  /** The account that the pod runs under, as `Part.account` gives it. Default: the part's own. */
+  account?: pulumi.Input<string>;
 }
 
 /**
@@ -80,7 +99,7 @@ export function pod<V extends string>(
       },
     },
     spec: {
-      serviceAccountName: part.serviceAccount,
+      serviceAccountName: spec.account ?? part.serviceAccount,
       automountServiceAccountToken: spec.talksToApi !== undefined,
       enableServiceLinks: false,
       securityContext: {

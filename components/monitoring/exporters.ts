@@ -56,7 +56,7 @@ export class Exporters extends Part {
               ports: { metrics: port, ...also },
               resources: config.resources,
               ...(mapping && { mounts: { "/etc/statsd": "mapping" } }),
-              startup: answers("/", "metrics", { every: 2, failures: 30 }),
+              startup: answers("/", "metrics", { every: 2, failures: 150 }),
               readiness: answers("/", "metrics"),
               liveness: answers("/", "metrics", patiently),
             },

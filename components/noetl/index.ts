@@ -8,7 +8,7 @@ import { files } from "../kit/config.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { runOnce } from "../kit/job.ts";
 import { Part, type Place } from "../kit/part.ts";
-import { answers, type Container, configFiles, patiently, runs, scratch } from "../kit/pod.ts";
+import { answers, type Container, configFiles, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
 import { fingerprint } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -64,7 +64,7 @@ export class Noetl extends Part {
         PIP_DISABLE_PIP_VERSION_CHECK: "1",
         HOME: "/tmp",
       },
-      resources: { requests: { cpu, memory: "64Mi" }, limits: { memory: "512Mi" } },
+      resources: limitedAs(config.server.resources, { requests: { cpu, memory: "64Mi" }, limits: { memory: "512Mi" } }),
       mounts: {
         [`${home}/venv`]: "venv",
         "/tmp": "tmp",
@@ -137,7 +137,10 @@ export class Noetl extends Part {
                 PGUSER: database.username,
                 PGPASSWORD: database.password,
               },
-              resources: { requests: { cpu, memory: "64Mi" }, limits: { memory: "128Mi" } },
+              resources: limitedAs(config.server.resources, {
+                requests: { cpu, memory: "64Mi" },
+                limits: { memory: "128Mi" },
+              }),
               mounts: { [`${home}/venv`]: "venv", "/etc/noetl": "scripts", [source]: "source" },
             },
           },
@@ -166,7 +169,10 @@ export class Noetl extends Part {
               image,
               command: ["sh", "-eu", "-c", `umask 077; echo "*:*:*:*:$PASSWORD" > ${passwordFile}`],
               env: { PASSWORD: database.password },
-              resources: { requests: { cpu, memory: "16Mi" }, limits: { memory: "64Mi" } },
+              resources: limitedAs(config.server.resources, {
+                requests: { cpu, memory: "16Mi" },
+                limits: { memory: "64Mi" },
+              }),
               mounts: { [`${home}/home`]: "home" } as const,
             },
           }),

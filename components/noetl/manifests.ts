@@ -67,5 +67,6 @@ print(f"applied {len(ddl)} characters of DDL from {package}")
 export const isConnected = (to: { queue: number } | { server: number }): string[] => {
   const [port, states] = "queue" in to ? [to.queue, "01"] : [to.server, "0[16]"];
   const hexadecimal = port.toString(16).toUpperCase().padStart(4, "0");
-  return ["grep", "-q", `:${hexadecimal} ${states} `, "/proc/net/tcp"];
+  // Without IPv6 there is no second file.
+  return ["grep", "-qs", `:${hexadecimal} ${states} `, "/proc/net/tcp", "/proc/net/tcp6"];
 };

@@ -74,7 +74,7 @@ export class Nats extends Part {
             ports,
             resources: config.resources,
             mounts: { "/data": "data", "/etc/nats": "config" },
-            startup: answers("/healthz", "monitor", { every: 2, failures: 60 }),
+            startup: answers("/healthz", "monitor", { every: 2, failures: 150 }),
             readiness: answers("/healthz", "monitor"),
             liveness: answers("/healthz", "monitor", patiently),
           },

@@ -6,7 +6,7 @@ import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from 
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
 import { Part, type Place } from "../kit/part.ts";
-import { answers, configFiles, drain, patiently, runs, scratch } from "../kit/pod.ts";
+import { answers, configFiles, drain, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { credentialsOf, credentialsOfSources, port, type Sources, server, settings, setUp } from "./manifests.ts";
@@ -54,6 +54,7 @@ export class Superset extends Part {
     const image = this.image(config.image);
     const env = {
       ...credentialsOf(stores, keys.key("secret-key")),
+      ...(statsd && { POD_IP: { field: "status.podIP" } }),
       PYTHONPATH: "/app/pythonpath",
       FLASK_APP: "superset.app:create_app()",
       SUPERSET_HOME: "/app/superset_home",
@@ -95,7 +96,10 @@ export class Superset extends Part {
             image,
             command: ["sh", "-eu", "-c", prepare],
             env: { ...env, ...credentialsOfSources(sources), ADMIN_PASSWORD: this.admin.key("password") },
-            resources: { requests: { cpu: "50m", memory: "256Mi" }, limits: { memory: "512Mi" } },
+            resources: limitedAs(config.web.resources, {
+              requests: { cpu: "50m", memory: "256Mi" },
+              limits: { memory: "512Mi" },
+            }),
             mounts: { ...mounts, "/etc/superset": "setup" },
           },
         },

@@ -46,7 +46,7 @@ from urllib.parse import quote
 from cachelib.redis import RedisCache
 from celery.schedules import crontab
 from celery.signals import after_task_publish
-${statsd ? "from superset.stats_logger import StatsdStatsLogger\n" : ""}
+${statsd ? "from statsd import StatsClient\nfrom superset.stats_logger import StatsdStatsLogger\n" : ""}
 
 def secret(name):
     return quote(os.environ[name], safe="")
@@ -100,7 +100,7 @@ RESULTS_BACKEND = RedisCache(
 SQL_MAX_ROW = 50_000
 SQLLAB_PAYLOAD_MAX_MB = 16
 
-${statsd ? `STATS_LOGGER = StatsdStatsLogger(host="${statsd.host}", port=${statsd.port}, prefix="superset")\n\n` : ""}# Counted in one place, however many processes answer.
+${statsd ? `${statsLogger(statsd)}\n\n` : ""}# Counted in one place, however many processes answer.
 RATELIMIT_ENABLED = True
 RATELIMIT_STORAGE_URI = CACHE_REDIS_URL
 
@@ -165,9 +165,18 @@ sys.exit(not Celery(broker=QUEUE_REDIS_URL).control.inspect([worker], timeout=10
 `,
 });
 
+/** The client looks for an IPv4 address unless it is told otherwise, and without an address Superset does not start. */
+const statsLogger = ({ host, port }: StatsdConnection) =>
+  `STATS_LOGGER = StatsdStatsLogger(
+    statsd_client=StatsClient("${host}", ${port}, prefix="superset", ipv6=":" in os.environ["POD_IP"])
+)`;
+
 /** gunicorn's own settings. */
 export const server = (processes: number) => ({
-  "gunicorn.conf.py": `bind = "0.0.0.0:${port}"
+  "gunicorn.conf.py": `import os
+
+# One socket for both families, where the kernel has IPv6.
+bind = "[::]:${port}" if os.path.exists("/proc/net/if_inet6") else "0.0.0.0:${port}"
 workers = ${processes}
 worker_class = "gthread"
 threads = 8

@@ -27,9 +27,12 @@ const repository = block({
     .default("deploy/manifests")
     .describe("Folder with manifests, a kustomization or a chart."),
   namespace: z
-    .enum(["core", "apps"], { error: "expected core or apps" })
-    .default("apps")
-    .describe("Which of the stack's namespaces it is deployed in."),
+    .never({
+      error:
+        "expected no namespace here: everything is deployed in the namespace that namespaces.deployed names, apart from the platform's Secrets and accounts",
+    })
+    .optional()
+    .describe("Never: repositories are deployed in `namespaces.deployed`. Here to say so."),
   environment: dnsLabel
     .optional()
     .describe("Which overlay, `overlays/<environment>` beside the folder, or `values-<environment>.yaml` of a chart."),
@@ -64,7 +67,7 @@ export const deployd = block({
   tokensSecret: dnsLabel
     .optional()
     .describe("Name of a Secret in the part's namespace with a token for each private repository, by keys."),
-  resources: resources({ cpu: "5m", memory: "144Mi", limit: "384Mi" }),
+  resources: resources({ cpu: "10m", memory: "144Mi", limit: "384Mi" }),
   service,
   auth: auth("the key secret, which webhooks are signed with"),
 })

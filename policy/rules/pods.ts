@@ -64,15 +64,26 @@ export const isolated: Rule = (object) => {
   ];
 };
 
-/** Servers are asked whether they work: those that are told to run for ever have all three probes. */
+/** Seconds that a server has to start, at least: when a whole stack starts at once on two processors, none starts quickly. */
+const leastStart = 300;
+
+/** Servers are asked whether they work: those that are told to run for ever have all three probes, and time to start. */
 export const probed: Rule = (object) => {
   if (!["Deployment", "StatefulSet", "DaemonSet"].includes(object.kind)) return [];
-  return podOf(object)!.spec.containers.flatMap((container: Record<string, unknown>) =>
-    // Readiness decides whom a Service sends clients to: what no client connects to is ready when it has started.
-    ["startupProbe", ...(container.ports ? ["readinessProbe"] : []), "livenessProbe"]
-      .filter((probe) => !container[probe])
-      .map((probe) => `${container.name}: no ${probe}`),
-  );
+  type Probe = { periodSeconds?: number; failureThreshold?: number };
+  return podOf(object)!.spec.containers.flatMap((container: Record<string, unknown>) => {
+    const { periodSeconds = 10, failureThreshold = 3 } = (container.startupProbe ?? {}) as Probe;
+    const time = periodSeconds * failureThreshold;
+    return [
+      // Readiness decides whom a Service sends clients to: what no client connects to is ready when it has started.
+      ...["startupProbe", ...(container.ports ? ["readinessProbe"] : []), "livenessProbe"]
+        .filter((probe) => !container[probe])
+        .map((probe) => `${container.name}: no ${probe}`),
+      ...(container.startupProbe && time < leastStart
+        ? [`${container.name}: it has ${time} s to start; expected at least ${leastStart}`]
+        : []),
+    ];
+  });
 };
 
 /** A password comes by reference. A variable of such a name with a plain value holds one. */

@@ -86,10 +86,41 @@ export function leavingProblems(objects: KubernetesObject[]): string[] {
 }
 
 /** What an operator makes of an object, as far as pods refer to it: CloudNativePG, the Secret of a database's owner. */
-function madeOf({ kind, metadata }: KubernetesObject): KubernetesObject[] {
+export function madeOf({ kind, metadata }: KubernetesObject): KubernetesObject[] {
   if (kind !== "Cluster") return [];
   const data = Object.fromEntries(["host", "port", "dbname", "username", "password"].map((key) => [key, ""]));
   return [{ apiVersion: "v1", kind: "Secret", metadata: { ...metadata, name: `${metadata.name}-app` }, data }];
+}
+
+export interface Reference {
+  kind: "ServiceAccount" | "Secret" | "ConfigMap" | "PersistentVolumeClaim";
+  name: string;
+  key?: string;
+}
+
+/** What an object's pods need in their own namespace. */
+export function references(object: KubernetesObject): Reference[] {
+  const pod = podOf(object);
+  if (!pod) return [];
+  const found: Reference[] = [{ kind: "ServiceAccount", name: pod.spec.serviceAccountName }];
+  for (const { name } of pod.spec.imagePullSecrets ?? []) found.push({ kind: "Secret", name });
+  for (const { env = [] } of containersOf(pod.spec))
+    for (const { valueFrom } of env) {
+      if (valueFrom?.secretKeyRef) found.push({ kind: "Secret", ...valueFrom.secretKeyRef });
+      if (valueFrom?.configMapKeyRef) found.push({ kind: "ConfigMap", ...valueFrom.configMapKeyRef });
+    }
+  for (const { configMap, secret, persistentVolumeClaim, projected } of pod.spec.volumes ?? []) {
+    if (configMap) found.push({ kind: "ConfigMap", name: configMap.name });
+    if (secret) found.push({ kind: "Secret", name: secret.secretName });
+    if (persistentVolumeClaim) found.push({ kind: "PersistentVolumeClaim", name: persistentVolumeClaim.claimName });
+    for (const source of projected?.sources ?? [])
+      for (const { key } of source.secret?.items ?? []) found.push({ kind: "Secret", name: source.secret.name, key });
+  }
+  // A StatefulSet's pods find their volumes by these names, and would make small ones of their own.
+  for (const template of object.spec.volumeClaimTemplates ?? [])
+    for (let i = 0; i < object.spec.replicas; i++)
+      found.push({ kind: "PersistentVolumeClaim", name: `${template.metadata.name}-${object.metadata.name}-${i}` });
+  return found;
 }
 
 /** References of pods to Secrets, ConfigMaps, accounts and volumes that are not there, or lack the key. */
@@ -102,27 +133,13 @@ export function referenceProblems(objects: KubernetesObject[]): string[] {
     if (!pod) return [];
     const { namespace } = object.metadata;
     const problems: string[] = [];
-    const need = (kind: string, name: string, key?: string) => {
+    for (const { kind, name, key } of references(object)) {
       const target = find(kind, namespace, name);
       const keys = { ...target?.data, ...target?.stringData };
       if (!target) problems.push(`${place(object)} needs ${kind} ${name}, which is not there`);
       else if (key && !(key in keys)) problems.push(`${place(object)} needs the key ${key} of ${kind} ${name}`);
-    };
-    need("ServiceAccount", pod.spec.serviceAccountName);
-    for (const { env = [] } of containersOf(pod.spec))
-      for (const { valueFrom } of env) {
-        if (valueFrom?.secretKeyRef) need("Secret", valueFrom.secretKeyRef.name, valueFrom.secretKeyRef.key);
-        if (valueFrom?.configMapKeyRef)
-          need("ConfigMap", valueFrom.configMapKeyRef.name, valueFrom.configMapKeyRef.key);
-      }
-    const volumes = pod.spec.volumes ?? [];
-    for (const { configMap, secret, persistentVolumeClaim, projected } of volumes) {
-      if (configMap) need("ConfigMap", configMap.name);
-      if (secret) need("Secret", secret.secretName);
-      if (persistentVolumeClaim) need("PersistentVolumeClaim", persistentVolumeClaim.claimName);
-      for (const source of projected?.sources ?? [])
-        for (const { key } of source.secret?.items ?? []) need("Secret", source.secret.name, key);
     }
+    const volumes = pod.spec.volumes ?? [];
     const names = [
       ...volumes,
       ...(object.spec.volumeClaimTemplates ?? []).map((t: KubernetesObject) => t.metadata),
@@ -131,10 +148,6 @@ export function referenceProblems(objects: KubernetesObject[]): string[] {
       for (const mount of volumeMounts)
         if (!names.includes(mount.name))
           problems.push(`${place(object)}: ${name} mounts ${mount.name}, which is no volume`);
-    // A StatefulSet's pods find their volumes by these names, and would make small ones of their own.
-    for (const template of object.spec.volumeClaimTemplates ?? [])
-      for (let i = 0; i < object.spec.replicas; i++)
-        need("PersistentVolumeClaim", `${template.metadata.name}-${object.metadata.name}-${i}`);
     return problems;
   });
 }
@@ -180,6 +193,37 @@ export function permissionProblems(objects: KubernetesObject[]): string[] {
     );
     return bound ? [] : [`${place(object)} has a token that opens nothing`];
   });
+}
+
+const writing = ["create", "update", "patch", "delete", "deletecollection"];
+const runningPods = ["pods", "deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs"];
+
+/**
+ * Accounts that may change ConfigMaps or Secrets of other components; and those that may run pods where the platform
+ * keeps Secrets, since a pod may use every Secret and every account of its namespace.
+ */
+export function writeProblems(objects: KubernetesObject[]): string[] {
+  const owner = ({ metadata }: KubernetesObject) => metadata.labels?.["app.kubernetes.io/name"];
+  return objects
+    .filter(({ kind }) => kind === "Role")
+    .flatMap((role) => {
+      const beside = objects.filter(({ metadata }) => metadata.namespace === role.metadata.namespace);
+      const rules = role.rules as { resources: string[]; verbs: string[]; resourceNames?: string[] }[];
+      return rules
+        .filter(({ verbs }) => verbs.some((verb) => writing.includes(verb)))
+        .flatMap(({ resources, verbs, resourceNames }) => {
+          // The name of what is created is not known to a Role.
+          const named = (name: string) => !resourceNames || verbs.includes("create") || resourceNames.includes(name);
+          const others = beside
+            .filter((one) => resources.includes(`${one.kind.toLowerCase()}s`) && owner(one) !== owner(role))
+            .filter(({ kind, metadata }) => ["ConfigMap", "Secret"].includes(kind) && named(metadata.name))
+            .map((one) => `${place(role)} allows changes of ${place(one)}, which is another component's`);
+          const secrets = resources.some((one) => runningPods.includes(one))
+            ? beside.filter(({ kind }) => kind === "Secret")
+            : [];
+          return [...others, ...secrets.map((one) => `${place(role)} allows pods that read ${place(one)}`)];
+        });
+    });
 }
 
 export interface Totals {

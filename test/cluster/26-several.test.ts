@@ -9,6 +9,7 @@ import {
   address,
   get,
   kube,
+  may,
   mustRun,
   podsOf,
   ready,
@@ -166,7 +167,7 @@ INSERT INTO sums SELECT SUM(n) FROM numbers;
 
   /** The pod that leads: its address stands in the ConfigMap that the two elect by. */
   async function leading(): Promise<string> {
-    const { data } = (await get("ConfigMap", "flink-cluster-config-map", apps)) as unknown as {
+    const { data } = (await get("ConfigMap", "flink-cluster-config-map", "test-flink")) as unknown as {
       data: Record<string, string>;
     };
     const [, host] = /@([\d.]+):6123/.exec(data["org.apache.flink.k8s.leader.resourcemanager"] ?? "") ?? [];
@@ -174,6 +175,17 @@ INSERT INTO sums SELECT SUM(n) FROM numbers;
       if ((await get("Pod", name, apps))!.status!.podIP === host) return name;
     throw new Error(`no pod has ${host}`);
   }
+
+  it("may change the ConfigMaps that they elect by, and no other; TaskManagers may read them", async () => {
+    const allowed = async (name: string, namespace: string) =>
+      Promise.all(
+        ["get", "create", "delete"].map((verb) => may({ name, namespace: apps }, verb, "configmaps", namespace)),
+      );
+    expect(await allowed("flink", "test-flink")).toEqual([true, true, true]);
+    expect(await allowed("flink-taskmanager", "test-flink")).toEqual([true, false, false]);
+    for (const account of ["flink", "flink-taskmanager"])
+      expect(await allowed(account, apps)).toEqual([false, false, false]);
+  });
 
   it("the second takes over a job with its state when the first is deleted", async () => {
     const [pod = ""] = await podsOf("flink", "jobmanager", apps);

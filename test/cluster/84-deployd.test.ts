@@ -13,7 +13,9 @@ import type { Live } from "../../engine/kube.ts";
 import { cacheDir } from "../../local/paths.ts";
 import { address, get, kube, podsOf, ready, runIn, secret, small, smallStack, succeedPod } from "./kit.ts";
 
-const namespace = small.apps;
+/** Where deployd runs, and where it deploys. */
+const own = small.apps;
+const namespace = small.deployed;
 let git: GitServer;
 let url: string;
 let webhookSecret: string;
@@ -110,11 +112,11 @@ async function deployed(name: string, files: Parameters<GitServer["commit"]>[1])
 }
 
 async function configure(text: string): Promise<void> {
-  const map = (await get("ConfigMap", "deployd-config", namespace))!;
+  const map = (await get("ConfigMap", "deployd-config", own))!;
   await kube().replace({ ...map, data: { "config.yaml": text } } as typeof map);
   // A node brings files up to date once a minute, and when something of their pod changes.
-  const [name = ""] = await podsOf("deployd", "server", namespace);
-  const pod = (await get("Pod", name, namespace))!;
+  const [name = ""] = await podsOf("deployd", "server", own);
+  const pod = (await get("Pod", name, own))!;
   pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
   await kube().replace(pod);
 }
@@ -132,9 +134,9 @@ const repositories = () =>
 
 beforeAll(async () => {
   await smallStack();
-  url = `http://${await address("deployd", namespace)}:8080`;
-  webhookSecret = (await secret("deployd-webhook", namespace)).secret!;
-  const config = (await get("ConfigMap", "deployd-config", namespace)) as Live & { data: Record<string, string> };
+  url = `http://${await address("deployd", own)}:8080`;
+  webhookSecret = (await secret("deployd-webhook", own)).secret!;
+  const config = (await get("ConfigMap", "deployd-config", own)) as Live & { data: Record<string, string> };
   before = config.data["config.yaml"]!;
   // Where the cluster's own server listens, pods reach this machine.
   git = await GitServer.start(new URL(kube().server).hostname);
@@ -287,12 +289,14 @@ it("deletes what is declared no more where that is asked for, and nowhere else",
 });
 
 it("leaves alone what it has not made", async () => {
-  await git.commit("shop/pushed", { "deploy/manifests/other.yaml": configMap("deployd-config", "1") });
+  const metadata = { name: "theirs", namespace };
+  await kube().create({ apiVersion: "v1", kind: "ConfigMap", metadata, data: { value: "theirs" } });
+  await git.commit("shop/pushed", { "deploy/manifests/other.yaml": configMap("theirs", "1") });
   await push("shop/pushed");
   await seconds(soon, phase("shop/pushed", "failed"));
-  expect((await summary("shop/pushed")).error.message).toContain(
-    "ConfigMap deployd-config exists and was not made by deployd",
-  );
+  expect((await summary("shop/pushed")).error.message).toContain("ConfigMap theirs exists and was not made by deployd");
+  expect(await value("theirs")).toBe("theirs");
+  await kube().delete({ apiVersion: "v1", kind: "ConfigMap", metadata });
   await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "1") });
 });
 
@@ -361,23 +365,24 @@ it("loses nothing when its pod is replaced", async () => {
       .filter(({ metadata }) => metadata.labels?.["deployd/repository"])
       .map(({ metadata }) => [metadata.name, metadata.resourceVersion]);
   const applied = await versions();
-  await succeedPod("deployd", "server", namespace);
+  await succeedPod("deployd", "server", own);
   await seconds(soon, async () => expect(await state()).toEqual(known));
   expect(await versions()).toEqual(applied);
 });
 
-it("may read no Secret, in no namespace", async () => {
+it("may read no Secret, and nothing at all where the platform is", async () => {
   const script = `
     const token = require("fs").readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/token", "utf8");
     const ask = (path) => fetch("https://kubernetes.default.svc/api/v1/namespaces/" + path, { headers: { authorization: "Bearer " + token } });
     Promise.all(process.argv.slice(1).map(async (path) => (await ask(path)).status)).then((all) => console.log(all.join(" ")));
   `;
-  const [pod = ""] = await podsOf("deployd", "server", namespace);
-  await ready(pod, namespace);
+  const [pod = ""] = await podsOf("deployd", "server", own);
+  await ready(pod, own);
   const paths = [
-    `${namespace}/configmaps/deployd-config`,
-    `${namespace}/secrets/deployd-webhook`,
+    `${namespace}/configmaps/kube-root-ca.crt`,
     `${namespace}/secrets`,
+    `${own}/configmaps/deployd-config`,
+    `${own}/secrets/deployd-webhook`,
     "kube-system/secrets",
     "kube-system/configmaps",
     "default/secrets",
@@ -390,7 +395,7 @@ it("may read no Secret, in no namespace", async () => {
     script,
     ...paths,
   ];
-  expect((await runIn(pod, namespace, "deployd", command)).trim()).toBe("200 403 403 403 403 403");
+  expect((await runIn(pod, own, "deployd", command)).trim()).toBe("200 403 403 403 403 403 403");
 });
 
 it("tells Prometheus what it does", async () => {

@@ -56,7 +56,12 @@ export async function wholeStack(): Promise<void> {
 
 /** The stack of the core and the applications: `dev`, or the one that `TEST_STACK` names and that runs already. */
 const smallName = process.env.TEST_STACK ?? "dev";
-export const small = { stack: smallName, core: `${smallName}-core`, apps: `${smallName}-apps` };
+export const small = {
+  stack: smallName,
+  core: `${smallName}-core`,
+  apps: `${smallName}-apps`,
+  deployed: `${smallName}-deployed`,
+};
 
 /** For `stackFile`: leaves out the applications, where a test is about what lies below them. */
 export const withoutApplications = `
@@ -121,6 +126,20 @@ const v1 = (kind: Kind, name: string, namespace?: string) => ({
 
 export async function get(kind: Kind, name: string, namespace?: string): Promise<Live | undefined> {
   return kube().get(v1(kind, name, namespace));
+}
+
+/** Whether a service account may do something, as the API server itself answers. */
+export async function may(account: { name: string; namespace: string }, verb: string, resource: string, in_: string) {
+  const review = await kube().create({
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SubjectAccessReview",
+    metadata: { name: "" },
+    spec: {
+      user: `system:serviceaccount:${account.namespace}:${account.name}`,
+      resourceAttributes: { verb, resource, namespace: in_ },
+    },
+  });
+  return review.status.allowed as boolean;
 }
 
 /** A Secret's values, decoded. */

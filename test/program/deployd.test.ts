@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { seeded } from "../../engine/evaluate.ts";
+import { writeProblems } from "../../policy/rules/whole.ts";
 import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
 
 const render = (changes = "{}") => evaluated("dev", { changes, random: seeded("a test's seed") });
@@ -19,14 +20,31 @@ describe("the rights", () => {
   const roles = ({ objects }: Evaluated) =>
     objects.filter(({ kind, metadata }) => kind === "Role" && metadata.name === "deployd");
 
-  it("are for its own namespace, and for core where something is deployed there", async () => {
-    expect(roles(before).map(({ metadata }) => metadata.namespace)).toEqual(["dev-apps"]);
-    const both = await render(repository(", namespace: core"));
-    expect(
-      roles(both)
-        .map(({ metadata }) => metadata.namespace)
-        .sort(),
-    ).toEqual(["dev-apps", "dev-core"]);
+  it("are for a namespace in which the platform has nothing but these rights and the namespace's limits", async () => {
+    const limits = "limitRange: { memory: 64Mi, cpu: 10m }, quota: { pods: 9 }";
+    const limited = await render(`namespaces: { deployed: { ${limits} } }`);
+    for (const [program, more] of [
+      [before, []],
+      [limited, ["LimitRange limits", "ResourceQuota quota"]],
+    ] as const) {
+      expect(roles(program).map(({ metadata }) => metadata.namespace)).toEqual(["dev-deployed"]);
+      const there = program.objects.filter(({ metadata }) => metadata.namespace === "dev-deployed");
+      expect(there.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual(
+        [...more, "Role deployd", "RoleBinding deployd"].sort(),
+      );
+    }
+    expect(before.evaluation.outputs.namespaces).toMatchObject({ deployed: "dev-deployed" });
+  });
+
+  it("would be refused in a namespace with Secrets and ConfigMaps of other components", () => {
+    const moved = before.objects.map((object) =>
+      object.kind === "Role" ? { ...object, metadata: { ...object.metadata, namespace: "dev-core" } } : object,
+    );
+    const problems = writeProblems(moved);
+    expect(problems).toContain("Role dev-core/deployd allows pods that read Secret dev-core/minio-admin");
+    expect(problems).toContain(
+      "Role dev-core/deployd allows changes of ConfigMap dev-core/redis-config, which is another component's",
+    );
   });
 
   it("are for no Secret, no account and no role, and to look at pods", () => {
@@ -48,7 +66,7 @@ it("is told the names of namespaces, and rolls no pod for another list of reposi
       url: "https://example.com/shop/web.git",
       branch: "main",
       path: "deploy/manifests",
-      namespace: "dev-apps",
+      namespace: "dev-deployed",
       environment: "test",
       prune: true,
       repairDrift: false,

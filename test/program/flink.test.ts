@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseConfig } from "../../config/problems.ts";
 import { podOf, rules } from "../../policy/rules/index.ts";
-import { permissionProblems } from "../../policy/rules/whole.ts";
+import { permissionProblems, writeProblems } from "../../policy/rules/whole.ts";
 import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
 
 const settings = (program: Evaluated, role: string) =>
@@ -117,21 +117,44 @@ describe("several JobManagers", () => {
         "high-availability.type": "kubernetes",
         "high-availability.storageDir": "s3://flink/high-availability",
         "high-availability.jobmanager.port": 6123,
-        "kubernetes.namespace": "prod-apps",
+        "kubernetes.namespace": "prod-flink",
         "kubernetes.cluster-id": "flink",
       });
     const [container] = named(prod, "Deployment", "flink-jobmanager").spec.template.spec.containers;
     expect(container.args).toContain("jobmanager.rpc.address=$(POD_IP)");
   });
 
-  it("have tokens, for ConfigMaps of their own namespace and nothing else", () => {
+  it("have tokens, for ConfigMaps of a namespace that holds nothing else; TaskManagers only read them", () => {
     expect(withToken(prod)).toEqual(["deployd", "flink-jobmanager", "flink-taskmanager"]);
-    const { rules: allowed, metadata } = named(prod, "Role", "flink");
-    expect(metadata.namespace).toBe("prod-apps");
-    expect(allowed).toEqual([expect.objectContaining({ apiGroups: [""], resources: ["configmaps"] })]);
-    expect(named(prod, "RoleBinding", "flink").subjects).toEqual([
-      { kind: "ServiceAccount", name: "flink", namespace: "prod-apps" },
-    ]);
+    const reading = ["get", "list", "watch"];
+    for (const [name, component, verbs] of [
+      ["flink", "jobmanager", [...reading, "create", "update", "patch", "delete"]],
+      ["flink-taskmanager", "taskmanager", reading],
+    ] as const) {
+      const { rules: allowed, metadata } = named(prod, "Role", name);
+      expect(metadata.namespace).toBe("prod-flink");
+      expect(allowed).toEqual([{ apiGroups: [""], resources: ["configmaps"], verbs }]);
+      expect(named(prod, "RoleBinding", name)).toMatchObject({
+        metadata: { namespace: "prod-flink" },
+        roleRef: { name },
+        subjects: [{ kind: "ServiceAccount", name, namespace: "prod-apps" }],
+      });
+      expect(named(prod, "Deployment", `flink-${component}`).spec.template.spec.serviceAccountName).toBe(name);
+    }
+    const there = prod.objects.filter(({ metadata }) => metadata.namespace === "prod-flink");
+    expect(new Set(there.map(({ kind }) => kind))).toEqual(new Set(["Role", "RoleBinding"]));
+  });
+
+  it("would be refused with rights to ConfigMaps that are others' too", () => {
+    const moved = prod.objects.map((object) =>
+      object.kind === "Role" && object.metadata.name.startsWith("flink")
+        ? { ...object, metadata: { ...object.metadata, namespace: "prod-apps" } }
+        : object,
+    );
+    expect(writeProblems(moved)).toContain(
+      "Role prod-apps/flink allows changes of ConfigMap prod-apps/airflow-dags, which is another component's",
+    );
+    expect(writeProblems(moved).filter((one) => one.includes("flink-taskmanager allows"))).toEqual([]);
   });
 
   it("would be refused with a token that nobody explains, or that opens nothing", () => {
@@ -140,7 +163,9 @@ describe("several JobManagers", () => {
     expect(rules.isolated!(pod)).toEqual([
       "the service account's token is mounted, and no annotation data-platform/talks-to-api says why",
     ]);
-    const unbound = prod.objects.filter(({ kind, metadata }) => kind !== "RoleBinding" || metadata.name !== "flink");
+    const unbound = prod.objects.filter(
+      ({ kind, metadata }) => kind !== "RoleBinding" || !metadata.name.startsWith("flink"),
+    );
     expect(permissionProblems(unbound)).toEqual([
       "Deployment prod-apps/flink-jobmanager has a token that opens nothing",
       "Deployment prod-apps/flink-taskmanager has a token that opens nothing",

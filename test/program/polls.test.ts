@@ -57,7 +57,8 @@ describe("an application from elsewhere", () => {
   it("is served as it says", async () => {
     const program = await render(shop({ application: "shop.wsgi", healthPath: "/up" }));
     const web = container(named(program, "Deployment", "django-my-shop"));
-    expect(web.command).toEqual(["gunicorn", "shop.wsgi"]);
+    expect(web.command.at(-2)).toContain('exec gunicorn --bind "$any:8000" "$@"');
+    expect(web.args[0]).toBe("shop.wsgi");
     expect([web.startupProbe, web.readinessProbe].map((probe) => probe.httpGet.path)).toEqual(["/up", "/up"]);
     expect(variable(named(program, "Deployment", "django-my-shop"), "DATABASE_NAME")).toBe("django_my_shop");
   });

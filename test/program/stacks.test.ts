@@ -10,6 +10,7 @@ import {
   referenceProblems,
   selectorProblems,
   totals,
+  writeProblems,
 } from "../../policy/rules/whole.ts";
 import { budgets } from "../budgets.ts";
 import { changed, type Evaluated, evaluated, evaluatedWithSecrets, stacks } from "./stacks.ts";
@@ -43,6 +44,7 @@ describe.each([
     ["servers leave only when clients have heard of it", leavingProblems],
     ["pods refer to what is there", referenceProblems],
     ["whoever may ask the API does, and may ask no more", permissionProblems],
+    ["no account may change what other components keep, or run pods beside their Secrets", writeProblems],
   ])("%s", (_, problems) => {
     expect(problems(program.objects)).toEqual([]);
   });
@@ -94,7 +96,9 @@ describe.each([
   it("protects and retains what holds data, in prod alone", () => {
     const keep = stack === "prod";
     for (const { object, protect, retainOnDelete } of program.manifests) {
-      const holdsData = ["Namespace", "PersistentVolumeClaim", "Cluster"].includes(object.kind);
+      const holdsData =
+        ["Namespace", "PersistentVolumeClaim", "Cluster"].includes(object.kind) &&
+        object.metadata.name !== "prod-flink";
       expect({ name: object.metadata.name, protect, retainOnDelete }).toEqual({
         name: object.metadata.name,
         protect: holdsData && keep,

@@ -169,6 +169,40 @@ test("does not take over what someone else made", async () => {
   );
 });
 
+test("adopts a namespace that was there before, with what is in it, and never deletes it", async () => {
+  const labels = { team: "a" };
+  await api.connect().apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "dev", labels } });
+  const theirs = { apiVersion: "v1", kind: "Secret", metadata: { name: "theirs", namespace: "dev" } };
+  await api.connect().apply(theirs);
+  await up();
+  // It is still known to be someone else's in later runs.
+  await up({ settings: "b" });
+  expect(await destroy(run())).toEqual({ deleted: 5 });
+  expect([...api.objects.values()].map(({ metadata }) => metadata.name).sort()).toEqual(["dev", "theirs"]);
+  expect((await up()).created).toBe(5);
+});
+
+test("does not adopt another stack's namespace", async () => {
+  const labels = { "app.kubernetes.io/part-of": "data-platform", "app.kubernetes.io/instance": "test" };
+  await api.connect().apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "dev", labels } });
+  expect((await refusal(up())).message).toContain("Namespace dev: it exists and this stack did not make it");
+});
+
+test("makes a failed Job again", async () => {
+  let failing = true;
+  const asUsual = api.status;
+  api.status = (object) =>
+    object.kind === "Job" && failing ? { conditions: [{ type: "Failed", status: "True" }] } : asUsual(object);
+  expect((await refusal(up())).message).toContain("Job dev/users-1: failed");
+  api.writes.length = 0;
+  api.answer = (method, title, dryRun) => {
+    if (method === "PATCH" && title === "Job dev/users-1" && !dryRun) failing = false;
+    return undefined;
+  };
+  expect(await up()).toMatchObject({ replaced: 1, unchanged: 5 });
+  expect(api.writes).toEqual(expect.arrayContaining(["DELETE Job dev/users-1", "APPLY Job dev/users-1"]));
+});
+
 test("what the server refuses is found before anything is changed", async () => {
   await up();
   api.writes.length = 0;

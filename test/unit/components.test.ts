@@ -2,6 +2,7 @@
 // It does not prove that an API server takes it or that the software starts: the cluster tests do.
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
+import { runOnce } from "../../components/kit/job.ts";
 import { Part, type Place } from "../../components/kit/part.ts";
 import { pod, runs, scratch } from "../../components/kit/pod.ts";
 import { credentials, password, TypedSecret } from "../../components/kit/secret.ts";
@@ -196,6 +197,33 @@ describe("a pod", () => {
       timeoutSeconds: 5,
       failureThreshold: 300,
     });
+  });
+});
+
+describe("a Job", () => {
+  const made = async (jobDeadline?: number) => {
+    const global = config({ global: jobDeadline ? { jobDeadline } : {} }).global;
+    return of(
+      await sample((part) => {
+        runOnce(part, "setup", { user: 1000, containers: { web }, volumes: {} }, { dependsOn: [] });
+      }, global),
+      "Job",
+    );
+  };
+
+  it("may take as long as the stack says, and Pulumi waits a little longer", async () => {
+    expect(inputs(await made()).spec.activeDeadlineSeconds).toBe(1800);
+    const { options, ...job } = await made(7200);
+    expect(job.inputs.spec).toMatchObject({ activeDeadlineSeconds: 7200 });
+    expect(options.customTimeouts).toEqual({ create: "7260s", update: "7260s" });
+  });
+
+  it("has the same name with another deadline: what it does is the same", async () => {
+    expect(inputs(await made(60)).metadata.name).toBe(inputs(await made()).metadata.name);
+  });
+
+  it("is made again by Pulumi when it has failed", async () => {
+    expect(inputs(await made()).metadata.annotations).toEqual({ "pulumi.com/replaceUnready": "true" });
   });
 });
 

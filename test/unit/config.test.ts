@@ -95,6 +95,16 @@ const wrong: [what: string, yaml: string, message: string][] = [
     'namespaces.apps.name: found "data"; expected a name of its own: namespaces.core.name is the same',
   ],
   [
+    "a namespace for deployments that is the platform's by default",
+    "namespaces: { deployed: { name: test-core } }",
+    'namespaces.deployed.name: found "test-core"; expected a name of its own: namespaces.core is named so by default',
+  ],
+  [
+    "limits of a namespace that is someone else's",
+    "namespaces: { core: { create: false, quota: { pods: 5 } } }",
+    'namespaces.core.quota: found {"pods":5}; expected create: true beside it, since the limits of a namespace belong to whoever makes it',
+  ],
+  [
     "a memory size without a unit",
     "redis: { resources: { requests: { memory: 128 } } }",
     "redis.resources.requests.memory: found 128; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi",

@@ -10,18 +10,18 @@ import { type DeployOptions, instanceOf, instancesIn, withInstance, withoutInsta
 import { type StartPlan, startPlan } from "../../config/noetl-versions.ts";
 import { parseConfig } from "../../config/problems.ts";
 
-const module = "python -m noetl.server --host 0.0.0.0 --port 8082";
-const uvicorn = "python -m uvicorn noetl.server:create_app --factory --host 0.0.0.0 --port 8082 --no-access-log";
+const module = "python -m noetl.server --host= --port 8082";
+const uvicorn = "python -m uvicorn noetl.server:create_app --factory --host= --port 8082 --no-access-log";
 const worker = "python -m noetl.worker";
 const starts = "python -m noetl.main worker start";
 
 /** version, server, worker, health, NATS, who makes the schema, whether the environment is logged, how many variables */
 const plans: [string, string, string | undefined, string, boolean, string, boolean, number][] = [
-  ["0.1.24", "python -m noetl.main server --host 0.0.0.0 --port 8082", undefined, "/health", false, "server", true, 0],
-  ["0.1.36", "python -m noetl.main server --host 0.0.0.0 --port 8082", undefined, "/health", false, "server", true, 0],
+  ["0.1.24", "python -m noetl.main server --host= --port 8082", undefined, "/health", false, "server", true, 0],
+  ["0.1.36", "python -m noetl.main server --host= --port 8082", undefined, "/health", false, "server", true, 0],
   [
     "0.1.38",
-    "python -m noetl.main server start --host 0.0.0.0 --port 8082",
+    "python -m noetl.main server start --host= --port 8082",
     undefined,
     "/api/health",
     false,

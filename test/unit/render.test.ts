@@ -16,7 +16,7 @@ import { parse } from "yaml";
 import { redacted } from "../../engine/evaluate.ts";
 import { manifests } from "../../engine/manifests.ts";
 import { fileName, renderFiles, writeFiles } from "../../engine/render.ts";
-import { object, stack } from "./engine-program.ts";
+import { evaluation, object, stack } from "./engine-program.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -25,6 +25,34 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const files = (program = stack(redacted)) => renderFiles("dev", manifests(program));
+
+test.each([
+  "off",
+  "on",
+  "yes",
+  "no",
+  "y",
+  "N",
+  "True",
+  "012",
+  "0o14",
+  "1_000",
+  "1:30",
+  "2026-11-25",
+  "~",
+  "null",
+  ".5",
+  "1e3",
+  "=",
+  "<<",
+])("text that YAML 1.1 or 1.2 takes for something else is quoted: %s", (text) => {
+  const program = evaluation(
+    object("Namespace", "dev"),
+    object("ConfigMap", "settings", { data: { text, [text]: "" } }),
+  );
+  const written = files(program).get("40-configmap.dev.settings.yaml")!;
+  for (const version of ["1.1", "1.2"] as const) expect(parse(written, { version }).data).toEqual({ text, [text]: "" });
+});
 
 test("names sort in an order that can be applied, and the kustomization has it", () => {
   const names = [...files().keys()];

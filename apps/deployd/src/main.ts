@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { KubeConfig } from "@kubernetes/client-node";
 import { pino } from "pino";
@@ -48,7 +49,8 @@ const watching = watchSettings(DEPLOYD_CONFIG, {
 
 const webhookSecret = async () => (await readFile(DEPLOYD_WEBHOOK_SECRET, "utf8")).trim();
 const app = await makeServer({ fleet, configuration, metrics, webhookSecret, log });
-await app.listen({ host: "::", port: Number(DEPLOYD_PORT) });
+// Every address of both families; of IPv4 where the kernel has no IPv6.
+await app.listen({ host: existsSync("/proc/net/if_inet6") ? "::" : "0.0.0.0", port: Number(DEPLOYD_PORT) });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const)
   process.once(signal, async () => {

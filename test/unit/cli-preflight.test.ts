@@ -1,0 +1,142 @@
+// Proves what `up` refuses before anything changes: namespaces and Secrets that the configuration takes from the cluster
+// and that are not there. Against a small API server of our own. That pods start with them, the cluster tests prove.
+import { readFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { needs, preflight } from "../../cli/preflight.ts";
+import type { Evaluation } from "../../engine/evaluate.ts";
+import type { StackFile } from "../../engine/stack.ts";
+import { type Evaluated, evaluated } from "../program/stacks.ts";
+import { FakeApi } from "./apply-api.ts";
+
+let api: FakeApi;
+beforeEach(async () => {
+  api = await FakeApi.start();
+});
+afterEach(() => api.stop());
+
+const fileOf = (changes: Record<string, object>): StackFile => ({
+  stack: "test",
+  project: "data-platform",
+  path: "",
+  config: Object.fromEntries(Object.entries(changes).map(([part, block]) => [`data-platform:${part}`, block])),
+  encrypted: [],
+});
+
+async function refusal(evaluation: Evaluation, changes: Record<string, object>): Promise<string[]> {
+  return preflight(api.connect(), fileOf(changes), evaluation).then(
+    () => [],
+    ({ message }: Error) => message.split("\n"),
+  );
+}
+
+const namespace = (name: string) => api.connect().apply({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+const secret = (name: string, where: string, ...keys: string[]) =>
+  api.connect().apply({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name, namespace: where },
+    data: Object.fromEntries(keys.map((key) => [key, ""])),
+  });
+
+const evaluate = (changes: Record<string, object>) => evaluated("test", { changes: stringify(changes) });
+
+describe("a Secret that the stack names", () => {
+  const changes = { redis: { auth: { existingSecret: "my-redis" } }, monitoring: { enabled: true } };
+  let program: Evaluated;
+  const found = () => refusal(program.evaluation, changes);
+
+  it("is missed in every namespace whose pods use it, all at once, until it is there with its keys", async () => {
+    program = await evaluate(changes);
+    const [apps, core, monitoring] = await found();
+    expect(apps).toMatch(
+      /^stack test: redis\.auth\.existingSecret: found no Secret my-redis, and no namespace test-apps; expected one with the key password there, for Deployment test-apps\/airflow-api-server and \d+ more; make both before the first `up`, and set namespaces\.apps\.create to false$/,
+    );
+    expect(core).toContain("no namespace test-core");
+    expect(monitoring).toContain("no namespace test-monitoring");
+
+    for (const name of ["test-apps", "test-core", "test-monitoring"]) await namespace(name);
+    await secret("my-redis", "test-apps", "password");
+    await secret("my-redis", "test-core", "pasword");
+    expect(await found()).toEqual([
+      "stack test: redis.auth.existingSecret: found Secret my-redis in namespace test-core without the key password; expected the key password, for StatefulSet test-core/redis",
+      "stack test: redis.auth.existingSecret: found no Secret my-redis in namespace test-monitoring; expected one with the key password, for Deployment test-monitoring/exporters-redis",
+    ]);
+
+    await secret("my-redis", "test-core", "password");
+    await secret("my-redis", "test-monitoring", "password");
+    expect(await found()).toEqual([]);
+  });
+
+  it("is not asked for where the login may not read it", async () => {
+    for (const name of ["test-apps", "test-core", "test-monitoring"]) await namespace(name);
+    api.answer = (_, title) => (title.startsWith("Secret") ? { code: 403, message: "forbidden" } : undefined);
+    expect(await found()).toEqual([]);
+  });
+});
+
+describe("a namespace that the stack does not make", () => {
+  const changes = { namespaces: { core: { name: "team-core", create: false } } };
+
+  it("must exist, and is neither made nor deleted", async () => {
+    const program = await evaluate(changes);
+    const made = program.objects.filter(({ kind }) => ["Namespace", "ResourceQuota", "LimitRange"].includes(kind));
+    expect(made.map(({ metadata }) => metadata.name).sort()).toEqual(["test-apps", "test-deployed"]);
+    expect(program.objects.filter(({ metadata }) => metadata.namespace === "team-core").length).toBeGreaterThan(10);
+    expect(await refusal(program.evaluation, changes)).toEqual([
+      "stack test: namespaces.core.create: found false and no namespace team-core in the cluster; expected one to exist: kubectl create namespace team-core",
+    ]);
+    await namespace("team-core");
+    expect(await refusal(program.evaluation, changes)).toEqual([]);
+  });
+});
+
+it("a stack without such names needs nothing", async () => {
+  const { evaluation } = await evaluated("dev");
+  expect(await refusal(evaluation, {})).toEqual([]);
+});
+
+/** Every key that names a Secret or ConfigMap, with a name that says which it is. */
+const named = {
+  ...Object.fromEntries(
+    ["postgresql", "redis", "minio", "clickhouse", "trino", "spark", "superset", "polls", "webApp"].map((part) => [
+      part,
+      { auth: { existingSecret: `${part}-auth`.toLowerCase() } },
+    ]),
+  ),
+  airflow: {
+    auth: { existingSecret: "airflow-auth" },
+    dags: { git: { repository: "https://example.com/dags.git", existingSecret: "airflow-git" } },
+  },
+  deployd: { auth: { existingSecret: "deployd-auth" }, tokensSecret: "deployd-tokens" },
+  monitoring: { enabled: true, grafana: { auth: { existingSecret: "grafana-auth" } } },
+};
+const keyOf: Record<string, string> = {
+  ...Object.fromEntries(
+    Object.keys(named).map((part) => [`${part.toLowerCase()}-auth`, `${part}.auth.existingSecret`]),
+  ),
+  "grafana-auth": "monitoring.grafana.auth.existingSecret",
+  "airflow-git": "airflow.dags.git.existingSecret",
+  "deployd-tokens": "deployd.tokensSecret",
+};
+
+it("docs/secrets.md lists where each is needed, and with which keys", async () => {
+  const { objects } = await evaluate(named);
+  const rows = new Map<string, { keys: Set<string>; where: Set<string> }>();
+  for (const { name, keys, namespace } of needs(objects)) {
+    const row = rows.get(name) ?? { keys: new Set(), where: new Set() };
+    for (const key of keys) row.keys.add(key);
+    rows.set(name, { ...row, where: row.where.add(namespace.replace("test-", "")) });
+  }
+  const code = (names: Set<string>) =>
+    [...names]
+      .sort()
+      .map((name) => `\`${name}\``)
+      .join(", ");
+  const lines = [...rows].map(
+    ([name, { keys, where }]) => `| \`${keyOf[name]}\` | ${code(keys) || "one for each `token`"} | ${code(where)} |`,
+  );
+  expect(rows.size).toBe(Object.keys(keyOf).length - 1);
+  const page = readFileSync("docs/secrets.md", "utf8").split("\n");
+  expect(lines.filter((line) => !page.includes(line))).toEqual([]);
+});
