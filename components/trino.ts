@@ -214,6 +214,8 @@ const coordinatorFiles = ({ coordinator }: Config["trino"]) => ({
 # Queries run on the workers alone: one that is too large takes no coordinator down.
 node-scheduler.include-coordinator=false
 discovery.uri=http://localhost:${ports.http}
+# A proxy says by X-Forwarded-* what the client asked for; without this Trino answers 406 to such a request.
+http-server.process-forwarded=true
 ${common(coordinator.resources.limits.memory)}# What each worker gives a query bounds it: so more workers give it more, and the coordinator need not start anew.
 query.max-memory=100TB
 `,
