@@ -109,9 +109,11 @@ appendonly yes
 appendfsync everysec
 aof-use-rdb-preamble yes
 save ""
-# ${maxMemoryPercent} % of redis.resources.limits.memory (${resources.limits.memory}). Queues live here: a full server refuses writes, it never drops a key.
+# ${maxMemoryPercent} % of redis.resources.limits.memory (${resources.limits.memory}).
 maxmemory ${maxMemory}mb
-maxmemory-policy noeviction
+# Caches give way, queues do not: a full server evicts keys that expire, and Celery's queues never do. Once only queues
+# are left, it refuses writes.
+maxmemory-policy volatile-lru
 `,
   };
 }

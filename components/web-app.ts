@@ -332,7 +332,7 @@ appendfsync everysec
 aof-use-rdb-preamble yes
 # And a snapshot of its own, dump.rdb: each hour in which something changed, each five minutes in which a lot did.
 save 3600 1 300 100
-# 60 % of webApp.redis.resources.limits.memory (${resources.limits.memory}). The queue is here: a full server refuses writes, it never drops a key.
+# 60 % of webApp.redis.resources.limits.memory (${resources.limits.memory}). Jobs, leases and results are data, although some expire: a full server refuses writes, it never drops a key.
 maxmemory ${maxMemory}mb
 maxmemory-policy noeviction
 `,

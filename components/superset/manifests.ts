@@ -74,7 +74,7 @@ QUEUE_REDIS_URL = f"redis://:{secret('QUEUE_PASSWORD')}@${queue.host}:${queue.po
 
 def cached(prefix, seconds):
     return {
-        "CACHE_TYPE": "RedisCache",
+        "CACHE_TYPE": "expiring.RedisCache",
         "CACHE_REDIS_URL": CACHE_REDIS_URL,
         "CACHE_KEY_PREFIX": f"superset_{prefix}_",
         "CACHE_DEFAULT_TIMEOUT": seconds,
@@ -82,15 +82,32 @@ def cached(prefix, seconds):
 
 
 HOUR, DAY = 3600, 86400
-# Redis holds queues too and drops nothing when it is full: what is here must go by itself.
+
+
+class Expiring:
+    """Gives every cache entry an end, also where a chart's settings ask for none (a timeout of 0).
+
+    The cache shares Redis with queues. A full Redis evicts only keys that expire, so these must.
+    """
+
+    LONGEST = 90 * DAY
+
+    def _normalize_timeout(self, timeout):
+        seconds = super()._normalize_timeout(timeout)
+        return seconds if 0 < seconds < self.LONGEST else self.LONGEST
+
+
+class Results(Expiring, RedisCache):
+    """What a worker found for SQL Lab, until the browser fetches it."""
+
+
 CACHE_DEFAULT_TIMEOUT = HOUR
 CACHE_CONFIG = cached("metadata", DAY)
 DATA_CACHE_CONFIG = cached("data", HOUR)
 THUMBNAIL_CACHE_CONFIG = cached("thumbnail", DAY)
 FILTER_STATE_CACHE_CONFIG = cached("filter", 90 * DAY) | {"REFRESH_TIMEOUT_ON_RETRIEVAL": True}
 EXPLORE_FORM_DATA_CACHE_CONFIG = cached("explore", 7 * DAY) | {"REFRESH_TIMEOUT_ON_RETRIEVAL": True}
-# Where a worker leaves what a query of SQL Lab has found.
-RESULTS_BACKEND = RedisCache(
+RESULTS_BACKEND = Results(
     host="${cache.host}",
     port=${cache.port},
     db=${cache.database},
@@ -151,6 +168,14 @@ class CELERY_CONFIG:
 def task_was_sent(**_):
     """What the liveness probe of the one who sends on time looks at."""
     Path("/tmp/task-sent").touch()
+`,
+  // Not in superset_config.py: the probe below reads that, and Flask's cache takes long to import.
+  "expiring.py": `from flask_caching.backends.rediscache import RedisCache as FlaskRedisCache
+from superset_config import Expiring
+
+
+class RedisCache(Expiring, FlaskRedisCache):
+    """Flask's cache in Redis. Each of its entries expires."""
 `,
   // Celery's own command would load all of Superset for it: ten times the work.
   "ping.py": `"""Succeeds when this pod's worker answers over the queue."""

@@ -104,3 +104,19 @@ it("prod has two web servers that are emptied one at a time, and one beat", asyn
   expect([replicas("superset"), replicas("superset-beat")]).toEqual([2, 1]);
   expect(find(program, "PodDisruptionBudget", "superset")).toBeDefined();
 });
+
+it("every cache entry expires, so that a full Redis can evict it in place of a queue's", async () => {
+  const program = await render();
+  const files = find(program, "ConfigMap", "superset-config").data as Record<string, string>;
+  const config = String(files["superset_config.py"]);
+  // Entries of Flask's caches and of SQL Lab's results go through classes that never store one without an end.
+  expect([...config.matchAll(/"CACHE_TYPE": "(.*)"/g)].map(([, type]) => type)).toEqual(["expiring.RedisCache"]);
+  expect(config).toMatch(/^RESULTS_BACKEND = Results\(/m);
+  const redis = find(program, "ConfigMap", "redis-config").data["redis.conf"] as string;
+  expect(redis).toMatch(/^maxmemory-policy volatile-lru$/m);
+});
+
+it("the web app's Redis, whose results expire and are data all the same, evicts nothing", async () => {
+  const redis = find(await render(), "ConfigMap", "app-test-config-redis").data["redis.conf"] as string;
+  expect(redis).toMatch(/^maxmemory-policy noeviction$/m);
+});
