@@ -21,7 +21,7 @@ export class Clickhouse extends Part {
   override readonly metrics: Metrics[] = [{ component: "server", port: "metrics" }];
   readonly endpoint: Endpoint;
   readonly admin: TypedSecret<"username" | "password">;
-  private readonly front: pulumi.Resource;
+  private readonly ready: pulumi.Resource[];
 
   constructor(
     name: string,
@@ -68,7 +68,8 @@ export class Clickhouse extends Part {
       },
     });
 
-    this.front = service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
+    this.ready = [server, front];
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
@@ -82,7 +83,7 @@ export class Clickhouse extends Part {
       username: this.admin.key("username"),
       password: this.admin.key("password"),
       revision: this.admin.revision,
-      ready: [this.front],
+      ready: this.ready,
     };
   }
 }

@@ -137,7 +137,7 @@ export class Django extends Part {
       component: "web",
       ports: { http: port },
       type: reachedBy(this, config.service),
-      dependsOn: [web],
+      workload: web,
     });
     ingress(this, config.ingress, { component: "web", front });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };

@@ -136,13 +136,13 @@ export class Flink extends Part {
           },
         },
       },
-      dependsOn: [rpc, ...allowed, ...bucket.ready, ...(catalog?.ready ?? [])],
+      dependsOn: [rpc, ...allowed, ...bucket.ready],
     });
     service(this, {
       component: "jobmanager",
       ports: { rest: jobManagerPorts.rest },
       type: config.service.type,
-      dependsOn: [managers],
+      workload: managers,
     });
 
     const each = headlessService(this, { piece: "taskmanager", component: "taskmanager", ports: { metrics } });
@@ -165,7 +165,8 @@ export class Flink extends Part {
           },
         },
       },
-      dependsOn: [each, managers],
+      // Started beside the JobManagers, which they look for until they find them.
+      dependsOn: [rpc, each, ...bucket.ready],
     });
 
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: jobManagerPorts.rest };

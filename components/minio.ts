@@ -92,7 +92,7 @@ export class Minio<B extends string> extends Part {
         volumes: { tmp: scratch({ size: "1Gi" }) },
       },
     });
-    const front = service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.s3 };
 
     const buckets = [...new Set<string>([...args.buckets, ...config.buckets])];
@@ -123,7 +123,7 @@ export class Minio<B extends string> extends Part {
         },
         volumes: { policy: configFiles(access.name), tmp: scratch({ size: "16Mi" }) },
       },
-      { dependsOn: [front] },
+      { dependsOn: [server, front] },
     );
     this.registerOutputs({});
   }

@@ -118,7 +118,7 @@ export class Postgresql<D extends string> extends Part {
       component: "server",
       ports: { postgresql: port },
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
 
@@ -156,7 +156,7 @@ export class Postgresql<D extends string> extends Part {
           tmp: scratch({ size: "16Mi" }),
         },
       },
-      { dependsOn: [front] },
+      { dependsOn: [server, front] },
     );
     this.registerOutputs({});
   }

@@ -20,7 +20,7 @@ const databases = { monitoring: 0, airflow: 1, "superset-cache": 2, "superset-qu
 export class Redis extends Part {
   readonly endpoint: Endpoint;
   readonly admin: TypedSecret<"password">;
-  private readonly front: pulumi.Resource;
+  private readonly ready: pulumi.Resource[];
 
   constructor(name: string, args: { place: Place; config: Config["redis"] }, opts?: pulumi.ComponentResourceOptions) {
     const { place, config } = args;
@@ -62,12 +62,13 @@ export class Redis extends Part {
       },
     });
 
-    this.front = service(this, {
+    const front = service(this, {
       component: "server",
       ports: { redis: port },
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
+    this.ready = [server, front];
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
     this.registerOutputs({});
   }
@@ -81,7 +82,7 @@ export class Redis extends Part {
       database: databases[client],
       password: secret.key("password"),
       revision: secret.revision,
-      ready: [this.front],
+      ready: this.ready,
     };
   }
 }

@@ -109,6 +109,7 @@ export class Trino extends Part {
       };
     };
 
+    // All start at once: workers look for the coordinator until it answers, and a catalog connects at its first query.
     const first = node("coordinator", config.coordinator);
     const coordinator = deployment(this, {
       piece: "coordinator",
@@ -120,13 +121,12 @@ export class Trino extends Part {
         containers: { trino: { ...first.container, mounts: first.mounts } },
         volumes: first.volumes,
       },
-      dependsOn: catalogs.ready,
     });
     const front = service(this, {
       component: "coordinator",
       ports,
       type: config.service.type,
-      dependsOn: [coordinator],
+      workload: coordinator,
     });
 
     const other = node("worker", config.worker);
@@ -149,12 +149,10 @@ export class Trino extends Part {
         },
         volumes: { ...other.volumes, drain: secretFiles({ "rules.json": drain.key("rules.json") }) },
       },
-      // They start beside the coordinator and look for it until it answers.
-      dependsOn: catalogs.ready,
     });
 
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
-    this.connection = { host: this.host(), port: ports.http, ready: [front, workers] };
+    this.connection = { host: this.host(), port: ports.http, ready: [coordinator, front, workers, ...catalogs.ready] };
     this.registerOutputs({});
   }
 }

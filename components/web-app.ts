@@ -95,7 +95,7 @@ export class WebApp extends Part {
       piece: "service-redis",
       component: "redis",
       ports: { redis: redisPort },
-      dependsOn: [redis],
+      workload: redis,
     });
 
     const env = {
@@ -134,7 +134,7 @@ export class WebApp extends Part {
         },
         volumes,
       },
-      dependsOn: [queue],
+      dependsOn: [redis, queue],
     });
 
     deployment(this, {
@@ -159,7 +159,7 @@ export class WebApp extends Part {
         },
         volumes,
       },
-      dependsOn: [queue],
+      dependsOn: [redis, queue],
     });
 
     if (config.debug)
@@ -194,13 +194,13 @@ export class WebApp extends Part {
       component: "flask",
       ports,
       type: type === "NodePort" ? "ClusterIP" : type,
-      dependsOn: [flask],
+      workload: flask,
     });
     if (type === "NodePort")
-      service(this, { piece: "service-nodeport-flask", component: "flask", ports, type, dependsOn: [flask] });
+      service(this, { piece: "service-nodeport-flask", component: "flask", ports, type, workload: flask });
     ingress(this, config.ingress, { piece: "ingress-flask", component: "flask", front });
 
-    if (backups) this.backUp(environment, config, backups, [queue]);
+    if (backups) this.backUp(environment, config, backups, [redis, queue]);
     this.endpoint = {
       namespace: place.namespace,
       service: this.named("service-flask"),

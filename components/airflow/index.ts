@@ -99,7 +99,7 @@ export class Airflow extends Part {
         },
         volumes: { ...volumes, setup: configFiles(setup.name) },
       },
-      { dependsOn: [...database.ready, ...queue.ready, ...logs.ready] },
+      { dependsOn: [...database.ready, ...queue.ready] },
     );
 
     /** One of Airflow's processes. Those that read the DAGs' files are `withDags`. */
@@ -197,7 +197,7 @@ export class Airflow extends Part {
       component: "api-server",
       ports: { http: ports.http },
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});

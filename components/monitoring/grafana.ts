@@ -90,7 +90,7 @@ export class Grafana extends Part {
         },
       },
     });
-    service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    service(this, { component: "server", ports, type: config.service.type, workload: server });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }

@@ -237,28 +237,20 @@ export const credentialsOfSources = ({ clickhouse, postgresql }: Sources): Recor
   ...(clickhouse && { CLICKHOUSE_USERNAME: clickhouse.username, CLICKHOUSE_PASSWORD: clickhouse.password }),
 });
 
-/**
- * What the Job does after the migrations, within Superset's own application: by its command line the passwords would
- * be arguments, which every process can read. It may run any number of times.
- */
-export const setUp = (sources: Sources) => ({
-  "databases.json": JSON.stringify(databases(sources), null, 2),
-  "setup.py": `import json
-import os
-import uuid
+/** The administrator, made after the migrations within Superset's own application: by its command line the password
+ * would be an argument, which every process can read. It may run any number of times. */
+export const setUp = {
+  "setup.py": `import os
 
-from sqlalchemy.engine import URL
 from werkzeug.security import check_password_hash
 
 from superset.app import create_app
 
 app = create_app()
 with app.app_context():
-    from superset import db, security_manager
-    from superset.commands.database.utils import add_permissions
-    from superset.models.core import Database
+    from superset import security_manager
 
-    # The administrator, whose password is the Secret's, also where it was changed by hand.
+    # The password is the Secret's, also where it was changed by hand.
     password = os.environ["ADMIN_PASSWORD"]
     admin = security_manager.find_user("admin")
     if admin is None:
@@ -270,6 +262,25 @@ with app.app_context():
     elif not check_password_hash(admin.password, password):
         security_manager.reset_password(admin.id, password)
         print("admin: has a new password")
+`,
+};
+
+/** Registers the databases, within Superset's application for the same reason. It may run any number of times. */
+export const register = (sources: Sources) => ({
+  "databases.json": JSON.stringify(databases(sources), null, 2),
+  "register.py": `import json
+import os
+import uuid
+
+from sqlalchemy.engine import URL
+
+from superset.app import create_app
+
+app = create_app()
+with app.app_context():
+    from superset import db
+    from superset.commands.database.utils import add_permissions
+    from superset.models.core import Database
 
     # Each database has an identity of its own, so that it may be renamed; the name counts where someone else made it.
     for entry in json.load(open("/etc/superset/databases.json")):
