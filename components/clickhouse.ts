@@ -5,8 +5,9 @@ import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { ClickhouseConnection, Endpoint } from "./kit/connection.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
+import { shellPassword } from "./kit/password.ts";
 import { answers, configFiles, patiently, scratch } from "./kit/pod.ts";
-import { credentials, password, type TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
 
@@ -53,7 +54,7 @@ export class Clickhouse extends Part {
         containers: {
           clickhouse: {
             image: this.image(config.image),
-            command: ["sh", "-eu", "-c", start],
+            command: ["sh", "-eu", "-c", start(this.admin.key("password"))],
             env: { PASSWORD: this.admin.key("password"), HOME: "/tmp" },
             ports,
             resources: config.resources,
@@ -89,7 +90,9 @@ export class Clickhouse extends Part {
 }
 
 /** ClickHouse keeps a copy of its configuration, with the environment filled in, beside the data: so only a hash. */
-const start = `
+const start = (password: SecretKey) =>
+  `
+${shellPassword("PASSWORD", password)}
 export PASSWORD_SHA256="$(printf %s "$PASSWORD" | sha256sum | cut -c 1-64)"
 unset PASSWORD
 exec clickhouse-server --config-file=/etc/clickhouse-server/config.xml

@@ -6,6 +6,7 @@ import { deployment } from "./kit/deployment.ts";
 import { ingress, reachedBy } from "./kit/ingress.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
+import { checkedPythonPassword } from "./kit/password.ts";
 import { answers, connects, drain, patiently, scratch } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -81,7 +82,7 @@ export class Django extends Part {
               DJANGO_SUPERUSER_USERNAME: admin,
               DJANGO_SUPERUSER_EMAIL: `${admin}@localhost`,
               DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
-              ADMINISTRATOR: administrator,
+              ADMINISTRATOR: administrator(this.admin.key("password")),
             },
             resources: { requests: { cpu: "5m", memory: "96Mi" }, limits: { memory: "256Mi" } },
             mounts,
@@ -152,7 +153,8 @@ python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
 `.trim();
 
 /** Makes the administrator, or gives the one who is there the password of the Secret. */
-const administrator = `
+const administrator = (password: SecretKey) =>
+  `
 import os
 from django.apps import apps
 from django.core.management import call_command
@@ -161,7 +163,8 @@ if apps.is_installed("django.contrib.auth"):
     User = get_user_model()
     name = os.environ["DJANGO_SUPERUSER_" + User.USERNAME_FIELD.upper()]
     user = User._default_manager.filter(**{User.USERNAME_FIELD: name}).first()
-    password = os.environ["DJANGO_SUPERUSER_PASSWORD"]
+    ${checkedPythonPassword("DJANGO_SUPERUSER_PASSWORD", password).replaceAll("\n", "\n    ")}
+    os.environ["DJANGO_SUPERUSER_PASSWORD"] = password
     if user is None:
         call_command("createsuperuser", interactive=False)
     elif not user.check_password(password):

@@ -5,8 +5,9 @@ import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { Endpoint, RedisConnection } from "./kit/connection.ts";
 import { Part, type Place } from "./kit/part.ts";
+import { redisLogin } from "./kit/password.ts";
 import { configFiles, patiently, runs, scratch } from "./kit/pod.ts";
-import { credentials, password, type TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
 
@@ -44,7 +45,7 @@ export class Redis extends Part {
         containers: {
           redis: {
             image: this.image(config.image),
-            command: ["sh", "-eu", "-c", start],
+            command: ["sh", "-eu", "-c", start(this.admin.key("password"))],
             env: { PASSWORD: this.admin.key("password") },
             ports: { redis: port },
             resources: config.resources,
@@ -87,10 +88,13 @@ export class Redis extends Part {
   }
 }
 
-/** The password reaches Redis by a file in memory: as an argument every process could read it. */
-const start = `
+/** The password reaches Redis by a file in memory, as a hash: as an argument every process could read it. */
+const start = (password: SecretKey) =>
+  `
 umask 077
-printf 'requirepass %s\\n' "$PASSWORD" > /run/redis/auth.conf
+{
+${redisLogin("PASSWORD", password)}
+} > /run/redis/auth.conf
 unset PASSWORD
 exec redis-server /etc/redis/redis.conf
 `.trim();

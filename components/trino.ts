@@ -14,6 +14,7 @@ import type {
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
+import { shellPassword } from "./kit/password.ts";
 import { answers, configFiles, patiently, runs, scratch, secretFiles } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -85,7 +86,7 @@ export class Trino extends Part {
         },
         container: {
           image: this.image(config.image),
-          command: ["/usr/lib/trino/bin/launcher", "run", "--etc-dir", "/etc/trino"],
+          command: ["sh", "-eu", "-c", start(catalogs.env)],
           env: { ...catalogs.env, SHARED_SECRET: internal.key("shared-secret") },
           ports,
           resources,
@@ -156,6 +157,13 @@ export class Trino extends Part {
     this.registerOutputs({});
   }
 }
+
+/** A user or password that someone else keeps may end in a line end: Trino would send it along. */
+const start = (env: Record<string, SecretKey>) =>
+  [
+    ...Object.entries(env).map(([variable, key]) => shellPassword(variable, key)),
+    "exec /usr/lib/trino/bin/launcher run --etc-dir /etc/trino",
+  ].join("\n");
 
 /** A worker takes nothing new, ends what it runs, and then itself: its process is the container's first. */
 const finishWork = `

@@ -8,8 +8,9 @@ import { deployment } from "./kit/deployment.ts";
 import { ingress, reachedBy } from "./kit/ingress.ts";
 import { cronJob } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
+import { redisLogin, redisString } from "./kit/password.ts";
 import { answers, configFiles, drain, patiently, runs, scratch } from "./kit/pod.ts";
-import { credentials, password, type TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { claim } from "./kit/storage.ts";
 
@@ -72,7 +73,7 @@ export class WebApp extends Part {
         containers: {
           redis: {
             image: redisImage,
-            command: ["sh", "-eu", "-c", startRedis],
+            command: ["sh", "-eu", "-c", startRedis(this.admin.key("password"))],
             env: { PASSWORD: this.admin.key("password") },
             ports: { redis: redisPort },
             resources: config.redis.resources,
@@ -284,7 +285,7 @@ export class WebApp extends Part {
           containers: {
             restore: {
               image: redisImage,
-              command: ["sh", "-eu", "-c", restore],
+              command: ["sh", "-eu", "-c", restore(this.admin.key("password"))],
               env: { ...ofRedis, POD_IP: { field: "status.podIP" } },
               resources: { ...resources, limits: config.redis.resources.limits },
               mounts,
@@ -304,9 +305,13 @@ const tagOf = (image: string): string => parseImage(image)?.tag ?? "";
  * The password reaches Redis by a file in memory: as an argument every process could read it. A pod that is deleted
  * may still be writing when its successor starts, so whoever has the lock on the volume runs alone.
  */
-const startRedis = `
+const startRedis = (password: SecretKey) =>
+  `
 umask 077
-printf 'requirepass %s\nmasterauth %s\n' "$PASSWORD" "$PASSWORD" > /run/redis/auth.conf
+{
+${redisLogin("PASSWORD", password)}
+printf 'masterauth %s\\n' "$(${redisString("PASSWORD")})"
+} > /run/redis/auth.conf
 unset PASSWORD
 exec 9> /data/lock
 flock 9
@@ -367,9 +372,12 @@ mc cp --quiet "$FOLDER/$FROM" /backup/dump.rdb
  * The backup is loaded into a server beside Redis, which becomes its replica for as long as it takes: Redis drops what
  * it has when it has received all, and goes on as before if it does not come to that. Clients can read meanwhile.
  */
-const restore = `
+const restore = (password: SecretKey) =>
+  `
 umask 077
-printf 'requirepass %s\n' "$REDISCLI_AUTH" > /tmp/redis.conf
+{
+${redisLogin("REDISCLI_AUTH", password)}
+} > /tmp/redis.conf
 redis-server /tmp/redis.conf --port 6380 --dir /backup --dbfilename dump.rdb --save "" --appendonly no > /tmp/log &
 beside() { redis-cli --no-auth-warning -e -p 6380 "$@"; }
 redis() { redis-cli --no-auth-warning -e -h "$REDIS_HOST" "$@"; }

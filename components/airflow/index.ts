@@ -56,7 +56,7 @@ export class Airflow extends Part {
     const configuration = files(
       this,
       "config",
-      settings(config.dags, `http://${this.host()}:${ports.http}`, logs, statsd),
+      settings(config.dags, `http://${this.host()}:${ports.http}`, logs, queue, statsd),
     );
     const dags = git ? undefined : (config.dags.configMap ?? files(this, "dags", examples).name);
 
@@ -80,7 +80,7 @@ export class Airflow extends Part {
       tmp: scratch({ size: "1Gi" }),
     };
 
-    const setup = files(this, "setup-script", setUp);
+    const setup = files(this, "setup-script", setUp(this.admin.key("password")));
     const ready = runOnce(
       this,
       "setup",

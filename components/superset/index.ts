@@ -57,7 +57,7 @@ export class Superset extends Part {
     const stores = { database, cache, queue };
     const configuration = files(this, "config", settings(stores, statsd));
     const webServer = files(this, "gunicorn", server(config.web.workers));
-    const work = files(this, "setup", setUp);
+    const work = files(this, "setup", setUp(this.admin.key("password")));
 
     /** What the pods of Superset have in common. */
     const image = this.image(config.image);

@@ -5,6 +5,7 @@ import type {
   StatsdConnection,
   TrinoConnection,
 } from "../kit/connection.ts";
+import { checkedPythonPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
 
 /*
@@ -49,7 +50,12 @@ from celery.signals import after_task_publish
 ${statsd ? "from superset.stats_logger import StatsdStatsLogger\n" : ""}
 
 def secret(name):
-    return quote(os.environ[name], safe="")
+    # A line end after it is none of the password.
+    return os.environ[name].rstrip("\\n")
+
+
+def quoted(name):
+    return quote(secret(name), safe="")
 
 
 def derived(use):
@@ -62,14 +68,14 @@ GUEST_TOKEN_JWT_SECRET = derived("guest tokens")
 GLOBAL_ASYNC_QUERIES_JWT_SECRET = derived("asynchronous queries")
 
 SQLALCHEMY_DATABASE_URI = (
-    f"postgresql+psycopg2://{secret('DATABASE_USERNAME')}:{secret('DATABASE_PASSWORD')}"
+    f"postgresql+psycopg2://{quoted('DATABASE_USERNAME')}:{quoted('DATABASE_PASSWORD')}"
     "@${database.host}:${database.port}/${database.database}"
 )
 # A server that was restarted has closed the connections that wait here.
 SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True}
 
-CACHE_REDIS_URL = f"redis://:{secret('CACHE_PASSWORD')}@${cache.host}:${cache.port}/${cache.database}"
-QUEUE_REDIS_URL = f"redis://:{secret('QUEUE_PASSWORD')}@${queue.host}:${queue.port}/${queue.database}"
+CACHE_REDIS_URL = f"redis://:{quoted('CACHE_PASSWORD')}@${cache.host}:${cache.port}/${cache.database}"
+QUEUE_REDIS_URL = f"redis://:{quoted('QUEUE_PASSWORD')}@${queue.host}:${queue.port}/${queue.database}"
 
 
 def cached(prefix, seconds):
@@ -111,7 +117,7 @@ RESULTS_BACKEND = Results(
     host="${cache.host}",
     port=${cache.port},
     db=${cache.database},
-    password=os.environ["CACHE_PASSWORD"],
+    password=secret("CACHE_PASSWORD"),
     key_prefix="superset_results_",
 )
 SQL_MAX_ROW = 50_000
@@ -239,7 +245,7 @@ export const credentialsOfSources = ({ clickhouse, postgresql }: Sources): Recor
 
 /** The administrator, made after the migrations within Superset's own application: by its command line the password
  * would be an argument, which every process can read. It may run any number of times. */
-export const setUp = {
+export const setUp = (password: SecretKey) => ({
   "setup.py": `import os
 
 from werkzeug.security import check_password_hash
@@ -251,7 +257,7 @@ with app.app_context():
     from superset import security_manager
 
     # The password is the Secret's, also where it was changed by hand.
-    password = os.environ["ADMIN_PASSWORD"]
+    ${checkedPythonPassword("ADMIN_PASSWORD", password).replaceAll("\n", "\n    ")}
     admin = security_manager.find_user("admin")
     if admin is None:
         role = security_manager.find_role("Admin")
@@ -263,7 +269,7 @@ with app.app_context():
         security_manager.reset_password(admin.id, password)
         print("admin: has a new password")
 `,
-};
+});
 
 /** Registers the databases, within Superset's application for the same reason. It may run any number of times. */
 export const register = (sources: Sources) => ({
@@ -272,7 +278,7 @@ export const register = (sources: Sources) => ({
 import os
 import uuid
 
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
 from superset.app import create_app
 
@@ -281,6 +287,7 @@ with app.app_context():
     from superset import db
     from superset.commands.database.utils import add_permissions
     from superset.models.core import Database
+    from superset_config import secret
 
     # Each database has an identity of its own, so that it may be renamed; the name counts where someone else made it.
     for entry in json.load(open("/etc/superset/databases.json")):
@@ -290,12 +297,15 @@ with app.app_context():
         database = find(uuid=identity).first() or find(database_name=name).first()
         url = URL.create(
             entry["driver"],
-            username=entry.get("username") or os.environ[entry["usernameFrom"]],
-            password=os.environ[entry["passwordFrom"]] if "passwordFrom" in entry else None,
+            username=entry.get("username") or secret(entry["usernameFrom"]),
+            password=secret(entry["passwordFrom"]) if "passwordFrom" in entry else None,
             host=entry["host"],
             port=entry["port"],
             database=entry["database"],
         )
+        # SQLAlchemy 1.4 writes a percent sign as it is, and reads it as the start of a code.
+        if make_url(url.render_as_string(hide_password=False)).password != url.password:
+            url = url.set(password=url.password.replace("%", "%25"))
         text = url.render_as_string(hide_password=False)
         if database is None:
             # What users may set otherwise later is said here alone: how it is queried, and by whom.
@@ -307,10 +317,12 @@ with app.app_context():
                 extra=json.dumps(entry["extra"]),
             )
             database.set_sqlalchemy_uri(text)
+            database.password = url.password
             db.session.add(database)
             print(f"{name}: registered")
         elif database.sqlalchemy_uri_decrypted != text:
             database.set_sqlalchemy_uri(text)
+            database.password = url.password
             print(f"{name}: has a new address or password")
         db.session.commit()
         # One permission for each schema that is there now, for roles that may see some of them.

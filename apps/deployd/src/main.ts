@@ -46,7 +46,7 @@ const watching = watchSettings(DEPLOYD_CONFIG, {
   refuse: (message) => log.warn(`configuration refused, what held before goes on: ${message}`),
 });
 
-const webhookSecret = async () => (await readFile(DEPLOYD_WEBHOOK_SECRET, "utf8")).trim();
+const webhookSecret = async () => (await readFile(DEPLOYD_WEBHOOK_SECRET, "utf8")).replace(/\n+$/, "");
 const app = await makeServer({ fleet, configuration, metrics, webhookSecret, log });
 await app.listen({ host: "::", port: Number(DEPLOYD_PORT) });
 
