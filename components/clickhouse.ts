@@ -5,8 +5,9 @@ import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { ClickhouseConnection, Endpoint } from "./kit/connection.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
+import { shellPassword } from "./kit/password.ts";
 import { answers, configFiles, patiently, scratch } from "./kit/pod.ts";
-import { credentials, password, type TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
 
@@ -21,7 +22,7 @@ export class Clickhouse extends Part {
   override readonly metrics: Metrics[] = [{ component: "server", port: "metrics" }];
   readonly endpoint: Endpoint;
   readonly admin: TypedSecret<"username" | "password">;
-  private readonly front: pulumi.Resource;
+  private readonly ready: pulumi.Resource[];
 
   constructor(
     name: string,
@@ -53,7 +54,7 @@ export class Clickhouse extends Part {
         containers: {
           clickhouse: {
             image: this.image(config.image),
-            command: ["sh", "-eu", "-c", start],
+            command: ["sh", "-eu", "-c", start(this.admin.key("password"))],
             env: { PASSWORD: this.admin.key("password"), HOME: "/tmp" },
             ports,
             resources: config.resources,
@@ -68,7 +69,8 @@ export class Clickhouse extends Part {
       },
     });
 
-    this.front = service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
+    this.ready = [server, front];
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
@@ -82,13 +84,15 @@ export class Clickhouse extends Part {
       username: this.admin.key("username"),
       password: this.admin.key("password"),
       revision: this.admin.revision,
-      ready: [this.front],
+      ready: this.ready,
     };
   }
 }
 
 /** ClickHouse keeps a copy of its configuration, with the environment filled in, beside the data: so only a hash. */
-const start = `
+const start = (password: SecretKey) =>
+  `
+${shellPassword("PASSWORD", password)}
 export PASSWORD_SHA256="$(printf %s "$PASSWORD" | sha256sum | cut -c 1-64)"
 unset PASSWORD
 # Every address of both families; of IPv4 where the kernel has no IPv6.

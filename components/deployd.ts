@@ -89,7 +89,7 @@ export class Deployd extends Part {
       },
       dependsOn: allowed,
     });
-    service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    service(this, { component: "server", ports, type: config.service.type, workload: server });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }

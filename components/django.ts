@@ -7,6 +7,7 @@ import { ingress, reachedBy } from "./kit/ingress.ts";
 import { runOnce } from "./kit/job.ts";
 import { gunicorn } from "./kit/listen.ts";
 import { Part, type Place } from "./kit/part.ts";
+import { checkedPythonPassword } from "./kit/password.ts";
 import { answers, connects, drain, limitedAs, patiently, scratch } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -82,7 +83,7 @@ export class Django extends Part {
               DJANGO_SUPERUSER_USERNAME: admin,
               DJANGO_SUPERUSER_EMAIL: `${admin}@localhost`,
               DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
-              ADMINISTRATOR: administrator,
+              ADMINISTRATOR: administrator(this.admin.key("password")),
             },
             resources: limitedAs(config.resources, {
               requests: { cpu: "5m", memory: "96Mi" },
@@ -141,7 +142,7 @@ export class Django extends Part {
       component: "web",
       ports: { http: port },
       type: reachedBy(this, config.service),
-      dependsOn: [web],
+      workload: web,
     });
     ingress(this, config.ingress, { component: "web", front });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
@@ -156,7 +157,8 @@ python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
 `.trim();
 
 /** Makes the administrator, or gives the one who is there the password of the Secret. */
-const administrator = `
+const administrator = (password: SecretKey) =>
+  `
 import os
 from django.apps import apps
 from django.core.management import call_command
@@ -165,7 +167,8 @@ if apps.is_installed("django.contrib.auth"):
     User = get_user_model()
     name = os.environ["DJANGO_SUPERUSER_" + User.USERNAME_FIELD.upper()]
     user = User._default_manager.filter(**{User.USERNAME_FIELD: name}).first()
-    password = os.environ["DJANGO_SUPERUSER_PASSWORD"]
+    ${checkedPythonPassword("DJANGO_SUPERUSER_PASSWORD", password).replaceAll("\n", "\n    ")}
+    os.environ["DJANGO_SUPERUSER_PASSWORD"] = password
     if user is None:
         call_command("createsuperuser", interactive=False)
     elif not user.check_password(password):

@@ -140,13 +140,13 @@ export class Flink extends Part {
           },
         },
       },
-      dependsOn: [rpc, ...managersMay, ...bucket.ready, ...(catalog?.ready ?? [])],
+      dependsOn: [rpc, ...managersMay, ...bucket.ready],
     });
     service(this, {
       component: "jobmanager",
       ports: { rest: jobManagerPorts.rest },
       type: config.service.type,
-      dependsOn: [managers],
+      workload: managers,
     });
 
     const each = headlessService(this, { piece: "taskmanager", component: "taskmanager", ports: { metrics } });
@@ -170,7 +170,8 @@ export class Flink extends Part {
           },
         },
       },
-      dependsOn: [each, managers, ...workersMay],
+      // Started beside the JobManagers, which they look for until they find them.
+      dependsOn: [rpc, each, ...workersMay, ...bucket.ready],
     });
 
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: jobManagerPorts.rest };

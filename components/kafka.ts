@@ -128,7 +128,7 @@ export class Kafka extends Part {
       component: "server",
       ports: { kafka: ports.kafka },
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.kafka };
     const bootstrapServers = `${this.host()}:${ports.kafka}`;
@@ -160,9 +160,9 @@ export class Kafka extends Part {
           },
           volumes: { tmp: scratch({ size: "64Mi" }) },
         },
-        { dependsOn: [front] },
+        { dependsOn: [server, front] },
       );
-    this.connection = { bootstrapServers, replication, ready: [topicsMade || front] };
+    this.connection = { bootstrapServers, replication, ready: topicsMade ? [topicsMade] : [server, front] };
     this.registerOutputs({});
   }
 }

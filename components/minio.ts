@@ -5,8 +5,9 @@ import { files } from "./kit/config.ts";
 import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
+import { shellPassword } from "./kit/password.ts";
 import { answers, configFiles, drain, limitedAs, patiently, scratch } from "./kit/pod.ts";
-import { credentials, password, TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
 
@@ -63,7 +64,7 @@ export class Minio<B extends string> extends Part {
         containers: {
           minio: {
             image,
-            command: ["minio", "server", "--console-address", `:${ports.console}`],
+            command: ["sh", "-eu", "-c", start(this.admin), "minio"],
             args: [
               replicas === 1
                 ? "/data"
@@ -92,7 +93,7 @@ export class Minio<B extends string> extends Part {
         volumes: { tmp: scratch({ size: "1Gi" }) },
       },
     });
-    const front = service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.s3 };
 
     const buckets = [...new Set<string>([...args.buckets, ...config.buckets])];
@@ -106,12 +107,10 @@ export class Minio<B extends string> extends Part {
         containers: {
           mc: {
             image,
-            command: ["sh", "-eu", "-c", setUp],
+            command: ["sh", "-eu", "-c", setUp(this.admin, `http://${this.host()}:${ports.s3}`)],
             env: {
               ROOT_USER: this.admin.key("root-user"),
               ROOT_PASSWORD: this.admin.key("root-password"),
-              // Kubernetes fills the two in: what the manifest holds is their names.
-              MC_HOST_server: `http://$(ROOT_USER):$(ROOT_PASSWORD)@${this.host()}:${ports.s3}`,
               MC_CONFIG_DIR: "/tmp/mc",
               ACCESS_KEY: this.platform.key("access-key"),
               SECRET_KEY: this.platform.key("secret-key"),
@@ -126,7 +125,7 @@ export class Minio<B extends string> extends Part {
         },
         volumes: { policy: configFiles(access.name), tmp: scratch({ size: "16Mi" }) },
       },
-      { dependsOn: [front] },
+      { dependsOn: [server, front] },
     );
     this.registerOutputs({});
   }
@@ -174,9 +173,29 @@ const policy = (buckets: string[]) =>
     2,
   );
 
+/** MinIO drops spaces at both ends of these by itself, and clients do not. */
+const trimmed = (variable: string, key: SecretKey) =>
+  `
+${shellPassword(variable, key)}
+case "$${variable}" in " "* | *" ") echo "${key.title}: expected no space at its beginning or end" >&2; exit 1 ;; esac
+`.trim();
+
+const start = (root: TypedSecret<"root-user" | "root-password">) =>
+  `
+${trimmed("MINIO_ROOT_USER", root.key("root-user"))}
+${trimmed("MINIO_ROOT_PASSWORD", root.key("root-password"))}
+exec minio server --console-address :${ports.console} "$@"
+`.trim();
+
 /** Buckets, the platform's policy and its user. It may run any number of times; a bucket is never removed. */
-const setUp = `
-until mc ready server >/dev/null 2>&1; do echo "waiting for MinIO"; sleep 1; done
+const setUp = (root: TypedSecret<"root-user" | "root-password">, url: string) =>
+  `
+${trimmed("ROOT_USER", root.key("root-user"))}
+${trimmed("ROOT_PASSWORD", root.key("root-password"))}
+export MC_HOST_anybody=${url}
+until mc ready anybody >/dev/null 2>&1; do echo "waiting for MinIO"; sleep 1; done
+# By standard input, as below. In the address that MC_HOST_server would be, a colon of the password begins a token.
+printf '%s\\n%s\\n' "$ROOT_USER" "$ROOT_PASSWORD" | mc alias set server ${url}
 for bucket in $BUCKETS; do mc mb --ignore-existing "server/$bucket"; done
 mc admin policy create server ${platformUser} /etc/minio/policy.json
 # By standard input: as arguments every process could read them. A user who is there gets the new key.

@@ -68,12 +68,12 @@ export class Nessie extends Part {
       dependsOn: [...database.ready, ...warehouse.ready],
     });
 
-    const front = service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.catalog = {
       uri: `http://${this.host()}:${ports.http}/iceberg`,
       warehouse: warehouse.bucket,
-      ready: [front],
+      ready: [server, front],
     };
     this.registerOutputs({});
   }

@@ -7,6 +7,7 @@ import { files } from "./kit/config.ts";
 import type { Endpoint, SqlConnection } from "./kit/connection.ts";
 import { runOnce } from "./kit/job.ts";
 import { Part, type Place } from "./kit/part.ts";
+import { shellPassword } from "./kit/password.ts";
 import { configFiles, limitedAs, patiently, runs, scratch, secretFiles } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -75,7 +76,7 @@ export class Postgresql<D extends string> extends Part {
         init: {
           prepare: {
             image,
-            command: ["sh", "-eu", "-c", prepare],
+            command: ["sh", "-eu", "-c", prepare(this.admin.key("password"))],
             env: { BIN: bin, PGDATA: data, MOUNT: mount },
             resources: config.resources,
             mounts: { [mount]: "data", "/run/admin": "admin", "/dev/shm": "shm", "/tmp": "tmp" },
@@ -118,7 +119,7 @@ export class Postgresql<D extends string> extends Part {
       component: "server",
       ports: { postgresql: port },
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
 
@@ -134,7 +135,7 @@ export class Postgresql<D extends string> extends Part {
         containers: {
           psql: {
             image,
-            command: ["sh", "-eu", "-c", createUsers],
+            command: ["sh", "-eu", "-c", createUsers(this.admin.key("password"))],
             env: {
               PGHOST: this.host(),
               PGUSER: superuser,
@@ -159,7 +160,7 @@ export class Postgresql<D extends string> extends Part {
           tmp: scratch({ size: "16Mi" }),
         },
       },
-      { dependsOn: [front] },
+      { dependsOn: [server, front] },
     );
     this.registerOutputs({});
   }
@@ -228,7 +229,10 @@ host  all all all scram-sha-256
  * Before the server starts: makes the data directory where there is none, refuses one of another major version, and
  * sets the superuser's password to what the Secret says, which only someone on the volume can do without the old one.
  */
-const prepare = `
+const prepare = (password: SecretKey) =>
+  `
+PASSWORD="$(cat /run/admin/password)"
+${shellPassword("PASSWORD", password)}
 for found in "$MOUNT"/PG_VERSION "$MOUNT"/*/PG_VERSION "$MOUNT"/*/*/PG_VERSION; do
   if [ -s "$found" ] && [ "$(cat "$found")" != "$("$BIN/postgres" --version | sed 's/[^0-9]*\\([0-9]*\\).*/\\1/')" ]; then
     echo "The volume holds data of PostgreSQL $(cat "$found") in $(dirname "$found"), and this image is $("$BIN/postgres" --version)." >&2
@@ -244,12 +248,14 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     --encoding=UTF8 --locale=C.UTF-8 --data-checksums
   mv "$PGDATA.new" "$PGDATA"
 fi
-printf "ALTER ROLE ${superuser} PASSWORD '%s'\\n" "$(sed "s/'/''/g" /run/admin/password)" |
+printf "ALTER ROLE ${superuser} PASSWORD '%s'\\n" "$(printf %s "$PASSWORD" | sed "s/'/''/g")" |
   "$BIN/postgres" --single -D "$PGDATA" -c password_encryption=scram-sha-256 postgres >/dev/null
 `.trim();
 
 /** Gives each user its database, its password and nothing else. It may run any number of times. */
-const createUsers = `
+const createUsers = (password: SecretKey) =>
+  `
+${shellPassword("PGPASSWORD", password)}
 until pg_isready -q; do echo "waiting for $PGHOST"; sleep 1; done
 sql() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@"; }
 sql <<'SQL'

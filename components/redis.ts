@@ -5,8 +5,9 @@ import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
 import type { Endpoint, RedisConnection } from "./kit/connection.ts";
 import { Part, type Place } from "./kit/part.ts";
+import { redisLogin } from "./kit/password.ts";
 import { configFiles, patiently, runs, scratch } from "./kit/pod.ts";
-import { credentials, password, type TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { stateful } from "./kit/stateful.ts";
 
@@ -20,7 +21,7 @@ const databases = { monitoring: 0, airflow: 1, "superset-cache": 2, "superset-qu
 export class Redis extends Part {
   readonly endpoint: Endpoint;
   readonly admin: TypedSecret<"password">;
-  private readonly front: pulumi.Resource;
+  private readonly ready: pulumi.Resource[];
 
   constructor(name: string, args: { place: Place; config: Config["redis"] }, opts?: pulumi.ComponentResourceOptions) {
     const { place, config } = args;
@@ -44,7 +45,7 @@ export class Redis extends Part {
         containers: {
           redis: {
             image: this.image(config.image),
-            command: ["sh", "-eu", "-c", start],
+            command: ["sh", "-eu", "-c", start(this.admin.key("password"))],
             env: { PASSWORD: this.admin.key("password") },
             ports: { redis: port },
             resources: config.resources,
@@ -62,12 +63,13 @@ export class Redis extends Part {
       },
     });
 
-    this.front = service(this, {
+    const front = service(this, {
       component: "server",
       ports: { redis: port },
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
+    this.ready = [server, front];
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
     this.registerOutputs({});
   }
@@ -81,15 +83,18 @@ export class Redis extends Part {
       database: databases[client],
       password: secret.key("password"),
       revision: secret.revision,
-      ready: [this.front],
+      ready: this.ready,
     };
   }
 }
 
-/** The password reaches Redis by a file in memory: as an argument every process could read it. */
-const start = `
+/** The password reaches Redis by a file in memory, as a hash: as an argument every process could read it. */
+const start = (password: SecretKey) =>
+  `
 umask 077
-printf 'requirepass %s\\n' "$PASSWORD" > /run/redis/auth.conf
+{
+${redisLogin("PASSWORD", password)}
+} > /run/redis/auth.conf
 unset PASSWORD
 exec redis-server /etc/redis/redis.conf
 `.trim();
@@ -109,9 +114,11 @@ appendonly yes
 appendfsync everysec
 aof-use-rdb-preamble yes
 save ""
-# ${maxMemoryPercent} % of redis.resources.limits.memory (${resources.limits.memory}). Queues live here: a full server refuses writes, it never drops a key.
+# ${maxMemoryPercent} % of redis.resources.limits.memory (${resources.limits.memory}).
 maxmemory ${maxMemory}mb
-maxmemory-policy noeviction
+# Caches give way, queues do not: a full server evicts keys that expire, and Celery's queues never do. Once only queues
+# are left, it refuses writes.
+maxmemory-policy volatile-lru
 `,
   };
 }

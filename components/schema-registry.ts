@@ -63,7 +63,7 @@ export class SchemaRegistry extends Part {
       dependsOn: kafka.ready,
     });
 
-    service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    service(this, { component: "server", ports, type: config.service.type, workload: server });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }

@@ -86,7 +86,7 @@ export class Spark extends Part {
       component: "master",
       ports: ports.master,
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.master.rpc };
 
@@ -130,7 +130,8 @@ export class Spark extends Part {
           tmp: scratch({ size: "256Mi" }),
         },
       },
-      dependsOn: [front, ...catalog.ready, ...bucket.ready],
+      // Applications use the catalog and the bucket; a worker needs its master alone.
+      dependsOn: [server, front],
     });
     this.registerOutputs({});
   }

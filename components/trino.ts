@@ -14,6 +14,7 @@ import type {
 import { deployment } from "./kit/deployment.ts";
 import { share } from "./kit/jvm.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
+import { shellPassword } from "./kit/password.ts";
 import { answers, configFiles, patiently, runs, scratch, secretFiles } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -85,7 +86,7 @@ export class Trino extends Part {
         },
         container: {
           image: this.image(config.image),
-          command: ["/usr/lib/trino/bin/launcher", "run", "--etc-dir", "/etc/trino"],
+          command: ["sh", "-eu", "-c", start(catalogs.env)],
           env: { ...catalogs.env, SHARED_SECRET: internal.key("shared-secret") },
           ports,
           resources,
@@ -109,6 +110,7 @@ export class Trino extends Part {
       };
     };
 
+    // All start at once: workers look for the coordinator until it answers, and a catalog connects at its first query.
     const first = node("coordinator", config.coordinator);
     const coordinator = deployment(this, {
       piece: "coordinator",
@@ -120,13 +122,12 @@ export class Trino extends Part {
         containers: { trino: { ...first.container, mounts: first.mounts } },
         volumes: first.volumes,
       },
-      dependsOn: catalogs.ready,
     });
     const front = service(this, {
       component: "coordinator",
       ports,
       type: config.service.type,
-      dependsOn: [coordinator],
+      workload: coordinator,
     });
 
     const other = node("worker", config.worker);
@@ -149,15 +150,20 @@ export class Trino extends Part {
         },
         volumes: { ...other.volumes, drain: secretFiles({ "rules.json": drain.key("rules.json") }) },
       },
-      // They start beside the coordinator and look for it until it answers.
-      dependsOn: catalogs.ready,
     });
 
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
-    this.connection = { host: this.host(), port: ports.http, ready: [front, workers] };
+    this.connection = { host: this.host(), port: ports.http, ready: [coordinator, front, workers, ...catalogs.ready] };
     this.registerOutputs({});
   }
 }
+
+/** A user or password that someone else keeps may end in a line end: Trino would send it along. */
+const start = (env: Record<string, SecretKey>) =>
+  [
+    ...Object.entries(env).map(([variable, key]) => shellPassword(variable, key)),
+    "exec /usr/lib/trino/bin/launcher run --etc-dir /etc/trino",
+  ].join("\n");
 
 /** A worker takes nothing new, ends what it runs, and then itself: its process is the container's first. */
 const finishWork = `
@@ -214,6 +220,8 @@ const coordinatorFiles = ({ coordinator }: Config["trino"]) => ({
 # Queries run on the workers alone: one that is too large takes no coordinator down.
 node-scheduler.include-coordinator=false
 discovery.uri=http://localhost:${ports.http}
+# A proxy says by X-Forwarded-* what the client asked for; without this Trino answers 406 to such a request.
+http-server.process-forwarded=true
 ${common(coordinator.resources.limits.memory)}# What each worker gives a query bounds it: so more workers give it more, and the coordinator need not start anew.
 query.max-memory=100TB
 `,

@@ -9,8 +9,9 @@ import { ingress, reachedBy } from "./kit/ingress.ts";
 import { cronJob } from "./kit/job.ts";
 import { gunicorn } from "./kit/listen.ts";
 import { Part, type Place } from "./kit/part.ts";
+import { redisLogin, redisString } from "./kit/password.ts";
 import { answers, configFiles, drain, limitedAs, patiently, runs, scratch } from "./kit/pod.ts";
-import { credentials, password, type TypedSecret } from "./kit/secret.ts";
+import { credentials, password, type SecretKey, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 import { claim } from "./kit/storage.ts";
 
@@ -73,7 +74,7 @@ export class WebApp extends Part {
         containers: {
           redis: {
             image: redisImage,
-            command: ["sh", "-eu", "-c", startRedis],
+            command: ["sh", "-eu", "-c", startRedis(this.admin.key("password"))],
             env: { PASSWORD: this.admin.key("password") },
             ports: { redis: redisPort },
             resources: config.redis.resources,
@@ -96,7 +97,7 @@ export class WebApp extends Part {
       piece: "service-redis",
       component: "redis",
       ports: { redis: redisPort },
-      dependsOn: [redis],
+      workload: redis,
     });
 
     const env = {
@@ -135,7 +136,7 @@ export class WebApp extends Part {
         },
         volumes,
       },
-      dependsOn: [queue],
+      dependsOn: [redis, queue],
     });
 
     deployment(this, {
@@ -160,7 +161,7 @@ export class WebApp extends Part {
         },
         volumes,
       },
-      dependsOn: [queue],
+      dependsOn: [redis, queue],
     });
 
     if (config.debug)
@@ -198,13 +199,13 @@ export class WebApp extends Part {
       component: "flask",
       ports,
       type: type === "NodePort" ? "ClusterIP" : type,
-      dependsOn: [flask],
+      workload: flask,
     });
     if (type === "NodePort")
-      service(this, { piece: "service-nodeport-flask", component: "flask", ports, type, dependsOn: [flask] });
+      service(this, { piece: "service-nodeport-flask", component: "flask", ports, type, workload: flask });
     ingress(this, config.ingress, { piece: "ingress-flask", component: "flask", front });
 
-    if (backups) this.backUp(environment, config, backups, [queue]);
+    if (backups) this.backUp(environment, config, backups, [redis, queue]);
     this.endpoint = {
       namespace: place.namespace,
       service: this.named("service-flask"),
@@ -291,7 +292,7 @@ export class WebApp extends Part {
           containers: {
             restore: {
               image: redisImage,
-              command: ["sh", "-eu", "-c", restore],
+              command: ["sh", "-eu", "-c", restore(this.admin.key("password"))],
               env: { ...ofRedis, POD_IP: { field: "status.podIP" } },
               resources: { ...resources, limits: config.redis.resources.limits },
               mounts,
@@ -311,9 +312,13 @@ const tagOf = (image: string): string => parseImage(image)?.tag ?? "";
  * The password reaches Redis by a file in memory: as an argument every process could read it. A pod that is deleted
  * may still be writing when its successor starts, so whoever has the lock on the volume runs alone.
  */
-const startRedis = `
+const startRedis = (password: SecretKey) =>
+  `
 umask 077
-printf 'requirepass %s\nmasterauth %s\n' "$PASSWORD" "$PASSWORD" > /run/redis/auth.conf
+{
+${redisLogin("PASSWORD", password)}
+printf 'masterauth %s\\n' "$(${redisString("PASSWORD")})"
+} > /run/redis/auth.conf
 unset PASSWORD
 exec 9> /data/lock
 flock 9
@@ -339,7 +344,7 @@ appendfsync everysec
 aof-use-rdb-preamble yes
 # And a snapshot of its own, dump.rdb: each hour in which something changed, each five minutes in which a lot did.
 save 3600 1 300 100
-# 60 % of webApp.redis.resources.limits.memory (${resources.limits.memory}). The queue is here: a full server refuses writes, it never drops a key.
+# 60 % of webApp.redis.resources.limits.memory (${resources.limits.memory}). Jobs, leases and results are data, although some expire: a full server refuses writes, it never drops a key.
 maxmemory ${maxMemory}mb
 maxmemory-policy noeviction
 `,
@@ -374,9 +379,12 @@ mc cp --quiet "$FOLDER/$FROM" /backup/dump.rdb
  * The backup is loaded into a server beside Redis, which becomes its replica for as long as it takes: Redis drops what
  * it has when it has received all, and goes on as before if it does not come to that. Clients can read meanwhile.
  */
-const restore = `
+const restore = (password: SecretKey) =>
+  `
 umask 077
-printf 'requirepass %s\n' "$REDISCLI_AUTH" > /tmp/redis.conf
+{
+${redisLogin("REDISCLI_AUTH", password)}
+} > /tmp/redis.conf
 redis-server /tmp/redis.conf --port 6380 --dir /backup --dbfilename dump.rdb --save "" --appendonly no > /tmp/log &
 beside() { redis-cli --no-auth-warning -e -p 6380 "$@"; }
 redis() { redis-cli --no-auth-warning -e -h "$REDIS_HOST" "$@"; }

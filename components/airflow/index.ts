@@ -63,7 +63,7 @@ export class Airflow extends Part {
     const configuration = files(
       this,
       "config",
-      settings(config.dags, `http://${this.host()}:${ports.http}`, logs, statsd),
+      settings(config.dags, `http://${this.host()}:${ports.http}`, logs, queue, statsd),
     );
     const dags = git ? undefined : (config.dags.configMap ?? files(this, "dags", examples).name);
 
@@ -87,7 +87,7 @@ export class Airflow extends Part {
       tmp: scratch({ size: "1Gi" }),
     };
 
-    const setup = files(this, "setup-script", setUp);
+    const setup = files(this, "setup-script", setUp(this.admin.key("password")));
     const ready = runOnce(
       this,
       "setup",
@@ -109,7 +109,7 @@ export class Airflow extends Part {
         },
         volumes: { ...volumes, setup: configFiles(setup.name) },
       },
-      { dependsOn: [...database.ready, ...queue.ready, ...logs.ready] },
+      { dependsOn: [...database.ready, ...queue.ready] },
     );
 
     /** One of Airflow's processes. Those that read the DAGs' files are `withDags`. */
@@ -206,7 +206,7 @@ export class Airflow extends Part {
       component: "api-server",
       ports: { http: ports.http },
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});

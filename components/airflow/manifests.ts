@@ -1,5 +1,6 @@
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
+import { checkedPythonPassword, pythonPassword } from "../kit/password.ts";
 import type { Container } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
 
@@ -35,7 +36,8 @@ export function environment({ database, queue, logs }: Connections, keys: Keys):
     AIRFLOW__API__SECRET_KEY: keys.key("secret-key"),
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `postgresql+psycopg2://${sql}`,
     AIRFLOW__CELERY__RESULT_BACKEND: `db+postgresql+psycopg2://${sql}`,
-    AIRFLOW__CELERY__BROKER_URL: `redis://:$(QUEUE_PASSWORD)@${queue.host}:${queue.port}/${queue.database}`,
+    // Kubernetes would put the password there as it is, and this one may come from an existing Secret: it would need encoding.
+    AIRFLOW__CELERY__BROKER_URL_CMD: `python ${paths.config}/queue_address.py`,
     AIRFLOW_CONN_MINIO: JSON.stringify({
       conn_type: "aws",
       login: "$(LOGS_ACCESS_KEY)",
@@ -70,7 +72,9 @@ export function gitEnvironment(
       GIT_PASSWORD: access.key("password"),
       GIT_CONFIG_COUNT: "1",
       GIT_CONFIG_KEY_0: "credential.helper",
-      GIT_CONFIG_VALUE_0: '!echo "username=$GIT_USERNAME"; echo "password=$GIT_PASSWORD"; :',
+      // Without line ends after them. By printf: echo gives some characters after a backslash a meaning.
+      GIT_CONFIG_VALUE_0:
+        '!printf "username=%s\\npassword=%s\\n" "$(printf %s "$GIT_USERNAME")" "$(printf %s "$GIT_PASSWORD")"; :',
     }),
   };
 }
@@ -104,6 +108,7 @@ export const settings = (
   dags: Config["airflow"]["dags"],
   api: string,
   { bucket }: BucketConnection,
+  queue: RedisConnection,
   statsd?: StatsdConnection,
 ) => ({
   "airflow.cfg": `[core]
@@ -152,15 +157,24 @@ colored_console_log = False
 [fab]
 config_file = ${paths.config}/webserver_config.py
 ${statsd ? metrics(statsd) : ""}`,
-  "webserver_config.py": `import os
+  "queue_address.py": `"""Where the queue is, with its password. As a program it prints that, for Airflow's own configuration."""
+import os
+import sys
+from urllib.parse import quote
 
-from flask_appbuilder.const import AUTH_DB
+password = quote(${pythonPassword("QUEUE_PASSWORD")}, safe="")
+url = f"redis://:{password}@${queue.host}:${queue.port}/${queue.database}"
+if __name__ == "__main__":
+    sys.stdout.write(url)
+`,
+  "webserver_config.py": `from flask_appbuilder.const import AUTH_DB
+from queue_address import url
 
 AUTH_TYPE = AUTH_DB
 WTF_CSRF_ENABLED = True
 WTF_CSRF_TIME_LIMIT = None
 # Attempts to log in are counted for all API servers together.
-RATELIMIT_STORAGE_URI = os.environ["AIRFLOW__CELERY__BROKER_URL"]
+RATELIMIT_STORAGE_URI = url
 `,
   "pod_address.py": podAddress,
   "alive.py": alive,
@@ -200,8 +214,9 @@ host = socket.gethostname()
 
 def worker():
     from celery import Celery
+    from queue_address import url
 
-    app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
+    app = Celery(broker=url)
     return app.control.inspect([f"celery@{host}"], timeout=8).ping()
 
 
@@ -222,7 +237,7 @@ sys.exit(0 if (worker() if sys.argv[1] == "worker" else job(sys.argv[1])) else 1
 `;
 
 /** The database's tables, and the user `admin` with the password of now. It may run any number of times. */
-export const setUp = {
+export const setUp = (password: SecretKey) => ({
   "setup.py": `import os
 import subprocess
 
@@ -247,9 +262,10 @@ def admin(password):
 
 
 # By the environment: as an argument every process could read it.
-admin(os.environ["ADMIN_PASSWORD"])
+${checkedPythonPassword("ADMIN_PASSWORD", password)}
+admin(password)
 `,
-};
+});
 
 /** One DAG, so that a new platform has something to run. */
 export const examples = {

@@ -8,6 +8,8 @@ import type { Part, Place } from "./part.ts";
 export interface SecretKey {
   readonly secret: pulumi.Output<string>;
   readonly key: string;
+  /** What messages call it: `stack dev: Secret redis-admin, key password`. */
+  readonly title: string;
 }
 
 /** Length of generated passwords: 32 letters and digits are 190 bits. */
@@ -45,6 +47,7 @@ export function randomKey(part: Part, piece: string, bytes: number, rotation?: n
 export class TypedSecret<K extends string> {
   readonly name: pulumi.Output<string>;
   readonly namespace: string;
+  private readonly title: string;
   /** Changes when a value does, and tells nothing about it: what pods and Jobs that use it are marked with. */
   readonly revision: pulumi.Output<string>;
   /** The same Secret in other namespaces, by the place's key. */
@@ -53,10 +56,12 @@ export class TypedSecret<K extends string> {
 
   private constructor(
     name: pulumi.Output<string>,
+    title: string,
     namespace: string,
     revision: pulumi.Output<string>,
     copyTo: (place: Place) => pulumi.Output<string>,
   ) {
+    this.title = title;
     this.name = name;
     this.namespace = namespace;
     this.revision = revision;
@@ -76,8 +81,12 @@ export class TypedSecret<K extends string> {
     const revision = pulumi
       .all([part.place.salt, pulumi.output(values)])
       .apply(([salt, plain]) => createHmac("sha256", salt).update(JSON.stringify(plain)).digest("hex").slice(0, 16));
-    return new TypedSecret<K>(own, part.place.namespace, pulumi.unsecret(revision), ({ key, namespace, ready }) =>
-      make(`${part.named(piece)}-in-${key}`, namespace, ready),
+    return new TypedSecret<K>(
+      own,
+      titleOf(part, part.named(piece)),
+      part.place.namespace,
+      pulumi.unsecret(revision),
+      ({ key, namespace, ready }) => make(`${part.named(piece)}-in-${key}`, namespace, ready),
     );
   }
 
@@ -87,22 +96,26 @@ export class TypedSecret<K extends string> {
    */
   static existing<K extends string>(part: Part, name: string, rotation: number): TypedSecret<K> {
     const there = pulumi.output(name);
-    return new TypedSecret<K>(there, part.place.namespace, pulumi.output(`${name}-${rotation}`), () => there);
+    const revision = pulumi.output(`${name}-${rotation}`);
+    return new TypedSecret<K>(there, titleOf(part, name), part.place.namespace, revision, () => there);
   }
 
   key(key: K): SecretKey {
-    return { secret: this.name, key };
+    return { secret: this.name, key, title: `${this.title}, key ${key}` };
   }
 
   /** The same Secret for pods in `place`, which can read none of another namespace. Made when it is first asked for. */
   in(place: Place): TypedSecret<K> {
     if (place.namespace === this.namespace) return this;
     const copy =
-      this.copies.get(place.key) ?? new TypedSecret<K>(this.copyTo(place), place.namespace, this.revision, this.copyTo);
+      this.copies.get(place.key) ??
+      new TypedSecret<K>(this.copyTo(place), this.title, place.namespace, this.revision, this.copyTo);
     this.copies.set(place.key, copy);
     return copy;
   }
 }
+
+const titleOf = (part: Part, name: string): string => `stack ${part.place.stack}: Secret ${name}`;
 
 /** The part of the configuration that says where a password comes from. */
 interface Auth {

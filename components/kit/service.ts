@@ -3,7 +3,13 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Part } from "./part.ts";
 import type { Ports } from "./pod.ts";
 
-/** The Service in front of one component's pods. It is named like the part, or like a piece of it. */
+/**
+ * The Service in front of one component's pods. It is named like the part, or like a piece of it.
+ *
+ * It is made beside its workload, and Pulumi does not wait for it: the workload is waited for, and Pulumi's wait for a
+ * Service adds ten seconds to each. A client therefore depends on both. A LoadBalancer is waited for, since its
+ * address may never come, and made after its workload, since that wait ends after ten minutes.
+ */
 export function service(
   part: Part,
   spec: {
@@ -11,20 +17,25 @@ export function service(
     piece?: string;
     ports: Ports;
     type?: string;
-    dependsOn?: pulumi.Resource[];
+    /** The Deployment or StatefulSet of the component. */
+    workload: pulumi.Resource;
   },
 ): k8s.core.v1.Service {
+  const balanced = spec.type === "LoadBalancer";
   return new k8s.core.v1.Service(
     part.named(spec.piece),
     {
-      metadata: part.metadata(spec.piece),
+      metadata: {
+        ...part.metadata(spec.piece),
+        ...(!balanced && { annotations: { "pulumi.com/skipAwait": "true" } }),
+      },
       spec: {
         type: spec.type ?? "ClusterIP",
         selector: part.selector(spec.component),
         ports: servicePorts(spec.ports),
       },
     },
-    part.child({ dependsOn: spec.dependsOn ?? [] }),
+    part.child({ dependsOn: balanced ? [spec.workload] : [] }),
   );
 }
 

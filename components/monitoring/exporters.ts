@@ -104,9 +104,9 @@ export class Exporters extends Part {
       piece: "statsd",
       component: "statsd",
       ports: { statsd: { udp: 9125 } },
-      dependsOn: [statsd],
+      workload: statsd,
     });
-    this.statsd = { host: this.host("statsd"), port: 9125, ready: [front] };
+    this.statsd = { host: this.host("statsd"), port: 9125, ready: [statsd, front] };
     this.registerOutputs({});
   }
 }

@@ -5,8 +5,9 @@ import type { Config } from "../../config/schema.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { Part, type Place } from "../kit/part.ts";
+import { shellPassword } from "../kit/password.ts";
 import { answers, configFiles, patiently, scratch } from "../kit/pod.ts";
-import { credentials, password, type TypedSecret } from "../kit/secret.ts";
+import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 import { reading } from "./prometheus.ts";
@@ -49,9 +50,6 @@ export class Grafana extends Part {
       "/tmp": "tmp",
     } as const;
     const options = ["--homepath", "/usr/share/grafana", "--config", `${paths.config}/grafana.ini`];
-    // Grafana takes this one when it makes its database, and never again.
-    const env = { GF_SECURITY_ADMIN_PASSWORD: this.admin.key("password") };
-
     const server = stateful(this, {
       replicas: 1,
       ports,
@@ -64,8 +62,8 @@ export class Grafana extends Part {
         init: {
           password: {
             image,
-            command: ["sh", "-eu", "-c", setPassword, "grafana", ...options],
-            env,
+            command: ["sh", "-eu", "-c", setPassword(this.admin.key("password")), "grafana", ...options],
+            env: { PASSWORD: this.admin.key("password") },
             resources: config.resources,
             mounts,
           },
@@ -74,7 +72,6 @@ export class Grafana extends Part {
           grafana: {
             image,
             command: ["grafana", "server", ...options],
-            env,
             ports,
             resources: config.resources,
             mounts,
@@ -90,15 +87,20 @@ export class Grafana extends Part {
         },
       },
     });
-    service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    service(this, { component: "server", ports, type: config.service.type, workload: server });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
 }
 
-/** Sets the password to what the Secret says, also where it was another before. */
-const setPassword = `
-printf %s "$GF_SECURITY_ADMIN_PASSWORD" | grafana cli "$@" admin reset-admin-password --password-from-stdin
+/**
+ * Before the server starts: makes the database, if there is none, and sets the password to what the Secret says. Not by
+ * Grafana's own variable, whose value Grafana expands where it holds `$__`.
+ */
+const setPassword = (password: SecretKey) =>
+  `
+${shellPassword("PASSWORD", password)}
+printf %s "$PASSWORD" | grafana cli "$@" admin reset-admin-password --password-from-stdin
 `.trim();
 
 /** Where Grafana looks for each file. It complains of a folder that is not there, so each kind has one. */

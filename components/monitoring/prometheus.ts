@@ -73,7 +73,7 @@ export class Prometheus extends Part {
       },
       dependsOn: allowed,
     });
-    service(this, { component: "server", ports, type: config.service.type, dependsOn: [server] });
+    service(this, { component: "server", ports, type: config.service.type, workload: server });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
     this.url = `http://${this.host()}:${ports.http}`;
     this.registerOutputs({});

@@ -212,7 +212,7 @@ export class Noetl extends Part {
       component: "server",
       ports: { http: port },
       type: config.service.type,
-      dependsOn: [server],
+      workload: server,
     });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
 
@@ -250,7 +250,7 @@ export class Noetl extends Part {
           },
           volumes,
         },
-        dependsOn: [front],
+        dependsOn: [server, front],
       });
     }
     this.registerOutputs({});

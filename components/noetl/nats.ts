@@ -29,7 +29,7 @@ export class Nats extends Part {
   override readonly configKey = "noetl.nats";
   readonly endpoint: Endpoint;
   private readonly users: Map<string, TypedSecret<"url" | "username" | "password">>;
-  private readonly front: pulumi.Resource;
+  private readonly ready: pulumi.Resource[];
 
   constructor(
     name: string,
@@ -82,7 +82,8 @@ export class Nats extends Part {
         volumes: { config: secretFiles({ "nats.conf": configuration.key("nats.conf") }) },
       },
     });
-    this.front = service(this, { component: "queue", ports: { nats: ports.nats }, dependsOn: [server] });
+    const front = service(this, { component: "queue", ports: { nats: ports.nats }, workload: server });
+    this.ready = [server, front];
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.nats };
     this.registerOutputs({});
   }
@@ -95,7 +96,7 @@ export class Nats extends Part {
       username: secret.key("username"),
       password: secret.key("password"),
       revision: secret.revision,
-      ready: [this.front],
+      ready: this.ready,
     };
   }
 }

@@ -9,7 +9,16 @@ import { Part, type Place } from "../kit/part.ts";
 import { answers, configFiles, drain, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
-import { credentialsOf, credentialsOfSources, port, type Sources, server, settings, setUp } from "./manifests.ts";
+import {
+  credentialsOf,
+  credentialsOfSources,
+  port,
+  register,
+  type Sources,
+  server,
+  settings,
+  setUp,
+} from "./manifests.ts";
 
 /** User and group `superset` of the official image. */
 const user = 1000;
@@ -48,7 +57,7 @@ export class Superset extends Part {
     const stores = { database, cache, queue };
     const configuration = files(this, "config", settings(stores, statsd));
     const webServer = files(this, "gunicorn", server(config.web.workers));
-    const work = files(this, "setup", setUp(sources));
+    const work = files(this, "setup", setUp(this.admin.key("password")));
 
     /** What the pods of Superset have in common. */
     const image = this.image(config.image);
@@ -77,35 +86,56 @@ export class Superset extends Part {
       queue: queue.revision,
     };
 
-    const stored = [...database.ready, ...cache.ready, ...queue.ready, ...(statsd?.ready ?? [])];
-    const ready = Object.values(sources).flatMap((source) => source?.ready ?? []);
+    const resources = limitedAs(config.web.resources, {
+      requests: { cpu: "50m", memory: "256Mi" },
+      limits: { memory: "512Mi" },
+    });
     const prepared = runOnce(
       this,
       "setup",
       {
         user,
-        checksums: {
-          ...checksums,
-          setup: work.checksum,
-          admin: this.admin.revision,
-          postgresql: sources.postgresql.revision,
-          ...(sources.clickhouse && { clickhouse: sources.clickhouse.revision }),
-        },
+        checksums: { ...checksums, setup: work.checksum, admin: this.admin.revision },
         containers: {
           setup: {
             image,
             command: ["sh", "-eu", "-c", prepare],
-            env: { ...env, ...credentialsOfSources(sources), ADMIN_PASSWORD: this.admin.key("password") },
-            resources: limitedAs(config.web.resources, {
-              requests: { cpu: "50m", memory: "256Mi" },
-              limits: { memory: "512Mi" },
-            }),
+            env: { ...env, ADMIN_PASSWORD: this.admin.key("password") },
+            resources,
             mounts: { ...mounts, "/etc/superset": "setup" },
           },
         },
         volumes: { ...volumes, setup: configFiles(work.name) },
       },
-      { dependsOn: [...stored, ...ready] },
+      { dependsOn: [...database.ready, ...cache.ready, ...queue.ready, ...(statsd?.ready ?? [])] },
+    );
+
+    // Apart from the setup, so that the web server waits for none of the databases that it shows.
+    const list = files(this, "databases", register(sources));
+    runOnce(
+      this,
+      "databases",
+      {
+        user,
+        checksums: {
+          ...checksums,
+          databases: list.checksum,
+          postgresql: sources.postgresql.revision,
+          ...(sources.clickhouse && { clickhouse: sources.clickhouse.revision }),
+        },
+        containers: {
+          register: {
+            image,
+            command: [`${bin}/python`, "/etc/superset/register.py"],
+            env: { ...env, ...credentialsOfSources(sources) },
+            resources,
+            mounts: { ...mounts, "/etc/superset": "databases" },
+          },
+        },
+        volumes: { ...volumes, databases: configFiles(list.name) },
+      },
+      // The schemas that a database has are listed when it is registered, so it is there by then.
+      { dependsOn: [prepared, ...Object.values(sources).flatMap((source) => source?.ready ?? [])] },
     );
 
     const web = deployment(this, {
@@ -196,7 +226,7 @@ export class Superset extends Part {
       dependsOn: [prepared],
     });
 
-    service(this, { component: "web", ports: { http: port }, type: config.service.type, dependsOn: [web] });
+    service(this, { component: "web", ports: { http: port }, type: config.service.type, workload: web });
     this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
     this.registerOutputs({});
   }

@@ -5,6 +5,7 @@ import type {
   StatsdConnection,
   TrinoConnection,
 } from "../kit/connection.ts";
+import { checkedPythonPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
 
 /*
@@ -49,7 +50,12 @@ from celery.signals import after_task_publish
 ${statsd ? "from statsd import StatsClient\nfrom superset.stats_logger import StatsdStatsLogger\n" : ""}
 
 def secret(name):
-    return quote(os.environ[name], safe="")
+    # A line end after it is none of the password.
+    return os.environ[name].rstrip("\\n")
+
+
+def quoted(name):
+    return quote(secret(name), safe="")
 
 
 def derived(use):
@@ -62,19 +68,19 @@ GUEST_TOKEN_JWT_SECRET = derived("guest tokens")
 GLOBAL_ASYNC_QUERIES_JWT_SECRET = derived("asynchronous queries")
 
 SQLALCHEMY_DATABASE_URI = (
-    f"postgresql+psycopg2://{secret('DATABASE_USERNAME')}:{secret('DATABASE_PASSWORD')}"
+    f"postgresql+psycopg2://{quoted('DATABASE_USERNAME')}:{quoted('DATABASE_PASSWORD')}"
     "@${database.host}:${database.port}/${database.database}"
 )
 # A server that was restarted has closed the connections that wait here.
 SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True}
 
-CACHE_REDIS_URL = f"redis://:{secret('CACHE_PASSWORD')}@${cache.host}:${cache.port}/${cache.database}"
-QUEUE_REDIS_URL = f"redis://:{secret('QUEUE_PASSWORD')}@${queue.host}:${queue.port}/${queue.database}"
+CACHE_REDIS_URL = f"redis://:{quoted('CACHE_PASSWORD')}@${cache.host}:${cache.port}/${cache.database}"
+QUEUE_REDIS_URL = f"redis://:{quoted('QUEUE_PASSWORD')}@${queue.host}:${queue.port}/${queue.database}"
 
 
 def cached(prefix, seconds):
     return {
-        "CACHE_TYPE": "RedisCache",
+        "CACHE_TYPE": "expiring.RedisCache",
         "CACHE_REDIS_URL": CACHE_REDIS_URL,
         "CACHE_KEY_PREFIX": f"superset_{prefix}_",
         "CACHE_DEFAULT_TIMEOUT": seconds,
@@ -82,19 +88,36 @@ def cached(prefix, seconds):
 
 
 HOUR, DAY = 3600, 86400
-# Redis holds queues too and drops nothing when it is full: what is here must go by itself.
+
+
+class Expiring:
+    """Gives every cache entry an end, also where a chart's settings ask for none (a timeout of 0).
+
+    The cache shares Redis with queues. A full Redis evicts only keys that expire, so these must.
+    """
+
+    LONGEST = 90 * DAY
+
+    def _normalize_timeout(self, timeout):
+        seconds = super()._normalize_timeout(timeout)
+        return seconds if 0 < seconds < self.LONGEST else self.LONGEST
+
+
+class Results(Expiring, RedisCache):
+    """What a worker found for SQL Lab, until the browser fetches it."""
+
+
 CACHE_DEFAULT_TIMEOUT = HOUR
 CACHE_CONFIG = cached("metadata", DAY)
 DATA_CACHE_CONFIG = cached("data", HOUR)
 THUMBNAIL_CACHE_CONFIG = cached("thumbnail", DAY)
 FILTER_STATE_CACHE_CONFIG = cached("filter", 90 * DAY) | {"REFRESH_TIMEOUT_ON_RETRIEVAL": True}
 EXPLORE_FORM_DATA_CACHE_CONFIG = cached("explore", 7 * DAY) | {"REFRESH_TIMEOUT_ON_RETRIEVAL": True}
-# Where a worker leaves what a query of SQL Lab has found.
-RESULTS_BACKEND = RedisCache(
+RESULTS_BACKEND = Results(
     host="${cache.host}",
     port=${cache.port},
     db=${cache.database},
-    password=os.environ["CACHE_PASSWORD"],
+    password=secret("CACHE_PASSWORD"),
     key_prefix="superset_results_",
 )
 SQL_MAX_ROW = 50_000
@@ -151,6 +174,14 @@ class CELERY_CONFIG:
 def task_was_sent(**_):
     """What the liveness probe of the one who sends on time looks at."""
     Path("/tmp/task-sent").touch()
+`,
+  // Not in superset_config.py: the probe below reads that, and Flask's cache takes long to import.
+  "expiring.py": `from flask_caching.backends.rediscache import RedisCache as FlaskRedisCache
+from superset_config import Expiring
+
+
+class RedisCache(Expiring, FlaskRedisCache):
+    """Flask's cache in Redis. Each of its entries expires."""
 `,
   // Celery's own command would load all of Superset for it: ten times the work.
   "ping.py": `"""Succeeds when this pod's worker answers over the queue."""
@@ -221,29 +252,21 @@ export const credentialsOfSources = ({ clickhouse, postgresql }: Sources): Recor
   ...(clickhouse && { CLICKHOUSE_USERNAME: clickhouse.username, CLICKHOUSE_PASSWORD: clickhouse.password }),
 });
 
-/**
- * What the Job does after the migrations, within Superset's own application: by its command line the passwords would
- * be arguments, which every process can read. It may run any number of times.
- */
-export const setUp = (sources: Sources) => ({
-  "databases.json": JSON.stringify(databases(sources), null, 2),
-  "setup.py": `import json
-import os
-import uuid
+/** The administrator, made after the migrations within Superset's own application: by its command line the password
+ * would be an argument, which every process can read. It may run any number of times. */
+export const setUp = (password: SecretKey) => ({
+  "setup.py": `import os
 
-from sqlalchemy.engine import URL
 from werkzeug.security import check_password_hash
 
 from superset.app import create_app
 
 app = create_app()
 with app.app_context():
-    from superset import db, security_manager
-    from superset.commands.database.utils import add_permissions
-    from superset.models.core import Database
+    from superset import security_manager
 
-    # The administrator, whose password is the Secret's, also where it was changed by hand.
-    password = os.environ["ADMIN_PASSWORD"]
+    # The password is the Secret's, also where it was changed by hand.
+    ${checkedPythonPassword("ADMIN_PASSWORD", password).replaceAll("\n", "\n    ")}
     admin = security_manager.find_user("admin")
     if admin is None:
         role = security_manager.find_role("Admin")
@@ -254,6 +277,26 @@ with app.app_context():
     elif not check_password_hash(admin.password, password):
         security_manager.reset_password(admin.id, password)
         print("admin: has a new password")
+`,
+});
+
+/** Registers the databases, within Superset's application for the same reason. It may run any number of times. */
+export const register = (sources: Sources) => ({
+  "databases.json": JSON.stringify(databases(sources), null, 2),
+  "register.py": `import json
+import os
+import uuid
+
+from sqlalchemy.engine import URL, make_url
+
+from superset.app import create_app
+
+app = create_app()
+with app.app_context():
+    from superset import db
+    from superset.commands.database.utils import add_permissions
+    from superset.models.core import Database
+    from superset_config import secret
 
     # Each database has an identity of its own, so that it may be renamed; the name counts where someone else made it.
     for entry in json.load(open("/etc/superset/databases.json")):
@@ -263,12 +306,15 @@ with app.app_context():
         database = find(uuid=identity).first() or find(database_name=name).first()
         url = URL.create(
             entry["driver"],
-            username=entry.get("username") or os.environ[entry["usernameFrom"]],
-            password=os.environ[entry["passwordFrom"]] if "passwordFrom" in entry else None,
+            username=entry.get("username") or secret(entry["usernameFrom"]),
+            password=secret(entry["passwordFrom"]) if "passwordFrom" in entry else None,
             host=entry["host"],
             port=entry["port"],
             database=entry["database"],
         )
+        # SQLAlchemy 1.4 writes a percent sign as it is, and reads it as the start of a code.
+        if make_url(url.render_as_string(hide_password=False)).password != url.password:
+            url = url.set(password=url.password.replace("%", "%25"))
         text = url.render_as_string(hide_password=False)
         if database is None:
             # What users may set otherwise later is said here alone: how it is queried, and by whom.
@@ -280,10 +326,12 @@ with app.app_context():
                 extra=json.dumps(entry["extra"]),
             )
             database.set_sqlalchemy_uri(text)
+            database.password = url.password
             db.session.add(database)
             print(f"{name}: registered")
         elif database.sqlalchemy_uri_decrypted != text:
             database.set_sqlalchemy_uri(text)
+            database.password = url.password
             print(f"{name}: has a new address or password")
         db.session.commit()
         # One permission for each schema that is there now, for roles that may see some of them.

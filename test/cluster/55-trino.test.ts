@@ -23,6 +23,19 @@ it("has its workers, and a coordinator that runs nothing", async () => {
   expect(await sql("SELECT count(*) FROM tpch.tiny.nation")).toEqual([[25]]);
 });
 
+it("answers what a proxy sends on, with addresses that lead back to the proxy", async () => {
+  const forwarded = {
+    "X-Forwarded-For": "192.0.2.7",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "trino.example.com",
+  };
+  const url = `http://${await address("trino", whole.apps)}:8080`;
+  expect((await fetch(`${url}/v1/info`, { headers: forwarded })).status).toBe(200);
+  const headers = { ...forwarded, "X-Trino-User": "proof" };
+  const begun = await fetch(`${url}/v1/statement`, { method: "POST", body: "SELECT 1", headers });
+  expect(((await begun.json()) as { nextUri: string }).nextUri).toMatch(/^https:\/\/trino\.example\.com\//);
+});
+
 it("lists a catalog for each part that is there", async () => {
   const { data } = (await get("ConfigMap", "trino-catalogs", whole.apps)) as unknown as { data: object };
   const catalogs = Object.keys(data).map((file) => file.replace(".properties", ""));

@@ -2,6 +2,8 @@
 // worker, and that its log lies in MinIO and is read from there alone. DAGs from a git repository are
 // in 70-whole-life. It does not prove deferred tasks, several schedulers, nor what a worker that dies does to its tasks.
 // Exercises: airflow, postgresql, redis, minio.
+import { randomBytes } from "node:crypto";
+import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ask, logIn, login, patience, runDag } from "./airflow.ts";
 import { address, kube, read, s3, secret, whole, wholeStack } from "./kit.ts";
@@ -103,5 +105,44 @@ describe("Airflow", () => {
       return text;
     }, patience);
     expect(shown).not.toContain(host);
+  });
+});
+
+describe("while Superset's cache fills their Redis", () => {
+  it("a DAG runs, and what waits in a queue stays there", { timeout: 300_000 }, async () => {
+    const { password = "" } = await secret("redis-admin", whole.core);
+    const host = await address("redis", whole.core);
+    // Database 2 is Superset's cache, 1 is Airflow's queue.
+    const cache = new Redis({ host, password, db: 2 });
+    const queue = new Redis({ host, password, db: 1 });
+    try {
+      const waiting = Array.from({ length: 500 }, (_, i) => `task ${i}`);
+      await queue.del("proof-of-a-queue");
+      await queue.rpush("proof-of-a-queue", ...waiting);
+      const evicted = async () => Number(/evicted_keys:(\d+)/.exec(await cache.info("stats"))?.[1]);
+      const before = await evicted();
+      const result = randomBytes(4 * 1024 * 1024);
+      let pressing = true;
+      const press = async () => {
+        for (let i = 0; pressing; i++) await cache.set(`superset_results_proof_${i}`, result, "EX", 3_600);
+      };
+      const pressure = press();
+      // With enough of it before the run that the server is full.
+      await vi.waitFor(async () => expect(await evicted()).toBeGreaterThan(before), patience);
+      try {
+        await runDag("hello");
+      } finally {
+        pressing = false;
+        await pressure;
+      }
+      expect(await queue.lrange("proof-of-a-queue", 0, -1)).toEqual(waiting);
+    } finally {
+      await queue.del("proof-of-a-queue");
+      // All that the test has put there.
+      const keys = await cache.keys("superset_results_proof_*");
+      if (keys.length > 0) await cache.del(...keys);
+      cache.disconnect();
+      queue.disconnect();
+    }
   });
 });

@@ -40,6 +40,7 @@ describe("a change", () => {
       "Deployment superset",
       "Deployment superset-beat",
       "Deployment superset-worker",
+      "Job superset-databases-#",
       "Job superset-setup-#",
     ]);
   });
@@ -54,7 +55,10 @@ describe("a change", () => {
 
 describe("the databases", () => {
   const registered = (program: Evaluated) =>
-    JSON.parse(find(program, "ConfigMap", "superset-setup").data["databases.json"]) as { name: string; host: string }[];
+    JSON.parse(find(program, "ConfigMap", "superset-databases").data["databases.json"]) as {
+      name: string;
+      host: string;
+    }[];
 
   it("are those that the stack has", async () => {
     const names = async (changes?: string) => registered(await render(changes)).map(({ name }) => name);
@@ -65,10 +69,11 @@ describe("the databases", () => {
 
   it("have their passwords in the Job's environment, by reference", async () => {
     const program = await render();
-    const { env } = container(find(program, "Job", "superset-setup")) as { env: { name: string; value?: string }[] };
+    const { env } = container(find(program, "Job", "superset-databases")) as {
+      env: { name: string; value?: string }[];
+    };
     const secrets = env.filter(({ name }) => /PASSWORD|SECRET|USERNAME/.test(name));
     expect(secrets.map(({ name }) => name).sort()).toEqual([
-      "ADMIN_PASSWORD",
       "CACHE_PASSWORD",
       "CLICKHOUSE_PASSWORD",
       "CLICKHOUSE_USERNAME",
@@ -82,7 +87,7 @@ describe("the databases", () => {
     for (const { value } of secrets) expect(value).toBeUndefined();
   });
 
-  it("open for no pod but the Job", async () => {
+  it("open for no pod but the Job that registers them", async () => {
     const program = await render();
     for (const name of ["superset", "superset-worker", "superset-beat"]) {
       const { env } = container(find(program, "Deployment", name)) as { env: { name: string }[] };
@@ -103,4 +108,20 @@ it("prod has two web servers that are emptied one at a time, and one beat", asyn
   const replicas = (name: string) => find(program, "Deployment", name).spec.replicas;
   expect([replicas("superset"), replicas("superset-beat")]).toEqual([2, 1]);
   expect(find(program, "PodDisruptionBudget", "superset")).toBeDefined();
+});
+
+it("every cache entry expires, so that a full Redis can evict it in place of a queue's", async () => {
+  const program = await render();
+  const files = find(program, "ConfigMap", "superset-config").data as Record<string, string>;
+  const config = String(files["superset_config.py"]);
+  // Entries of Flask's caches and of SQL Lab's results go through classes that never store one without an end.
+  expect([...config.matchAll(/"CACHE_TYPE": "(.*)"/g)].map(([, type]) => type)).toEqual(["expiring.RedisCache"]);
+  expect(config).toMatch(/^RESULTS_BACKEND = Results\(/m);
+  const redis = find(program, "ConfigMap", "redis-config").data["redis.conf"] as string;
+  expect(redis).toMatch(/^maxmemory-policy volatile-lru$/m);
+});
+
+it("the web app's Redis, whose results expire and are data all the same, evicts nothing", async () => {
+  const redis = find(await render(), "ConfigMap", "app-test-config-redis").data["redis.conf"] as string;
+  expect(redis).toMatch(/^maxmemory-policy noeviction$/m);
 });

@@ -94,3 +94,9 @@ it("rolls alone when one of its own settings changes", async () => {
   // More workers: the queries that run go on.
   expect(changed(before, more)).toEqual(["Deployment trino-worker"]);
 });
+
+it("the coordinator, and no worker, takes requests that came by a proxy", () => {
+  const forwarded = /^http-server.process-forwarded=true$/m;
+  expect(files(test, "coordinator")["config.properties"]).toMatch(forwarded);
+  expect(files(test, "worker")["config.properties"]).not.toMatch(forwarded);
+});

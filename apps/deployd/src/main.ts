@@ -47,7 +47,7 @@ const watching = watchSettings(DEPLOYD_CONFIG, {
   refuse: (message) => log.warn(`configuration refused, what held before goes on: ${message}`),
 });
 
-const webhookSecret = async () => (await readFile(DEPLOYD_WEBHOOK_SECRET, "utf8")).trim();
+const webhookSecret = async () => (await readFile(DEPLOYD_WEBHOOK_SECRET, "utf8")).replace(/\n+$/, "");
 const app = await makeServer({ fleet, configuration, metrics, webhookSecret, log });
 // Every address of both families; of IPv4 where the kernel has no IPv6.
 await app.listen({ host: existsSync("/proc/net/if_inet6") ? "::" : "0.0.0.0", port: Number(DEPLOYD_PORT) });
