@@ -62,7 +62,7 @@ export class Deployment {
   private head: string | null = null;
   private checkedAt: string | null = null;
   /** What the newest commit that could be read declares. */
-  private declared: (Checkout & { objects: KubeObject[] }) | undefined;
+  private declared: (Pick<Checkout, "commit" | "digest"> & { objects: KubeObject[] }) | undefined;
   private drift: string[] = [];
   private deploying = false;
   private failure: Failure | undefined;
@@ -155,7 +155,9 @@ export class Deployment {
     try {
       const checkout = await tools.git.checkout(settings, folder, this.stopping.signal);
       const same = this.declared?.digest === checkout.digest && this.declared.objects;
-      this.declared = { ...checkout, objects: same || (await render(folder, settings, this.stopping.signal)) };
+      const objects =
+        same || (await render(checkout, settings, () => tools.cluster.capabilities(), this.stopping.signal));
+      this.declared = { commit: checkout.commit, digest: checkout.digest, objects };
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
