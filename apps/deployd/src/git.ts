@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import pLimit from "p-limit";
 import { run, type Share } from "./run.ts";
 import type { RepositorySettings } from "./settings.ts";
 
@@ -27,8 +26,7 @@ const within = { lsRemote: 20, clone: 120, local: 20 };
 
 /**
  * What one repository may take. An object that Kubernetes stores has at most 1.5 MiB (etcd's limit of a request), and a
- * chart with all it depends on some hundred files. What is fetched is the newest commit without its large files; the
- * volume for it has 1 GiB, and two are fetched at a time.
+ * chart with all it depends on some hundred files. What is fetched is the newest commit without its large files.
  */
 export const limits = {
   /** Files to read, the size of each and of all. */
@@ -39,7 +37,6 @@ export const limits = {
   memoryMiB: 64,
   fetchedMiB: 256,
 };
-const turns = pLimit(2);
 
 /** The git commands that deployd needs, of a repository that may be slow, away or private. */
 export class Git {
@@ -70,7 +67,7 @@ export class Git {
       // A server that cannot leave out large files sends them all.
       ...[`--filter=blob:limit=${this.limits.fileMiB * MiB + 1}`, "--branch", of.branch, of.url, folder],
     ];
-    await turns(() => about("git clone", this.run(args, of, within.clone, signal)));
+    await about("git clone", this.run(args, of, within.clone, signal));
     const { share } = this;
     const local: Local = (args, input) => git(["-C", folder, ...args], { seconds: within.local, signal, share, input });
     // What was left out is too large, and not to be fetched after all.
