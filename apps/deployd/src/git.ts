@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { run, type Share } from "./run.ts";
 import type { RepositorySettings } from "./settings.ts";
@@ -60,31 +60,42 @@ export class Git {
     return commit;
   }
 
-  /** Fetches the newest commit into a folder that is not there yet. */
+  /** Fetches the newest commit into a folder that is not there yet: git's own files, and beside them those taken. */
   async checkout(of: RepositorySettings, folder: string, signal: AbortSignal): Promise<Checkout> {
+    const repository = join(folder, "git");
+    const files = join(folder, "files");
+    await mkdir(files, { recursive: true });
     const args = [
-      ...["clone", "--quiet", "--no-checkout", "--depth", "1", "--no-tags", "--single-branch"],
+      ...["clone", "--quiet", "--bare", "--depth", "1", "--no-tags", "--single-branch"],
       // A server that cannot leave out large files sends them all.
-      ...[`--filter=blob:limit=${this.limits.fileMiB * MiB + 1}`, "--branch", of.branch, of.url, folder],
+      ...[`--filter=blob:limit=${this.limits.fileMiB * MiB + 1}`, "--branch", of.branch, of.url, repository],
     ];
     await about("git clone", this.run(args, of, within.clone, signal));
     const { share } = this;
-    const local: Local = (args, input) => git(["-C", folder, ...args], { seconds: within.local, signal, share, input });
+    const local: Local = (args, input) =>
+      git([`--git-dir=${repository}`, `--work-tree=${files}`, ...args], {
+        seconds: within.local,
+        signal,
+        share,
+        cwd: files,
+        input,
+      });
     // What was left out is too large, and not to be fetched after all.
     await local(["config", "--remove-section", "remote.origin"]);
     await local(["config", "--unset-all", "extensions.partialClone"]).catch(() => "");
 
-    const tree = (path: string) => local(["rev-parse", "--quiet", "--verify", path]);
-    const commit = await tree("HEAD");
-    const source = new Files(folder, local, this.limits);
-    const manifests = await tree(`HEAD:${of.path}`).catch(async () => {
+    const id = (object: string) => local(["rev-parse", "--quiet", "--verify", object]);
+    const tree = (path: string) => id(path === "." ? "HEAD^{tree}" : `HEAD:${path}`);
+    const commit = await id("HEAD");
+    const source = new Files(files, local, this.limits);
+    const manifests = await tree(of.path).catch(async () => {
       await source.refuseDetour(of.path);
       throw new Error(`${of.path} is not in commit ${commit.slice(0, 10)} of ${of.branch}`);
     });
-    const overlay = of.environment && (await tree(`HEAD:${overlayOf(of)}`).catch(() => ""));
+    const overlay = of.environment && (await tree(overlayOf(of)).catch(() => ""));
     const declared = JSON.stringify([of.path, of.environment, manifests, overlay]);
     const digest = createHash("sha256").update(declared).digest("hex").slice(0, 16);
-    return { commit, digest, folder, take: (path) => source.take(path) };
+    return { commit, digest, folder: files, take: (path) => source.take(path) };
   }
 
   private async run(args: string[], of: RepositorySettings, seconds: number, signal: AbortSignal): Promise<string> {
@@ -112,7 +123,8 @@ async function git(
     seconds: number;
     signal: AbortSignal;
     share: Share;
-    login?: Record<string, string>;
+    cwd?: string;
+    login?: object;
     input?: string | undefined;
   },
 ): Promise<string> {

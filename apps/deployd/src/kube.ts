@@ -118,15 +118,7 @@ export class Kube implements Cluster {
     const found = await Promise.all(
       ["/api", "/apis"].map((path) => this.call("GET", path, undefined, undefined, accept) as Promise<Discovery>),
     );
-    const apis = found.flatMap(({ items }) =>
-      items.flatMap(({ metadata, versions }) =>
-        versions.flatMap(({ version, resources }) => {
-          const api = metadata?.name ? `${metadata.name}/${version}` : version;
-          return [api, ...resources.map(({ responseKind }) => `${api}/${responseKind.kind}`)];
-        }),
-      ),
-    );
-    return { version: gitVersion, apis: [...new Set(apis)] };
+    return { version: gitVersion, apis: served(found) };
   }
 
   private async path({ apiVersion, kind, name }: Ref, namespace: string): Promise<string> {
@@ -195,12 +187,25 @@ export class Kube implements Cluster {
   }
 }
 
-/** All that the API server serves, in one answer (aggregated discovery, Kubernetes 1.30). */
-interface Discovery {
+/** What the API server serves of core and of all groups (aggregated discovery, Kubernetes 1.30). */
+export interface Discovery {
   items: {
     metadata?: { name?: string };
     versions: { version: string; resources: { responseKind: { kind: string } }[] }[];
   }[];
+}
+
+/** What is served as Helm names it: each version of a group, and each kind in it. */
+export function served(found: Discovery[]): string[] {
+  const apis = found
+    .flatMap(({ items }) => items)
+    .flatMap(({ metadata, versions }) =>
+      versions.flatMap(({ version, resources }) => {
+        const api = metadata?.name ? `${metadata.name}/${version}` : version;
+        return [api, ...resources.map(({ responseKind }) => `${api}/${responseKind.kind}`)];
+      }),
+    );
+  return [...new Set(apis)];
 }
 
 function messageOf(answer: string): string {

@@ -150,7 +150,7 @@ const pluginFiles = new Set(
 /** What kustomize would ask the network for. */
 const remote = /:\/\/|^\s*https?:/i;
 
-const local = (path: string): boolean => path !== ".." && !path.startsWith("../") && !path.split("/").includes(".git");
+const local = (path: string): boolean => path !== ".." && !path.startsWith("../");
 
 /** YAML where a path could be too. */
 const inline = (text: string): boolean => text.includes("\n") || text.trimStart().startsWith("{");

@@ -52,6 +52,16 @@ it("has another digest when the manifests or their overlay change, and for nothi
   expect(await digest()).not.toBe(first);
 });
 
+it("takes a whole repository, without what git keeps of it", async () => {
+  await server.commit("a/whole", { "a.yaml": "a: 1", "b/c.yaml": "b: 1" });
+  const of = { ...settings("a/whole"), path: "." };
+  const { folder, take, digest } = await checkout(of);
+  expect(await take(of.path)).toBe("folder");
+  expect(readdirSync(folder, { recursive: true }).sort()).toEqual(["a.yaml", "b", "b/c.yaml"]);
+  await server.commit("a/whole", { "README.md": "words" });
+  expect((await checkout(of)).digest).not.toBe(digest);
+});
+
 it("says so where the folder is not there", async () => {
   await server.commit("a/nowhere", { "README.md": "words" });
   await expect(checkout(settings("a/nowhere"))).rejects.toThrow(
@@ -119,7 +129,7 @@ it("takes what is asked for alone, and once: large files and links beside it are
     link: { link: "/etc" },
   });
   const { folder, take } = await checkout(settings("a/parts"));
-  expect(readdirSync(folder)).toEqual([".git"]);
+  expect(readdirSync(folder)).toEqual([]);
   expect(await take("deploy/manifests")).toBe("folder");
   expect(readdirSync(join(folder, "deploy"))).toEqual(["manifests"]);
   expect(await take("deploy/base/b.yaml")).toBe("file");
