@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import pLimit from "p-limit";
 import type { Checkout, Git } from "./git.ts";
 import type { Cluster, KubeObject, Ref } from "./kube.ts";
 import type { Metrics } from "./metrics.ts";
@@ -29,6 +30,8 @@ interface Failure {
   at: string;
   /** The commit that it went wrong with, where it came that far. */
   commit: string | null;
+  /** How many attempts have failed one after another. */
+  attempts: number;
 }
 
 /** What stands in the cluster about a repository, for the time after a restart. */
@@ -41,9 +44,22 @@ interface Record {
   /** Those of them that the deployed commit declares no more. */
   left: Ref[];
   failure: Failure | null;
+  /** The commit that is being read: if deployd ends meanwhile, the commit may be what ended it. */
+  reading: string | null;
 }
 
-const nothing: Record = { commit: null, digest: null, deployedAt: null, objects: [], left: [], failure: null };
+const nothing: Record = {
+  commit: null,
+  digest: null,
+  deployedAt: null,
+  objects: [],
+  left: [],
+  failure: null,
+  reading: null,
+};
+
+/** So many commits are fetched and read at a time: each may take a quarter of the volume. */
+const reads = pLimit(3);
 
 /** Seconds until the next attempt, after so many that failed: 2, 4, 8 … up to five minutes. */
 export const backoff = (failures: number): number => Math.min(300, 2 ** failures);
@@ -62,7 +78,7 @@ export class Deployment {
   private head: string | null = null;
   private checkedAt: string | null = null;
   /** What the newest commit that could be read declares. */
-  private declared: (Checkout & { objects: KubeObject[] }) | undefined;
+  private declared: (Pick<Checkout, "commit" | "digest"> & { objects: KubeObject[] }) | undefined;
   private drift: string[] = [];
   private deploying = false;
   private failure: Failure | undefined;
@@ -129,7 +145,7 @@ export class Deployment {
       commit = head;
       const waits = this.failure?.commit === head && Date.now() < this.retryAt && !asked;
       if (!waits) {
-        if (this.declared?.commit !== head) await this.read();
+        if (this.declared?.commit !== head) await reads(() => this.read(head));
         const changed = this.declared!.digest !== this.record.digest;
         if (changed || asked === "sync" || (settings.prune && this.left().length > 0)) await this.deploy();
       }
@@ -149,15 +165,20 @@ export class Deployment {
   }
 
   /** Reads what the newest commit declares. */
-  private async read(): Promise<void> {
+  private async read(head: string): Promise<void> {
     const { settings, tools } = this;
     const folder = join(tools.work, randomUUID());
+    this.stopping.signal.throwIfAborted();
+    await this.remember({ ...(this.record ?? nothing), reading: head });
     try {
       const checkout = await tools.git.checkout(settings, folder, this.stopping.signal);
       const same = this.declared?.digest === checkout.digest && this.declared.objects;
-      this.declared = { ...checkout, objects: same || (await render(folder, settings, this.stopping.signal)) };
+      const objects =
+        same || (await render(checkout, settings, () => tools.cluster.capabilities(), this.stopping.signal));
+      this.declared = { commit: checkout.commit, digest: checkout.digest, objects };
     } finally {
       await rm(folder, { recursive: true, force: true });
+      await this.remember({ ...(this.record ?? nothing), reading: null });
     }
   }
 
@@ -185,7 +206,14 @@ export class Deployment {
         else await cluster.delete(ref, namespace, live.metadata.uid!);
       }
       const deployedAt = new Date().toISOString();
-      await this.remember({ commit, digest, deployedAt, objects: [...refs, ...left], left, failure: null });
+      await this.remember({
+        ...nothing,
+        commit,
+        digest,
+        deployedAt,
+        objects: [...refs, ...left],
+        left,
+      });
       log.info(`${name}: deployed ${objects.length} objects of commit ${commit.slice(0, 10)}`);
     } finally {
       this.deploying = false;
@@ -234,20 +262,37 @@ export class Deployment {
 
   private async failed(message: string, commit: string | null): Promise<void> {
     this.failures++;
-    this.retryAt = Date.now() + backoff(this.failures) * 1000;
-    const repeated = this.failure?.message === message;
-    this.failure = { message, at: new Date().toISOString(), commit };
+    const now = Date.now();
+    this.retryAt = now + backoff(this.failures) * 1000;
+    this.failure = { message, at: new Date(now).toISOString(), commit, attempts: this.failures };
     this.tools.log.warn(`${this.settings.name}: ${message}`);
     // Where it cannot be written, it is still in memory.
-    if (this.record && !repeated) await this.remember({ ...this.record, failure: this.failure }).catch(() => {});
+    if (this.record) await this.remember({ ...this.record, failure: this.failure }).catch(() => {});
   }
 
   /** What was written down before a restart. */
   private async recall(): Promise<Record> {
     const map = await this.tools.cluster.get(this.recordRef(), this.settings.namespace);
     const record: Record = map?.data?.record ? { ...nothing, ...JSON.parse(map.data.record) } : nothing;
-    this.failure ??= record.failure ?? undefined;
-    return record;
+    const { failure, reading } = record;
+    if (reading)
+      record.failure = {
+        message: `deployd ended while it read commit ${reading.slice(0, 10)}: it may be what took all of the memory`,
+        at: new Date().toISOString(),
+        commit: reading,
+        attempts: (failure?.attempts ?? 0) + 1,
+      };
+    if (reading) await this.remember({ ...record, reading: null });
+    this.resume(record.failure);
+    return { ...record, reading: null };
+  }
+
+  /** Waits with a commit that failed before a restart as long as without it. */
+  private resume(failure: Failure | null): void {
+    if (!failure || this.failure) return;
+    this.failure = failure;
+    this.failures = failure.attempts ?? 1;
+    this.retryAt = Date.parse(failure.at) + backoff(this.failures) * 1000;
   }
 
   private async remember(record: Record): Promise<void> {
@@ -284,7 +329,14 @@ export class Deployment {
       deployedAt,
       head: this.head,
       checkedAt: this.checkedAt,
-      error: failure ? { ...failure, retryAt: this.retryAt ? new Date(this.retryAt).toISOString() : null } : null,
+      error: failure
+        ? {
+            message: failure.message,
+            at: failure.at,
+            commit: failure.commit,
+            retryAt: this.retryAt ? new Date(this.retryAt).toISOString() : null,
+          }
+        : null,
       drift: this.drift,
       settings,
     };

@@ -259,6 +259,45 @@ describe("a restart", () => {
     expect(after.brief().error?.message).toBe("away");
   });
 
+  it("waits with a commit that has failed, and longer each time", async () => {
+    const bad = await commit({ a: "{ a: " });
+    const before = make();
+    for (const _ of [1, 2, 3]) {
+      before.trigger("look");
+      await before.round();
+    }
+    const read = vi.spyOn(Git.prototype, "checkout");
+    const after = make();
+    await after.round();
+    expect(read).not.toHaveBeenCalled();
+    const { error } = after.brief();
+    expect(error).toEqual({ ...before.brief().error, commit: bad });
+    expect(Date.parse(error?.retryAt ?? "") - Date.parse(error?.at ?? "")).toBe(backoff(3) * 1000);
+    await commit({ a: configMap("a", "1") });
+    await after.round();
+    expect(after.brief()).toMatchObject({ phase: "ready", error: null });
+    vi.restoreAllMocks();
+  });
+
+  it.each(["killed", "stopped"])("while a commit is read, when deployd was %s", async (how) => {
+    const bad = await commit({ a: configMap("a", "1") });
+    const checkout = vi.fn(
+      (_: unknown, __: string, signal: AbortSignal) =>
+        new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(new Error("given up")))),
+    );
+    const before = new Deployment(settings()[0]!, { ...tools(), git: { head: async () => bad, checkout } });
+    const round = before.round();
+    await vi.waitFor(() => expect(checkout).toHaveBeenCalled());
+    if (how === "stopped") await Promise.all([before.stop(), round]);
+    const after = make();
+    await after.round();
+    const killed = {
+      phase: "failed",
+      error: { commit: bad, message: expect.stringMatching(/^deployd ended while it read commit [0-9a-f]{10}: /) },
+    };
+    expect(after.brief()).toMatchObject(how === "killed" ? killed : { phase: "ready", error: null });
+  });
+
   it("in the middle of an application goes on with it", async () => {
     await commit({ a: configMap("a", "1") });
     await make().round();
@@ -271,7 +310,9 @@ describe("a restart", () => {
     await make().round();
     expect(cluster.names()).toEqual(["ConfigMap a"]);
     cluster.apply = apply;
-    await make().round();
+    const after = make();
+    after.trigger("look");
+    await after.round();
     expect(cluster.names()).toEqual(["ConfigMap a", "ConfigMap b"]);
   });
 });
@@ -295,4 +336,18 @@ describe("several repositories", () => {
     expect(cluster.names()).toEqual(["ConfigMap a"]);
     await fleet.stop();
   });
+
+  it("go on beside one that takes more memory than it may", async () => {
+    const other = `${name}-hungry`;
+    await commit({ a: configMap("a", "1") });
+    await git.commit(other, { "deploy/manifests/a.yaml": "- a\n".repeat(262_144) });
+    const fleet = new Fleet(tools());
+    fleet.follow([...settings("", other), ...settings()]);
+    await vi.waitFor(() => expect(fleet.get(other)?.brief().phase).toBe("failed"), 60_000);
+    await vi.waitFor(() => expect(fleet.get(name)?.brief().phase).toBe("ready"), 60_000);
+    expect(fleet.get(other)?.brief().error?.message).toBe(
+      "reading deploy/manifests/a.yaml needs more than 80 MiB of memory",
+    );
+    await fleet.stop();
+  }, 120_000);
 });

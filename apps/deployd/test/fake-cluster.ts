@@ -1,4 +1,4 @@
-import type { Cluster, KubeObject, Ref } from "../src/kube.ts";
+import type { Capabilities, Cluster, KubeObject, Ref } from "../src/kube.ts";
 
 /** A cluster in memory: applies, refuses and counts as a test says. Its merging is that of whole objects. */
 export class FakeCluster implements Cluster {
@@ -8,6 +8,10 @@ export class FakeCluster implements Cluster {
   /** Kinds and names that it refuses: `ConfigMap a`. */
   readonly refused = new Map<string, string>();
   private count = 0;
+
+  async capabilities(): Promise<Capabilities> {
+    return { version: "v1.36.0", apis: ["v1", "v1/ConfigMap"] };
+  }
 
   async get({ kind, name }: Ref): Promise<KubeObject | undefined> {
     return structuredClone(this.objects.get(`${kind} ${name}`));
