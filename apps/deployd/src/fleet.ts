@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { Deployment, type Tools } from "./deployment.ts";
-import type { RepositorySettings } from "./settings.ts";
+import { isOf, type RepositorySettings } from "./settings.ts";
 
 /** All repositories that are kept deployed. */
 export class Fleet {
@@ -31,6 +31,11 @@ export class Fleet {
 
   get(name: string): Deployment | undefined {
     return this.deployments.get(name.toLowerCase());
+  }
+
+  /** Those that a push to this repository, owner/repo, concerns: there may be one for each of several folders. */
+  of(fullName: string): Deployment[] {
+    return this.all().filter(({ settings }) => isOf(settings, fullName));
   }
 
   all(): Deployment[] {

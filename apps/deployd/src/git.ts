@@ -42,7 +42,7 @@ export class Git {
     await about("git clone", this.run(args, of, within.clone, signal));
     const tree = (path: string) => this.run(["-C", folder, "rev-parse", "--quiet", "--verify", path], of, 10, signal);
     const commit = await tree("HEAD");
-    const manifests = await tree(`HEAD:${of.path}`).catch(() => {
+    const manifests = await tree(`HEAD:${of.path === "." ? "" : of.path}`).catch(() => {
       throw new Error(`${of.path} is not in commit ${commit.slice(0, 10)} of ${of.branch}`);
     });
     const overlay = of.environment && (await tree(`HEAD:${overlayOf(of)}`).catch(() => ""));

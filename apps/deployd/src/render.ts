@@ -49,7 +49,9 @@ export async function render(folder: string, of: RepositorySettings, signal: Abo
   const entries = await readdir(manifests, { recursive: true, withFileTypes: true });
   const files = entries
     .filter((one) => one.isFile() && /\.ya?ml$/.test(one.name))
-    .map((one) => join(one.parentPath, one.name));
+    .map((one) => join(one.parentPath, one.name))
+    // Of a whole repository, `.github` and its like hold no manifests.
+    .filter((path) => !path.slice(manifests.length).includes("/."));
   const texts = files
     .sort()
     .map(async (path) => ({ path: path.slice(folder.length + 1), text: await readFile(path, "utf8") }));
@@ -83,8 +85,10 @@ export function declared(of: RepositorySettings, texts: { path: string; text: st
   const seen = new Set<string>();
   for (const { kind, apiVersion, metadata } of objects) {
     const name = `${kind} ${metadata.name}`;
-    if (metadata.namespace !== undefined && metadata.namespace !== of.namespace)
-      throw new Error(`${name}: found namespace ${metadata.namespace}; expected none, or ${of.namespace}`);
+    if (metadata.namespace !== undefined && metadata.namespace !== of.namespace && !of.overrideNamespace)
+      throw new Error(
+        `${name}: found namespace ${metadata.namespace}; expected none, or ${of.namespace}; overrideNamespace: true deploys it there all the same`,
+      );
     const key = `${apiVersion} ${name}`;
     if (seen.has(key)) throw new Error(`${name} is declared twice`);
     seen.add(key);
@@ -111,7 +115,7 @@ function flat(value: unknown, path: string): KubeObject[] {
 
 /** The label that says whose an object is. Nothing without it is ever changed or deleted. */
 export const ownership = "deployd/repository";
-/** A repository's name as a label's value. An owner has no dot in it, so no two are alike. */
+/** A repository's name as a label's value. The settings refuse two names that would have one. */
 export const owner = ({ name }: Pick<RepositorySettings, "name">): string => name.replace("/", ".");
 
 const marked = (object: KubeObject, of: RepositorySettings): KubeObject => ({
