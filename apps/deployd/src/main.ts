@@ -12,6 +12,7 @@ import { type Configuration, watchSettings } from "./watch.ts";
 const {
   DEPLOYD_CONFIG = "/etc/deployd/config/config.yaml",
   DEPLOYD_WEBHOOK_SECRET = "/etc/deployd/webhook/secret",
+  DEPLOYD_API_TOKEN = "/etc/deployd/webhook/token",
   DEPLOYD_TOKENS = "/etc/deployd/tokens",
   DEPLOYD_WORK = "/work/checkouts",
   DEPLOYD_PORT = "8080",
@@ -46,8 +47,15 @@ const watching = watchSettings(DEPLOYD_CONFIG, {
   refuse: (message) => log.warn(`configuration refused, what held before goes on: ${message}`),
 });
 
-const webhookSecret = async () => (await readFile(DEPLOYD_WEBHOOK_SECRET, "utf8")).trim();
-const app = await makeServer({ fleet, configuration, metrics, webhookSecret, log });
+const secretIn = (path: string) => async () => (await readFile(path, "utf8")).trim();
+const app = await makeServer({
+  fleet,
+  configuration,
+  metrics,
+  webhookSecret: secretIn(DEPLOYD_WEBHOOK_SECRET),
+  apiToken: secretIn(DEPLOYD_API_TOKEN),
+  log,
+});
 await app.listen({ host: "::", port: Number(DEPLOYD_PORT) });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const)
