@@ -230,7 +230,8 @@ export function messageOf(answer: string): string {
       /^(Invalid|Duplicate) value: .*: ([^:]+)$/s.exec(message)?.[2] ?? message.replace(/^Forbidden: /, "");
     return `${field ? `${field}: ` : ""}${reason.split("\n")[0]}`;
   });
-  const said = String(status.message ?? "no reason given");
+  // Which object it is about is said already.
+  const said = String(status.message ?? "no reason given").replace(/^\S+ "[^"]*" is invalid: /, "");
   const long = said.length > 200 || said.includes("\n");
   const short = long && causes.length > 0 ? [...new Set(causes)].join("; ") : said.replaceAll(/\s*\n\s*/g, " ");
   return short.length > longest ? `${short.slice(0, longest)}…` : short;

@@ -81,12 +81,12 @@ describe("a refusal", () => {
       status(
         'Deployment.apps "d" is invalid: spec.selector: Invalid value: {"matchLabels":{"a":"y"}}: field is immutable',
       ),
-      'Deployment.apps "d" is invalid: spec.selector: Invalid value: {"matchLabels":{"a":"y"}}: field is immutable',
+      'spec.selector: Invalid value: {"matchLabels":{"a":"y"}}: field is immutable',
     ],
     [
       "a Service's address",
       status('Service "s" is invalid: spec.clusterIPs[0]: Invalid value: ["None"]: may not change once set'),
-      'Service "s" is invalid: spec.clusterIPs[0]: Invalid value: ["None"]: may not change once set',
+      'spec.clusterIPs[0]: Invalid value: ["None"]: may not change once set',
     ],
   ])("of %s is short, and known to be for good", (_, answer, message) => {
     expect(messageOf(answer)).toBe(message);
@@ -94,7 +94,7 @@ describe("a refusal", () => {
   });
 
   it.each([
-    ['Service "s2" is invalid: spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated'],
+    ["spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"],
     ["failed to create typed patch object (/a; /v1, Kind=ConfigMap): .dota: field not declared in schema"],
   ])("%s is told as it is", (message) => {
     expect(messageOf(status(message))).toBe(message);
