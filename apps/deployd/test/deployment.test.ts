@@ -405,7 +405,7 @@ describe("a commit that is applied in part", () => {
 
   it("is undone by the next commit, even one that declares what was deployed before", async () => {
     await commit({ a: configMap("a", "1") });
-    const deployment = make(", prune: true");
+    const deployment = make();
     await deployment.round();
     cluster.refusedAtLast.set("ConfigMap c", "exceeded quota");
     await commit({ a: configMap("a", "2"), c: configMap("c", "2") });
