@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
+import pLimit from "p-limit";
 import { type Admitted, admit, isPlatforms, refuse } from "./admission.ts";
 import type { Checkout, Git } from "./git.ts";
 import { ApiError, type Cluster, type KubeObject, type Ref, Unreachable } from "./kube.ts";
@@ -44,6 +45,8 @@ interface Failure {
   at: string;
   /** The commit that it went wrong with, where it came that far. */
   commit: string | null;
+  /** How many attempts have failed one after another. */
+  attempts: number;
 }
 
 /** What stands in the cluster about a repository, for the time after a restart. */
@@ -62,6 +65,8 @@ interface Record {
   /** What was applied of a commit that could not be applied whole. */
   partial: { commit: string; applied: string[] } | null;
   failure: Failure | null;
+  /** The commit that is being read: if deployd ends meanwhile, the commit may be what ended it. */
+  reading: string | null;
 }
 
 const nothing: Record = {
@@ -74,11 +79,15 @@ const nothing: Record = {
   expiring: {},
   partial: null,
   failure: null,
+  reading: null,
 };
 
 /** Milliseconds until an object that is replaced has to be gone, and between two looks. */
 const goneWithin = 30_000;
 const lookEvery = 500;
+
+/** So many commits are fetched and read at a time: each may take a quarter of the volume. */
+const reads = pLimit(3);
 
 /** Seconds until the next attempt, after so many that failed: 2, 4, 8 … up to five minutes. */
 export const backoff = (failures: number): number => Math.min(300, 2 ** failures);
@@ -97,7 +106,9 @@ export class Deployment {
   private head: string | null = null;
   private checkedAt: string | null = null;
   /** What the newest commit that could be read declares. */
-  private declared: (Checkout & Admitted & { rendered: KubeObject[] }) | undefined;
+  private declared:
+    | (Pick<Checkout, "commit" | "digest"> & Admitted & { rendered: KubeObject[] })
+    | undefined;
   private drift: string[] = [];
   private deploying = false;
   private failure: Failure | undefined;
@@ -164,7 +175,7 @@ export class Deployment {
       commit = head;
       const waits = this.failure?.commit === head && Date.now() < this.retryAt && !asked;
       if (!waits) {
-        if (this.declared?.commit !== head || asked === "sync") await this.read();
+        if (this.declared?.commit !== head || asked === "sync") await reads(() => this.read(head));
         const changed = this.declared?.digest !== this.record.digest || this.record.partial !== null;
         if (changed || asked === "sync" || this.prunable()) await this.deploy();
       }
@@ -184,16 +195,21 @@ export class Deployment {
   }
 
   /** Reads what the newest commit declares. */
-  private async read(): Promise<void> {
+  private async read(head: string): Promise<void> {
     const { settings, tools } = this;
     const folder = join(tools.work, randomUUID());
+    this.stopping.signal.throwIfAborted();
+    await this.remember({ ...(this.record ?? nothing), reading: head });
     try {
       const checkout = await tools.git.checkout(settings, folder, this.stopping.signal);
       const same = this.declared?.digest === checkout.digest && this.declared.rendered;
-      const rendered = same || (await render(folder, settings, this.stopping.signal));
-      this.declared = { ...checkout, rendered, ...(await admit(tools.cluster, rendered, settings)) };
+      const rendered =
+        same || (await render(checkout, settings, () => tools.cluster.capabilities(), this.stopping.signal));
+      const { commit, digest } = checkout;
+      this.declared = { commit, digest, rendered, ...(await admit(tools.cluster, rendered, settings)) };
     } finally {
       await rm(folder, { recursive: true, force: true });
+      await this.remember({ ...(this.record ?? nothing), reading: null });
     }
   }
 
@@ -240,7 +256,7 @@ export class Deployment {
       const deployedAt = new Date().toISOString();
       left.push(...kept);
       const done = { commit, digest, deployedAt, objects: [...refs, ...left], left, kept, expiring };
-      await this.remember({ ...done, partial: null, failure: null });
+      await this.remember({ ...nothing, ...done });
       log.info(`${name}: deployed ${objects.length} objects of commit ${commit.slice(0, 10)}`);
     } finally {
       this.deploying = false;
@@ -384,12 +400,12 @@ export class Deployment {
 
   private async failed(message: string, commit: string | null): Promise<void> {
     this.failures++;
-    this.retryAt = Date.now() + backoff(this.failures) * 1000;
-    const repeated = this.failure?.message === message;
-    this.failure = { message, at: new Date().toISOString(), commit };
+    const now = Date.now();
+    this.retryAt = now + backoff(this.failures) * 1000;
+    this.failure = { message, at: new Date(now).toISOString(), commit, attempts: this.failures };
     this.tools.log.warn(`${this.settings.name}: ${message}`);
     // Where it cannot be written, it is still in memory.
-    if (this.record && !repeated) await this.remember({ ...this.record, failure: this.failure }).catch(() => {});
+    if (this.record) await this.remember({ ...this.record, failure: this.failure }).catch(() => {});
   }
 
   /** What was written down before a restart. */
@@ -401,8 +417,25 @@ export class Deployment {
     if (map && (labels[recordOf] !== owner(this.settings) || labels[ownership] !== undefined))
       throw new Error(`${titleOf(ref)} exists and is not deployd's record of this repository: delete it`);
     const record: Record = map?.data?.record ? { ...nothing, ...JSON.parse(map.data.record) } : nothing;
-    this.failure ??= record.failure ?? undefined;
-    return record;
+    const { failure, reading } = record;
+    if (reading)
+      record.failure = {
+        message: `deployd ended while it read commit ${reading.slice(0, 10)}: it may be what took all of the memory`,
+        at: new Date().toISOString(),
+        commit: reading,
+        attempts: (failure?.attempts ?? 0) + 1,
+      };
+    if (reading) await this.remember({ ...record, reading: null });
+    this.resume(record.failure);
+    return { ...record, reading: null };
+  }
+
+  /** Waits with a commit that failed before a restart as long as without it. */
+  private resume(failure: Failure | null): void {
+    if (!failure || this.failure) return;
+    this.failure = failure;
+    this.failures = failure.attempts ?? 1;
+    this.retryAt = Date.parse(failure.at) + backoff(this.failures) * 1000;
   }
 
   private async remember(record: Record): Promise<void> {
@@ -439,7 +472,14 @@ export class Deployment {
       deployedAt,
       head: this.head,
       checkedAt: this.checkedAt,
-      error: failure ? { ...failure, retryAt: this.retryAt ? new Date(this.retryAt).toISOString() : null } : null,
+      error: failure
+        ? {
+            message: failure.message,
+            at: failure.at,
+            commit: failure.commit,
+            retryAt: this.retryAt ? new Date(this.retryAt).toISOString() : null,
+          }
+        : null,
       partial: this.record?.partial ?? null,
       drift: this.drift,
       skipped: this.declared?.skipped ?? [],

@@ -1,26 +1,54 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { run } from "./run.ts";
+import { run, type Share } from "./run.ts";
 import type { RepositorySettings } from "./settings.ts";
 
-/** A checked-out commit. */
-export interface Checkout {
+/** Files of one commit. A folder holds none of them until they are taken. */
+export interface Source {
+  folder: string;
+  /**
+   * Puts a file, or a folder with all below it, where it is in the repository. Says which of the two it is; undefined
+   * where the commit has neither. Fails where deployd cannot read it: links, submodules, Git LFS, more than the limits.
+   */
+  take(path: string): Promise<"file" | "folder" | undefined>;
+}
+
+/** A commit that was fetched. */
+export interface Checkout extends Source {
   commit: string;
   /** Changes when something that is declared does: the manifests, their overlay, or how they are to be read. */
   digest: string;
 }
 
 /** Seconds that one command may take. */
-const within = { lsRemote: 20, clone: 120 };
+const within = { lsRemote: 20, clone: 120, local: 20 };
+
+/**
+ * What one repository may take. An object that Kubernetes stores has at most 1.5 MiB (etcd's limit of a request), and a
+ * chart with all it depends on some hundred files. What is fetched is the newest commit without its large files.
+ */
+export const limits = {
+  /** Files to read, the size of each and of all. */
+  files: 5000,
+  fileMiB: 2,
+  totalMiB: 32,
+  /** Git's memory, and what it fetches. */
+  memoryMiB: 64,
+  fetchedMiB: 256,
+};
 
 /** The git commands that deployd needs, of a repository that may be slow, away or private. */
 export class Git {
   private readonly tokens: string;
+  private readonly limits: typeof limits;
+  private readonly share: Share;
 
   /** `tokens` is the folder with a file for each token. */
-  constructor(tokens: string) {
+  constructor(tokens: string, bounds = limits) {
     this.tokens = tokens;
+    this.limits = bounds;
+    this.share = { memory: bounds.memoryMiB, file: bounds.fetchedMiB, output: 2 };
   }
 
   /** The newest commit of the branch. */
@@ -32,27 +60,46 @@ export class Git {
     return commit;
   }
 
-  /** The newest commit in a folder that is not there yet. */
+  /** Fetches the newest commit into a folder that is not there yet: git's own files, and beside them those taken. */
   async checkout(of: RepositorySettings, folder: string, signal: AbortSignal): Promise<Checkout> {
+    const repository = join(folder, "git");
+    const files = join(folder, "files");
+    await mkdir(files, { recursive: true });
     const args = [
-      // A link could lead to the service's own files; as a plain file it leads nowhere.
-      ...["-c", "core.symlinks=false", "clone", "--quiet", "--depth", "1", "--no-tags", "--single-branch"],
-      ...["--branch", of.branch, of.url, folder],
+      ...["clone", "--quiet", "--bare", "--depth", "1", "--no-tags", "--single-branch"],
+      // A server that cannot leave out large files sends them all.
+      ...[`--filter=blob:limit=${this.limits.fileMiB * MiB + 1}`, "--branch", of.branch, of.url, repository],
     ];
     await about("git clone", this.run(args, of, within.clone, signal));
-    const tree = (path: string) => this.run(["-C", folder, "rev-parse", "--quiet", "--verify", path], of, 10, signal);
-    const commit = await tree("HEAD");
-    const manifests = await tree(`HEAD:${of.path === "." ? "" : of.path}`).catch(() => {
+    const { share } = this;
+    const local: Local = (args, input) =>
+      git([`--git-dir=${repository}`, `--work-tree=${files}`, ...args], {
+        seconds: within.local,
+        signal,
+        share,
+        cwd: files,
+        input,
+      });
+    // What was left out is too large, and not to be fetched after all.
+    await local(["config", "--remove-section", "remote.origin"]);
+    await local(["config", "--unset-all", "extensions.partialClone"]).catch(() => "");
+
+    const id = (object: string) => local(["rev-parse", "--quiet", "--verify", object]);
+    const tree = (path: string) => id(path === "." ? "HEAD^{tree}" : `HEAD:${path}`);
+    const commit = await id("HEAD");
+    const source = new Files(files, local, this.limits);
+    const manifests = await tree(of.path).catch(async () => {
+      await source.refuseDetour(of.path);
       throw new Error(`${of.path} is not in commit ${commit.slice(0, 10)} of ${of.branch}`);
     });
-    const overlay = of.environment && (await tree(`HEAD:${overlayOf(of)}`).catch(() => ""));
+    const overlay = of.environment && (await tree(overlayOf(of)).catch(() => ""));
     const declared = JSON.stringify([of.path, of.environment, manifests, overlay]);
-    return { commit, digest: createHash("sha256").update(declared).digest("hex").slice(0, 16) };
+    const digest = createHash("sha256").update(declared).digest("hex").slice(0, 16);
+    return { commit, digest, folder: files, take: (path) => source.take(path) };
   }
 
   private async run(args: string[], of: RepositorySettings, seconds: number, signal: AbortSignal): Promise<string> {
-    const env = { ...quiet, ...(await this.login(of)) };
-    return (await run("git", args, { seconds, signal, env })).trim();
+    return git(args, { seconds, signal, share: this.share, login: await this.login(of) });
   }
 
   /** The token reaches git by its environment: as an argument or a part of the URL it would stand in errors. */
@@ -70,6 +117,105 @@ export class Git {
   }
 }
 
+async function git(
+  args: string[],
+  options: {
+    seconds: number;
+    signal: AbortSignal;
+    share: Share;
+    cwd?: string;
+    login?: object;
+    input?: string | undefined;
+  },
+): Promise<string> {
+  const { login, ...rest } = options;
+  return (await run("git", [...careful, ...args], { ...rest, env: { ...quiet, ...login } })).trim();
+}
+
+/** A git command in the fetched repository, without its token. */
+type Local = (args: string[], input?: string) => Promise<string>;
+
+/** The files of the commit that is fetched into a folder, and how much of the limits they have used. */
+class Files implements Source {
+  readonly folder: string;
+  private readonly git: Local;
+  private readonly limits: typeof limits;
+  private readonly taken = new Map<string, number>();
+
+  constructor(folder: string, git: Local, bounds: typeof limits) {
+    this.folder = folder;
+    this.git = git;
+    this.limits = bounds;
+  }
+
+  async take(path: string): Promise<"file" | "folder" | undefined> {
+    const { limits } = this;
+    const entries = await this.list("-r", "-l", "HEAD", "--", ...(path === "." ? [] : [path])).catch(({ message }) => {
+      throw new Error(`${path}: ${/printed more/.test(message) ? `expected at most ${limits.files} files` : message}`);
+    });
+    if (entries.length === 0) {
+      await this.refuseDetour(path);
+      return undefined;
+    }
+    const missing = entries.filter((entry) => !this.taken.has(entry.path));
+    for (const entry of missing) {
+      if (!ignored.test(entry.path)) refuseUnreadable(entry);
+      if (entry.size > limits.fileMiB * MiB)
+        throw new Error(`${entry.path}: expected a file of at most ${limits.fileMiB} MiB`);
+      this.taken.set(entry.path, entry.size);
+    }
+    const total = [...this.taken.values()].reduce((sum, size) => sum + size, 0);
+    if (this.taken.size > limits.files || total > limits.totalMiB * MiB)
+      throw new Error(
+        `${path}: found ${this.taken.size} files of ${Math.ceil(total / MiB)} MiB to read; ` +
+          `expected at most ${limits.files} files of ${limits.totalMiB} MiB`,
+      );
+    // Those alone: what is there already may have been written again meanwhile.
+    const paths = missing.map((entry) => entry.path).join("\0");
+    if (paths) await this.git(["checkout", "--quiet", "HEAD", "--pathspec-from-file=-", "--pathspec-file-nul"], paths);
+    for (const entry of missing) await this.refusePointer(entry);
+    return entries.length === 1 && entries[0]?.path === path ? "file" : "folder";
+  }
+
+  /** Says so where a path leads through a link or a submodule. */
+  async refuseDetour(path: string): Promise<void> {
+    const names = path.split("/");
+    const ancestors = names.map((_, index) => names.slice(0, index + 1).join("/"));
+    for (const entry of await this.list("-l", "HEAD", "--", ...ancestors)) refuseUnreadable(entry);
+  }
+
+  private async list(...args: string[]): Promise<Entry[]> {
+    const lines = (await this.git(["ls-tree", "-z", "--full-tree", ...args])).split("\0");
+    return lines.flatMap((line) => {
+      const [, mode = "", size = "", path = ""] = /^(\d+) \w+ \w+ +(\S+)\t(.*)$/s.exec(line) ?? [];
+      // Git has no size for what was not fetched; a folder and a submodule have none either.
+      return path ? [{ mode, path, size: size === "BAD" ? Number.POSITIVE_INFINITY : Number(size) || 0 }] : [];
+    });
+  }
+
+  private async refusePointer({ path, size }: Entry): Promise<void> {
+    if (size < 100 || size > 300 || ignored.test(path)) return;
+    if ((await readFile(join(this.folder, path), "utf8")).startsWith("version https://git-lfs.github.com/spec/"))
+      throw new Error(`${path} is stored in Git LFS, which deployd does not fetch: commit the file itself`);
+  }
+}
+
+interface Entry {
+  mode: string;
+  path: string;
+  size: number;
+}
+
+const MiB = 1024 * 1024;
+/** Files beside manifests and in charts that no program reads. */
+const ignored = /(^|\/)(LICENSE|NOTICE|[^/]*\.(md|png|jpe?g|gif|svg|webp|ico|pdf))$/i;
+
+function refuseUnreadable({ mode, path }: Entry): void {
+  if (mode === "120000")
+    throw new Error(`${path} is a symbolic link, which deployd does not follow: commit what it leads to in its place`);
+  if (mode === "160000") throw new Error(`${path} is a submodule, which deployd does not fetch: commit its files`);
+}
+
 /** Where the overlay of the environment is: beside the manifests, `deploy/overlays/<environment>`. */
 export const overlayOf = ({ path, environment }: RepositorySettings): string =>
   join(dirname(path), "overlays", environment ?? "");
@@ -77,11 +223,25 @@ export const overlayOf = ({ path, environment }: RepositorySettings): string =>
 const quiet = {
   GIT_TERMINAL_PROMPT: "0",
   GIT_CONFIG_NOSYSTEM: "1",
+  GIT_CONFIG_GLOBAL: "/dev/null",
   GIT_ALLOW_PROTOCOL: "http:https",
+  GIT_LITERAL_PATHSPECS: "1",
   // A server that says nothing more; the limit of the whole command comes later.
   GIT_HTTP_LOW_SPEED_LIMIT: "1",
   GIT_HTTP_LOW_SPEED_TIME: "15",
 };
+
+const careful = Object.entries({
+  // A link could lead to the service's own files; as a plain file it leads nowhere.
+  "core.symlinks": "false",
+  "core.hooksPath": "/dev/null",
+  // Memory: large files are streamed, and one thread works on what is fetched.
+  "core.bigFileThreshold": "1m",
+  "core.deltaBaseCacheLimit": "8m",
+  "pack.threads": "1",
+  // All that is fetched goes into one file, so that the limit of one file holds for all of it.
+  "fetch.unpackLimit": "1",
+}).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
 
 /** Says what failed. */
 const about = <T>(what: string, work: Promise<T>): Promise<T> =>

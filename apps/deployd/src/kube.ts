@@ -62,8 +62,17 @@ export class Unsupported extends Error {}
 /** Who deployd's fields belong to, in the cluster's own books. */
 export const fieldManager = "deployd";
 
+/** What charts may ask about the cluster. */
+export interface Capabilities {
+  /** The release of Kubernetes, such as v1.36.2. */
+  version: string;
+  /** What it serves: `apps/v1` and `apps/v1/Deployment`. */
+  apis: string[];
+}
+
 /** The calls that a deployment needs. */
 export interface Cluster {
+  capabilities(): Promise<Capabilities>;
   get(ref: Ref, namespace: string): Promise<KubeObject | undefined>;
   apply(object: KubeObject, namespace: string, dryRun?: boolean): Promise<KubeObject>;
   /** With `orphan`, what belongs to the object stays: the pods of a StatefulSet. */
@@ -141,6 +150,15 @@ export class Kube implements Cluster {
     return items;
   }
 
+  async capabilities(): Promise<Capabilities> {
+    const { gitVersion } = (await this.call("GET", "/version")) as { gitVersion: string };
+    const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    const found = await Promise.all(
+      ["/api", "/apis"].map((path) => this.call("GET", path, undefined, undefined, accept) as Promise<Discovery>),
+    );
+    return { version: gitVersion, apis: served(found) };
+  }
+
   private async path({ apiVersion, kind, name }: Ref, namespace: string): Promise<string> {
     const problem = misnamed({ apiVersion, kind, name });
     if (problem) throw new ApiError(422, problem);
@@ -165,7 +183,13 @@ export class Kube implements Cluster {
     return one;
   }
 
-  private async call(method: string, path: string, body?: unknown, type = "application/json"): Promise<unknown> {
+  private async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    type = "application/json",
+    accept = "application/json",
+  ): Promise<unknown> {
     const { server } = this.config.getCurrentCluster()!;
     const payload = body === undefined ? undefined : JSON.stringify(body);
     const login = await this.options();
@@ -175,7 +199,7 @@ export class Kube implements Cluster {
       timeout: 20_000,
       headers: {
         ...login.headers,
-        accept: "application/json",
+        accept,
         ...(payload && { "content-type": type, "content-length": Buffer.byteLength(payload) }),
       },
     };
@@ -204,6 +228,27 @@ export class Kube implements Cluster {
     }
     return this.login.options;
   }
+}
+
+/** What the API server serves of core and of all groups (aggregated discovery, Kubernetes 1.30). */
+export interface Discovery {
+  items: {
+    metadata?: { name?: string };
+    versions: { version: string; resources: { responseKind: { kind: string } }[] }[];
+  }[];
+}
+
+/** What is served as Helm names it: each version of a group, and each kind in it. */
+export function served(found: Discovery[]): string[] {
+  const apis = found
+    .flatMap(({ items }) => items)
+    .flatMap(({ metadata, versions }) =>
+      versions.flatMap(({ version, resources }) => {
+        const api = metadata?.name ? `${metadata.name}/${version}` : version;
+        return [api, ...resources.map(({ responseKind }) => `${api}/${responseKind.kind}`)];
+      }),
+    );
+  return [...new Set(apis)];
 }
 
 /** How the API server says that no Role allows a request. It says otherwise for what a quota or Pod Security forbids. */

@@ -1,85 +1,134 @@
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, stat } from "node:fs/promises";
+import { join, posix } from "node:path";
 import pLimit from "p-limit";
-import { parseAllDocuments } from "yaml";
-import { overlayOf } from "./git.ts";
-import type { KubeObject } from "./kube.ts";
-import { run } from "./run.ts";
+import { takeChart } from "./chart.ts";
+import { overlayOf, type Source } from "./git.ts";
+import type { Capabilities, KubeObject } from "./kube.ts";
+import { kustomizationIn, takeKustomization } from "./kustomization.ts";
+import { run, type Share } from "./run.ts";
 import type { RepositorySettings } from "./settings.ts";
+import { readObjects, type Text } from "./yaml.ts";
 
-/** Helm and kustomize take tens of megabytes each: so many of them at a time, and so many seconds for one. */
-const turns = pLimit(4);
-const within = 60;
+/**
+ * One repository is rendered at a time, so that the memory of one program is all that is needed beside deployd's own.
+ * Helm takes 65 MiB for a small chart, and 120 for one of 400
+ * objects.
+ */
+const turns = pLimit(1);
+const share: Share = { memory: 160, file: 1, output: 4 };
+const seconds = 60;
 
-/** What a checked-out repository declares, each object once, in the order in which it is applied. */
-export async function render(folder: string, of: RepositorySettings, signal: AbortSignal): Promise<KubeObject[]> {
-  const manifests = join(folder, of.path);
-  const overlay = join(folder, overlayOf(of));
+/**
+ * Nothing but the files that were taken: no git and no other program, no home folder with settings, and a proxy that
+ * does not answer in place of the network.
+ */
+const closed = "http://127.0.0.1:9";
+const sealed = {
+  PATH: "/nonexistent",
+  HOME: "/nonexistent",
+  ...Object.fromEntries(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].map((name) => [name, closed])),
+  GOMAXPROCS: "2",
+  GOMEMLIMIT: `${Math.floor(share.memory * 0.8)}MiB`,
+};
+
+/** What a fetched commit declares, each object once, in the order in which it is applied. */
+export function render(
+  source: Source,
+  of: RepositorySettings,
+  capabilities: () => Promise<Capabilities>,
+  signal: AbortSignal,
+): Promise<KubeObject[]> {
+  return turns(async () => {
+    signal.throwIfAborted();
+    const texts = await manifests(source, of, capabilities, signal);
+    return declared(of, (await readObjects(texts, signal)) as KubeObject[]);
+  });
+}
+
+/** The YAML that a repository comes to: what its tool makes of it, or its files as they are. */
+async function manifests(
+  source: Source,
+  of: RepositorySettings,
+  capabilities: () => Promise<Capabilities>,
+  signal: AbortSignal,
+): Promise<Text[]> {
+  const { folder } = source;
   const has = (...path: string[]) =>
-    stat(join(...path)).then(
+    stat(join(folder, ...path)).then(
       () => true,
       () => false,
     );
-  const make = (program: string, args: string[]) => turns(() => output(program, args, of, folder, signal));
+  const make = async (program: string, args: string[]): Promise<Text[]> => [
+    { path: `what ${program} made of ${of.path}`, text: await tool(program, args, folder, signal) },
+  ];
+  const kustomize = async (path: string) => {
+    await takeKustomization(path, source, signal);
+    return make("kustomize", ["build", join(folder, path)]);
+  };
 
-  if (of.environment && (await has(overlay))) {
-    if (!(await hasKustomization(overlay))) throw new Error(`${overlayOf(of)} has no kustomization.yaml`);
-    return declared(of, [await make("kustomize", ["build", overlay])]);
-  }
-  if (await has(manifests, "Chart.yaml")) {
+  if (of.environment && (await source.take(overlayOf(of)))) return kustomize(overlayOf(of));
+  if ((await source.take(of.path)) !== "folder") throw new Error(`${of.path} is a file; expected a folder`);
+  const chart = join(folder, of.path);
+  if (await has(of.path, "Chart.yaml")) {
     const values = `values-${of.environment}.yaml`;
-    if (of.environment && !(await has(manifests, values)))
+    if (of.environment && !(await has(of.path, values)))
       throw new Error(`environment ${of.environment}: expected ${of.path}/${values} or ${overlayOf(of)}`);
-    const release = of.name
-      .split("/")[1]!
-      .toLowerCase()
-      .replace(/[^a-z0-9-]/g, "-")
-      .slice(0, 53)
-      .replace(/-+$/, "");
-    return declared(of, [
-      await make("helm", [
-        // Hooks are for Helm's own installations: they would run here at every change, or be left lying about.
-        ...["template", release, manifests, "--namespace", of.namespace, "--no-hooks"],
-        ...(of.environment ? ["--values", join(manifests, values)] : []),
-      ]),
+    const { packed } = await takeChart(of.path, source, signal);
+    const { version, apis } = await capabilities();
+    return make("helm", [
+      // Hooks are for Helm's own installations: they would run here at every change, or be left lying about.
+      ...["template", releaseOf(of), chart, "--namespace", of.namespace, "--no-hooks"],
+      ...["--kube-version", version, ...apis.flatMap((api) => ["--api-versions", api])],
+      ...(of.environment ? ["--values", join(chart, values)] : []),
+      // A schema in an archive may refer to any address.
+      ...(packed ? ["--skip-schema-validation"] : []),
     ]);
   }
   if (of.environment) throw new Error(`environment ${of.environment}: expected the folder ${overlayOf(of)}`);
-  if (await hasKustomization(manifests)) return declared(of, [await make("kustomize", ["build", manifests])]);
-  const entries = await readdir(manifests, { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((one) => one.isFile() && /\.ya?ml$/.test(one.name))
-    .map((one) => join(one.parentPath, one.name))
-    // Of a whole repository, `.github` and its like hold no manifests.
-    .filter((path) => !path.slice(manifests.length).includes("/."));
-  const texts = files
-    .sort()
-    .map(async (path) => ({ path: path.slice(folder.length + 1), text: await readFile(path, "utf8") }));
-  return declared(of, await Promise.all(texts));
+  if (await kustomizationIn(chart)) return kustomize(of.path);
+  return plainFiles(source, of);
 }
 
-async function hasKustomization(folder: string): Promise<boolean> {
-  const names = await readdir(folder);
-  return names.some((name) => ["kustomization.yaml", "kustomization.yml", "Kustomization"].includes(name));
-}
-
-async function output(program: string, args: string[], of: RepositorySettings, folder: string, signal: AbortSignal) {
-  const text = await run(program, args, { seconds: within, signal, cwd: folder }).catch(({ message }: Error) => {
+/** What Helm or kustomize prints about the files in a folder. */
+export const tool = (program: string, args: string[], folder: string, signal: AbortSignal): Promise<string> =>
+  run(program, args, { seconds, signal, share, cwd: folder, env: sealed }).catch(({ message }: Error) => {
     // Paths of this pod mean nothing to those who wrote the manifests.
     throw new Error(`${program}: ${message.replaceAll(`${folder}/`, "")}`);
   });
-  return { path: `what ${program} made of ${of.path}`, text };
+
+/** Every YAML and JSON file below the folder, as `kubectl apply --recursive` takes them. */
+async function plainFiles(source: Source, of: RepositorySettings): Promise<Text[]> {
+  const entries = await readdir(join(source.folder, of.path), { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((one) => one.isFile() && /\.(ya?ml|json)$/.test(one.name))
+    .map((one) => join(one.parentPath, one.name))
+    .sort();
+  const texts = files
+    .map((file) => ({ path: file.slice(source.folder.length + 1), file }))
+    // Of a whole repository, `.github` and its like hold no manifests.
+    .filter(({ path }) => !/(^|\/)\./.test(path.slice(of.path === "." ? 0 : of.path.length + 1)));
+  // Its parts are meant to be put together by a tool; one after another they would be something else.
+  const part = texts.find(({ path }) => /(^|\/)(kustomization\.ya?ml|Kustomization|Chart\.yaml)$/.test(path));
+  if (part)
+    throw new Error(
+      `${of.path} has no ${posix.basename(part.path)}, but ${posix.dirname(part.path)} has one: ` +
+        "set path to the folder that is to be built",
+    );
+  return texts;
 }
 
-/** The objects in some YAML, checked for what can be checked without a cluster. */
-export function declared(of: RepositorySettings, texts: { path: string; text: string }[]): KubeObject[] {
-  const objects = texts.flatMap(({ path, text }) =>
-    parseAllDocuments(text).flatMap((document) => {
-      const [problem] = document.errors;
-      if (problem) throw new Error(`${path}: ${problem.message.split("\n")[0]}`);
-      return flat(document.toJS(), path);
-    }),
-  );
+/** The name of the release in a chart: that of the repository, as Kubernetes names objects. */
+function releaseOf({ name }: RepositorySettings): string {
+  const release = name.split("/")[1] ?? name;
+  return release
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, "-")
+    .slice(0, 53)
+    .replace(/-+$/, "");
+}
+
+/** The declared objects, checked for what can be checked without a cluster. */
+export function declared(of: RepositorySettings, objects: KubeObject[]): KubeObject[] {
   // With pruning, a folder that was emptied or moved by mistake would take everything away.
   if (objects.length === 0) throw new Error(`${of.path} declares no object`);
   const seen = new Set<string>();
@@ -102,16 +151,6 @@ export function declared(of: RepositorySettings, texts: { path: string; text: st
 }
 
 const first = ["ServiceAccount", "ConfigMap", "PersistentVolumeClaim", "Service"];
-
-function flat(value: unknown, path: string): KubeObject[] {
-  if (value === null || value === undefined) return [];
-  const object = value as Partial<KubeObject>;
-  if (typeof value !== "object" || typeof object.kind !== "string" || typeof object.apiVersion !== "string")
-    throw new Error(`${path}: found a document without apiVersion and kind; expected a Kubernetes object`);
-  if (object.kind === "List") return (object.items as unknown[]).flatMap((item) => flat(item, path));
-  if (typeof object.metadata?.name !== "string") throw new Error(`${path}: a ${object.kind} has no metadata.name`);
-  return [object as KubeObject];
-}
 
 /** The label that says whose an object is. Nothing without it is ever changed or deleted. */
 export const ownership = "deployd/repository";

@@ -43,6 +43,12 @@ const tools = () => ({
 const settings = (more = "", of = name) =>
   parseSettings(`repositories: [{ name: ${of}, url: "${git.url(of)}", namespace: apps ${more} }]`);
 const make = (more = "") => new Deployment(settings(more)[0]!, tools());
+/** As the fleet does when the settings have changed: a commit that failed is tried at once. */
+const changed = (more: string) => {
+  const deployment = make(more);
+  deployment.trigger("look");
+  return deployment;
+};
 const commit = (files: Record<string, string | null>) =>
   git.commit(
     name,
@@ -458,8 +464,8 @@ describe("an object that someone made by hand", () => {
     expect(refused.brief().error?.message).toBe(
       "ConfigMap a: exists and was not made by deployd: rename it, or add ConfigMap/a to adopt in deployd's configuration",
     );
-    await make(", adopt: [ConfigMap/a]").round();
-    await make(", adopt: [ConfigMap/a]").round();
+    await changed(", adopt: [ConfigMap/a]").round();
+    await changed(", adopt: [ConfigMap/a]").round();
     expect(cluster.done).toEqual(["adopt ConfigMap a", "apply ConfigMap a"]);
   });
 
@@ -524,7 +530,7 @@ it("takes an object of another namespace into its own where the configuration sa
   expect(refused.brief().error?.message).toBe(
     "ConfigMap a: found namespace dev; expected none, or apps; overrideNamespace: true deploys it there all the same",
   );
-  await make(", overrideNamespace: true").round();
+  await changed(", overrideNamespace: true").round();
   expect(cluster.objects.get("ConfigMap a")?.metadata.namespace).toBe("apps");
 });
 
@@ -603,6 +609,45 @@ describe("a restart", () => {
     expect(after.brief().error?.message).toBe("away");
   });
 
+  it("waits with a commit that has failed, and longer each time", async () => {
+    const bad = await commit({ a: "{ a: " });
+    const before = make();
+    for (const _ of [1, 2, 3]) {
+      before.trigger("look");
+      await before.round();
+    }
+    const read = vi.spyOn(Git.prototype, "checkout");
+    const after = make();
+    await after.round();
+    expect(read).not.toHaveBeenCalled();
+    const { error } = after.brief();
+    expect(error).toEqual({ ...before.brief().error, commit: bad });
+    expect(Date.parse(error?.retryAt ?? "") - Date.parse(error?.at ?? "")).toBe(backoff(3) * 1000);
+    await commit({ a: configMap("a", "1") });
+    await after.round();
+    expect(after.brief()).toMatchObject({ phase: "ready", error: null });
+    vi.restoreAllMocks();
+  });
+
+  it.each(["killed", "stopped"])("while a commit is read, when deployd was %s", async (how) => {
+    const bad = await commit({ a: configMap("a", "1") });
+    const checkout = vi.fn(
+      (_: unknown, __: string, signal: AbortSignal) =>
+        new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(new Error("given up")))),
+    );
+    const before = new Deployment(settings()[0]!, { ...tools(), git: { head: async () => bad, checkout } });
+    const round = before.round();
+    await vi.waitFor(() => expect(checkout).toHaveBeenCalled());
+    if (how === "stopped") await Promise.all([before.stop(), round]);
+    const after = make();
+    await after.round();
+    const killed = {
+      phase: "failed",
+      error: { commit: bad, message: expect.stringMatching(/^deployd ended while it read commit [0-9a-f]{10}: /) },
+    };
+    expect(after.brief()).toMatchObject(how === "killed" ? killed : { phase: "ready", error: null });
+  });
+
   it("in the middle of an application goes on with it", async () => {
     await commit({ a: configMap("a", "1") });
     await make().round();
@@ -615,7 +660,9 @@ describe("a restart", () => {
     await make().round();
     expect(cluster.names()).toEqual(["ConfigMap a"]);
     cluster.apply = apply;
-    await make().round();
+    const after = make();
+    after.trigger("look");
+    await after.round();
     expect(cluster.names()).toEqual(["ConfigMap a", "ConfigMap b"]);
   });
 });

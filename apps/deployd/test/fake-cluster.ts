@@ -1,4 +1,4 @@
-import { ApiError, type Cluster, type KubeObject, type Ref, Unsupported } from "../src/kube.ts";
+import { ApiError, type Capabilities, type Cluster, type KubeObject, type Ref, Unsupported } from "../src/kube.ts";
 
 /** A cluster in memory: applies, refuses and counts as a test says. Its merging is that of whole objects. */
 export class FakeCluster implements Cluster {
@@ -14,6 +14,10 @@ export class FakeCluster implements Cluster {
   /** Kinds that deployd has no right to. */
   readonly unsupported = new Set<string>();
   private count = 0;
+
+  async capabilities(): Promise<Capabilities> {
+    return { version: "v1.36.0", apis: ["v1", "v1/ConfigMap"] };
+  }
 
   async get({ kind, name }: Ref): Promise<KubeObject | undefined> {
     if (this.unsupported.has(kind)) throw new Unsupported(`deployd has no right to get ${kind}`);

@@ -13,6 +13,8 @@ export class GitServer {
   readonly hanging = new Set<string>();
   /** What has to be sent for a private repository: name → token. */
   readonly tokens = new Map<string, string>();
+  /** Whether it leaves out large files where a client asks for that. */
+  filters = true;
   private readonly folder = mkdtempSync(join(tmpdir(), "git-server-"));
   private readonly server: Server;
   private host = "";
@@ -39,8 +41,15 @@ export class GitServer {
     return `http://${this.host}/${name}.git`;
   }
 
-  /** A commit of these files on the branch main: `null` removes one, `{ link }` is a symbolic link. Returns its id. */
-  async commit(name: string, files: Record<string, string | null | { link: string }>): Promise<string> {
+  /**
+   * A commit of these files on the branch main: `null` removes one, `{ link }` is a symbolic link. Returns its id.
+   * Submodules are of no repository that there is.
+   */
+  async commit(
+    name: string,
+    files: Record<string, string | Buffer | null | { link: string }>,
+    submodules: string[] = [],
+  ): Promise<string> {
     const work = join(this.folder, "work", name);
     const git = async (...args: string[]) => (await execa("git", ["-C", work, ...args], { env: identity })).stdout;
     const repository = join(this.folder, `${name}.git`);
@@ -50,10 +59,12 @@ export class GitServer {
       const file = join(work, path);
       rmSync(file, { force: true });
       mkdirSync(dirname(file), { recursive: true });
-      if (typeof contents === "string") writeFileSync(file, contents);
+      if (typeof contents === "string" || Buffer.isBuffer(contents)) writeFileSync(file, contents);
       else if (contents) symlinkSync(contents.link, file);
     }
     await git("add", "--all");
+    for (const path of submodules)
+      await git("update-index", "--add", "--cacheinfo", `160000,${"1".repeat(40)},${path}`);
     await git("commit", "--quiet", "--allow-empty", "--message", "a change");
     return git("rev-parse", "HEAD");
   }
@@ -78,9 +89,12 @@ export class GitServer {
         PATH: process.env.PATH,
         GIT_PROJECT_ROOT: this.folder,
         GIT_HTTP_EXPORT_ALL: "1",
-        GIT_CONFIG_COUNT: "1",
+        GIT_CONFIG_COUNT: "2",
         GIT_CONFIG_KEY_0: "safe.directory",
         GIT_CONFIG_VALUE_0: "*",
+        // As GitHub, GitLab, Gitea and Forgejo have it.
+        GIT_CONFIG_KEY_1: "uploadpack.allowFilter",
+        GIT_CONFIG_VALUE_1: String(this.filters),
         PATH_INFO: pathname,
         QUERY_STRING: search.slice(1),
         REQUEST_METHOD: request.method,

@@ -1,9 +1,10 @@
 // Proves what deployd asks of git, on real repositories over HTTP. Not over TLS, and not on GitHub itself.
-import { lstatSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { Git } from "../src/git.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Git, limits } from "../src/git.ts";
 import { parseSettings, type RepositorySettings } from "../src/settings.ts";
 import { GitServer } from "./git-server.ts";
 
@@ -51,6 +52,16 @@ it("has another digest when the manifests or their overlay change, and for nothi
   expect(await digest()).not.toBe(first);
 });
 
+it("takes a whole repository, without what git keeps of it", async () => {
+  await server.commit("a/whole", { "a.yaml": "a: 1", "b/c.yaml": "b: 1" });
+  const of = { ...settings("a/whole"), path: "." };
+  const { folder, take, digest } = await checkout(of);
+  expect(await take(of.path)).toBe("folder");
+  expect(readdirSync(folder, { recursive: true }).sort()).toEqual(["a.yaml", "b", "b/c.yaml"]);
+  await server.commit("a/whole", { "README.md": "words" });
+  expect((await checkout(of)).digest).not.toBe(digest);
+});
+
 it("says so where the folder is not there", async () => {
   await server.commit("a/nowhere", { "README.md": "words" });
   await expect(checkout(settings("a/nowhere"))).rejects.toThrow(
@@ -58,14 +69,104 @@ it("says so where the folder is not there", async () => {
   );
 });
 
-it("does not follow a link out of the repository", async () => {
-  writeFileSync(join(folder, "private"), "a secret");
-  await server.commit("a/link", { "deploy/manifests/a.yaml": { link: join(folder, "private") } });
-  const to = place();
-  await git().checkout(settings("a/link"), to, never);
-  const file = join(to, "deploy/manifests/a.yaml");
-  expect(lstatSync(file).isSymbolicLink()).toBe(false);
-  expect(readFileSync(file, "utf8")).toBe(join(folder, "private"));
+describe("refuses to read", () => {
+  const at = "deploy/manifests";
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0".repeat(64)}\nsize 12345\n`;
+  it.each<[string, Parameters<GitServer["commit"]>[1], string]>([
+    [
+      "a link out of the repository",
+      { [`${at}/a.yaml`]: { link: "/etc/passwd" } },
+      `${at}/a.yaml is a symbolic link, which deployd does not follow: commit what it leads to in its place`,
+    ],
+    ["a link to a folder", { "base/a.yaml": "", [`${at}/b`]: { link: "../../base" } }, `${at}/b is a symbolic link`],
+    ["a folder that is a link", { "k8s/a.yaml": "", [at]: { link: "../k8s" } }, `${at} is a symbolic link`],
+    ["a folder below a link", { "k8s/manifests/a.yaml": "", deploy: { link: "k8s" } }, "deploy is a symbolic link"],
+    [
+      "a file in Git LFS",
+      { [`${at}/a.yaml`]: pointer },
+      `${at}/a.yaml is stored in Git LFS, which deployd does not fetch: commit the file itself`,
+    ],
+    [
+      "a large file",
+      { [`${at}/a.yaml`]: Buffer.alloc(2 * 1024 * 1024 + 1, "a") },
+      `${at}/a.yaml: expected a file of at most 2 MiB`,
+    ],
+    [
+      "many files",
+      Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`${at}/${index}.yaml`, "a: 1"])),
+      `${at}: found 101 files of 1 MiB to read; expected at most 100 files of 4 MiB`,
+    ],
+    [
+      "much in all files",
+      Object.fromEntries(
+        Array.from({ length: 3 }, (_, index) => [`${at}/${index}.yaml`, Buffer.alloc(2 * 1024 * 1024, index)]),
+      ),
+      `${at}: found 3 files of 6 MiB to read; expected at most 100 files of 4 MiB`,
+    ],
+  ])("%s", async (kind, files, message) => {
+    const name = `a/${kind.replaceAll(" ", "-").toLowerCase()}`;
+    await server.commit(name, files);
+    const small = new Git(folder, { ...limits, files: 100, totalMiB: 4 });
+    const read = async () => (await small.checkout(settings(name), place(), never)).take(at);
+    await expect(read()).rejects.toThrow(message);
+  });
+
+  it("a submodule, and what is below one", async () => {
+    await server.commit("a/submodule", { "README.md": "words" }, ["deploy/manifests/lib", "other"]);
+    const found = await checkout(settings("a/submodule"));
+    const message = "is a submodule, which deployd does not fetch: commit its files";
+    await expect(found.take("deploy/manifests")).rejects.toThrow(`deploy/manifests/lib ${message}`);
+    await expect(found.take("other/manifests")).rejects.toThrow(`other ${message}`);
+  });
+});
+
+it("takes what is asked for alone, and once: large files and links beside it are nothing to it", async () => {
+  await server.commit("a/parts", {
+    "deploy/manifests/a.yaml": "a: 1",
+    "deploy/manifests/README.md": { link: "../../README.md" },
+    "deploy/base/b.yaml": "b: 1",
+    "large.bin": Buffer.alloc(3 * 1024 * 1024, 1),
+    link: { link: "/etc" },
+  });
+  const { folder, take } = await checkout(settings("a/parts"));
+  expect(readdirSync(folder)).toEqual([]);
+  expect(await take("deploy/manifests")).toBe("folder");
+  expect(readdirSync(join(folder, "deploy"))).toEqual(["manifests"]);
+  expect(await take("deploy/base/b.yaml")).toBe("file");
+  expect(await take("deploy/none")).toBeUndefined();
+  writeFileSync(join(folder, "deploy/base/b.yaml"), "checked");
+  expect(await take("deploy")).toBe("folder");
+  expect(readFileSync(join(folder, "deploy/base/b.yaml"), "utf8")).toBe("checked");
+  await expect(take(".")).rejects.toThrow(/^(large\.bin|link)/);
+});
+
+it.each([true, false])(
+  "leaves large files where they are, if the server can (%s), and unpacks none",
+  async (filters) => {
+    server.filters = filters;
+    const name = `a/unpacks-${filters}`;
+    await server.commit(name, {
+      "deploy/manifests/a.yaml": "a: 1",
+      "deploy/manifests/large.yaml": Buffer.alloc(80 * 1024 * 1024, 1),
+    });
+    const found = await checkout(settings(name));
+    expect(await found.take("deploy/manifests/a.yaml")).toBe("file");
+    await expect(found.take("deploy/manifests")).rejects.toThrow("large.yaml: expected a file of at most 2 MiB");
+    expect(existsSync(join(found.folder, "deploy/manifests/large.yaml"))).toBe(false);
+    server.filters = true;
+  },
+);
+
+it.each([
+  ["takes more memory", { memoryMiB: 3 }, "git clone: needs more than 3 MiB of memory"],
+  ["fetches more", { fetchedMiB: 1 }, "git clone: needs a file of more than 1 MiB"],
+])("is ended where it %s than its share", async (what, bounds, message) => {
+  const name = `a/${what.replaceAll(" ", "-")}`;
+  // Random, so that it stays as large as it is.
+  const files = ["a", "b", "c"].map((file) => [file, randomBytes(1024 * 1024)]);
+  await server.commit(name, Object.fromEntries(files));
+  const small = new Git(folder, { ...limits, ...bounds });
+  await expect(small.checkout(settings(name), place(), never)).rejects.toThrow(message);
 });
 
 it("opens a private repository with its token, and tells nobody the token", async () => {

@@ -1,0 +1,180 @@
+import { readdir, writeFile } from "node:fs/promises";
+import { join, posix } from "node:path";
+import type { Source } from "./git.ts";
+import { readDocuments } from "./yaml.ts";
+
+/*
+ * kustomize runs git and asks web servers for what a kustomization names. So each kustomization is read before it is:
+ * all that it names is a file or folder of the repository, which is taken then. What kustomize finds are the checked
+ * documents, written again as JSON: whatever it would have read otherwise in the original is gone.
+ */
+
+export const kustomizationNames = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/** The file with which a folder that was taken is a kustomization. */
+export async function kustomizationIn(folder: string): Promise<string | undefined> {
+  const names = await readdir(folder);
+  return kustomizationNames.find((name) => names.includes(name));
+}
+
+/** Checks a kustomization and all that it leads to, and takes what it needs. */
+export async function takeKustomization(root: string, source: Source, signal: AbortSignal): Promise<void> {
+  await new Walk(source, signal).kustomization(root);
+}
+
+type Fields = Record<string, unknown>;
+
+class Walk {
+  private readonly source: Source;
+  private readonly signal: AbortSignal;
+  private readonly seen = new Set<string>();
+
+  constructor(source: Source, signal: AbortSignal) {
+    this.source = source;
+    this.signal = signal;
+  }
+
+  /** A folder with a kustomization. `plugins`: what it declares are settings of generators and transformers. */
+  async kustomization(folder: string, plugins?: { relativeTo: string }): Promise<void> {
+    const visit = `${folder} ${plugins?.relativeTo}`;
+    if (this.seen.has(visit)) return;
+    this.seen.add(visit);
+    if ((await this.source.take(folder)) !== "folder") throw new Error(`${folder} is not a folder of the repository`);
+    const name = await kustomizationIn(join(this.source.folder, folder));
+    if (!name) throw new Error(`${folder} has no kustomization.yaml`);
+    const file = posix.join(folder, name);
+    const documents = await this.read(file);
+    if (documents.length !== 1) throw new Error(`${file}: found ${documents.length} documents; expected one`);
+    const fields = normalised(documents[0]);
+
+    for (const key of ["helmcharts", "helmchartinflationgenerator", "helmglobals"])
+      if (key in fields)
+        throw new Error(`${file}: found ${key}; deployd renders no chart from a kustomization: expected its manifests`);
+    for (const key of ["resources", "components", "bases"])
+      for (const path of this.paths(file, key, fields[key])) await this.resource(file, key, folder, path, plugins);
+    for (const key of ["generators", "transformers", "validators"])
+      for (const path of this.paths(file, key, fields[key]))
+        if (inline(path)) await this.inlinePlugin(file, key, path, folder);
+        else await this.resource(file, key, folder, path, { relativeTo: folder });
+    for (const key of ["crds", "configurations"])
+      for (const path of this.paths(file, key, fields[key])) await this.file(file, key, folder, path);
+    for (const path of this.paths(file, "patchesStrategicMerge", fields.patchesstrategicmerge))
+      if (!inline(path)) await this.file(file, "patchesStrategicMerge", folder, path);
+    for (const key of ["patches", "patchesjson6902", "replacements", "configmapgenerator", "secretgenerator"])
+      for (const entry of entries(fields[key])) await this.entry(file, key, folder, normalised(entry));
+    await this.entry(file, "openapi", folder, normalised(fields.openapi));
+  }
+
+  /** A resource is a file, or the folder of another kustomization. */
+  private async resource(from: string, key: string, folder: string, path: string, plugins?: { relativeTo: string }) {
+    const inside = this.inside(from, key, folder, path);
+    const kind = await this.source.take(inside);
+    if (kind === "folder") await this.kustomization(inside, plugins);
+    else if (!kind) throw new Error(elsewhere(from, key, path));
+    else if (plugins) await this.pluginFields(inside, await this.read(inside), plugins.relativeTo);
+  }
+
+  private async file(from: string, key: string, folder: string, path: string): Promise<void> {
+    if ((await this.source.take(this.inside(from, key, folder, path))) !== "file")
+      throw new Error(elsewhere(from, key, path));
+  }
+
+  /** One item of a list such as `patches`, with the files that it names. */
+  private async entry(from: string, key: string, folder: string, fields: Fields): Promise<void> {
+    // A file may have a name in the ConfigMap: `name=path`.
+    for (const field of ["path", "env", "envs", "files"])
+      for (const path of this.paths(from, `${key}.${field}`, fields[field]))
+        await this.file(from, `${key}.${field}`, folder, field === "files" ? path.slice(path.indexOf("=") + 1) : path);
+  }
+
+  private async inlinePlugin(from: string, key: string, text: string, folder: string): Promise<void> {
+    const [documents = []] = await readDocuments([{ path: `${from}: ${key}`, text }], this.signal);
+    await this.pluginFields(from, documents, folder);
+  }
+
+  /** Settings of a generator or transformer: some fields are files, whatever its kind; `path` may be one of an object. */
+  private async pluginFields(from: string, value: unknown, folder: string): Promise<void> {
+    if (Array.isArray(value)) for (const item of value) await this.pluginFields(from, item, folder);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return;
+    for (const [key, inner] of Object.entries(normalised(value))) {
+      if (!pluginFiles.has(key)) {
+        await this.pluginFields(from, inner, folder);
+        continue;
+      }
+      for (const entry of Array.isArray(inner) ? inner : [inner]) {
+        if (typeof entry !== "string") await this.pluginFields(from, entry, folder);
+        else if (!inline(entry))
+          await this.perhaps(from, key, folder, key === "files" ? entry.slice(entry.indexOf("=") + 1) : entry);
+      }
+    }
+  }
+
+  /** What may be a file, or the path of a field. */
+  private async perhaps(from: string, key: string, folder: string, path: string): Promise<void> {
+    if (remote.test(path)) throw new Error(elsewhere(from, key, path));
+    const inside = posix.join(folder, path);
+    if (path && local(inside)) await this.source.take(inside);
+  }
+
+  /** A path that a kustomization names, from the root of the repository. */
+  private inside(from: string, key: string, folder: string, path: string): string {
+    const inside = posix.join(folder, path).replace(/\/$/, "");
+    if (remote.test(path) || posix.isAbsolute(path) || !local(inside)) throw new Error(elsewhere(from, key, path));
+    return inside;
+  }
+
+  private paths(from: string, key: string, value: unknown): string[] {
+    const paths = value === undefined || value === null ? [] : Array.isArray(value) ? value : [value];
+    return paths.map((path) => {
+      if (typeof path !== "string" || path === "")
+        throw new Error(`${from}: ${key}: expected paths of files or folders`);
+      return path;
+    });
+  }
+
+  /** The documents of a file, which from now on holds what was read. */
+  private async read(file: string): Promise<unknown[]> {
+    const path = join(this.source.folder, file);
+    const [all = []] = await readDocuments([{ path: file, file: path }], this.signal);
+    const documents = all.filter((one) => one !== null);
+    await writeFile(path, documents.map(plainJson).join("\n---\n"));
+    return documents;
+  }
+}
+
+/** Fields that hold the paths of files in the settings of kustomize's own generators and transformers. */
+const pluginFiles = new Set(
+  "path paths files env envs targetfilepath valuesfile additionalvaluesfiles argsfromfile repo charthome".split(" "),
+);
+
+/** What kustomize would ask the network for. */
+const remote = /:\/\/|^\s*https?:/i;
+
+const local = (path: string): boolean => path !== ".." && !path.startsWith("../");
+
+/** YAML where a path could be too. */
+const inline = (text: string): boolean => text.includes("\n") || text.trimStart().startsWith("{");
+
+const elsewhere = (from: string, key: string, path: string): string =>
+  `${from}: ${key}: found ${path.slice(0, 200)}; expected a file or folder of this repository: deployd reads nothing from elsewhere`;
+
+const entries = (value: unknown): unknown[] => (Array.isArray(value) ? value : value ? [value] : []);
+
+/** The fields by their names as Go matches them: in whatever case, and with letters that fold to ASCII. */
+function normalised(value: unknown): Fields {
+  if (typeof value !== "object" || value === null) return {};
+  const fields: Fields = Object.create(null);
+  for (const [key, inner] of Object.entries(value)) {
+    const name = key.normalize("NFKC").toLowerCase();
+    if (name in fields) fields[name] = [...entries(fields[name]), ...entries(inner)];
+    else fields[name] = inner;
+  }
+  return fields;
+}
+
+/** JSON that YAML 1.1 reads as it is: some characters end a line there. */
+const plainJson = (value: unknown): string =>
+  JSON.stringify(value).replace(
+    /[\u007f-\u00a0\u2028\u2029\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );

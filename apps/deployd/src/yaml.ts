@@ -1,0 +1,43 @@
+import { fileURLToPath } from "node:url";
+import { run, type Share } from "./run.ts";
+
+/** YAML or JSON to read: the text itself, or a file that holds it. The path is for messages. */
+export type Text = { path: string; text: string } | { path: string; file: string };
+
+const reader = fileURLToPath(new URL("./yaml-reader.js", import.meta.url));
+/** MiB of the reader's heap, of which parsed YAML takes some hundred times its size; its share has Node.js itself too. */
+const heap = 80;
+const share: Share = { memory: 512, file: 1, output: 4 };
+const seconds = 30;
+
+/** The Kubernetes objects in some texts, with those in lists, in their order. */
+export const readObjects = (texts: Text[], signal: AbortSignal): Promise<unknown[]> => read("objects", texts, signal);
+
+/** The documents of each text, as plain data. */
+export const readDocuments = async (texts: Text[], signal: AbortSignal): Promise<unknown[][]> =>
+  (await read("documents", texts, signal)) as unknown[][];
+
+/** Fails where a JSON schema refers to anything outside of its file. */
+export const checkSchemas = async (texts: Text[], signal: AbortSignal): Promise<void> => {
+  await read("schemas", texts, signal);
+};
+
+async function read(want: "objects" | "documents" | "schemas", texts: Text[], signal: AbortSignal): Promise<unknown[]> {
+  const args = [`--max-old-space-size=${heap}`, "--max-semi-space-size=4", reader];
+  const input = JSON.stringify({ want, texts });
+  const env = { PATH: "", HOME: "/nonexistent" };
+  const output = await run(process.execPath, args, { seconds, signal, share, input, env }).catch(
+    ({ message }: Error) => {
+      // Whatever it says when it ends for want of memory, it is the heap that was full.
+      if (/^needs more than/.test(message))
+        throw new Error(`reading ${names(texts)} needs more than ${heap} MiB of memory`);
+      throw new Error(message.replace(/^(no end after|printed)/, `reading ${names(texts)}: $1`));
+    },
+  );
+  return JSON.parse(output) as unknown[];
+}
+
+const names = (texts: Text[]): string => {
+  const [first] = texts;
+  return texts.length === 1 && first ? first.path : `${first?.path} and ${texts.length - 1} more files`;
+};
