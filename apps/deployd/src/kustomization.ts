@@ -52,9 +52,11 @@ class Walk {
         throw new Error(`${file}: found ${key}; deployd renders no chart from a kustomization: expected its manifests`);
     for (const key of ["resources", "components", "bases"])
       for (const path of this.paths(file, key, fields[key])) await this.resource(file, key, folder, path, plugins);
+    /** Settings inside of the kustomization, and how they are written again. */
+    const plain = new Map<unknown, string>();
     for (const key of ["generators", "transformers", "validators"])
       for (const path of this.paths(file, key, fields[key]))
-        if (inline(path)) await this.inlinePlugin(file, key, path, folder);
+        if (inline(path)) plain.set(path, await this.inlinePlugin(file, key, path, folder));
         else await this.resource(file, key, folder, path, { relativeTo: folder });
     for (const key of ["crds", "configurations"])
       for (const path of this.paths(file, key, fields[key])) await this.file(file, key, folder, path);
@@ -63,6 +65,8 @@ class Walk {
     for (const key of ["patches", "patchesjson6902", "replacements", "configmapgenerator", "secretgenerator"])
       for (const entry of entries(fields[key])) await this.entry(file, key, folder, normalised(entry));
     await this.entry(file, "openapi", folder, normalised(fields.openapi));
+    if (plain.size > 0)
+      await this.write(file, [JSON.parse(JSON.stringify(documents[0]), (_, value) => plain.get(value) ?? value)]);
   }
 
   /** A resource is a file, or the folder of another kustomization. */
@@ -87,9 +91,10 @@ class Walk {
         await this.file(from, `${key}.${field}`, folder, field === "files" ? path.slice(path.indexOf("=") + 1) : path);
   }
 
-  private async inlinePlugin(from: string, key: string, text: string, folder: string): Promise<void> {
+  private async inlinePlugin(from: string, key: string, text: string, folder: string): Promise<string> {
     const [documents = []] = await readDocuments([{ path: `${from}: ${key}`, text }], this.signal);
     await this.pluginFields(from, documents, folder);
+    return plainYaml(documents);
   }
 
   /** Settings of a generator or transformer: some fields are files, whatever its kind; `path` may be one of an object. */
@@ -137,8 +142,12 @@ class Walk {
     const path = join(this.source.folder, file);
     const [all = []] = await readDocuments([{ path: file, file: path }], this.signal);
     const documents = all.filter((one) => one !== null);
-    await writeFile(path, documents.map(plainJson).join("\n---\n"));
+    await this.write(file, documents);
     return documents;
+  }
+
+  private async write(file: string, documents: unknown[]): Promise<void> {
+    await writeFile(join(this.source.folder, file), plainYaml(documents));
   }
 }
 
@@ -172,9 +181,12 @@ function normalised(value: unknown): Fields {
   return fields;
 }
 
-/** JSON that YAML 1.1 reads as it is: some characters end a line there. */
-const plainJson = (value: unknown): string =>
-  JSON.stringify(value).replace(
-    /[\u007f-\u00a0\u2028\u2029\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+/** Documents as JSON, in the way that YAML 1.1 reads it too: some characters end a line there. */
+const plainYaml = (documents: unknown[]): string =>
+  documents
+    .map((one) => JSON.stringify(one))
+    .join("\n---\n")
+    .replace(
+      /[\u007f-\u00a0\u2028\u2029\ufeff]/g,
+      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );

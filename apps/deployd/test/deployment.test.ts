@@ -686,4 +686,18 @@ describe("several repositories", () => {
     expect(cluster.names()).toEqual(["ConfigMap a"]);
     await fleet.stop();
   });
+
+  it("go on beside one that takes more memory than it may", async () => {
+    const other = `${name}-hungry`;
+    await commit({ a: configMap("a", "1") });
+    await git.commit(other, { "deploy/manifests/a.yaml": "- a\n".repeat(262_144) });
+    const fleet = new Fleet(tools());
+    fleet.follow([...settings("", other), ...settings()]);
+    await vi.waitFor(() => expect(fleet.get(other)?.brief().phase).toBe("failed"), 60_000);
+    await vi.waitFor(() => expect(fleet.get(name)?.brief().phase).toBe("ready"), 60_000);
+    expect(fleet.get(other)?.brief().error?.message).toBe(
+      "reading deploy/manifests/a.yaml needs more than 80 MiB of memory",
+    );
+    await fleet.stop();
+  }, 120_000);
 });

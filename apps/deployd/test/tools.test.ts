@@ -1,11 +1,12 @@
 // Proves what Helm and kustomize make of real repositories, and that they reach nothing but those: no program, no
 // address, no file outside. With the programs themselves, where they are on PATH; without them, that is skipped.
 // Does not prove what the kernel counts of a pod's memory: the cluster tests run the pod with its limit.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { execaSync } from "execa";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Git } from "../src/git.ts";
 import { render, tool } from "../src/render.ts";
@@ -113,6 +114,13 @@ describe("a kustomization reaches nothing outside of its repository:", () => {
       }),
     ],
     [
+      "the same in settings inside of it",
+      () => ({
+        "deploy/kustomization.yaml": `generators:\n- "apiVersion: builtin\\nkind: ConfigMapGenerator\\nmetadata: {name: b}\\n#\\u2028files: ['x=${address}/a']"\nresources: [a.yaml]\n`,
+        "deploy/a.yaml": configMap("a", "1"),
+      }),
+    ],
+    [
       "an address in base64",
       () => ({
         "deploy/kustomization.yaml": `resources: [!!binary ${Buffer.from(`${address}/a`).toString("base64")}]`,
@@ -168,7 +176,7 @@ describe("a kustomization reaches nothing outside of its repository:", () => {
   ])("%s", async (_, files) => {
     const said = await refusal(files());
     // With the comment, what it hides is gone, and the rest is deployed where kustomize is there.
-    if (!said.startsWith("deployed 1") && !said.startsWith("kustomize: is not installed"))
+    if (!/^deployed [12] /.test(said) && !said.startsWith("kustomize: is not installed"))
       expect(said).toMatch(/^(deploy|base)\/[^ ]+: .*(expected|found) /);
     expect(said).not.toContain("\n");
     expect(asked).toEqual([]);
@@ -224,6 +232,21 @@ describe.skipIf(missing.includes("kustomize"))(`kustomize ${withTools}`, () => {
       data: { "data.txt": "text", other: "text", A: "1", url: "https://example.com/?ref=1" },
     });
     expect(found.get("my-one-x")).toMatchObject({ spec: { volumes: [{ secret: { defaultMode: 256 } }] } });
+  });
+
+  it("says the cause where a patch or a resource is wrong", async () => {
+    const files = {
+      "deploy/kustomization.yaml": "resources: [a.yaml]\npatches: [{ path: b.yaml }]",
+      "deploy/b.yaml": "kind: X",
+    };
+    for (const [a, message] of [
+      [configMap("a", "1"), /^kustomize: .*unable to parse SM or JSON patch.*b\.yaml/],
+      ["a: {{ b }}", /^kustomize: .*a\.yaml.*missing Resource metadata/],
+    ] as const) {
+      const said = await refusal({ ...files, "deploy/a.yaml": a });
+      expect(said).toMatch(message);
+      expect(said).not.toMatch(/\n|\/tmp/);
+    }
   });
 
   it("runs no git and reaches no server, whatever it is given", async () => {
@@ -341,6 +364,22 @@ describe.skipIf(missing.includes("helm"))(`Helm ${withTools}`, () => {
       "charts/names/templates/_name.tpl": '{{ define "names.name" }}from-{{ .Chart.Name }}{{ end }}',
     });
     expect(objects.map(({ metadata }) => metadata.name)).toEqual(["from-web"]);
+  });
+
+  it("asks for no schema that an archive in charts/ refers to", async () => {
+    const folder = join(work, "packed");
+    mkdirSync(join(folder, "sub"), { recursive: true });
+    writeFileSync(join(folder, "sub/Chart.yaml"), chart("", "sub"));
+    writeFileSync(join(folder, "sub/values.schema.json"), JSON.stringify({ $ref: `${address}/a` }));
+    execaSync("tar", ["-czf", "sub.tgz", "sub"], { cwd: folder });
+    const objects = await read({
+      "deploy/Chart.yaml": chart("dependencies: [{ name: sub, version: 1.0.0, repository: https://example.com }]"),
+      "deploy/values.yaml": "sub: { a: 1 }",
+      "deploy/charts/sub-1.0.0.tgz": readFileSync(join(folder, "sub.tgz")),
+      "deploy/templates/a.yaml": configMap("a", "1"),
+    });
+    expect(objects).toHaveLength(1);
+    expect(asked).toEqual([]);
   });
 
   it("checks values by the chart's own schema, and says all that is wrong", async () => {
