@@ -106,9 +106,7 @@ export class Deployment {
   private head: string | null = null;
   private checkedAt: string | null = null;
   /** What the newest commit that could be read declares. */
-  private declared:
-    | (Pick<Checkout, "commit" | "digest"> & Admitted & { rendered: KubeObject[] })
-    | undefined;
+  private declared: (Pick<Checkout, "commit" | "digest"> & Admitted & { rendered: KubeObject[] }) | undefined;
   private drift: string[] = [];
   private deploying = false;
   private failure: Failure | undefined;
