@@ -25,6 +25,8 @@ export class Fleet {
       if (before && isDeepStrictEqual(before.settings, one)) continue;
       const deployment = new Deployment(one, this.tools);
       this.deployments.set(key, deployment);
+      // What failed with the old settings is tried with the new ones at once.
+      if (before) deployment.trigger("look");
       deployment.start(before?.stop());
     }
   }

@@ -43,6 +43,12 @@ const tools = () => ({
 const settings = (more = "", of = name) =>
   parseSettings(`repositories: [{ name: ${of}, url: "${git.url(of)}", namespace: apps ${more} }]`);
 const make = (more = "") => new Deployment(settings(more)[0]!, tools());
+/** As the fleet does when the settings have changed: a commit that failed is tried at once. */
+const changed = (more: string) => {
+  const deployment = make(more);
+  deployment.trigger("look");
+  return deployment;
+};
 const commit = (files: Record<string, string | null>) =>
   git.commit(
     name,
@@ -458,8 +464,8 @@ describe("an object that someone made by hand", () => {
     expect(refused.brief().error?.message).toBe(
       "ConfigMap a: exists and was not made by deployd: rename it, or add ConfigMap/a to adopt in deployd's configuration",
     );
-    await make(", adopt: [ConfigMap/a]").round();
-    await make(", adopt: [ConfigMap/a]").round();
+    await changed(", adopt: [ConfigMap/a]").round();
+    await changed(", adopt: [ConfigMap/a]").round();
     expect(cluster.done).toEqual(["adopt ConfigMap a", "apply ConfigMap a"]);
   });
 
@@ -524,7 +530,7 @@ it("takes an object of another namespace into its own where the configuration sa
   expect(refused.brief().error?.message).toBe(
     "ConfigMap a: found namespace dev; expected none, or apps; overrideNamespace: true deploys it there all the same",
   );
-  await make(", overrideNamespace: true").round();
+  await changed(", overrideNamespace: true").round();
   expect(cluster.objects.get("ConfigMap a")?.metadata.namespace).toBe("apps");
 });
 
