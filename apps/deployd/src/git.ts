@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { run, type Share } from "./run.ts";
 import type { RepositorySettings } from "./settings.ts";
@@ -33,6 +33,8 @@ export const limits = {
   files: 5000,
   fileMiB: 2,
   totalMiB: 32,
+  /** Files and folders that are named one by one: each is a call of git. */
+  paths: 200,
   /** Git's memory, and what it fetches. */
   memoryMiB: 64,
   fetchedMiB: 256,
@@ -141,6 +143,9 @@ class Files implements Source {
   private readonly git: Local;
   private readonly limits: typeof limits;
   private readonly taken = new Map<string, number>();
+  /** Folders of which everything is taken. */
+  private readonly whole: string[] = [];
+  private asked = 0;
 
   constructor(folder: string, git: Local, bounds: typeof limits) {
     this.folder = folder;
@@ -150,6 +155,13 @@ class Files implements Source {
 
   async take(path: string): Promise<"file" | "folder" | undefined> {
     const { limits } = this;
+    if (this.taken.has(path)) return "file";
+    if (this.whole.some((folder) => folder === "." || path === folder || path.startsWith(`${folder}/`)))
+      return kindOf(join(this.folder, path));
+    if (++this.asked > limits.paths)
+      throw new Error(
+        `${path}: expected at most ${limits.paths} files and folders that are named outside of ${this.whole[0]}`,
+      );
     const entries = await this.list("-r", "-l", "HEAD", "--", ...(path === "." ? [] : [path])).catch(({ message }) => {
       throw new Error(`${path}: ${/printed more/.test(message) ? `expected at most ${limits.files} files` : message}`);
     });
@@ -174,7 +186,9 @@ class Files implements Source {
     const paths = missing.map((entry) => entry.path).join("\0");
     if (paths) await this.git(["checkout", "--quiet", "HEAD", "--pathspec-from-file=-", "--pathspec-file-nul"], paths);
     for (const entry of missing) await this.refusePointer(entry);
-    return entries.length === 1 && entries[0]?.path === path ? "file" : "folder";
+    if (entries.length === 1 && entries[0]?.path === path) return "file";
+    this.whole.push(path);
+    return "folder";
   }
 
   /** Says so where a path leads through a link or a submodule. */
@@ -207,6 +221,11 @@ interface Entry {
 }
 
 const MiB = 1024 * 1024;
+async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found && (found.isFile() ? "file" : "folder");
+}
+
 /** Files beside manifests and in charts that no program reads. */
 const ignored = /(^|\/)(LICENSE|NOTICE|[^/]*\.(md|png|jpe?g|gif|svg|webp|ico|pdf))$/i;
 

@@ -46,25 +46,26 @@ class Walk {
     const documents = await this.read(file);
     if (documents.length !== 1) throw new Error(`${file}: found ${documents.length} documents; expected one`);
     const fields = normalised(documents[0]);
+    const field = (key: string) => fields[key.toLowerCase()];
 
-    for (const key of ["helmcharts", "helmchartinflationgenerator", "helmglobals"])
-      if (key in fields)
+    for (const key of ["helmCharts", "helmChartInflationGenerator", "helmGlobals"])
+      if (field(key) !== undefined)
         throw new Error(`${file}: found ${key}; deployd renders no chart from a kustomization: expected its manifests`);
     for (const key of ["resources", "components", "bases"])
-      for (const path of this.paths(file, key, fields[key])) await this.resource(file, key, folder, path, plugins);
+      for (const path of this.paths(file, key, field(key))) await this.resource(file, key, folder, path, plugins);
     /** Settings inside of the kustomization, and how they are written again. */
     const plain = new Map<unknown, string>();
     for (const key of ["generators", "transformers", "validators"])
-      for (const path of this.paths(file, key, fields[key]))
+      for (const path of this.paths(file, key, field(key)))
         if (inline(path)) plain.set(path, await this.inlinePlugin(file, key, path, folder));
         else await this.resource(file, key, folder, path, { relativeTo: folder });
     for (const key of ["crds", "configurations"])
-      for (const path of this.paths(file, key, fields[key])) await this.file(file, key, folder, path);
-    for (const path of this.paths(file, "patchesStrategicMerge", fields.patchesstrategicmerge))
+      for (const path of this.paths(file, key, field(key))) await this.file(file, key, folder, path);
+    for (const path of this.paths(file, "patchesStrategicMerge", field("patchesStrategicMerge")))
       if (!inline(path)) await this.file(file, "patchesStrategicMerge", folder, path);
-    for (const key of ["patches", "patchesjson6902", "replacements", "configmapgenerator", "secretgenerator"])
-      for (const entry of entries(fields[key])) await this.entry(file, key, folder, normalised(entry));
-    await this.entry(file, "openapi", folder, normalised(fields.openapi));
+    for (const key of ["patches", "patchesJson6902", "replacements", "configMapGenerator", "secretGenerator"])
+      for (const entry of entries(field(key))) await this.entry(file, key, folder, normalised(entry));
+    await this.entry(file, "openapi", folder, normalised(field("openapi")));
     if (plain.size > 0)
       await this.write(file, [JSON.parse(JSON.stringify(documents[0]), (_, value) => plain.get(value) ?? value)]);
   }

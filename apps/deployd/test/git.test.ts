@@ -137,7 +137,20 @@ it("takes what is asked for alone, and once: large files and links beside it are
   writeFileSync(join(folder, "deploy/base/b.yaml"), "checked");
   expect(await take("deploy")).toBe("folder");
   expect(readFileSync(join(folder, "deploy/base/b.yaml"), "utf8")).toBe("checked");
+  expect([await take("deploy/manifests/a.yaml"), await take("deploy/manifests/none")]).toEqual(["file", undefined]);
   await expect(take(".")).rejects.toThrow(/^(large\.bin|link)/);
+});
+
+it("looks for a limited number of paths", async () => {
+  await server.commit("a/paths", { "deploy/manifests/a.yaml": "a: 1" });
+  const small = new Git(folder, { ...limits, paths: 2 });
+  const { take } = await small.checkout(settings("a/paths"), place(), never);
+  await take("deploy/manifests");
+  for (const file of ["a", "b", "c"]) await take(`deploy/manifests/${file}.yaml`);
+  await take("b");
+  await expect(take("c")).rejects.toThrow(
+    "c: expected at most 2 files and folders that are named outside of deploy/manifests",
+  );
 });
 
 it.each([true, false])(
