@@ -19,8 +19,8 @@ const user = 1000;
 export class Deployd extends Part {
   override readonly metrics: Metrics[] = [{ component: "server", port: "http" }];
   readonly endpoint: Endpoint;
-  /** What webhooks are signed with. */
-  readonly admin: TypedSecret<"secret">;
+  /** What webhooks are signed with, and what someone has to send who wants something changed. */
+  readonly admin: TypedSecret<"secret" | "token">;
 
   constructor(
     name: string,
@@ -37,6 +37,7 @@ export class Deployd extends Part {
 
     this.admin = credentials(this, "webhook", config.auth, () => ({
       secret: password(this, "webhook", config.auth.rotation),
+      token: password(this, "api", config.auth.rotation),
     }));
 
     // No checksum: it reads a change by itself, and what it has begun goes on.
@@ -81,7 +82,7 @@ export class Deployd extends Part {
         },
         volumes: {
           config: configFiles(configuration.name),
-          webhook: secretFiles({ secret: this.admin.key("secret") }),
+          webhook: secretFiles({ secret: this.admin.key("secret"), token: this.admin.key("token") }),
           tokens: config.tokensSecret ? { secret: { secretName: config.tokensSecret } } : scratch({ size: "1Mi" }),
           work: scratch({ size: "1Gi" }),
           tmp: scratch({ size: "64Mi" }),
@@ -101,11 +102,12 @@ const heap = 128;
 const verbs = ["get", "create", "patch", "delete"];
 
 /**
- * What repositories may declare. No Secrets, which do not belong into a repository; no roles and no accounts, which
- * would be a way to rights of one's own. Server-side apply takes `patch`, and `create` for what is not there yet.
+ * What repositories may declare. No Secrets, which do not belong into a repository, and no roles, which would be a way
+ * to more rights; without one, an account of a repository has none. Server-side apply takes `patch`, and `create` for
+ * what is not there yet.
  */
 const rules = [
-  { apiGroups: [""], resources: ["configmaps", "services", "persistentvolumeclaims"], verbs },
+  { apiGroups: [""], resources: ["configmaps", "services", "persistentvolumeclaims", "serviceaccounts"], verbs },
   { apiGroups: ["apps"], resources: ["deployments", "statefulsets", "daemonsets"], verbs },
   { apiGroups: ["batch"], resources: ["jobs", "cronjobs"], verbs },
   { apiGroups: ["networking.k8s.io"], resources: ["ingresses", "networkpolicies"], verbs },

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
 import type { Live } from "../../engine/kube.ts";
 import { cacheDir } from "../../local/paths.ts";
@@ -19,6 +19,8 @@ const namespace = small.deployed;
 let git: GitServer;
 let url: string;
 let webhookSecret: string;
+/** What a sync is asked for with. */
+let authorization: string;
 /** What the stack itself has deployd keep: it has it again in the end. */
 let before: string;
 
@@ -26,7 +28,7 @@ const configMap = (name: string, value: string) =>
   stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
 
 /** A Deployment of one pod that does nothing, in the image that every cluster has. */
-const workload = (name: string, version: string, image = "registry.k8s.io/pause:3.10") =>
+const workload = (name: string, version: string, image = "registry.k8s.io/pause:3.10", account?: string) =>
   stringify({
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -37,6 +39,7 @@ const workload = (name: string, version: string, image = "registry.k8s.io/pause:
       template: {
         metadata: { labels: { app: name }, annotations: { version } },
         spec: {
+          ...(account && { serviceAccountName: account }),
           automountServiceAccountToken: false,
           terminationGracePeriodSeconds: 1,
           securityContext: { runAsNonRoot: true, runAsUser: 65535, seccompProfile: { type: "RuntimeDefault" } },
@@ -52,6 +55,13 @@ const workload = (name: string, version: string, image = "registry.k8s.io/pause:
       },
     },
   });
+
+/** A Job that never ends, of an image that differs with the version. */
+const job = (version: string, annotations: Record<string, string> = {}) => {
+  const { spec, metadata } = parse(workload("shop-job", version));
+  const template = { ...spec.template, spec: { ...spec.template.spec, restartPolicy: "Never" } };
+  return stringify({ apiVersion: "batch/v1", kind: "Job", metadata: { ...metadata, annotations }, spec: { template } });
+};
 
 const chart = {
   "deploy/manifests/Chart.yaml": stringify({ apiVersion: "v2", name: "chart", version: "1.0.0" }),
@@ -135,7 +145,9 @@ const repositories = () =>
 beforeAll(async () => {
   await smallStack();
   url = `http://${await address("deployd", own)}:8080`;
-  webhookSecret = (await secret("deployd-webhook", own)).secret!;
+  const credentials = await secret("deployd-webhook", own);
+  webhookSecret = credentials.secret!;
+  authorization = `Bearer ${credentials.token}`;
   const config = (await get("ConfigMap", "deployd-config", own)) as Live & { data: Record<string, string> };
   before = config.data["config.yaml"]!;
   // Where the cluster's own server listens, pods reach this machine.
@@ -159,6 +171,8 @@ afterAll(async () => {
   const label = "deployd/repository";
   for (const [version, kind] of [
     ["apps/v1", "Deployment"],
+    ["batch/v1", "Job"],
+    ["v1", "ServiceAccount"],
     ["v1", "ConfigMap"],
   ] as const)
     for (const { metadata } of await kube().list(version, kind, namespace))
@@ -216,7 +230,13 @@ it("redeploys nothing for a commit elsewhere", async () => {
 it.each([
   ["is no YAML", "kind: [", /broken\.yaml/],
   ["has a misspelt field", configMap("shop-broken", "1").replace("\ndata:", "\ndota:"), /dota/],
-  ["is of a kind that deployd may not make", configMap("shop-broken", "1").replace("ConfigMap", "Secret"), /forbidden/],
+  [
+    "is of a kind that deployd may not make",
+    configMap("shop-broken", "1").replace("ConfigMap", "Secret"),
+    /no right to get secrets/,
+  ],
+  ["has a name of deployd's own", configMap("deployd-record-0123456789", "1"), /are deployd's own/],
+  ["runs as an account of someone else's", workload("shop-broken", "1", undefined, "shop-other"), /does not declare/],
 ])(
   "leaves what runs alone when a manifest %s, says so, and recovers with the next good commit",
   async (_, broken, message) => {
@@ -294,10 +314,42 @@ it("leaves alone what it has not made", async () => {
   await git.commit("shop/pushed", { "deploy/manifests/other.yaml": configMap("theirs", "1") });
   await push("shop/pushed");
   await seconds(soon, phase("shop/pushed", "failed"));
-  expect((await summary("shop/pushed")).error.message).toContain("ConfigMap theirs exists and was not made by deployd");
+  expect((await summary("shop/pushed")).error.message).toContain(
+    "ConfigMap theirs: exists and was not made by deployd",
+  );
   expect(await value("theirs")).toBe("theirs");
   await kube().delete({ apiVersion: "v1", kind: "ConfigMap", metadata });
   await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "1") });
+});
+
+it("runs pods under an account that the repository declares", async () => {
+  const account = stringify({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "shop-account" } });
+  await deployed("shop/web", {
+    "deploy/manifests/account.yaml": account,
+    "deploy/manifests/account-web.yaml": workload("shop-account", "1", undefined, "shop-account"),
+  });
+  await deployed("shop/web", {
+    "deploy/manifests/account-web.yaml": null,
+    "deploy/manifests/account.yaml": null,
+  });
+});
+
+it("replaces a Job whose pods would be other ones, where an annotation asks for that", async () => {
+  const uid = async () => (await kube().get(ref("batch/v1", "Job", "shop-job")))?.metadata.uid;
+  const dealtWith = async (text: string, error: object | null) => {
+    const head = await git.commit("shop/web", { "deploy/manifests/job.yaml": text });
+    await push("shop/web");
+    await seconds(soon, async () => expect(await summary("shop/web")).toMatchObject({ head, error }));
+  };
+  await dealtWith(job("1"), null);
+  const first = await uid();
+  await dealtWith(job("2"), {
+    message: expect.stringMatching(/^Job shop-job: spec\.template: field is immutable\. The/),
+  });
+  expect(await uid()).toBe(first);
+  await dealtWith(job("2", { "deployd/replace": "true" }), null);
+  expect(await uid()).not.toBe(first);
+  await deployed("shop/web", { "deploy/manifests/job.yaml": null });
 });
 
 describe("an object that someone changed by hand", () => {
@@ -316,7 +368,12 @@ describe("an object that someone changed by hand", () => {
   });
 
   it("is set back when someone asks for that", async () => {
-    expect((await ask("/deployment/shop/kustomized/sync", { method: "POST" })).code).toBe(202);
+    const sync = (headers: Record<string, string>) =>
+      ask("/deployment/shop/kustomized/sync", { method: "POST", headers });
+    expect((await sync({})).code).toBe(401);
+    expect((await sync({ authorization: "Bearer another" })).code).toBe(401);
+    expect(await value("shop-kustomized")).toBe("by hand");
+    expect((await sync({ authorization })).code).toBe(202);
     await seconds(soon, async () => expect(await value("shop-kustomized")).toBe("tested"));
     await seconds(soon, phase("shop/kustomized", "ready"));
   });
@@ -405,12 +462,16 @@ it("tells Prometheus what it does", async () => {
 });
 
 it("answers as its OpenAPI document says, to a tool that asks for all that the document allows and more", async () => {
-  const { all, exitCode } = await execa(await schemathesis(), ["run", `${url}/openapi.json`, ...checks], {
-    // It leaves notes where it runs.
-    cwd: mkdtempSync(join(tmpdir(), "schemathesis-")),
-    all: true,
-    reject: false,
-  });
+  const { all, exitCode } = await execa(
+    await schemathesis(),
+    ["run", `${url}/openapi.json`, ...checks, "--header", `Authorization: ${authorization}`],
+    {
+      // It leaves notes where it runs.
+      cwd: mkdtempSync(join(tmpdir(), "schemathesis-")),
+      all: true,
+      reject: false,
+    },
+  );
   expect(exitCode, all).toBe(0);
 });
 

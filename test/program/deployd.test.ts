@@ -47,10 +47,10 @@ describe("the rights", () => {
     );
   });
 
-  it("are for no Secret, no account and no role, and to look at pods", () => {
+  it("are for no Secret and no role, and to look at pods", () => {
     const rules = roles(before).flatMap((role) => role.rules as { resources: string[]; verbs: string[] }[]);
     const resources = rules.flatMap((rule) => rule.resources);
-    for (const one of ["secrets", "serviceaccounts", "roles", "rolebindings", "pods/exec", "pods/log"])
+    for (const one of ["secrets", "serviceaccounts/token", "roles", "rolebindings", "pods/exec", "pods/log"])
       expect(resources).not.toContain(one);
     expect(rules.find((rule) => rule.resources.includes("pods"))!.verbs).toEqual(["list"]);
   });
@@ -70,16 +70,23 @@ it("is told the names of namespaces, and rolls no pod for another list of reposi
       environment: "test",
       prune: true,
       repairDrift: false,
+      overrideNamespace: false,
+      skipUnsupported: false,
+      adopt: [],
+      serviceAccounts: [],
       interval: 60,
     },
   ]);
 });
 
-it("gets a new secret for webhooks with a rotation, and mounts tokens where there are any", async () => {
+it("gets a new secret for webhooks and a new token with a rotation, and mounts tokens where there are any", async () => {
   expect(changed(before, await render("deployd: { auth: { rotation: 2 } }"))).toEqual([
     "Deployment deployd",
     "Secret deployd-webhook",
   ]);
+  const { stringData } = named(before, "Secret", "deployd-webhook");
+  expect(Object.keys(stringData)).toEqual(["secret", "token"]);
+  expect(stringData.token).not.toBe(stringData.secret);
   const { spec } = named(await render("deployd: { tokensSecret: git-tokens }"), "Deployment", "deployd");
   expect(spec.template.spec.volumes).toContainEqual({ name: "tokens", secret: { secretName: "git-tokens" } });
 });

@@ -39,7 +39,22 @@ const anything = fc.oneof(
   fc.anything({ withNullPrototype: false, maxDepth: 2 }),
   fc.string({ unit: "grapheme", maxLength: 80 }),
   fc.double(),
-  fc.constantFrom("", " ", "\n", "a\nb", "latest", "0", "-1", "1Gi", "1.5Gi", "1e3", "100m", "../..", "$" + "{x}", "null"),
+  fc.constantFrom(
+    "",
+    " ",
+    "\n",
+    "a\nb",
+    "latest",
+    "0",
+    "-1",
+    "1Gi",
+    "1.5Gi",
+    "1e3",
+    "100m",
+    "../..",
+    "$" + "{x}",
+    "null",
+  ),
 );
 const junk = fc.record({
   stack: fc.constantFrom("dev", "test", "prod"),

@@ -24,6 +24,10 @@ it("fills in what is left out of a repository", () => {
       path: "deploy/manifests",
       prune: false,
       repairDrift: false,
+      overrideNamespace: false,
+      skipUnsupported: false,
+      adopt: [],
+      serviceAccounts: [],
       interval: 60,
     },
   ]);
@@ -36,7 +40,10 @@ it.each([
     "{ url: 'https://me:secret@example.com/a.git' }",
     'found "https://…@example.com/a.git"; expected an http or https URL without a user or password in it',
   ],
-  ["{ path: ../other }", "expected a folder of the repository such as deploy/manifests"],
+  ["{ path: ../other }", "expected a folder of the repository such as deploy/manifests, or . for all of it"],
+  ["{ branch: --upload-pack=x }", "expected a branch's name, as git takes it"],
+  ["{ adopt: [data] }", "expected Kind/name such as PersistentVolumeClaim/data"],
+  ["{ serviceAccounts: [../x] }", "serviceAccounts[0]"],
   [
     "{ namespace: core }",
     'deployd.repositories[0].namespace: found "core"; expected no namespace here: everything is deployed in the namespace that namespaces.deployed names, apart from the platform\'s Secrets and accounts',
@@ -50,8 +57,27 @@ it.each([
 
 it("refuses a repository that is there twice, however it is written", () => {
   expect(refusal({}, { repositories: [repository, { ...repository, name: "Shop/Web" }] })).toContain(
-    "expected each repository once",
+    "expected each name once; for a second folder of a repository, another name with the same url",
   );
+  const names = ["a.b/c", "a/b.c"].map((name) => ({ ...repository, name }));
+  expect(refusal(names[0] ?? {}, { repositories: names })).toContain("expected another name: a.b/c has the same label");
+});
+
+it("refuses a token for a URL without TLS", () => {
+  const changes = { token: "shop", url: "http://git.example.com/shop/web.git" };
+  expect(refusal(changes, { tokensSecret: "git-tokens" })).toContain(
+    'deployd.repositories[0].url: found "http://git.example.com/shop/web.git"; expected an https URL beside token',
+  );
+});
+
+it.each([
+  ["an owner with an underscore", { name: "my_team/app" }],
+  ["an owner with a dot", { name: "my.team/app" }],
+  ["a whole repository", { path: "." }],
+  ["a branch with #", { branch: "feature/#12" }],
+  ["a branch with @ and +", { branch: "user@host+1" }],
+])("takes %s", (_, changes) => {
+  expect(config(changes).repositories[0]).toMatchObject(changes);
 });
 
 it("takes a token where there is a Secret with tokens", () => {

@@ -21,6 +21,11 @@ const brief = z.object({
     .object({ message: z.string(), at: time, commit, retryAt: time })
     .nullable()
     .describe("What went wrong last; gone once an attempt succeeds"),
+  partial: z
+    .object({ commit: z.string(), applied: z.array(z.string()) })
+    .nullable()
+    .describe("What was applied of a commit before one of its objects was refused"),
+  skipped: z.array(z.string()).describe("Objects that are left out, since deployd may not deploy their kind, and why"),
   drift: z.array(z.string()).describe("Objects that are not as the repository declares them"),
   settings: z.object({
     url: z.string(),
@@ -63,8 +68,10 @@ export const diff = z.object({
     z.object({
       kind: z.string(),
       name: z.string(),
-      change: z.enum(["create", "change", "delete"]),
-      diff: z.string().describe("A unified diff from what is there to what is declared"),
+      change: z
+        .enum(["create", "change", "replace", "delete"])
+        .describe("replace: a field differs that cannot be changed, so the object would have to be deleted first"),
+      diff: z.string().describe("A unified diff from what is there to what is declared; of replace, the field"),
     }),
   ),
 });

@@ -1,11 +1,26 @@
 import { createHash, randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import pLimit from "p-limit";
+import { type Admitted, admit, isPlatforms, refuse } from "./admission.ts";
 import type { Checkout, Git } from "./git.ts";
-import type { Cluster, KubeObject, Ref } from "./kube.ts";
+import { ApiError, type Cluster, type KubeObject, type Ref, Unreachable } from "./kube.ts";
 import type { Metrics } from "./metrics.ts";
-import { difference, keyOf, podMessage, readiness, refOf, titleOf } from "./objects.ts";
+import {
+  difference,
+  digestOf,
+  expires,
+  isKept,
+  keyOf,
+  podMessage,
+  readiness,
+  refOf,
+  replaces,
+  titleOf,
+  withoutSecrets,
+} from "./objects.ts";
 import { owner, ownership, render } from "./render.ts";
 import type { RepositorySettings } from "./settings.ts";
 
@@ -43,6 +58,12 @@ interface Record {
   objects: Ref[];
   /** Those of them that the deployed commit declares no more. */
   left: Ref[];
+  /** Those of `left` that an annotation keeps from being pruned. */
+  kept: Ref[];
+  /** The Jobs that Kubernetes deletes once they have finished: what was applied of each, as a digest, by its key. */
+  expiring: { [key: string]: string };
+  /** What was applied of a commit that could not be applied whole. */
+  partial: { commit: string; applied: string[] } | null;
   failure: Failure | null;
   /** The commit that is being read: if deployd ends meanwhile, the commit may be what ended it. */
   reading: string | null;
@@ -54,9 +75,16 @@ const nothing: Record = {
   deployedAt: null,
   objects: [],
   left: [],
+  kept: [],
+  expiring: {},
+  partial: null,
   failure: null,
   reading: null,
 };
+
+/** Milliseconds until an object that is replaced has to be gone, and between two looks. */
+const goneWithin = 30_000;
+const lookEvery = 500;
 
 /** So many commits are fetched and read at a time: each may take a quarter of the volume. */
 const reads = pLimit(3);
@@ -78,7 +106,7 @@ export class Deployment {
   private head: string | null = null;
   private checkedAt: string | null = null;
   /** What the newest commit that could be read declares. */
-  private declared: (Pick<Checkout, "commit" | "digest"> & { objects: KubeObject[] }) | undefined;
+  private declared: (Pick<Checkout, "commit" | "digest"> & Admitted & { rendered: KubeObject[] }) | undefined;
   private drift: string[] = [];
   private deploying = false;
   private failure: Failure | undefined;
@@ -145,9 +173,9 @@ export class Deployment {
       commit = head;
       const waits = this.failure?.commit === head && Date.now() < this.retryAt && !asked;
       if (!waits) {
-        if (this.declared?.commit !== head) await reads(() => this.read(head));
-        const changed = this.declared!.digest !== this.record.digest;
-        if (changed || asked === "sync" || (settings.prune && this.left().length > 0)) await this.deploy();
+        if (this.declared?.commit !== head || asked === "sync") await reads(() => this.read(head));
+        const changed = this.declared?.digest !== this.record.digest || this.record.partial !== null;
+        if (changed || asked === "sync" || this.prunable()) await this.deploy();
       }
       // Told once it is dealt with: until then what runs is what was asked for.
       this.head = head;
@@ -172,10 +200,11 @@ export class Deployment {
     await this.remember({ ...(this.record ?? nothing), reading: head });
     try {
       const checkout = await tools.git.checkout(settings, folder, this.stopping.signal);
-      const same = this.declared?.digest === checkout.digest && this.declared.objects;
-      const objects =
+      const same = this.declared?.digest === checkout.digest && this.declared.rendered;
+      const rendered =
         same || (await render(checkout, settings, () => tools.cluster.capabilities(), this.stopping.signal));
-      this.declared = { commit: checkout.commit, digest: checkout.digest, objects };
+      const { commit, digest } = checkout;
+      this.declared = { commit, digest, rendered, ...(await admit(tools.cluster, rendered, settings)) };
     } finally {
       await rm(folder, { recursive: true, force: true });
       await this.remember({ ...(this.record ?? nothing), reading: null });
@@ -189,31 +218,43 @@ export class Deployment {
     const { commit, digest, objects } = this.declared!;
     this.deploying = true;
     try {
-      for (const object of objects) await this.refuseOthers(object);
-      for (const object of objects) await about(object, cluster.apply(object, namespace, true));
+      const wanted: KubeObject[] = [];
+      for (const object of objects) if (!(await this.hasExpired(object))) wanted.push(object);
+      refuse(await problems(wanted, (object) => this.refuseOthers(object)));
+      const replaced = new Set<KubeObject>();
+      refuse(await problems(wanted, async (object) => void ((await this.rehearse(object)) && replaced.add(object))));
 
       const refs = objects.map(refOf);
       const gone = this.left();
       // Before the first of them is there: whatever happens, none is forgotten.
       await this.remember({ ...this.record!, objects: [...refs, ...gone] });
-      for (const object of objects) await about(object, cluster.apply(object, namespace));
+      const expiring = Object.fromEntries(
+        objects.filter(expires).map((object) => [keyOf(refOf(object)), digestOf(object)]),
+      );
+      const applied: KubeObject[] = [];
+      try {
+        for (const object of wanted) {
+          await about(object, this.put(object, replaced.has(object)));
+          applied.push(object);
+        }
+      } catch (error) {
+        if (applied.length > 0) await this.rememberPart(applied);
+        throw error;
+      }
 
       const left: Ref[] = [];
+      const kept: Ref[] = [];
       for (const ref of gone) {
         const live = await cluster.get(ref, namespace);
         if (live?.metadata.labels?.[ownership] !== owner(this.settings)) continue;
-        if (!prune) left.push(ref);
+        if (isKept(live)) kept.push(ref);
+        else if (!prune) left.push(ref);
         else await cluster.delete(ref, namespace, live.metadata.uid!);
       }
       const deployedAt = new Date().toISOString();
-      await this.remember({
-        ...nothing,
-        commit,
-        digest,
-        deployedAt,
-        objects: [...refs, ...left],
-        left,
-      });
+      left.push(...kept);
+      const done = { commit, digest, deployedAt, objects: [...refs, ...left], left, kept, expiring };
+      await this.remember({ ...nothing, ...done });
       log.info(`${name}: deployed ${objects.length} objects of commit ${commit.slice(0, 10)}`);
     } finally {
       this.deploying = false;
@@ -222,17 +263,104 @@ export class Deployment {
 
   /** An object that is someone else's stays theirs, whatever the repository declares. */
   private async refuseOthers(object: KubeObject): Promise<void> {
-    const live = await about(object, this.tools.cluster.get(refOf(object), this.settings.namespace));
+    const ref = refOf(object);
+    const live = await this.tools.cluster.get(ref, this.settings.namespace);
     const theirs = live?.metadata.labels?.[ownership];
     if (!live || theirs === owner(this.settings)) return;
-    const whose = theirs ? `belongs to ${theirs.replace(".", "/")}` : "was not made by deployd";
-    throw new Error(`${titleOf(refOf(object))} exists and ${whose}: rename it, or delete the one that is there`);
+    if (theirs)
+      throw new Error(`exists and belongs to ${theirs.replace(".", "/")}: rename it, or delete the one that is there`);
+    if (isPlatforms(live)) throw new Error("exists and belongs to the platform: rename it");
+    if (this.adopts(ref)) return;
+    throw new Error(
+      `exists and was not made by deployd: rename it, or add ${ref.kind}/${ref.name} to adopt in deployd's configuration`,
+    );
   }
 
-  /** What was applied once and is declared no more. */
+  private adopts = ({ kind, name }: Ref): boolean => this.settings.adopt.includes(`${kind}/${name}`);
+
+  /** Has the cluster try an object. True where the one that is there has to be deleted first. */
+  private async rehearse(object: KubeObject): Promise<boolean> {
+    const { cluster } = this.tools;
+    const { namespace } = this.settings;
+    try {
+      await cluster.apply(object, namespace, true);
+      return false;
+    } catch (error) {
+      if (!(error instanceof ApiError && error.immutable)) throw error;
+      const { message } = error;
+      if (object.kind === "PersistentVolumeClaim")
+        throw new Error(
+          `${message}. A claim is never deleted to make it again, for it holds data: give it another name`,
+        );
+      if (!replaces(object))
+        throw new Error(`${message}. The annotation deployd/replace: "true" has it deleted and made again`);
+    }
+    // By another name: only so can it be tried before the one that is there is gone.
+    const name = `${object.metadata.name.slice(0, 40).replace(/[^a-z0-9]+$/, "")}-replaced`;
+    await cluster.apply({ ...object, metadata: { ...object.metadata, name } }, namespace, true);
+    const live = await cluster.get(refOf(object), namespace);
+    if (live?.spec?.persistentVolumeClaimRetentionPolicy?.whenDeleted === "Delete")
+      throw new Error(
+        "its claims would be deleted with it: set persistentVolumeClaimRetentionPolicy.whenDeleted to Retain first",
+      );
+    return true;
+  }
+
+  /** Applies an object, in place of the one that is there where that cannot become it. */
+  private async put(object: KubeObject, replace: boolean): Promise<void> {
+    const { cluster } = this.tools;
+    const { namespace } = this.settings;
+    const ref = refOf(object);
+    const live = replace || this.adopts(ref) ? await cluster.get(ref, namespace) : undefined;
+    if (live && replace) await this.remove(live, object);
+    else if (live && !live.metadata.labels?.[ownership]) await cluster.adopt(live, namespace);
+    await cluster.apply(object, namespace);
+  }
+
+  /** Deletes an object that another takes the place of, and waits until it is gone. Claims stay. */
+  private async remove(live: KubeObject, next: KubeObject): Promise<void> {
+    const { cluster } = this.tools;
+    const { namespace } = this.settings;
+    const ref = refOf(live);
+    // The new one takes over the pods of the old one, where it would find them.
+    const orphan = live.kind === "StatefulSet" && isDeepStrictEqual(live.spec?.selector, next.spec?.selector);
+    await cluster.delete(ref, namespace, live.metadata.uid ?? "", orphan);
+    const until = Date.now() + goneWithin;
+    while ((await cluster.get(ref, namespace))?.metadata.uid === live.metadata.uid) {
+      if (Date.now() > until) throw new Error("is still being deleted; it is made again once it is gone");
+      await sleep(lookEvery);
+    }
+  }
+
+  /** Whether an object is a Job that was applied as it is declared, has finished, and was deleted for that. */
+  private async hasExpired(object: KubeObject): Promise<boolean> {
+    if (!expires(object)) return false;
+    const ref = refOf(object);
+    if ((this.record ?? nothing).expiring[keyOf(ref)] !== digestOf(object)) return false;
+    return (await about(object, this.tools.cluster.get(ref, this.settings.namespace))) === undefined;
+  }
+
+  /** Writes down what was applied of a commit before one of its objects was refused. */
+  private async rememberPart(applied: KubeObject[]): Promise<void> {
+    const record = this.record ?? nothing;
+    const jobs = applied.filter(expires).map((object) => [keyOf(refOf(object)), digestOf(object)]);
+    await this.remember({
+      ...record,
+      expiring: { ...record.expiring, ...Object.fromEntries(jobs) },
+      partial: { commit: this.declared?.commit ?? "", applied: applied.map((object) => titleOf(refOf(object))) },
+    });
+  }
+
+  /** What was applied once and is declared no more. What is declared and left out is still declared. */
   private left(): Ref[] {
-    const declared = new Set(this.declared?.objects.map((object) => keyOf(refOf(object))));
+    const declared = new Set(this.declared?.rendered.map((object) => keyOf(refOf(object))));
     return this.declared ? (this.record ?? nothing).objects.filter((ref) => !declared.has(keyOf(ref))) : [];
+  }
+
+  /** Whether something is to be deleted that no annotation keeps. */
+  private prunable(): boolean {
+    const kept = new Set((this.record ?? nothing).kept.map(keyOf));
+    return this.settings.prune && this.left().some((ref) => !kept.has(keyOf(ref)));
   }
 
   private async lookForDrift(): Promise<void> {
@@ -241,9 +369,10 @@ export class Deployment {
       const drift: string[] = [];
       for (const object of this.declared!.objects) {
         const title = titleOf(refOf(object));
+        if (await this.hasExpired(object)) continue;
         const live = await this.tools.cluster.get(refOf(object), settings.namespace);
         if (!live) drift.push(`${title}: missing`);
-        else if (await difference(this.tools.cluster, object, settings.namespace)) drift.push(`${title}: changed`);
+        else if (await this.differs(object)) drift.push(`${title}: changed`);
       }
       return drift;
     };
@@ -252,6 +381,13 @@ export class Deployment {
     this.tools.log.info(`${settings.name}: repairing ${this.drift.join(", ")}`);
     await this.deploy();
     this.drift = await find();
+  }
+
+  private differs(object: KubeObject): Promise<boolean> {
+    return difference(this.tools.cluster, object, this.settings.namespace).then(Boolean, (error) => {
+      if (error instanceof ApiError && error.immutable) return true;
+      throw error;
+    });
   }
 
   private async succeeded(): Promise<void> {
@@ -272,7 +408,12 @@ export class Deployment {
 
   /** What was written down before a restart. */
   private async recall(): Promise<Record> {
-    const map = await this.tools.cluster.get(this.recordRef(), this.settings.namespace);
+    const ref = this.recordRef();
+    const map = await this.tools.cluster.get(ref, this.settings.namespace);
+    const labels = map?.metadata.labels ?? {};
+    // What a repository declares has the label of ownership: nothing it declares is believed to be a record.
+    if (map && (labels[recordOf] !== owner(this.settings) || labels[ownership] !== undefined))
+      throw new Error(`${titleOf(ref)} exists and is not deployd's record of this repository: delete it`);
     const record: Record = map?.data?.record ? { ...nothing, ...JSON.parse(map.data.record) } : nothing;
     const { failure, reading } = record;
     if (reading)
@@ -302,7 +443,7 @@ export class Deployment {
         apiVersion,
         kind,
         // Not the label of ownership: a repository cannot declare, and so cannot change, what is known of it.
-        metadata: { name, labels: { "deployd/record-of": owner(this.settings) } },
+        metadata: { name, labels: { [recordOf]: owner(this.settings) } },
         data: { record: JSON.stringify(record) },
       },
       this.settings.namespace,
@@ -337,7 +478,9 @@ export class Deployment {
             retryAt: this.retryAt ? new Date(this.retryAt).toISOString() : null,
           }
         : null,
+      partial: this.record?.partial ?? null,
       drift: this.drift,
+      skipped: this.declared?.skipped ?? [],
       settings,
     };
   }
@@ -351,8 +494,11 @@ export class Deployment {
   }
 
   private message(): string {
-    const { commit } = this.record ?? nothing;
-    const running = commit ? `Commit ${commit.slice(0, 10)} runs` : "Nothing is deployed yet";
+    const { commit, partial } = this.record ?? nothing;
+    const whole = commit ? `Commit ${commit.slice(0, 10)} runs` : "Nothing is deployed yet";
+    const running = partial
+      ? `${whole}, but a part of commit ${partial.commit.slice(0, 10)} is applied: ${partial.applied.join(", ")}`
+      : whole;
     if (this.failure) return `${running}. ${this.failure.message}`;
     if (this.drift.length > 0) return `${running}, but the cluster differs: ${this.drift.join(", ")}`;
     return running;
@@ -362,15 +508,23 @@ export class Deployment {
   async summary() {
     const { cluster } = this.tools;
     const { namespace } = this.settings;
-    const undeclared = new Set((this.record ?? nothing).left.map(keyOf));
+    const { objects, left, kept, expiring } = this.record ?? nothing;
+    const undeclared = new Map([
+      ...left.map((ref) => [keyOf(ref), "no longer declared, and left since prune is off"] as const),
+      ...kept.map((ref) => [keyOf(ref), "no longer declared, and kept since an annotation says so"] as const),
+    ]);
     const found = await Promise.all(
-      (this.record ?? nothing).objects.map(async (ref) => {
+      objects.map(async (ref) => {
         const { apiVersion, kind, name } = ref;
         const live = await cluster.get(ref, namespace);
-        if (!live) return { apiVersion, kind, name, ready: null, done: false, message: "missing", live };
+        if (!live) {
+          const expired = Object.hasOwn(expiring, keyOf(ref));
+          const message = expired ? "finished, and deleted after its ttlSecondsAfterFinished" : "missing";
+          return { apiVersion, kind, name, ready: null, done: expired, message, live };
+        }
         const { ready, done, message } = readiness(live);
         const told = done ? null : await podMessage(cluster, live, namespace);
-        const left = undeclared.has(keyOf(ref)) ? "no longer declared, and left since prune is off" : null;
+        const left = undeclared.get(keyOf(ref)) ?? null;
         return { apiVersion, kind, name, ready, done, message: told ?? message ?? left, live };
       }),
     );
@@ -382,7 +536,7 @@ export class Deployment {
       phase: progressing ? ("progressing" as const) : brief.phase,
       message: progressing ? `${brief.message}, but not all of it is ready: ${waiting.join(", ")}` : brief.message,
       objects: found.map(({ live: _, ...object }) => object),
-      raw: found.flatMap(({ live }) => live ?? []),
+      raw: found.flatMap(({ live }) => (live ? withoutSecrets(live) : [])),
     };
   }
 
@@ -392,20 +546,46 @@ export class Deployment {
     if (!declared) return undefined;
     const { cluster } = this.tools;
     const { namespace, name, prune } = this.settings;
-    const changes: { kind: string; name: string; change: "create" | "change" | "delete"; diff: string }[] = [];
+    const changes: { kind: string; name: string; change: "create" | "change" | "replace" | "delete"; diff: string }[] =
+      [];
     for (const object of declared.objects) {
-      const ref = refOf(object);
-      const live = await cluster.get(ref, namespace);
-      const text = await difference(cluster, object, namespace);
-      if (text) changes.push({ kind: ref.kind, name: ref.name, change: live ? "change" : "create", diff: text });
+      if (await this.hasExpired(object)) continue;
+      const { kind, name } = refOf(object);
+      const live = await cluster.get(refOf(object), namespace);
+      try {
+        const diff = await difference(cluster, object, namespace);
+        if (diff) changes.push({ kind, name, change: live ? "change" : "create", diff });
+      } catch (error) {
+        if (!(error instanceof ApiError && error.immutable)) throw error;
+        changes.push({ kind, name, change: "replace", diff: error.message });
+      }
     }
-    if (prune) for (const { kind, name } of this.left()) changes.push({ kind, name, change: "delete", diff: "" });
+    for (const ref of prune ? this.left() : []) {
+      const { kind, name } = ref;
+      const live = await cluster.get(ref, namespace);
+      if (live && !isKept(live)) changes.push({ kind, name, change: "delete", diff: "" });
+    }
     return { repository: name, commit: declared.commit, changes };
   }
 }
+
+/** The label of a record: whose it is. */
+const recordOf = "deployd/record-of";
 
 /** Says which object an error is about. */
 const about = async <T>(object: KubeObject, work: Promise<T>): Promise<T> =>
   work.catch((error) => {
     throw new Error(`${titleOf(refOf(object))}: ${error.message}`);
   });
+
+/** What goes wrong with each of these objects: a repository is told of everything at once. */
+async function problems(objects: KubeObject[], check: (object: KubeObject) => Promise<void>): Promise<string[]> {
+  const found: string[] = [];
+  for (const object of objects)
+    await check(object).catch((error: Error) => {
+      // The others would wait for an answer as long as this one has.
+      if (error instanceof Unreachable) throw error;
+      found.push(`${titleOf(refOf(object))}: ${error.message}`);
+    });
+  return found;
+}

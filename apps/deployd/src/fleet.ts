@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { Deployment, type Tools } from "./deployment.ts";
-import type { RepositorySettings } from "./settings.ts";
+import { isOf, type RepositorySettings } from "./settings.ts";
 
 /** All repositories that are kept deployed. */
 export class Fleet {
@@ -25,12 +25,19 @@ export class Fleet {
       if (before && isDeepStrictEqual(before.settings, one)) continue;
       const deployment = new Deployment(one, this.tools);
       this.deployments.set(key, deployment);
+      // What failed with the old settings is tried with the new ones at once.
+      if (before) deployment.trigger("look");
       deployment.start(before?.stop());
     }
   }
 
   get(name: string): Deployment | undefined {
     return this.deployments.get(name.toLowerCase());
+  }
+
+  /** Those that a push to this repository, owner/repo, concerns: there may be one for each of several folders. */
+  of(fullName: string): Deployment[] {
+    return this.all().filter(({ settings }) => isOf(settings, fullName));
   }
 
   all(): Deployment[] {

@@ -1,6 +1,7 @@
 import { Agent, request as https, type RequestOptions } from "node:https";
 import { text as readAll } from "node:stream/consumers";
 import type { KubeConfig } from "@kubernetes/client-node";
+import { dnsLabel, misnamed } from "./names.ts";
 
 /** What names one object in its namespace. */
 export interface Ref {
@@ -21,21 +22,42 @@ export interface KubeObject {
     resourceVersion?: string;
     generation?: number;
     deletionTimestamp?: string;
-    managedFields?: unknown;
+    managedFields?: ManagedFields[];
     creationTimestamp?: string;
   };
   // biome-ignore lint/suspicious/noExplicitAny: an object has as many shapes as there are kinds
   [field: string]: any;
 }
 
+/** Which fields of an object were set by whom. */
+export interface ManagedFields {
+  manager: string;
+  operation: "Apply" | "Update";
+  subresource?: string;
+  fieldsV1?: Fields;
+  [field: string]: unknown;
+}
+type Fields = { [path: string]: Fields };
+
 /** What the API server said no to. */
 export class ApiError extends Error {
   readonly code: number;
+  /** Whether it said so since a field cannot be changed once the object is there. */
+  readonly immutable: boolean;
   constructor(code: number, message: string) {
     super(message);
     this.code = code;
+    this.immutable = code === 422 && unchangeable.test(message);
   }
 }
+
+const unchangeable = /immutable|updates to \w+ spec for fields other than|may not change once set|can ?not be unset/i;
+
+/** No answer from the API server. */
+export class Unreachable extends Error {}
+
+/** An object of a kind that deployd cannot deploy, whatever else is declared in it. */
+export class Unsupported extends Error {}
 
 /** Who deployd's fields belong to, in the cluster's own books. */
 export const fieldManager = "deployd";
@@ -53,7 +75,10 @@ export interface Cluster {
   capabilities(): Promise<Capabilities>;
   get(ref: Ref, namespace: string): Promise<KubeObject | undefined>;
   apply(object: KubeObject, namespace: string, dryRun?: boolean): Promise<KubeObject>;
-  delete(ref: Ref, namespace: string, uid: string): Promise<void>;
+  /** With `orphan`, what belongs to the object stays: the pods of a StatefulSet. */
+  delete(ref: Ref, namespace: string, uid: string, orphan?: boolean): Promise<void>;
+  /** Takes over the fields that kubectl or Helm set, so that those no longer declared go with the next `apply`. */
+  adopt(live: KubeObject, namespace: string): Promise<void>;
   pods(labels: Record<string, string>, namespace: string): Promise<KubeObject[]>;
 }
 
@@ -94,8 +119,8 @@ export class Kube implements Cluster {
   }
 
   /** Asks for deletion, unless another object has taken the name meanwhile. */
-  async delete(ref: Ref, namespace: string, uid: string): Promise<void> {
-    const body = { propagationPolicy: "Background", preconditions: { uid } };
+  async delete(ref: Ref, namespace: string, uid: string, orphan = false): Promise<void> {
+    const body = { propagationPolicy: orphan ? "Orphan" : "Background", preconditions: { uid } };
     try {
       await this.call("DELETE", await this.path(ref, namespace), body);
     } catch (error) {
@@ -103,10 +128,23 @@ export class Kube implements Cluster {
     }
   }
 
+  async adopt(live: KubeObject, namespace: string): Promise<void> {
+    const managedFields = takenOver(live.metadata.managedFields ?? []);
+    if (!managedFields) return;
+    const { apiVersion, kind, metadata } = live;
+    const patch = [
+      { op: "replace", path: "/metadata/managedFields", value: managedFields },
+      // A conflict where someone has changed it meanwhile.
+      { op: "replace", path: "/metadata/resourceVersion", value: metadata.resourceVersion },
+    ];
+    const path = await this.path({ apiVersion, kind, name: metadata.name }, namespace);
+    await this.call("PATCH", path, patch, "application/json-patch+json");
+  }
+
   async pods(labels: Record<string, string>, namespace: string): Promise<KubeObject[]> {
     const selector = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
     const query = new URLSearchParams({ labelSelector: selector.join(",") });
-    const { items } = (await this.call("GET", `/api/v1/namespaces/${namespace}/pods?${query}`)) as {
+    const { items } = (await this.call("GET", `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods?${query}`)) as {
       items: KubeObject[];
     };
     return items;
@@ -122,16 +160,18 @@ export class Kube implements Cluster {
   }
 
   private async path({ apiVersion, kind, name }: Ref, namespace: string): Promise<string> {
+    const problem = misnamed({ apiVersion, kind, name });
+    if (problem) throw new ApiError(422, problem);
+    if (!dnsLabel.test(namespace)) throw new ApiError(422, `${JSON.stringify(namespace)} is no namespace's name`);
     const { plural, namespaced } = await this.kind(apiVersion, kind);
-    if (!namespaced)
-      throw new ApiError(422, `${kind} ${name} belongs to the whole cluster, where deployd has no rights`);
-    return `${base(apiVersion)}/namespaces/${namespace}/${plural}/${encodeURIComponent(name)}`;
+    if (!namespaced) throw new Unsupported("belongs to the whole cluster, where deployd has no rights");
+    return `${base(apiVersion)}/namespaces/${[namespace, plural, name].map(encodeURIComponent).join("/")}`;
   }
 
   private async kind(apiVersion: string, kind: string) {
     const known = this.kinds.get(apiVersion)?.get(kind);
     if (known) return known;
-    const unknown = new ApiError(422, `the cluster has no ${kind} in ${apiVersion}`);
+    const unknown = new Unsupported(`the cluster has no ${kind} in ${apiVersion}`);
     const found = (await this.call("GET", base(apiVersion)).catch((error) => {
       throw error instanceof ApiError && error.code === 404 ? unknown : error;
     })) as { resources: { name: string; kind: string; namespaced: boolean }[] };
@@ -165,14 +205,17 @@ export class Kube implements Cluster {
     };
     const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
       const request = https(new URL(server.replace(/\/$/, "") + path), options, resolve);
-      request.on("error", ({ message }) => reject(new Error(`cannot reach the cluster: ${message}`)));
+      request.on("error", ({ message }) => reject(new Unreachable(`cannot reach the cluster: ${message}`)));
       request.on("timeout", () => request.destroy(new Error("no answer")));
       request.end(payload);
     });
     const answer = await readAll(response);
     const { statusCode = 0 } = response;
     if (statusCode < 400) return JSON.parse(answer);
-    throw new ApiError(statusCode, messageOf(answer));
+    const message = messageOf(answer);
+    const denied = statusCode === 403 && noRight.exec(message);
+    if (denied) throw new Unsupported(`deployd has no right to ${denied[1]} ${denied[2]} in this namespace`);
+    throw new ApiError(statusCode, message);
   }
 
   /** How to log in: the token of the pod's account is another one after a while. */
@@ -208,12 +251,65 @@ export function served(found: Discovery[]): string[] {
   return [...new Set(apis)];
 }
 
-function messageOf(answer: string): string {
-  try {
-    return String(JSON.parse(answer).message);
-  } catch {
-    return answer.split("\n")[0]!;
-  }
+/** How the API server says that no Role allows a request. It says otherwise for what a quota or Pod Security forbids. */
+const noRight = /is forbidden: User "[^"]*" cannot (\w+) resource "([^"]*)"/;
+
+interface Status {
+  message?: string;
+  details?: { causes?: { field?: string; message?: string }[] };
 }
 
-const base = (apiVersion: string) => (apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`);
+/** Characters of a message that are passed on. */
+const longest = 400;
+
+/** What the API server says, without the values that it repeats: a pod's template has thousands of characters. */
+export function messageOf(answer: string): string {
+  let status: Status;
+  try {
+    status = JSON.parse(answer);
+  } catch {
+    return (answer.split("\n")[0] ?? "").slice(0, longest);
+  }
+  const causes = (status.details?.causes ?? []).map(({ field, message = "" }) => {
+    const reason =
+      /^(Invalid|Duplicate) value: .*: ([^:]+)$/s.exec(message)?.[2] ?? message.replace(/^Forbidden: /, "");
+    return `${field ? `${field}: ` : ""}${reason.split("\n")[0]}`;
+  });
+  // Which object it is about is said already.
+  const said = String(status.message ?? "no reason given").replace(/^\S+ "[^"]*" is invalid: /, "");
+  const long = said.length > 200 || said.includes("\n");
+  const short = long && causes.length > 0 ? [...new Set(causes)].join("; ") : said.replaceAll(/\s*\n\s*/g, " ");
+  return short.length > longest ? `${short.slice(0, longest)}…` : short;
+}
+
+/** Who sets fields for people: kubectl by whichever command, and Helm. */
+const people = /^(kubectl(-.*)?|helm|before-first-apply)$/;
+
+/**
+ * The managed fields with those of people as deployd's own, as kubectl itself moves from client-side to server-side
+ * apply; undefined where there are none to take over.
+ */
+export function takenOver(all: ManagedFields[]): ManagedFields[] | undefined {
+  const theirs = all.filter(({ manager, subresource }) => people.test(manager) && !subresource);
+  const [first] = theirs;
+  if (!first) return undefined;
+  const isOurs = (one: ManagedFields) => one.manager === fieldManager && one.operation === "Apply" && !one.subresource;
+  const ours = all.find(isOurs);
+  const fieldsV1 = [...theirs, ...(ours ? [ours] : [])].reduce<Fields>(
+    (sum, one) => union(sum, one.fieldsV1 ?? {}),
+    {},
+  );
+  const rest = all.filter((one) => !theirs.includes(one) && one !== ours);
+  return [...rest, { ...(ours ?? first), manager: fieldManager, operation: "Apply", fieldsV1 }];
+}
+
+function union(one: Fields, other: Fields): Fields {
+  const sum = { ...one };
+  for (const [path, fields] of Object.entries(other)) sum[path] = union(sum[path] ?? {}, fields);
+  return sum;
+}
+
+const base = (apiVersion: string) => {
+  const path = apiVersion.split("/").map(encodeURIComponent).join("/");
+  return apiVersion.includes("/") ? `/apis/${path}` : `/api/${path}`;
+};

@@ -13,6 +13,7 @@ import { type Configuration, watchSettings } from "./watch.ts";
 const {
   DEPLOYD_CONFIG = "/etc/deployd/config/config.yaml",
   DEPLOYD_WEBHOOK_SECRET = "/etc/deployd/webhook/secret",
+  DEPLOYD_API_TOKEN = "/etc/deployd/webhook/token",
   DEPLOYD_TOKENS = "/etc/deployd/tokens",
   DEPLOYD_WORK = "/work/checkouts",
   DEPLOYD_PORT = "8080",
@@ -47,8 +48,15 @@ const watching = watchSettings(DEPLOYD_CONFIG, {
   refuse: (message) => log.warn(`configuration refused, what held before goes on: ${message}`),
 });
 
-const webhookSecret = async () => (await readFile(DEPLOYD_WEBHOOK_SECRET, "utf8")).replace(/\n+$/, "");
-const app = await makeServer({ fleet, configuration, metrics, webhookSecret, log });
+const secretIn = (path: string) => async () => (await readFile(path, "utf8")).trim();
+const app = await makeServer({
+  fleet,
+  configuration,
+  metrics,
+  webhookSecret: secretIn(DEPLOYD_WEBHOOK_SECRET),
+  apiToken: secretIn(DEPLOYD_API_TOKEN),
+  log,
+});
 // Every address of both families; of IPv4 where the kernel has no IPv6.
 await app.listen({ host: existsSync("/proc/net/if_inet6") ? "::" : "0.0.0.0", port: Number(DEPLOYD_PORT) });
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
 import type { Cluster, KubeObject, Ref } from "./kube.ts";
@@ -7,6 +8,29 @@ export const refOf = ({ apiVersion, kind, metadata }: KubeObject): Ref => ({ api
 export const keyOf = ({ apiVersion, kind, name }: Ref): string => `${group(apiVersion)}/${kind}/${name}`;
 export const titleOf = ({ kind, name }: Ref): string => `${kind} ${name}`;
 const group = (apiVersion: string) => (apiVersion.includes("/") ? apiVersion.split("/")[0] : "");
+
+/** Changes with anything that is declared of an object. */
+export const digestOf = (object: KubeObject): string =>
+  createHash("sha256").update(JSON.stringify(object)).digest("hex").slice(0, 16);
+
+/** Whether Kubernetes deletes an object by itself once it has finished. */
+export const expires = ({ kind, spec }: KubeObject): boolean =>
+  kind === "Job" && typeof spec?.ttlSecondsAfterFinished === "number";
+
+/** Whether an object is to be deleted and made again where a field that cannot be changed differs. */
+export const replaces = ({ metadata }: KubeObject): boolean => metadata.annotations?.["deployd/replace"] === "true";
+
+/** Whether an annotation keeps an object from being pruned: deployd's, Helm's, Argo CD's or Flux's. */
+export function isKept({ metadata: { annotations = {} } }: KubeObject): boolean {
+  const has = (key: string, value: string) =>
+    (annotations[key] ?? "").split(",").some((one) => one.trim().toLowerCase() === value);
+  return (
+    has("deployd/prune", "false") ||
+    has("helm.sh/resource-policy", "keep") ||
+    has("argocd.argoproj.io/sync-options", "prune=false") ||
+    has("kustomize.toolkit.fluxcd.io/prune", "disabled")
+  );
+}
 
 export interface Readiness {
   /** How many are ready of how many, where the kind counts. */
@@ -92,10 +116,30 @@ export async function difference(cluster: Cluster, object: KubeObject, namespace
     const applied = await cluster.apply(object, namespace, true);
     // A controller may have written between the two: what it wrote is no difference.
     if (live && live.metadata.resourceVersion !== applied.metadata.resourceVersion && attempt < 3) continue;
-    const before = live ? declaredPart(live) : "";
-    const after = declaredPart(applied);
-    return before === after ? "" : createTwoFilesPatch("cluster", "repository", before, after, titleOf(ref)).trimEnd();
+    if (!live) return patch(ref, "", declaredPart(withoutSecrets(applied)));
+    if (declaredPart(live) === declaredPart(applied)) return "";
+    const [before, after] = [withoutSecrets(live), withoutSecrets(applied)].map(declaredPart);
+    return before === after ? `${titleOf(ref)}: hidden values differ` : patch(ref, before ?? "", after ?? "");
   }
+}
+
+const patch = (ref: Ref, before: string, after: string): string =>
+  createTwoFilesPatch("cluster", "repository", before, after, titleOf(ref)).trimEnd();
+
+/** kubectl's copy of what it applied, values included. */
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+
+/** An object as it may be shown: of a Secret, the keys alone. deployd has no right to one unless someone gives it that. */
+export function withoutSecrets(object: KubeObject): KubeObject {
+  if (object.kind !== "Secret") return object;
+  const hidden = (values: object) => Object.fromEntries(Object.keys(values).map((key) => [key, "(hidden)"]));
+  const { [lastApplied]: _, ...annotations } = object.metadata.annotations ?? {};
+  return {
+    ...object,
+    metadata: { ...object.metadata, annotations },
+    ...(object.data && { data: hidden(object.data) }),
+    ...(object.stringData && { stringData: hidden(object.stringData) }),
+  };
 }
 
 /** An object as text, without what the cluster keeps its own books with. */

@@ -103,7 +103,10 @@ async function plainFiles(source: Source, of: RepositorySettings): Promise<Text[
     .filter((one) => one.isFile() && /\.(ya?ml|json)$/.test(one.name))
     .map((one) => join(one.parentPath, one.name))
     .sort();
-  const texts = files.map((file) => ({ path: file.slice(source.folder.length + 1), file }));
+  const texts = files
+    .map((file) => ({ path: file.slice(source.folder.length + 1), file }))
+    // Of a whole repository, `.github` and its like hold no manifests.
+    .filter(({ path }) => !/(^|\/)\./.test(path.slice(of.path === "." ? 0 : of.path.length + 1)));
   // Its parts are meant to be put together by a tool; one after another they would be something else.
   const part = texts.find(({ path }) => /(^|\/)(kustomization\.ya?ml|Kustomization|Chart\.yaml)$/.test(path));
   if (part)
@@ -131,8 +134,10 @@ export function declared(of: RepositorySettings, objects: KubeObject[]): KubeObj
   const seen = new Set<string>();
   for (const { kind, apiVersion, metadata } of objects) {
     const name = `${kind} ${metadata.name}`;
-    if (metadata.namespace !== undefined && metadata.namespace !== of.namespace)
-      throw new Error(`${name}: found namespace ${metadata.namespace}; expected none, or ${of.namespace}`);
+    if (metadata.namespace !== undefined && metadata.namespace !== of.namespace && !of.overrideNamespace)
+      throw new Error(
+        `${name}: found namespace ${metadata.namespace}; expected none, or ${of.namespace}; overrideNamespace: true deploys it there all the same`,
+      );
     const key = `${apiVersion} ${name}`;
     if (seen.has(key)) throw new Error(`${name} is declared twice`);
     seen.add(key);
@@ -149,7 +154,7 @@ const first = ["ServiceAccount", "ConfigMap", "PersistentVolumeClaim", "Service"
 
 /** The label that says whose an object is. Nothing without it is ever changed or deleted. */
 export const ownership = "deployd/repository";
-/** A repository's name as a label's value. An owner has no dot in it, so no two are alike. */
+/** A repository's name as a label's value. The settings refuse two names that would have one. */
 export const owner = ({ name }: Pick<RepositorySettings, "name">): string => name.replace("/", ".");
 
 const marked = (object: KubeObject, of: RepositorySettings): KubeObject => ({

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyBaseLogger, type FastifyError, LogController } from "fastify";
 import {
@@ -14,19 +14,37 @@ import type { Metrics } from "./metrics.ts";
 import type { Configuration } from "./watch.ts";
 
 export interface Service {
-  fleet: Pick<Fleet, "get" | "all">;
+  fleet: Pick<Fleet, "get" | "all" | "of">;
   configuration: Configuration;
   metrics: Metrics;
-  /** The webhook's secret, read anew each time: it may be changed while this runs. */
+  /** What webhooks are signed with. Read for each request: it may be changed while this runs. */
   webhookSecret: () => Promise<string>;
+  /** What those who change something send as a bearer token. Read for each request too. */
+  apiToken: () => Promise<string>;
   log?: FastifyBaseLogger;
 }
 
 /** Of a push with very many commits; GitHub itself sends no more than 25 MB. */
 const largestPush = 5 * 1024 * 1024;
 
+/** What GitHub sends unless a webhook says otherwise. */
+const form = "application/x-www-form-urlencoded";
+
+/** Characters that a secret has to have: a shorter one can be guessed, and an empty one is known. */
+export const shortest = 16;
+
+/** A secret that may be relied on. `key` says which of the Secret's keys it is. */
+async function usable(key: string, read: () => Promise<string>): Promise<string> {
+  const problem = (what: string) => refusal(503, `key ${key} of deployd's Secret ${what}: nothing is accepted with it`);
+  const value = await read().catch(() => {
+    throw problem("cannot be read");
+  });
+  if (value.length < shortest) throw problem(`has ${value.length} characters, expected at least ${shortest}`);
+  return value;
+}
+
 /** The HTTP interface. */
-export async function makeServer({ fleet, configuration, metrics, webhookSecret, log }: Service) {
+export async function makeServer({ fleet, configuration, metrics, webhookSecret, apiToken, log }: Service) {
   const app = fastify({
     ...(log && { loggerInstance: log }),
     logController: new LogController({ disableRequestLogging: true }),
@@ -34,9 +52,11 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  app.setErrorHandler<FastifyError & { expose?: boolean }>((error, _, reply) => {
+  app.setErrorHandler<FastifyError & { expose?: boolean }>((error, request, reply) => {
     const code = error.statusCode ?? 500;
-    if (code >= 500) app.log.error(error);
+    if (code >= 500) app.log.error(error.expose ? error.message : error);
+    // Fastify's own words do not say what would be right.
+    if (code === 415) return reply.code(415).send({ error: unknownType(request.url, request.headers["content-type"]) });
     void reply
       .code(code)
       .send({ error: code >= 500 && !error.expose ? "this failed; the log says why" : error.message });
@@ -48,6 +68,11 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
         title: "deployd",
         version: "1.0.0",
         description: "Keeps namespaces equal to what application repositories declare.",
+      },
+      components: {
+        securitySchemes: {
+          token: { type: "http", scheme: "bearer", description: "The key token of the Secret deployd-webhook" },
+        },
       },
     },
     transform: jsonSchemaTransform,
@@ -83,8 +108,11 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
     const wrong = {
       400: answers.error.describe("The request is not as described"),
       404: answers.error.describe("No such repository is deployed"),
-      503: answers.error.describe("The cluster does not answer"),
+      503: answers.error.describe("The cluster does not answer, or the Secret with the credentials is not usable"),
     };
+    // JSON alone, with an empty body as well: no page of another origin can send that by itself.
+    routes.removeAllContentTypeParsers();
+    routes.addContentTypeParser("application/json", { parseAs: "string" }, (_, body, done) => done(null, body));
     /** What the cluster says no to is not the caller's fault. */
     const fromCluster = <T>(work: Promise<T>): Promise<T> =>
       work.catch((error: Error) => {
@@ -117,11 +145,22 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
         schema: {
           summary: "Apply the newest commit now, whether it is deployed or not",
           params,
+          security: [{ token: [] }],
           response: {
             202: answers.triggered,
             ...wrong,
-            415: answers.error.describe("A body of a kind that is not known"),
+            401: answers.error.describe("The bearer token is missing or wrong"),
+            413: answers.error,
+            415: answers.error.describe("A body that is not JSON"),
           },
+        },
+        onRequest: async ({ headers }, reply) => {
+          const token = await usable("token", apiToken);
+          if (isToken(headers.authorization, token)) return;
+          return reply
+            .code(401)
+            .header("www-authenticate", "Bearer")
+            .send({ error: "expected the header Authorization: Bearer with deployd's token" });
         },
       },
       async ({ params }, reply) => {
@@ -173,7 +212,8 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
   await app.register(async (hooks) => {
     // The signature is of the bytes as they came.
     hooks.removeAllContentTypeParsers();
-    hooks.addContentTypeParser("application/json", { parseAs: "buffer" }, (_, body, done) => done(null, body));
+    for (const type of ["application/json", form])
+      hooks.addContentTypeParser(type, { parseAs: "buffer" }, (_, body, done) => done(null, body));
     hooks.withTypeProvider<ZodTypeProvider>().post(
       "/webhook",
       {
@@ -183,7 +223,7 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
         schema: {
           summary: "A push, as GitHub tells of it",
           description:
-            "`X-Hub-Signature-256` is `sha256=` and the HMAC of the body with the webhook's secret, in hexadecimal.",
+            "`X-Hub-Signature-256` is `sha256=` and the HMAC of the body with the webhook's secret, in hexadecimal. A form with the JSON in its field `payload` is taken as well. Other events than a push are accepted, and do nothing.",
           headers: z.object({
             "x-hub-signature-256": z.string().optional(),
             "x-github-event": z.string().optional(),
@@ -195,30 +235,36 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
             401: answers.error.describe("The signature is not that of the body"),
             404: answers.error.describe("No such repository is deployed"),
             413: answers.error,
-            415: answers.error,
+            415: answers.error.describe("Neither JSON nor a form"),
+            503: answers.error.describe("The Secret with the credentials is not usable"),
           },
         },
       },
       async ({ headers, body }, reply) => {
         const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
-        if (!isSigned(bytes, headers["x-hub-signature-256"], await webhookSecret()))
+        const secret = await usable("secret", webhookSecret);
+        if (!isSigned(bytes, headers["x-hub-signature-256"], secret))
           throw refusal(401, "X-Hub-Signature-256 is not the signature of this body");
-        // What GitHub sends when the webhook is set up.
-        if (headers["x-github-event"] === "ping") return reply.code(202).send({ triggered: [] });
-        const push = readPush(bytes);
-        const deployment = fleet.get(push.repository.full_name);
-        if (!deployment)
+        // A ping when the webhook is set up, or whatever else was chosen there. Not everyone names the event.
+        if ((headers["x-github-event"] ?? "push") !== "push") return reply.code(202).send({ triggered: [] });
+        const push = readPush(bytes, headers["content-type"]);
+        const pushed = fleet.of(push.repository.full_name);
+        if (pushed.length === 0)
           throw refusal(404, `${push.repository.full_name} is not among the repositories that are deployed`);
-        const { name, branch } = deployment.settings;
-        if (push.ref !== `refs/heads/${branch}`) return reply.code(202).send({ triggered: [] });
-        deployment.trigger("look");
-        return reply.code(202).send({ triggered: [name] });
+        const concerned = pushed.filter(({ settings }) => push.ref === `refs/heads/${settings.branch}`);
+        for (const deployment of concerned) deployment.trigger("look");
+        return reply.code(202).send({ triggered: concerned.map(({ settings }) => settings.name) });
       },
     );
   });
   await app.ready();
   return app;
 }
+
+const unknownType = (url: string, found = "none"): string =>
+  url.startsWith("/webhook")
+    ? `found Content-Type ${found}; expected application/json: choose it in the webhook's settings`
+    : `found Content-Type ${found}; expected application/json, or no body`;
 
 const refusal = (statusCode: number, message: string) =>
   Object.assign(new Error(message), { statusCode, expose: true });
@@ -230,12 +276,20 @@ export function isSigned(bytes: Buffer, signature: unknown, secret: string): boo
   return found.length === expected.length && timingSafeEqual(found, expected);
 }
 
-function readPush(bytes: Buffer): z.output<typeof answers.push> {
+/** Whether an Authorization header has this token. Compares digests, which are of one length. */
+export function isToken(header: string | undefined, token: string): boolean {
+  const found = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1] ?? "";
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(found), digest(token));
+}
+
+function readPush(bytes: Buffer, type = ""): z.output<typeof answers.push> {
+  const text = bytes.toString("utf8");
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString("utf8"));
+    value = JSON.parse(type.startsWith(form) ? (new URLSearchParams(text).get("payload") ?? "") : text);
   } catch {
-    throw refusal(400, "the body is not JSON");
+    throw refusal(400, type.startsWith(form) ? "the form has no field payload with JSON" : "the body is not JSON");
   }
   const push = answers.push.safeParse(value);
   if (!push.success) throw refusal(400, "the body is not a push: expected ref and repository.full_name");

@@ -69,6 +69,11 @@ export class GitServer {
     return git("rev-parse", "HEAD");
   }
 
+  /** Another branch, of the newest commit. */
+  async branch(name: string, branch: string): Promise<void> {
+    await execa("git", ["--git-dir", join(this.folder, `${name}.git`), "branch", "--", branch]);
+  }
+
   private answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname, search } = new URL(request.url!, "http://git");
     const name = /^\/(.*)\.git\//.exec(pathname)?.[1] ?? "";

@@ -8,6 +8,9 @@ import { makeMetrics } from "../src/metrics.ts";
 import { isSigned, makeServer } from "../src/server.ts";
 
 const secret = "It's a Secret to Everybody";
+/** What the mounted Secret holds; some tests change it. */
+const token = "a-token-of-thirty-two-characters";
+const credentials = { secret, token };
 const sign = (body: string, by = secret) => `sha256=${createHmac("sha256", by).update(body).digest("hex")}`;
 
 const brief = {
@@ -19,6 +22,8 @@ const brief = {
   head: null,
   checkedAt: null,
   error: { message: "no", at: "2026-01-01T00:00:00.000Z", commit: null, retryAt: null },
+  partial: { commit: "1123456789", applied: ["ConfigMap a"] },
+  skipped: ["Role a: deployd has no right to get roles in this namespace"],
   drift: ["ConfigMap a: changed"],
   settings: {
     url: "https://example.com/team/app.git",
@@ -50,6 +55,12 @@ const away = {
   diff: async () => undefined,
 } as unknown as Deployment;
 
+/** Another entry of the same repository. */
+const folder = {
+  settings: { name: "team/app-jobs", branch: "main" },
+  trigger: triggered,
+} as unknown as Deployment;
+
 const known: Record<string, Deployment> = { "team/app": deployment, "team/away": away };
 const configuration = { readAt: "2026-01-01T00:00:00.000Z" as string | null, error: null };
 let app: Awaited<ReturnType<typeof makeServer>>;
@@ -57,10 +68,15 @@ let app: Awaited<ReturnType<typeof makeServer>>;
 let document: any;
 beforeAll(async () => {
   app = await makeServer({
-    fleet: { get: (name) => known[name], all: () => [deployment] },
+    fleet: {
+      get: (name) => known[name],
+      all: () => [deployment],
+      of: (name) => (name === "team/app" ? [deployment, folder] : []),
+    },
     configuration,
     metrics: makeMetrics(),
-    webhookSecret: async () => secret,
+    webhookSecret: async () => credentials.secret,
+    apiToken: async () => credentials.token,
   });
   document = (await app.inject("/openapi.json")).json();
 });
@@ -80,11 +96,11 @@ describe("the webhook", () => {
     expect(isSigned(Buffer.from("Hello, World!"), example, secret)).toBe(true);
   });
 
-  it("has the repository looked at", async () => {
+  it("has each entry of the repository looked at", async () => {
     triggered.mockClear();
     const answer = await push(pushed());
-    expect([answer.statusCode, answer.json()]).toEqual([202, { triggered: ["team/app"] }]);
-    expect(triggered).toHaveBeenCalledExactlyOnceWith("look");
+    expect([answer.statusCode, answer.json()]).toEqual([202, { triggered: ["team/app", "team/app-jobs"] }]);
+    expect(triggered.mock.calls).toEqual([["look"], ["look"]]);
   });
 
   it.each([
@@ -110,8 +126,78 @@ describe("the webhook", () => {
     expect(triggered).not.toHaveBeenCalled();
   });
 
-  it("greets GitHub back", async () => {
-    expect((await push(`{"zen":"…"}`, { "x-github-event": "ping" })).statusCode).toBe(202);
+  it.each(["ping", "pull_request", "issues"])("accepts the event %s, and does nothing", async (event) => {
+    triggered.mockClear();
+    const answer = await push(`{"zen":"…"}`, { "x-github-event": event });
+    expect([answer.statusCode, answer.json()]).toEqual([202, { triggered: [] }]);
+    expect(triggered).not.toHaveBeenCalled();
+  });
+
+  it("takes the form that GitHub sends by default, signed as it is", async () => {
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    const answer = await push(new URLSearchParams({ payload: pushed() }).toString(), form);
+    expect([answer.statusCode, answer.json()]).toEqual([202, { triggered: ["team/app", "team/app-jobs"] }]);
+    expect((await push("payload=words", form)).json()).toEqual({ error: "the form has no field payload with JSON" });
+  });
+
+  it("says which content type to choose", async () => {
+    const answer = await push(pushed(), { "content-type": "text/plain" });
+    expect([answer.statusCode, answer.json()]).toEqual([
+      415,
+      { error: "found Content-Type text/plain; expected application/json: choose it in the webhook's settings" },
+    ]);
+  });
+
+  it.each(["", "short", "fifteen letters"])("takes no signature by the secret %j", async (weak) => {
+    credentials.secret = weak;
+    const answer = await push(pushed(), { "x-hub-signature-256": sign(pushed(), weak) });
+    credentials.secret = secret;
+    expect([answer.statusCode, answer.json().error]).toEqual([
+      503,
+      `key secret of deployd's Secret has ${weak.length} characters, expected at least 16: nothing is accepted with it`,
+    ]);
+  });
+});
+
+describe("a sync", () => {
+  const sync = (headers: Record<string, string> = {}, body?: string) =>
+    app.inject({ method: "POST", url: "/deployment/team/app/sync", headers, ...(body !== undefined && { body }) });
+  const authorized = { authorization: `Bearer ${token}` };
+
+  it.each([
+    ["nothing", undefined],
+    ["JSON", "{}"],
+  ])("is begun for someone with the token, who sends %s", async (_, body) => {
+    triggered.mockClear();
+    const answer = await sync({ ...authorized, ...(body && { "content-type": "application/json" }) }, body);
+    expect([answer.statusCode, answer.json()]).toEqual([202, { triggered: ["team/app"] }]);
+    expect(triggered).toHaveBeenCalledExactlyOnceWith("sync");
+  });
+
+  it.each([
+    ["without credentials", {}, 401],
+    ["with another token", { authorization: "Bearer another" }, 401],
+    ["with an empty token", { authorization: "Bearer " }, 401],
+    ["with the token as a password", { authorization: `Basic ${token}` }, 401],
+    ["as a page of another origin sends it", { "content-type": "text/plain" }, 401],
+    ["with the token and another content type", { ...authorized, "content-type": "text/plain" }, 415],
+    ["with the token and a form", { ...authorized, "content-type": "application/x-www-form-urlencoded" }, 415],
+  ])("is refused %s", async (_, headers, code) => {
+    triggered.mockClear();
+    expect((await sync(headers as Record<string, string>, "{}")).statusCode).toBe(code);
+    expect(triggered).not.toHaveBeenCalled();
+  });
+
+  it("is refused while the token is empty", async () => {
+    credentials.token = "";
+    const answers = [await sync(), await sync({ authorization: "Bearer " })];
+    credentials.token = token;
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([503, 503]);
+  });
+
+  it("tells nobody without the token which repositories there are", async () => {
+    const { statusCode } = await app.inject({ method: "POST", url: "/deployment/team/none/sync" });
+    expect(statusCode).toBe(401);
   });
 });
 
@@ -129,7 +215,7 @@ it.each([
   ["GET", "/nothing", 404, "there is nothing at /nothing"],
   ["DELETE", "/deployments", 405, "/deployments does not know DELETE"],
 ])("answers %s %s with %i", async (method, url, code, error) => {
-  const answer = await app.inject({ method: method as "GET", url });
+  const answer = await app.inject({ method: method as "GET", url, headers: { authorization: `Bearer ${token}` } });
   expect([answer.statusCode, answer.json()]).toEqual([code, { error }]);
 });
 
@@ -175,29 +261,34 @@ it("answers as the document says, whatever it is asked", async () => {
     body: fc.option(fc.oneof(fc.json(), fc.string(), fc.constant(pushed())), { nil: undefined }),
     type: fc.constantFrom("application/json", "text/plain", "application/x-www-form-urlencoded", "nonsense"),
     signed: fc.boolean(),
+    authorized: fc.boolean(),
   });
   const codes = new Set<number>();
   await fc.assert(
-    fc.asyncProperty(request, async ({ operation: { path, method, operation }, words, query, body, type, signed }) => {
-      const parameters = [...words];
-      const url = path.replace(/\{\w+\}/g, () => encodeURIComponent(parameters.shift()!));
-      // A path that a client would make another one of.
-      fc.pre(!words.some((one) => one === "." || one === ".."));
-      const sends = method === "post" && body !== undefined;
-      const answer = await app.inject({
-        method: method as "GET",
-        url: `${url}?${new URLSearchParams(query)}`,
-        ...(sends && {
-          body,
-          headers: { "content-type": type, ...(signed && { "x-hub-signature-256": sign(body) }) },
-        }),
-      });
-      codes.add(answer.statusCode);
-      const described = operation.responses[answer.statusCode];
-      expect(described, `${method} ${url} answered ${answer.statusCode} ${answer.body}`).toBeDefined();
-      const validate = ajv.compile(described.content["application/json"].schema);
-      expect(validate(answer.json()), JSON.stringify(validate.errors)).toBe(true);
-    }),
+    fc.asyncProperty(
+      request,
+      async ({ operation: { path, method, operation }, words, query, body, type, ...sender }) => {
+        const parameters = [...words];
+        const url = path.replace(/\{\w+\}/g, () => encodeURIComponent(parameters.shift()!));
+        // A path that a client would make another one of.
+        fc.pre(!words.some((one) => one === "." || one === ".."));
+        const sends = method === "post" && body !== undefined;
+        const answer = await app.inject({
+          method: method as "GET",
+          url: `${url}?${new URLSearchParams(query)}`,
+          headers: {
+            ...(sender.authorized && { authorization: `Bearer ${token}` }),
+            ...(sends && { "content-type": type, ...(sender.signed && { "x-hub-signature-256": sign(body) }) }),
+          },
+          ...(sends && { body }),
+        });
+        codes.add(answer.statusCode);
+        const described = operation.responses[answer.statusCode];
+        expect(described, `${method} ${url} answered ${answer.statusCode} ${answer.body}`).toBeDefined();
+        const validate = ajv.compile(described.content["application/json"].schema);
+        expect(validate(answer.json()), JSON.stringify(validate.errors)).toBe(true);
+      },
+    ),
     { numRuns: 1500 },
   );
   // It has been everywhere.

@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { parseSettings, type RepositorySettings } from "../src/settings.ts";
+import { isOf, parseSettings, type RepositorySettings } from "../src/settings.ts";
 import { type Configuration, watchSettings } from "../src/watch.ts";
 
 const one = (more = "") => `repositories: [{ name: a/b, url: https://example.com/a/b.git, namespace: apps ${more} }]`;
@@ -18,17 +18,89 @@ it("fills in what is left out", () => {
       path: "deploy/manifests",
       prune: false,
       repairDrift: false,
+      overrideNamespace: false,
+      skipUnsupported: false,
+      adopt: [],
+      serviceAccounts: [],
       interval: 60,
     },
   ]);
 });
 
+it.each(["feature/#12", "user@host", "v1+fix", "dependabot/npm/@types/node-20", "größe", "a{b}"])(
+  "takes the branch %s",
+  (branch) => {
+    expect(parseSettings(one(`, branch: "${branch}"`))[0]!.branch).toBe(branch);
+  },
+);
+
+it.each([
+  "-x",
+  "/a",
+  "a/",
+  "a//b",
+  "a..b",
+  "a b",
+  "a~1",
+  "a^",
+  "a:b",
+  "a?",
+  "a*",
+  "a[b",
+  "a\\\\b",
+  "@",
+  "a@{b",
+  "a.lock",
+  "a/.b",
+  "a.",
+])("refuses the branch %s, as git does", (branch) => {
+  expect(() => parseSettings(one(`, branch: "${branch}"`))).toThrow(
+    /^repositories\[0\]\.branch: expected a branch's name, as git takes it$/,
+  );
+});
+
+it.each(["my_team/app", "my.team/app", "Team-2/a.b_c", "group_a.b/x"])("takes the name %s", (name) => {
+  expect(parseSettings(one().replace("a/b,", `${name},`))[0]!.name).toBe(name);
+});
+
+it("takes the whole repository as a folder", () => {
+  expect(parseSettings(one(", path: ."))[0]!.path).toBe(".");
+});
+
+it("knows which pushes concern an entry: by its name and by its URL, so that a repository can be there twice", () => {
+  const [web, jobs, mirror] = parseSettings(
+    `repositories:
+      - { name: shop/web, url: "https://git.example.com/shop/web.git", namespace: a }
+      - { name: shop/web-jobs, url: "https://git.example.com/shop/web.git", namespace: a, path: jobs }
+      - { name: other/web, url: "https://git.example.com/git/Shop/Web/", namespace: a }`,
+  ) as [RepositorySettings, RepositorySettings, RepositorySettings];
+  for (const one of [web, jobs, mirror]) expect(isOf(one, "Shop/web")).toBe(true);
+  expect(isOf(jobs, "shop/web-jobs")).toBe(true);
+  expect(isOf(mirror, "other/web")).toBe(true);
+  expect(isOf(web, "hop/web")).toBe(false);
+  expect(isOf(web, "shop/web-jobs")).toBe(false);
+});
+
 it.each([
   ["repositories: {", /^not YAML: /],
   ["a: 1", /^repositories: expected a list of repositories; the file: Unrecognized key: "a"$/],
-  [one(", path: ../other"), /^repositories\[0\]\.path: expected a folder of the repository such as deploy\/manifests$/],
+  [
+    one(", path: ../other"),
+    /^repositories\[0\]\.path: expected a folder of the repository such as deploy\/manifests, or \. for all of it$/,
+  ],
   [one(", path: /etc"), /^repositories\[0\]\.path: expected a folder/],
-  [one(", branch: --upload-pack=x"), /^repositories\[0\]\.branch: expected a branch's name$/],
+  [one(", branch: --upload-pack=x"), /^repositories\[0\]\.branch: expected a branch's name, as git takes it$/],
+  [one(", token: t").replace("https://", "http://"), /^repositories\[0\]\.url: expected an https URL beside token: /],
+  [
+    one().replace("https://example.com/a/b.git", "'https://[::/a'"),
+    /^repositories\[0\]\.url: expected an http or https URL without a user/,
+  ],
+  [one(", adopt: [data]"), /^repositories\[0\]\.adopt\[0\]: expected Kind\/name such as PersistentVolumeClaim\/data$/],
+  [
+    one(", serviceAccounts: [../x]"),
+    /^repositories\[0\]\.serviceAccounts\[0\]: expected the name of a ServiceAccount$/,
+  ],
+  [one(", skipUnsupported: yes"), /^repositories\[0\]\.skipUnsupported: expected true or false$/],
   [one(", environment: ../x"), /^repositories\[0\]\.environment: expected an environment's name/],
   [one(", token: ../webhook/secret"), /^repositories\[0\]\.token: expected a key of the Secret with tokens$/],
   [one(", interval: 1"), /^repositories\[0\]\.interval: expected whole seconds from 5 to 86400$/],
@@ -40,7 +112,11 @@ it.each([
   [one().replace("a/b,", "b,"), /^repositories\[0\]\.name: expected owner\/repo/],
   [
     "repositories: [{ name: a/b, url: 'http://x', namespace: c }, { name: A/b, url: 'http://x', namespace: c }]",
-    /^repositories\[1\]\.name: expected each repository once$/,
+    /^repositories\[1\]\.name: expected each name once; for a second folder of a repository, another name with the same url$/,
+  ],
+  [
+    "repositories: [{ name: a.b/c, url: 'http://x', namespace: c }, { name: a/b.c, url: 'http://x', namespace: c }]",
+    /^repositories\[1\]\.name: expected another name: a\.b\/c has the same label$/,
   ],
 ])("refuses %s", (text, message) => {
   expect(() => parseSettings(text)).toThrow(message);
