@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { block, count, cpu, dnsLabel, memory } from "./fields.ts";
+import { block, count, cpu, dnsLabel, memory, objectName } from "./fields.ts";
 import { airflow } from "./parts/airflow.ts";
 import { clickhouse } from "./parts/clickhouse.ts";
 import { cloudnativePg } from "./parts/cloudnative-pg.ts";
@@ -45,10 +45,10 @@ const global = block({
     .default("IfNotPresent")
     .describe("When the kubelet pulls an image."),
   imagePullSecrets: z
-    .array(dnsLabel, { error: "expected a list of names of Secrets" })
+    .array(objectName, { error: "expected a list of names of Secrets" })
     .default([])
     .describe("Names of Secrets, in each namespace, that open the registry."),
-  storageClass: dnsLabel.optional().describe("Storage class of every volume. Default: the cluster's own."),
+  storageClass: objectName.optional().describe("Storage class of every volume. Default: the cluster's own."),
   protectData: z
     .boolean({ error: "expected true or false" })
     .default(true)

@@ -97,7 +97,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a memory size without a unit",
     "redis: { resources: { requests: { memory: 128 } } }",
-    "redis.resources.requests.memory: found 128; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi",
+    'redis.resources.requests.memory: found "128"; expected a size such as 512Mi, 1.5Gi or 2G, at least 1Mi: without a unit it is bytes',
   ],
   [
     "a memory limit below the request",
@@ -112,17 +112,32 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a CPU quantity that is none",
     "minio: { resources: { requests: { cpu: lots } } }",
-    'minio.resources.requests.cpu: found "lots"; expected a CPU quantity above 0 such as 250m or 2',
+    'minio.resources.requests.cpu: found "lots"; expected a CPU quantity above 0 such as 250m or 2, in whole thousandths of a CPU',
   ],
   [
-    "storage in a decimal unit",
+    "storage in a unit that Kubernetes does not know",
     "postgresql: { storage: { size: 10GB } }",
-    'postgresql.storage.size: found "10GB"; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi',
+    'postgresql.storage.size: found "10GB"; expected a size such as 512Mi, 1.5Gi or 2G',
   ],
   [
     "storage of nothing",
     "postgresql: { storage: { size: 0Gi } }",
-    'postgresql.storage.size: found "0Gi"; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi',
+    'postgresql.storage.size: found "0Gi"; expected a size such as 512Mi, 1.5Gi or 2G, at least 1Mi: without a unit it is bytes',
+  ],
+  [
+    "a size that is not a whole number of bytes",
+    "redis: { storage: { size: 2147483648500m } }",
+    'redis.storage.size: found "2147483648500m"; expected a size such as 512Mi, 1.5Gi or 2G, in whole bytes',
+  ],
+  [
+    "a size beyond what is counted exactly",
+    "redis: { storage: { size: 9Pi } }",
+    'redis.storage.size: found "9Pi"; expected a size such as 512Mi, 1.5Gi or 2G, at most 8Pi',
+  ],
+  [
+    "less than a thousandth of a CPU",
+    "redis: { resources: { requests: { cpu: 0.0005 } } }",
+    'redis.resources.requests.cpu: found "0.0005"; expected a CPU quantity above 0 such as 250m or 2, in whole thousandths of a CPU',
   ],
   [
     "a kind of Service there is none of",
@@ -137,7 +152,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a Secret's name that is not one",
     "redis: { auth: { existingSecret: My Secret } }",
-    'redis.auth.existingSecret: found "My Secret"; expected a name of at most 63 lower-case letters, digits and dashes that starts and ends with a letter or digit',
+    'redis.auth.existingSecret: found "My Secret"; expected a name of at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends and beside each dot',
   ],
   [
     "a database's name that would need quoting",
@@ -174,6 +189,37 @@ describe("wrong configuration", () => {
     expect(lines.every((line) => line.startsWith("stack dev: "))).toBe(true);
   });
 
+  it.each(["lots", "1.5.5Gi", "-1Gi", "1e3e3", "", "1Kib", "0x10", [1], true, "500Mi "])(
+    "a quantity that is none, %j, hides no other problem",
+    (quantity) => {
+      const values = {
+        redis: {
+          resources: { requests: { memory: quantity }, limits: { cpu: quantity } },
+          storage: { size: quantity },
+        },
+        spark: { worker: { memory: quantity } },
+        flink: { jobManager: { resources: { limits: { memory: quantity } } } },
+        minio: { replicas: 0 },
+      };
+      const lines = refusal("test", values).split("\n");
+      expect(lines.map((line) => line.split(": ")[1])).toEqual([
+        "redis.resources.requests.memory",
+        "redis.resources.limits.cpu",
+        "redis.storage.size",
+        "minio.replicas",
+        "flink.jobManager.resources.limits.memory",
+        "spark.worker.memory",
+      ]);
+    },
+  );
+
+  it("in one part hides nothing that is wrong between two", () => {
+    const lines = refusal("test", parse("{ redis: { storage: { size: lots } }, kafka: { enabled: false } }")).split(
+      "\n",
+    );
+    expect(lines.map((line) => line.split(": ")[1])).toEqual(["redis.storage.size", "schemaRegistry.enabled"]);
+  });
+
   it("never shows what stands where a password might", () => {
     for (const yaml of [
       "redis: { auth: hunter2 }",
@@ -196,6 +242,18 @@ describe("right configuration", () => {
     `redis: { image: "localhost:5001/library/redis:8.0.2@${digest}" }`,
     `redis: { image: "redis@${digest}" }`,
     "redis: { resources: { requests: { cpu: 2 } } }",
+    ...["1.5Gi", "512M", "2000000Ki", "536870912", "1e9", "600E6", "2147483648000m", "+1Gi", ".5Gi"].map(
+      (size) =>
+        `redis: { resources: { requests: { memory: 64Mi }, limits: { memory: ${size} } }, storage: { size: ${size} } }`,
+    ),
+    "spark: { worker: { memory: 1.5Gi, scratch: 4e9, resources: { limits: { memory: 2500M } } } }",
+    "redis: { resources: { requests: { cpu: 0.5 }, limits: { cpu: 1e3 } } }",
+    "redis: { resources: { requests: { cpu: 250000u }, limits: { cpu: 1500m } } }",
+    "global: { imagePullSecrets: [ghcr.io], storageClass: fast.ssd.example.com }",
+    "polls: { ingress: { host: polls.example.com, className: nginx.internal, tlsSecret: polls.example.com-tls } }",
+    "redis: { auth: { existingSecret: redis.example.com }, storage: { storageClass: local.csi.example.com } }",
+    "airflow: { dags: { configMap: team.dags } }",
+    "deployd: { tokensSecret: tokens.example.com }",
     "minio: { replicas: 4 }",
     "namespaces: { core: { quota: { cpu: 8, pods: 50 }, limitRange: { memory: 256Mi, cpu: 100m } } }",
   ])("%s", (yaml) => {
