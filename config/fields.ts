@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ImageName, images, parseImage } from "./images.ts";
+import { type ImageName, images, isFixedTag, parseImage } from "./images.ts";
 import { bytes, isWhole, millicores } from "./quantity.ts";
 
 /*
@@ -165,22 +165,19 @@ export const auth = (keys: string) =>
       .describe("Never: a password does not stand in a stack file. Here to say so."),
   }).prefault({});
 
-/** Tags that say which version runs: 17, 8.0.2, v3.1, 2.3.0-java17, RELEASE.2025-09-07T16-13-09Z. */
-const versionTag = /^(v?\d+(\.\d+)*([.-][\w.-]+)?|RELEASE\.\d{4}-\d{2}-\d{2}T[\d-]+Z[\w.-]*)$/;
-
-const imageExpected = "expected an image with a version as its tag, or a digest, such as";
+const imageExpected = "expected an image with a version or a commit as its tag, or a digest, such as";
 
 export const imageReference = (example: string) =>
   z.string({ error: `${imageExpected} ${example}` }).superRefine((reference, context) => {
     const found = parseImage(reference);
     const refuse = (message: string) => context.addIssue({ code: "custom", message });
     if (!found) refuse(`${imageExpected} ${example}`);
-    else if (!found.tag && !found.digest) refuse(`${imageExpected} ${example}: without a tag it means latest`);
-    else if (found.tag && !versionTag.test(found.tag))
-      refuse(`${imageExpected} ${example}: a tag that moves is refused`);
+    else if (found.digest) return;
+    else if (!found.tag) refuse(`${imageExpected} ${example}: without a tag it means latest`);
+    else if (!isFixedTag(found.tag)) refuse(`${imageExpected} ${example}: a tag that moves is refused`);
   });
 
 export const image = (name: ImageName) =>
   imageReference(images[name])
     .default(images[name])
-    .describe("Image, with a version as its tag or a digest. The pin is tested; another is yours to try.");
+    .describe("Image, with a version or a commit as its tag, or a digest. The pin is tested; another is yours to try.");

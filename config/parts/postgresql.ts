@@ -28,6 +28,7 @@ export const postgresql = block({
 
 /** The major version in an image's tag, where it is one that this platform knows the data layout of. */
 export function postgresqlMajor(reference: string): number | undefined {
-  const major = Number(/^(\d+)/.exec(parseImage(reference)?.tag ?? "")?.[1]);
+  // Not the digits that a commit begins with.
+  const major = Number(/^(\d+)(?=[.-]|beta|rc|$)/.exec(parseImage(reference)?.tag ?? "")?.[1]);
   return major >= 16 && major <= 18 ? major : undefined;
 }
