@@ -7,7 +7,7 @@ import type { BucketConnection, Endpoint } from "./kit/connection.ts";
 import { deployment } from "./kit/deployment.ts";
 import { ingress, reachedBy } from "./kit/ingress.ts";
 import { cronJob } from "./kit/job.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { labelValue, Part, type Place } from "./kit/part.ts";
 import { answers, configFiles, drain, patiently, runs, scratch } from "./kit/pod.ts";
 import { credentials, password, type TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
@@ -48,7 +48,7 @@ export class WebApp extends Part {
         environment,
         ...(role && { role }),
         // A new version of the application is no reason to restart Redis.
-        ...(role === "redis" && { "app.kubernetes.io/version": versions.redis }),
+        ...(role === "redis" && { "app.kubernetes.io/version": labelValue(versions.redis) }),
       }),
     });
 

@@ -26,22 +26,34 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "an image tagged latest",
     'redis: { image: "redis:latest" }',
-    'redis.image: found "redis:latest"; expected an image with a version as its tag, or a digest, such as redis:8.2.10: a tag that moves is refused',
+    'redis.image: found "redis:latest"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10: a tag that moves is refused',
   ],
   [
     "an image with a tag that moves",
     'minio: { image: "quay.io/minio/minio:stable" }',
-    'minio.image: found "quay.io/minio/minio:stable"; expected an image with a version as its tag, or a digest, such as quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z: a tag that moves is refused',
+    'minio.image: found "quay.io/minio/minio:stable"; expected an image with a version or a commit as its tag, or a digest, such as quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z: a tag that moves is refused',
+  ],
+  ...["main", "edge", "nightly", "lts-jdk17", "lts-22", "stable-alpine3.20", "bookworm", "Latest", "f2a9c1"].map(
+    (tag): (typeof wrong)[number] => [
+      `an image tagged ${tag}`,
+      `redis: { image: "redis:${tag}" }`,
+      `redis.image: found "redis:${tag}"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10: a tag that moves is refused`,
+    ],
+  ),
+  [
+    "a PostgreSQL by its commit alone",
+    'postgresql: { image: "postgres:17ab3f2" }',
+    'postgresql.image: found "postgres:17ab3f2"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies',
   ],
   [
     "an image without a tag",
     "redis: { image: redis }",
-    'redis.image: found "redis"; expected an image with a version as its tag, or a digest, such as redis:8.2.10: without a tag it means latest',
+    'redis.image: found "redis"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10: without a tag it means latest',
   ],
   [
     "an image that is none",
     'redis: { image: "https://redis" }',
-    'redis.image: found "https://redis"; expected an image with a version as its tag, or a digest, such as redis:8.2.10',
+    'redis.image: found "https://redis"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10',
   ],
   [
     "a PostgreSQL whose major version is unknown",
@@ -183,6 +195,20 @@ describe("wrong configuration", () => {
     expect(refusal("test", parse(yaml))).toBe(`stack test: ${message}`);
   });
 
+  it.each(["Feature_X", "eu.prod", "a".repeat(31), "-dev", "dev-", "", "kube", "kube-x", "dev\nx"])(
+    "a stack called %j is refused beside all else",
+    (name) => {
+      const expected =
+        "expected at most 30 lower-case letters, digits and dashes, with a letter or digit at both ends, and not kube first";
+      expect(refusal(name, { redis: { enabled: 3 } })).toBe(
+        [
+          `stack ${name}: the stack's name: found ${JSON.stringify(name)}; ${expected}`,
+          `stack ${name}: redis.enabled: found 3; expected true or false`,
+        ].join("\n"),
+      );
+    },
+  );
+
   it("is reported all at once", () => {
     const lines = refusal("dev", parse("{ redis: { imag: x, enabled: 3 }, minio: { replicas: 0 } }")).split("\n");
     expect(lines).toHaveLength(3);
@@ -241,6 +267,25 @@ describe("right configuration", () => {
     `postgresql: { image: "postgres:18.1" }`,
     `redis: { image: "localhost:5001/library/redis:8.0.2@${digest}" }`,
     `redis: { image: "redis@${digest}" }`,
+    `redis: { image: "redis:latest@${digest}" }`,
+    ...[
+      "3f2a9c1",
+      "3f2a9c1d0b7e4f6a8c5d2e1f0a9b8c7d6e5f4a3b",
+      "a3f2a9c",
+      "v1.2.3-4-g3f2a9c1",
+      "1.2.3-4-g3f2a9c1-dirty",
+      "main-3f2a9c1",
+      "sha-3f2a9c1",
+      "20260917",
+      "nightly-20260917",
+      "edge-2026-09-17",
+      "RELEASE.2025-09-07T16-13-09Z",
+      "release-1.2",
+      "3.3.0rc1",
+      "2.3.0-java17",
+      "v3.1",
+    ].map((tag) => `airflow: { image: "registry.example.com:5000/data/airflow:${tag}" }`),
+    'postgresql: { image: "postgres:18beta1" }',
     "redis: { resources: { requests: { cpu: 2 } } }",
     ...["1.5Gi", "512M", "2000000Ki", "536870912", "1e9", "600E6", "2147483648000m", "+1Gi", ".5Gi"].map(
       (size) =>
@@ -258,6 +303,10 @@ describe("right configuration", () => {
     "namespaces: { core: { quota: { cpu: 8, pods: 50 }, limitRange: { memory: 256Mi, cpu: 100m } } }",
   ])("%s", (yaml) => {
     expect(refusal("test", parse(yaml))).toBe("accepted");
+  });
+
+  it.each(["dev", "pr-123", "3", "kubernetes", "a".repeat(30)])("a stack called %s", (name) => {
+    expect(refusal(name, {})).toBe("accepted");
   });
 
   it("fills in what is left out, inside a block as well", () => {
