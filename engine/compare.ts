@@ -1,3 +1,4 @@
+import { fixedReplicas, resizes } from "../config/fixed-replicas.ts";
 import { bytes } from "../config/quantity.ts";
 import type { Live } from "./kube.ts";
 import type { KubeObject } from "./manifests.ts";
@@ -109,6 +110,13 @@ const volumes: Record<string, string> = {
 /** The stack's configuration key that an object's size comes from, which the program notes on volumes. */
 export const configKey = (object: KubeObject): string | undefined =>
   object.metadata.annotations?.["data-platform/config-key"];
+
+/** The key of a number of pods that cannot be changed, and why it is refused; undefined where it stays or may change. */
+export function resized(live: KubeObject, desired: KubeObject): string | undefined {
+  const key = desired.metadata.annotations?.[fixedReplicas];
+  const problem = key && resizes(at(live, "spec.replicas") as number, at(desired, "spec.replicas") as number);
+  return problem && `${key}: ${problem}`;
+}
 
 /** Why a volume cannot be made as small as asked; undefined when it is not smaller. */
 export function shrinks(live: Live, desired: KubeObject): string | undefined {
