@@ -13,6 +13,8 @@ import { stateful } from "./kit/stateful.ts";
 const ports = { s3: 9000, console: 9001 };
 /** User and group of the server's process; the image asks for none in particular. */
 const user = 1000;
+/** Exit code of the Job where the image has no client: sysexits.h's "configuration error". */
+const noClient = 78;
 /** What MinIO answers clients that ask where a bucket is. */
 const region = "us-east-1";
 /** The platform's own user: it reads and writes the platform's buckets and nothing else. */
@@ -54,6 +56,7 @@ export class Minio<B extends string> extends Part {
       replicas,
       ports,
       storage: config.storage,
+      fixedReplicas: "minio.replicas",
       // Servers become ready when they see each other, so none may wait for the one before it.
       parallel: true,
       pod: {
@@ -123,7 +126,7 @@ export class Minio<B extends string> extends Part {
         },
         volumes: { policy: configFiles(access.name), tmp: scratch({ size: "16Mi" }) },
       },
-      { dependsOn: [front] },
+      { dependsOn: [front], retries: 6, hopeless: noClient },
     );
     this.registerOutputs({});
   }
@@ -173,6 +176,10 @@ const policy = (buckets: string[]) =>
 
 /** Buckets, the platform's policy and its user. It may run any number of times; a bucket is never removed. */
 const setUp = `
+command -v mc >/dev/null || {
+  echo "minio.image: this image has no mc, MinIO's client, which makes the buckets; docs/minio.md says which images have it" >&2
+  exit ${noClient}
+}
 until mc ready server >/dev/null 2>&1; do echo "waiting for MinIO"; sleep 1; done
 for bucket in $BUCKETS; do mc mb --ignore-existing "server/$bucket"; done
 mc admin policy create server ${platformUser} /etc/minio/policy.json

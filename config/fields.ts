@@ -102,10 +102,15 @@ export const resources = (of: { cpu: string; memory: string; limit?: string }) =
     })
     .prefault({});
 
-/** A volume that outlives its pod. */
-export const storage = (size: string, what = "the volume") =>
+/** A volume that outlives its pod. Below `least`, its software would not get far. */
+export const storage = (size: string, what = "the volume", least = smallestSize) =>
   block({
-    size: memory.prefault(size).describe(`Size of ${what}. It may grow where the storage class can; it never shrinks.`),
+    size: memory
+      .refine((found) => !(bytes(found) >= bytes(smallestSize) && bytes(found) < bytes(least)), {
+        error: `expected at least ${least}`,
+      })
+      .prefault(size)
+      .describe(`Size of ${what}. It may grow where the storage class can; it never shrinks.`),
     storageClass: objectName
       .optional()
       .describe("Storage class. Default: `global.storageClass`, else the cluster's own."),

@@ -17,7 +17,16 @@ export function runOnce<V extends string>(
   part: Part,
   piece: string,
   spec: Omit<Pod<V>, "restartPolicy" | "component">,
-  { dependsOn, retries }: { dependsOn: pulumi.Resource[]; retries?: number },
+  {
+    dependsOn,
+    retries,
+    hopeless,
+  }: {
+    dependsOn: pulumi.Resource[];
+    retries?: number;
+    /** With `retries`: the exit code of a mistake that no other try mends, so that the Job fails at once. */
+    hopeless?: number;
+  },
 ): k8s.batch.v1.Job {
   const template = pod(part, {
     ...spec,
@@ -31,7 +40,14 @@ export function runOnce<V extends string>(
     part.named(piece),
     {
       metadata: { ...part.metadata(piece, piece), name },
-      spec: { backoffLimit: retries ?? 6, activeDeadlineSeconds: deadline, template },
+      spec: {
+        backoffLimit: retries ?? 6,
+        activeDeadlineSeconds: deadline,
+        ...(hopeless && {
+          podFailurePolicy: { rules: [{ action: "FailJob", onExitCodes: { operator: "In", values: [hopeless] } }] },
+        }),
+        template,
+      },
     },
     // The old Job is done for; a new name never meets it, so there is nothing to wait for.
     part.child({ dependsOn }),

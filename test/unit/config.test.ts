@@ -166,10 +166,30 @@ const wrong: [what: string, yaml: string, message: string][] = [
     "redis: { auth: { existingSecret: My Secret } }",
     'redis.auth.existingSecret: found "My Secret"; expected a name of at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends and beside each dot',
   ],
+  ...["Sales-2026", "sales_", "1st", "d".repeat(64)].map((name): (typeof wrong)[number] => [
+    `a database called ${name}`,
+    `postgresql: { databases: [${name}] }`,
+    `postgresql.databases[0]: found ${name.length > 60 ? `"${"d".repeat(56)}…` : `"${name}"`}; expected a database's name: a lower-case letter, then at most 62 letters, digits and underscores, not ending in one`,
+  ]),
+  ...["postgres", "template0", "template1", "public", "none", "pg_x"].map((name): (typeof wrong)[number] => [
+    `a database called ${name}`,
+    `postgresql: { databases: [sales, ${name}] }`,
+    `postgresql.databases[1]: found "${name}"; expected a name that is not PostgreSQL's own: postgres, template0, template1, public, none or pg_…`,
+  ]),
+  ...["17.12-alpine", "17-alpine3.22", "18.1-Alpine"].map((tag): (typeof wrong)[number] => [
+    `PostgreSQL on Alpine, ${tag}`,
+    `postgresql: { image: "postgres:${tag}" }`,
+    `postgresql.image: found "postgres:${tag}"; expected the image on Debian, such as postgres:17.12: the one on Alpine has another user and other paths`,
+  ]),
   [
-    "a database's name that would need quoting",
-    "postgresql: { databases: [Sales-2026] }",
-    'postgresql.databases[0]: found "Sales-2026"; expected a database\'s name: a lower-case letter, then at most 62 letters, digits and underscores',
+    "a volume too small for PostgreSQL",
+    "postgresql: { storage: { size: 256Mi } }",
+    'postgresql.storage.size: found "256Mi"; expected at least 512Mi',
+  ],
+  [
+    "Kafka from outside of the cluster",
+    "kafka: { service: { type: LoadBalancer } }",
+    'kafka.service.type: found "LoadBalancer"; expected ClusterIP: brokers send clients on to their own names, which only pods of the cluster can resolve',
   ],
   [
     "a bucket's name that S3 refuses",
@@ -299,6 +319,7 @@ describe("right configuration", () => {
     "redis: { auth: { existingSecret: redis.example.com }, storage: { storageClass: local.csi.example.com } }",
     "airflow: { dags: { configMap: team.dags } }",
     "deployd: { tokensSecret: tokens.example.com }",
+    `postgresql: { databases: [sales, a, pgx, sales_2026, ${"d".repeat(63)}] }`,
     "minio: { replicas: 4 }",
     "namespaces: { core: { quota: { cpu: 8, pods: 50 }, limitRange: { memory: 256Mi, cpu: 100m } } }",
   ])("%s", (yaml) => {
