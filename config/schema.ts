@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { tooFewConnections } from "./connections.ts";
 import { block, count, cpu, dnsLabel, memory, objectName } from "./fields.ts";
 import { airflow } from "./parts/airflow.ts";
 import { clickhouse } from "./parts/clickhouse.ts";
@@ -146,6 +147,14 @@ export const schema = block({ global, namespaces, ...parts, djangoApps }).superR
           input: true,
           message: `expected ${other}.enabled: true beside it, since ${why}; or ${part}.enabled: false`,
         });
+  const tooFew = config.postgresql.enabled && tooFewConnections(config);
+  if (tooFew)
+    context.addIssue({
+      code: "custom",
+      path: ["postgresql", "maxConnections"],
+      input: config.postgresql.maxConnections,
+      message: tooFew,
+    });
   const { polls, djangoApps } = config;
   for (const [path, { database }] of [
     ...(polls.enabled ? [[["polls"], polls] as const] : []),

@@ -1,3 +1,4 @@
+import { airflowPool } from "../../config/connections.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import type { Container } from "../kit/pod.ts";
@@ -94,6 +95,18 @@ function bundle({ git }: Config["airflow"]["dags"]) {
       };
 }
 
+/**
+ * What bounds the tasks that run at once: a scheduler's own limit, and the pool that tasks are in which name none, made
+ * when the database is. Both are Airflow's own, 32 and 128, or as many as the workers run.
+ */
+export function capacity({ worker }: Config["airflow"]) {
+  const tasks = worker.replicas * worker.concurrency;
+  return {
+    scheduler: { AIRFLOW__CORE__PARALLELISM: String(Math.max(32, tasks)) },
+    setup: { AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT: String(Math.max(128, tasks)) },
+  };
+}
+
 /** `%` begins an interpolation in this format. */
 const literal = (value: unknown) => JSON.stringify(value).replaceAll("%", "%%");
 
@@ -110,6 +123,13 @@ execution_api_server_url = ${api}/execution/
 # A pod's name is known to no other pod; by its address the API server reads the log of a task that still runs.
 hostname_callable = airflow.utils.net.get_host_ip_address
 load_examples = False
+
+[database]
+sql_alchemy_pool_size = ${airflowPool.size}
+sql_alchemy_max_overflow = ${airflowPool.overflow}
+
+[celery]
+celery_config_options = celery_config.CELERY_CONFIG
 
 [api]
 port = ${ports.http}
@@ -155,6 +175,7 @@ WTF_CSRF_TIME_LIMIT = None
 # Attempts to log in are counted for all API servers together.
 RATELIMIT_STORAGE_URI = os.environ["AIRFLOW__CELERY__BROKER_URL"]
 `,
+  "celery_config.py": celeryConfig,
   "alive.py": alive,
 });
 
@@ -167,6 +188,18 @@ statsd_prefix = airflow
 # What belongs to a number, such as its DAG, stands beside its name and not in it.
 statsd_influxdb_enabled = True
 legacy_names_on = False
+`;
+
+/**
+ * Each of a worker's processes would keep the connection by which it has written a result: as many as tasks that may run
+ * at once. Airflow's own options are JSON, which cannot name a class.
+ */
+const celeryConfig = `from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+from sqlalchemy.pool import NullPool
+
+CELERY_CONFIG = DEFAULT_CELERY_CONFIG | {
+    "database_engine_options": DEFAULT_CELERY_CONFIG["database_engine_options"] | {"poolclass": NullPool},
+}
 `;
 
 /** Airflow's own checks start all of Airflow, which takes seconds of CPU; this asks the same with what they ask by. */

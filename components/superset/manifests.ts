@@ -1,3 +1,4 @@
+import { supersetThreads } from "../../config/connections.ts";
 import type {
   ClickhouseConnection,
   RedisConnection,
@@ -170,7 +171,7 @@ export const server = (processes: number) => ({
   "gunicorn.conf.py": `bind = "0.0.0.0:${port}"
 workers = ${processes}
 worker_class = "gthread"
-threads = 8
+threads = ${supersetThreads}
 timeout = 120
 graceful_timeout = 30
 # Its heartbeats are files: on a disk they could wait for it.

@@ -182,6 +182,16 @@ const wrong: [what: string, yaml: string, message: string][] = [
     `postgresql.image: found "postgres:${tag}"; expected the image on Debian, such as postgres:17.12: the one on Alpine has another user and other paths`,
   ]),
   [
+    "more pools than PostgreSQL takes connections",
+    "superset: { web: { replicas: 8, workers: 8 } }\npostgresql: { maxConnections: 100 }",
+    "postgresql.maxConnections: found 100; expected at least 631: its clients may hold 628 connections at once (superset 516, airflow 78, noetl 20, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
+  ],
+  [
+    "more pools than the default number of connections",
+    "djangoApps: { shop: { image: 'apps/shop:1.0.0', replicas: 4, workers: 4 } }",
+    "postgresql.maxConnections: found 150; expected at least 191: its clients may hold 188 connections at once (airflow 78, djangoApps.shop 64, noetl 20, superset 12, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
+  ],
+  [
     "a volume too small for PostgreSQL",
     "postgresql: { storage: { size: 256Mi } }",
     'postgresql.storage.size: found "256Mi"; expected at least 512Mi',
@@ -318,6 +328,10 @@ describe("right configuration", () => {
     "polls: { ingress: { host: polls.example.com, className: nginx.internal, tlsSecret: polls.example.com-tls } }",
     "redis: { auth: { existingSecret: redis.example.com }, storage: { storageClass: local.csi.example.com } }",
     "airflow: { dags: { configMap: team.dags } }",
+    "airflow: { worker: { replicas: 10, concurrency: 32 } }",
+    "superset: { web: { replicas: 8, workers: 8 } }\npostgresql: { maxConnections: 631 }",
+    "superset: { enabled: false, web: { replicas: 8, workers: 8 } }",
+    "polls: { replicas: 16, workers: 16, database: cloudnative-pg }\ncloudnativePg: { enabled: true }",
     "deployd: { tokensSecret: tokens.example.com }",
     `postgresql: { databases: [sales, a, pgx, sales_2026, ${"d".repeat(63)}] }`,
     "minio: { replicas: 4 }",
