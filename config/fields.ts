@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type ImageName, images, isFixedTag, parseImage } from "./images.ts";
-import { bytes, isWhole, millicores } from "./quantity.ts";
+import { bytes, millicores } from "./quantity.ts";
 
 /*
  * The fields that every part's block is made of. The text of each refusal says what would be right;
@@ -50,9 +50,7 @@ const quantity = (expected: string) =>
 
 const cpuExpected = "a CPU quantity above 0 such as 250m or 2";
 export const cpu = quantity(cpuExpected).pipe(
-  z.string().refine((text) => millicores(text) > 0 && millicores(text) <= 1e9 && isWhole(text, "millicore"), {
-    error: `expected ${cpuExpected}, in whole thousandths of a CPU`,
-  }),
+  z.string().refine((text) => millicores(text) > 0 && millicores(text) <= 1e9, { error: `expected ${cpuExpected}` }),
 );
 
 /** Below this a size is taken for a mistake: no program and no file system fits into it. */
@@ -68,7 +66,6 @@ export const memory = quantity(sizeExpected).pipe(
     else if (size < bytes(smallestSize))
       refuse(`${sizeExpected}, at least ${smallestSize}: without a unit it is bytes`);
     else if (size > bytes(largestSize)) refuse(`${sizeExpected}, at most ${largestSize}`);
-    else if (!isWhole(text, "byte")) refuse(`${sizeExpected}, in whole bytes`);
   }),
 );
 

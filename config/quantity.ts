@@ -22,7 +22,8 @@ function scaled(quantity: string, digits: number): bigint | undefined {
 }
 
 /**
- * A quantity that Kubernetes takes (`1.5Gi`, `512M`, `1e9`, `2147483648`) in bytes, exact up to 8 PiB.
+ * A quantity that Kubernetes takes (`1.5Gi`, `512M`, `1e9`, `2147483648`) in bytes, exact up to 8 PiB; of a
+ * byte's fraction, `1.47Gi`, the next byte, as Kubernetes has it.
  * NaN where it is none, so that a comparison with it finds nothing wrong: the field itself has been refused by then.
  */
 export const bytes = (quantity: string): Bytes => Number(scaled(quantity, 0) ?? Number.NaN);
@@ -32,11 +33,3 @@ export const mebibytes = (size: Bytes): number => Math.floor(size / 2 ** 20);
 
 /** A CPU quantity (`250m`, `2`, `0.5`) in thousandths of a CPU; NaN where it is none. */
 export const millicores = (quantity: string): number => Number(scaled(quantity, 3) ?? Number.NaN);
-
-/** Whether a quantity has no fraction of the unit that Kubernetes counts in: 1 byte, or 10^-3 of a CPU. */
-export function isWhole(quantity: string, unit: "byte" | "millicore"): boolean {
-  const digits = unit === "byte" ? 0 : 3;
-  // Nine more digits than the unit has: Kubernetes keeps no more.
-  const exact = scaled(quantity, digits + 9);
-  return exact !== undefined && exact % 10n ** 9n === 0n;
-}
