@@ -177,7 +177,7 @@ const policy = (buckets: string[]) =>
 /** Buckets, the platform's policy and its user. It may run any number of times; a bucket is never removed. */
 const setUp = `
 command -v mc >/dev/null || {
-  echo "minio.image: this image has no mc, MinIO's client, which makes the buckets; docs/minio.md says which images have it" >&2
+  echo "minio.image: this image has no mc, MinIO's client, which makes the buckets: see docs/minio.md" >&2
   exit ${noClient}
 }
 until mc ready server >/dev/null 2>&1; do echo "waiting for MinIO"; sleep 1; done
