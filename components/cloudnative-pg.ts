@@ -8,6 +8,7 @@ import type { Endpoint, SqlConnection } from "./kit/connection.ts";
 import { type Metrics, Part, type Place } from "./kit/part.ts";
 import { type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { refuseToShrink } from "./kit/storage.ts";
+import { logSizes } from "./postgresql.ts";
 
 /** Where the chart lies, whatever directory the program is run from. */
 const chart = fileURLToPath(new URL("../charts/cloudnative-pg", import.meta.url));
@@ -94,6 +95,7 @@ export class DatabaseCluster extends Part {
     const { imagePullPolicy, imagePullSecrets } = place.global;
     const storageClass = config.storage.storageClass ?? place.global.storageClass;
     const { instances } = config;
+    const log = logSizes(config.storage.size);
     const cluster = new k8s.apiextensions.CustomResource(
       name,
       {
@@ -132,7 +134,13 @@ export class DatabaseCluster extends Part {
           },
           postgresql: {
             // A quarter of the memory, as PostgreSQL's manual advises: of that which it is sure to have.
-            parameters: { shared_buffers: `${mebibytes(bytes(config.resources.requests.memory) / 4)}MB` },
+            parameters: {
+              shared_buffers: `${mebibytes(bytes(config.resources.requests.memory) / 4)}MB`,
+              max_wal_size: `${log.most}MB`,
+              min_wal_size: `${log.least}MB`,
+              // For a server that was away; the operator's own 512 MB would be half of a small volume.
+              wal_keep_size: `${Math.min(512, log.most)}MB`,
+            },
             // A takeover then loses nothing that was confirmed. With two, the loss of one would stop all writing.
             ...(instances >= 3 && { synchronous: { method: "any", number: 1 } }),
           },

@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { djangoThreads } from "../config/connections.ts";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
 import type { Endpoint, SqlConnection } from "./kit/connection.ts";
@@ -115,7 +116,7 @@ export class Django extends Part {
               config.application,
               "--worker-class=gthread",
               `--workers=${config.workers}`,
-              "--threads=4",
+              `--threads=${djangoThreads}`,
               // A connection kept for another request would be closed under a client's hands when the pod stops.
               "--keep-alive=0",
               "--graceful-timeout=30",

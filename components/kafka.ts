@@ -76,6 +76,7 @@ export class Kafka extends Part {
       replicas,
       ports,
       storage: config.storage,
+      fixedReplicas: "kafka.replicas",
       // A node becomes ready when a majority is there, so none may wait for the one before it.
       parallel: true,
       pod: {

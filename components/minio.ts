@@ -14,6 +14,8 @@ import { stateful } from "./kit/stateful.ts";
 const ports = { s3: 9000, console: 9001 };
 /** User and group of the server's process; the image asks for none in particular. */
 const user = 1000;
+/** Exit code of the Job where the image has no client: sysexits.h's "configuration error". */
+const noClient = 78;
 /** What MinIO answers clients that ask where a bucket is. */
 const region = "us-east-1";
 /** The platform's own user: it reads and writes the platform's buckets and nothing else. */
@@ -55,6 +57,7 @@ export class Minio<B extends string> extends Part {
       replicas,
       ports,
       storage: config.storage,
+      fixedReplicas: "minio.replicas",
       // Servers become ready when they see each other, so none may wait for the one before it.
       parallel: true,
       pod: {
@@ -125,7 +128,7 @@ export class Minio<B extends string> extends Part {
         },
         volumes: { policy: configFiles(access.name), tmp: scratch({ size: "16Mi" }) },
       },
-      { dependsOn: [server, front] },
+      { dependsOn: [server, front], retries: 6, hopeless: noClient },
     );
     this.registerOutputs({});
   }
@@ -190,6 +193,10 @@ exec minio server --console-address :${ports.console} "$@"
 /** Buckets, the platform's policy and its user. It may run any number of times; a bucket is never removed. */
 const setUp = (root: TypedSecret<"root-user" | "root-password">, url: string) =>
   `
+command -v mc >/dev/null || {
+  echo "minio.image: this image has no mc, MinIO's client, which makes the buckets: see docs/minio.md" >&2
+  exit ${noClient}
+}
 ${trimmed("ROOT_USER", root.key("root-user"))}
 ${trimmed("ROOT_PASSWORD", root.key("root-password"))}
 export MC_HOST_anybody=${url}

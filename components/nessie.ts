@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { nessiePool } from "../config/connections.ts";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
 import { files } from "./kit/config.ts";
@@ -87,6 +88,7 @@ quarkus.management.port=${ports.management}
 nessie.version.store.type=JDBC2
 nessie.version.store.persist.jdbc.datasource=postgresql
 quarkus.datasource.postgresql.jdbc.url=jdbc:postgresql://${database.host}:${database.port}/${database.database}
+quarkus.datasource.postgresql.jdbc.max-size=${nessiePool}
 quarkus.datasource.postgresql.username=\${DATABASE_USERNAME}
 quarkus.datasource.postgresql.password=\${DATABASE_PASSWORD}
 

@@ -198,8 +198,18 @@ function layout(image: string): { bin: string; mount: string; data: string } {
     : { bin, mount: "/var/lib/postgresql/data", data: "/var/lib/postgresql/data/pgdata" };
 }
 
-/** The server's own configuration files, sized by the memory its container may use. */
-function settings({ maxConnections, resources }: Config["postgresql"]) {
+/**
+ * Mebibytes of write-ahead log on a volume: PostgreSQL's own 1 GiB between two checkpoints and 80 MiB kept for later, or
+ * of a volume below 8 GiB an eighth and half of that, so that the log never fills what the tables need.
+ */
+export function logSizes(volume: string): { most: number; least: number } {
+  const most = Math.min(1024, Math.floor(mebibytes(bytes(volume)) / 8));
+  return { most, least: Math.min(80, Math.floor(most / 2)) };
+}
+
+/** The server's own configuration files, sized by the memory its container may use and by its volume. */
+function settings({ maxConnections, resources, storage }: Config["postgresql"]) {
+  const log = logSizes(storage.size);
   const memory = bytes(resources.limits.memory);
   return {
     "postgresql.conf": `# Sizes follow postgresql.resources.limits.memory (${resources.limits.memory}).
@@ -213,6 +223,9 @@ password_encryption = 'scram-sha-256'
 shared_buffers = ${mebibytes(memory / 4)}MB
 effective_cache_size = ${mebibytes(memory / 2)}MB
 maintenance_work_mem = ${mebibytes(memory / 16)}MB
+# Follow postgresql.storage.size (${storage.size}).
+max_wal_size = ${log.most}MB
+min_wal_size = ${log.least}MB
 log_destination = 'stderr'
 logging_collector = off
 log_timezone = 'UTC'

@@ -8,7 +8,7 @@ import { deployment } from "./kit/deployment.ts";
 import { ingress, reachedBy } from "./kit/ingress.ts";
 import { cronJob } from "./kit/job.ts";
 import { gunicorn } from "./kit/listen.ts";
-import { Part, type Place } from "./kit/part.ts";
+import { labelValue, Part, type Place } from "./kit/part.ts";
 import { redisLogin, redisString } from "./kit/password.ts";
 import { answers, configFiles, drain, limitedAs, patiently, runs, scratch } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "./kit/secret.ts";
@@ -50,7 +50,7 @@ export class WebApp extends Part {
         environment,
         ...(role && { role }),
         // A new version of the application is no reason to restart Redis.
-        ...(role === "redis" && { "app.kubernetes.io/version": versions.redis }),
+        ...(role === "redis" && { "app.kubernetes.io/version": labelValue(versions.redis) }),
       }),
     });
 

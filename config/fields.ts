@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ImageName, images, parseImage } from "./images.ts";
+import { type ImageName, images, isFixedTag, parseImage } from "./images.ts";
 import { bytes, millicores } from "./quantity.ts";
 
 /*
@@ -26,10 +26,16 @@ export const count = (what: string, minimum: number, maximum: number) =>
     .min(minimum, { error: `expected a whole number of ${what} from ${minimum} to ${maximum}` })
     .max(maximum, { error: `expected a whole number of ${what} from ${minimum} to ${maximum}` });
 
-/** A Kubernetes object's name that is also a host name (RFC 1123 label). */
+/** A name that is also part of a host name (RFC 1123 label): of a namespace or a Service. */
 export const dnsLabel = pattern(
   /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
   "a name of at most 63 lower-case letters, digits and dashes that starts and ends with a letter or digit",
+);
+
+/** The name of most other Kubernetes objects (RFC 1123 subdomain): a Secret, a ConfigMap, a class of storage or of Ingresses. */
+export const objectName = pattern(
+  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/,
+  "a name of at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends and beside each dot",
 );
 
 /** A host name with a dot in it: one that people type, not one of the cluster's own. */
@@ -38,25 +44,41 @@ export const hostName = pattern(
   "a host name such as polls.example.com",
 );
 
-export const cpu = z
-  .union([z.string(), z.number()], { error: "expected a CPU quantity such as 250m or 2" })
-  .transform(String)
-  .pipe(
-    pattern(/^([1-9]\d*m|[1-9]\d*(\.\d{1,3})?|0\.\d{0,2}[1-9]\d{0,2})$/, "a CPU quantity above 0 such as 250m or 2"),
-  );
+/** A quantity in any form that Kubernetes takes; YAML reads some of them, such as 0.5 and 1e9, as numbers. */
+const quantity = (expected: string) =>
+  z.union([z.string(), z.number()], { error: `expected ${expected}` }).transform(String);
 
-export const memory = pattern(/^[1-9]\d*(Mi|Gi|Ti)$/, "a size in Mi, Gi or Ti such as 512Mi or 4Gi");
+const cpuExpected = "a CPU quantity above 0 such as 250m or 2";
+export const cpu = quantity(cpuExpected).pipe(
+  z.string().refine((text) => millicores(text) > 0 && millicores(text) <= 1e9, { error: `expected ${cpuExpected}` }),
+);
+
+/** Below this a size is taken for a mistake: no program and no file system fits into it. */
+const smallestSize = "1Mi";
+/** Up to here JavaScript counts bytes exactly. */
+const largestSize = "8Pi";
+const sizeExpected = "a size such as 512Mi, 1.5Gi or 2G";
+export const memory = quantity(sizeExpected).pipe(
+  z.string().superRefine((text, context) => {
+    const refuse = (expected: string) => context.addIssue({ code: "custom", message: `expected ${expected}` });
+    const size = bytes(text);
+    if (Number.isNaN(size)) refuse(sizeExpected);
+    else if (size < bytes(smallestSize))
+      refuse(`${sizeExpected}, at least ${smallestSize}: without a unit it is bytes`);
+    else if (size > bytes(largestSize)) refuse(`${sizeExpected}, at most ${largestSize}`);
+  }),
+);
 
 /** Requests and limits of a container. CPU has no limit by default: throttling helps nobody on a shared node. */
 export const resources = (of: { cpu: string; memory: string; limit?: string }) =>
   block({
     requests: block({
       cpu: cpu.prefault(of.cpu).describe("CPU the scheduler sets aside."),
-      memory: memory.default(of.memory).describe("Memory the scheduler sets aside."),
+      memory: memory.prefault(of.memory).describe("Memory the scheduler sets aside."),
     }).prefault({}),
     limits: block({
       cpu: cpu.optional().describe("CPU the container may use at most. Without it: what the node has free."),
-      memory: memory.default(of.limit ?? of.memory).describe("Memory at which the container is killed."),
+      memory: memory.prefault(of.limit ?? of.memory).describe("Memory at which the container is killed."),
     }).prefault({}),
   })
     .superRefine(({ requests, limits }, context) => {
@@ -77,11 +99,16 @@ export const resources = (of: { cpu: string; memory: string; limit?: string }) =
     })
     .prefault({});
 
-/** A volume that outlives its pod. */
-export const storage = (size: string, what = "the volume") =>
+/** A volume that outlives its pod. Below `least`, its software would not get far. */
+export const storage = (size: string, what = "the volume", least = smallestSize) =>
   block({
-    size: memory.default(size).describe(`Size of ${what}. It may grow where the storage class can; it never shrinks.`),
-    storageClass: dnsLabel
+    size: memory
+      .refine((found) => !(bytes(found) >= bytes(smallestSize) && bytes(found) < bytes(least)), {
+        error: `expected at least ${least}`,
+      })
+      .prefault(size)
+      .describe(`Size of ${what}. It may grow where the storage class can; it never shrinks.`),
+    storageClass: objectName
       .optional()
       .describe("Storage class. Default: `global.storageClass`, else the cluster's own."),
   }).prefault({});
@@ -106,8 +133,8 @@ export const reached = (host: string) => ({
   }).prefault({}),
   ingress: block({
     host: hostName.optional().describe(host),
-    className: dnsLabel.optional().describe("Which controller the Ingress is for. Default: the cluster's own."),
-    tlsSecret: dnsLabel.optional().describe("Name of a Secret with the certificate for the host. Default: no TLS."),
+    className: objectName.optional().describe("Which controller the Ingress is for. Default: the cluster's own."),
+    tlsSecret: objectName.optional().describe("Name of a Secret with the certificate for the host. Default: no TLS."),
   })
     .superRefine(({ host, className, tlsSecret }, context) => {
       for (const [key, value] of Object.entries({ className, tlsSecret }))
@@ -128,7 +155,7 @@ export const auth = (keys: string) =>
     rotation: count("rotations", 1, 1_000_000)
       .default(1)
       .describe("Raise it by one to have every generated password of this part made anew and applied."),
-    existingSecret: dnsLabel
+    existingSecret: objectName
       .optional()
       .describe(
         `Name of a Secret to use instead of a generated one, in each namespace that docs/secrets.md lists for it; it holds ${keys}.`,
@@ -142,22 +169,19 @@ export const auth = (keys: string) =>
       .describe("Never: a password does not stand in a stack file. Here to say so."),
   }).prefault({});
 
-/** Tags that say which version runs: 17, 8.0.2, v3.1, 2.3.0-java17, RELEASE.2025-09-07T16-13-09Z. */
-const versionTag = /^(v?\d+(\.\d+)*([.-][\w.-]+)?|RELEASE\.\d{4}-\d{2}-\d{2}T[\d-]+Z[\w.-]*)$/;
-
-const imageExpected = "expected an image with a version as its tag, or a digest, such as";
+const imageExpected = "expected an image with a version or a commit as its tag, or a digest, such as";
 
 export const imageReference = (example: string) =>
   z.string({ error: `${imageExpected} ${example}` }).superRefine((reference, context) => {
     const found = parseImage(reference);
     const refuse = (message: string) => context.addIssue({ code: "custom", message });
     if (!found) refuse(`${imageExpected} ${example}`);
-    else if (!found.tag && !found.digest) refuse(`${imageExpected} ${example}: without a tag it means latest`);
-    else if (found.tag && !versionTag.test(found.tag))
-      refuse(`${imageExpected} ${example}: a tag that moves is refused`);
+    else if (found.digest) return;
+    else if (!found.tag) refuse(`${imageExpected} ${example}: without a tag it means latest`);
+    else if (!isFixedTag(found.tag)) refuse(`${imageExpected} ${example}: a tag that moves is refused`);
   });
 
 export const image = (name: ImageName) =>
   imageReference(images[name])
     .default(images[name])
-    .describe("Image, with a version as its tag or a digest. The pin is tested; another is yours to try.");
+    .describe("Image, with a version or a commit as its tag, or a digest. The pin is tested; another is yours to try.");

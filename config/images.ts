@@ -88,3 +88,16 @@ export function resolveImage(reference: string, mirror?: string): string {
   const digest = image.digest ? `@${image.digest}` : "";
   return `${mirror.replace(/\/+$/, "")}/${image.repository}${tag}${digest}`;
 }
+
+/** A version of something else behind a word for the newest: `lts-22`, `stable-3`. */
+const moving = /^(latest|stable|edge|nightly|lts|current|mainline|canary|rolling|next|testing|unstable|snapshot)[._-]/i;
+/** `17`, `v3.1`, `2.3.0-java17`, `3.3.0rc1`; or behind a name: `release-1.2`, `RELEASE.2025-09-07T16-13-09Z`. */
+const version = /^([A-Za-z]+[._-])?v?\d/;
+/** A commit as git (`3f2a9c1`), `git describe` (`g3f2a9c1`) and build servers (`main-3f2a9c1`, `sha-3f2a9c1`) write it. */
+const commit = /(^|[._-])(g|sha)?[0-9a-f]{7,40}($|[._-])/i;
+/** A day: `nightly-20260917`, `edge-2026-09-17`. */
+const day = /(^|[._-])20\d\d([.-]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])/;
+
+/** Whether a tag says what is in the image, by a version, a commit or a day. A word alone, such as `stable`, moves. */
+export const isFixedTag = (tag: string): boolean =>
+  commit.test(tag) || day.test(tag) || (version.test(tag) && !moving.test(tag));

@@ -15,14 +15,23 @@ export class ConfigProblems extends Error {
   }
 }
 
+/**
+ * What a stack may be called. Namespaces, labels and the web application's objects begin with the name; the longest of
+ * those, `app-<stack>-cronjob-restore`, is a CronJob, whose name may have 52 characters. `kube-` is Kubernetes' own.
+ */
+const stackName = /^(?!kube(-|$))[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
+const stackNameExpected =
+  "expected at most 30 lower-case letters, digits and dashes, with a letter or digit at both ends, and not kube first";
+
 /** The configuration of `stack` with every default filled in, or `ConfigProblems` that names all that is wrong. */
 export function parseConfig(stack: string, values: Record<string, unknown>): Config {
   const result = schemaOf(stack).safeParse(values, { reportInput: true });
-  if (result.success) return result.data;
-  throw new ConfigProblems(
-    stack,
-    result.error.issues.flatMap((issue) => describe(issue, values)),
-  );
+  const problems = [
+    ...(stackName.test(stack) ? [] : [`the stack's name: found ${show(stack)}; ${stackNameExpected}`]),
+    ...(result.error?.issues.flatMap((issue) => describe(issue, values)) ?? []),
+  ];
+  if (result.success && problems.length === 0) return result.data;
+  throw new ConfigProblems(stack, problems);
 }
 
 function describe(issue: z.core.$ZodIssue, values: unknown): string[] {

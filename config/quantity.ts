@@ -1,20 +1,35 @@
 /** A size in bytes. */
 export type Bytes = number;
 
-const units: Record<string, number> = { Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 };
+/** `<number><suffix>` of Kubernetes' resource.Quantity: a suffix of powers of 1024 or 1000, or a decimal exponent. */
+const form = /^\+?(\d+\.?\d*|\.\d+)(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?\d{1,2}))?$/;
 
-/** `512Mi` as bytes. Takes what `config/fields.ts` lets through. */
-export function bytes(quantity: string): Bytes {
-  const match = /^(\d+)(Mi|Gi|Ti)$/.exec(quantity);
-  if (!match) throw new Error(`${quantity} is not a size in Mi, Gi or Ti`);
-  return Number(match[1]) * units[match[2]!]!;
+/** Powers of 10 that a decimal suffix stands for. */
+const powers: Record<string, number> = { n: -9, u: -6, m: -3, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
+
+/** `number` in units of 10^-`digits`, as Kubernetes counts it: what is smaller than one unit is rounded up. */
+function scaled(quantity: string, digits: number): bigint | undefined {
+  const match = form.exec(quantity);
+  if (!match) return undefined;
+  const [, number = "", binary, decimal, exponent] = match;
+  const [whole = "", fraction = ""] = number.split(".");
+  const factor = binary ? 1024n ** BigInt("KMGTPE".indexOf(binary.charAt(0)) + 1) : 1n;
+  const power = digits - fraction.length + (decimal ? (powers[decimal] ?? 0) : Number(exponent ?? 0));
+  const count = BigInt(whole + fraction) * factor;
+  if (power >= 0) return count * 10n ** BigInt(power);
+  const divisor = 10n ** BigInt(-power);
+  return (count + divisor - 1n) / divisor;
 }
+
+/**
+ * A quantity that Kubernetes takes (`1.5Gi`, `512M`, `1e9`, `2147483648`) in bytes, exact up to 8 PiB; of a
+ * byte's fraction, `1.47Gi`, the next byte, as Kubernetes has it.
+ * NaN where it is none, so that a comparison with it finds nothing wrong: the field itself has been refused by then.
+ */
+export const bytes = (quantity: string): Bytes => Number(scaled(quantity, 0) ?? Number.NaN);
 
 /** Bytes as whole mebibytes, rounded down: what servers' own configuration files are given. */
 export const mebibytes = (size: Bytes): number => Math.floor(size / 2 ** 20);
 
-/** `250m`, `2` or `0.5` as thousandths of a CPU. */
-export function millicores(quantity: string): number {
-  const cores = /^(\d+)m$/.exec(quantity);
-  return cores ? Number(cores[1]) : Math.round(Number(quantity) * 1000);
-}
+/** A CPU quantity (`250m`, `2`, `0.5`) in thousandths of a CPU; NaN where it is none. */
+export const millicores = (quantity: string): number => Number(scaled(quantity, 3) ?? Number.NaN);

@@ -73,6 +73,14 @@ config:
 or is set by \`pulumi config set --path data-platform:postgresql.storage.size 20Gi\`. An unknown key, a wrong value and
 a password in plain text are refused before anything happens, all at once, each with what would be right.
 
+- **A stack's name** has at most 30 lower-case letters, digits and dashes, with a letter or digit at both ends, and does not begin
+  with \`kube\`: the names of namespaces, labels and CronJobs are made of it.
+- **Sizes and CPUs** take every form of a Kubernetes quantity: \`512Mi\`, \`1.5Gi\`, \`2G\`, \`1e9\`; \`250m\`, \`0.5\`. Software that counts in
+  whole MiB gets them rounded down.
+- **An image** is named with a tag that says what is in it: a version, a commit such as \`3f2a9c1\`, \`main-3f2a9c1\` or
+  \`v1.2.3-4-g3f2a9c1\`, or a day. \`latest\` and other words that move are refused, unless a digest is beside them.
+- **Names of Secrets, ConfigMaps and classes** are DNS subdomains, up to 253 characters with dots.
+
 Which cluster is meant, Pulumi's own keys say: \`kubernetes:context\` and \`kubernetes:kubeconfig\`. Without them dev and
 test follow the current context of the kubeconfig; prod refuses to.
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { block, count, cpu, dnsLabel, memory } from "./fields.ts";
+import { tooFewConnections } from "./connections.ts";
+import { block, count, cpu, dnsLabel, memory, objectName } from "./fields.ts";
 import { airflow } from "./parts/airflow.ts";
 import { clickhouse } from "./parts/clickhouse.ts";
 import { cloudnativePg } from "./parts/cloudnative-pg.ts";
@@ -45,7 +46,7 @@ const global = block({
     .default("IfNotPresent")
     .describe("When the kubelet pulls an image."),
   imagePullSecrets: z
-    .array(dnsLabel, { error: "expected a list of names of Secrets" })
+    .array(objectName, { error: "expected a list of names of Secrets" })
     .default([])
     .describe("Names of Secrets, in each namespace, that open the registry."),
   jobDeadline: count("seconds", 60, 604_800)
@@ -53,7 +54,7 @@ const global = block({
     .describe(
       "Seconds that a set-up Job, a migration or a backup may take, with the pull of its image and the wait for its server. Raise it for a large database or a slow registry: a Job that takes longer is stopped and counts as failed.",
     ),
-  storageClass: dnsLabel.optional().describe("Storage class of every volume. Default: the cluster's own."),
+  storageClass: objectName.optional().describe("Storage class of every volume. Default: the cluster's own."),
   protectData: z
     .boolean({ error: "expected true or false" })
     .default(true)
@@ -159,6 +160,14 @@ export const schema = block({ global, namespaces, ...parts, djangoApps }).superR
           input: true,
           message: `expected ${other}.enabled: true beside it, since ${why}; or ${part}.enabled: false`,
         });
+  const tooFew = config.postgresql.enabled && tooFewConnections(config);
+  if (tooFew)
+    context.addIssue({
+      code: "custom",
+      path: ["postgresql", "maxConnections"],
+      input: config.postgresql.maxConnections,
+      message: tooFew,
+    });
   const { polls, djangoApps } = config;
   for (const [path, { database }] of [
     ...(polls.enabled ? [[["polls"], polls] as const] : []),

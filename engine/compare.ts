@@ -1,3 +1,4 @@
+import { fixedReplicas, resizes } from "../config/fixed-replicas.ts";
 import { bytes } from "../config/quantity.ts";
 import type { Live } from "./kube.ts";
 import type { KubeObject } from "./manifests.ts";
@@ -99,15 +100,6 @@ function within(wanted: unknown, has: unknown): boolean {
 
 const isEmpty = (value: unknown) => value === null || (typeof value === "object" && Object.keys(value).length === 0);
 
-const size = (quantity: string | undefined): number => {
-  try {
-    return bytes(quantity!);
-  } catch {
-    // Written in a way that no stack can ask for: the server knows.
-    return Number.NaN;
-  }
-};
-
 /** The size of the volumes that are asked for, by a claim or through an operator. */
 const requested = (object: KubeObject) => at(object, volumes[object.kind] ?? "") as string | undefined;
 const volumes: Record<string, string> = {
@@ -119,11 +111,18 @@ const volumes: Record<string, string> = {
 export const configKey = (object: KubeObject): string | undefined =>
   object.metadata.annotations?.["data-platform/config-key"];
 
+/** The key of a number of pods that cannot be changed, and why it is refused; undefined where it stays or may change. */
+export function resized(live: KubeObject, desired: KubeObject): string | undefined {
+  const key = desired.metadata.annotations?.[fixedReplicas];
+  const problem = key && resizes(at(live, "spec.replicas") as number, at(desired, "spec.replicas") as number);
+  return problem && `${key}: ${problem}`;
+}
+
 /** Why a volume cannot be made as small as asked; undefined when it is not smaller. */
 export function shrinks(live: Live, desired: KubeObject): string | undefined {
   if (!volumes[desired.kind]) return undefined;
   const [before, after] = [requested(live), requested(desired)];
-  return size(after) < size(before)
+  return bytes(after ?? "") < bytes(before ?? "")
     ? `found ${after}; expected at least ${before}, the size of the volume that exists: volumes never shrink`
     : undefined;
 }

@@ -1,4 +1,4 @@
-import { canReplace, changedPaths, configKey, fixedChange, shrinks } from "./compare.ts";
+import { canReplace, changedPaths, configKey, fixedChange, resized, shrinks } from "./compare.ts";
 import { ApiError, type Kube, type Live } from "./kube.ts";
 import { type KubeObject, keyOf, type Manifest, titleOf } from "./manifests.ts";
 import { readiness } from "./ready.ts";
@@ -62,8 +62,11 @@ export async function plan(kube: Kube, stack: string, manifests: Manifest[], sta
       }
       const shrunk = live && shrinks(live, object);
       if (shrunk) refuse(`${configKey(object) ?? titleOf(object)}: ${shrunk}`);
+      const other = live && resized(live, object);
+      if (other) refuse(other);
       if (
         shrunk ||
+        other ||
         (!live && namespace && ours.has(namespace) && (!namespaces.has(namespace) || leaving.has(namespace)))
       )
         return { manifest, action: "create", paths: [] };

@@ -15,7 +15,17 @@ import { Part, type Place } from "../kit/part.ts";
 import { answers, type Container, configFiles, drain, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
-import { environment, examples, gitEnvironment, type Keys, paths, ports, settings, setUp } from "./manifests.ts";
+import {
+  capacity,
+  environment,
+  examples,
+  gitEnvironment,
+  type Keys,
+  paths,
+  ports,
+  settings,
+  setUp,
+} from "./manifests.ts";
 
 /** User and group of the official image. */
 const [user, group] = [50000, 0];
@@ -72,6 +82,7 @@ export class Airflow extends Part {
       : undefined;
 
     const env = environment({ database, queue, logs }, keys);
+    const limits = capacity(config);
     const image = this.image(config.image);
     const checksums = {
       config: configuration.checksum,
@@ -99,7 +110,7 @@ export class Airflow extends Part {
           airflow: {
             image,
             command: ["python", "/opt/setup/setup.py"],
-            env: { ...env, ADMIN_PASSWORD: this.admin.key("password") },
+            env: { ...env, ...limits.setup, ADMIN_PASSWORD: this.admin.key("password") },
             resources: limitedAs(config.apiServer.resources, {
               requests: { cpu: "10m", memory: "256Mi" },
               limits: { memory: "768Mi" },
@@ -120,9 +131,9 @@ export class Airflow extends Part {
         replicas?: number;
         withDags?: boolean;
         gracePeriod?: number;
-      } & Pick<Container<string>, "resources" | "ports" | "startup" | "readiness" | "liveness" | "preStop">,
+      } & Pick<Container<string>, "env" | "resources" | "ports" | "startup" | "readiness" | "liveness" | "preStop">,
     ) => {
-      const { command, replicas = 1, withDags, gracePeriod, ...container } = of;
+      const { command, replicas = 1, withDags, gracePeriod, env: own, ...container } = of;
       return deployment<string>(this, {
         piece: component,
         replicas,
@@ -136,7 +147,7 @@ export class Airflow extends Part {
             airflow: {
               image,
               command: ["airflow", ...command],
-              env: { ...env, ...(withDags && gitEnvironment(config.dags, access)) },
+              env: { ...env, ...own, ...(withDags && gitEnvironment(config.dags, access)) },
               mounts: { ...mounts, ...(withDags && dags && { [paths.dags]: "dags" }) },
               ...container,
             },
@@ -171,6 +182,7 @@ export class Airflow extends Part {
     });
     run("scheduler", {
       command: ["scheduler"],
+      env: limits.scheduler,
       replicas: scheduler.replicas,
       resources: scheduler.resources,
       startup: runs(isHealthy, { every: 5, within: 10, failures: 60 }),

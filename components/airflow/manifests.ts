@@ -1,3 +1,4 @@
+import { airflowPool } from "../../config/connections.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { checkedPythonPassword, pythonPassword } from "../kit/password.ts";
@@ -101,6 +102,18 @@ function bundle({ git }: Config["airflow"]["dags"]) {
       };
 }
 
+/**
+ * What bounds the tasks that run at once: a scheduler's own limit, and the pool that tasks are in which name none, made
+ * when the database is. Both are Airflow's own, 32 and 128, or as many as the workers run.
+ */
+export function capacity({ worker }: Config["airflow"]) {
+  const tasks = worker.replicas * worker.concurrency;
+  return {
+    scheduler: { AIRFLOW__CORE__PARALLELISM: String(Math.max(32, tasks)) },
+    setup: { AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT: String(Math.max(128, tasks)) },
+  };
+}
+
 /** `%` begins an interpolation in this format. */
 const literal = (value: unknown) => JSON.stringify(value).replaceAll("%", "%%");
 
@@ -118,6 +131,13 @@ execution_api_server_url = ${api}/execution/
 # A pod's name is known to no other pod; by its address the API server reads the log of a task that still runs.
 hostname_callable = pod_address.in_url
 load_examples = False
+
+[database]
+sql_alchemy_pool_size = ${airflowPool.size}
+sql_alchemy_max_overflow = ${airflowPool.overflow}
+
+[celery]
+celery_config_options = celery_config.CELERY_CONFIG
 
 [api]
 # Empty: every address, IPv4 and IPv6.
@@ -177,6 +197,7 @@ WTF_CSRF_TIME_LIMIT = None
 RATELIMIT_STORAGE_URI = url
 `,
   "pod_address.py": podAddress,
+  "celery_config.py": celeryConfig,
   "alive.py": alive,
 });
 
@@ -199,6 +220,18 @@ import os
 def in_url():
     address = os.environ["POD_IP"]
     return f"[{address}]" if ":" in address else address
+`;
+
+/**
+ * Each of a worker's processes would keep the connection by which it has written a result: as many as tasks that may run
+ * at once. Airflow's own options are JSON, which cannot name a class.
+ */
+const celeryConfig = `from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+from sqlalchemy.pool import NullPool
+
+CELERY_CONFIG = DEFAULT_CELERY_CONFIG | {
+    "database_engine_options": DEFAULT_CELERY_CONFIG["database_engine_options"] | {"poolclass": NullPool},
+}
 `;
 
 /** Airflow's own checks start all of Airflow, which takes seconds of CPU; this asks the same with what they ask by. */

@@ -14,7 +14,16 @@ export function runOnce<V extends string>(
   part: Part,
   piece: string,
   spec: Omit<Pod<V>, "restartPolicy" | "component">,
-  { dependsOn, retries }: { dependsOn: pulumi.Resource[]; retries?: number },
+  {
+    dependsOn,
+    retries,
+    hopeless,
+  }: {
+    dependsOn: pulumi.Resource[];
+    retries?: number;
+    /** With `retries`: the exit code of a mistake that no other try mends, so that the Job fails at once. */
+    hopeless?: number;
+  },
 ): k8s.batch.v1.Job {
   const deadline = part.place.global.jobDeadline;
   const template = pod(part, {
@@ -34,7 +43,14 @@ export function runOnce<V extends string>(
         // Otherwise Pulumi waits again for the Job that failed.
         annotations: { "pulumi.com/replaceUnready": "true" },
       },
-      spec: { backoffLimit: retries ?? 6, activeDeadlineSeconds: deadline, template },
+      spec: {
+        backoffLimit: retries ?? 6,
+        activeDeadlineSeconds: deadline,
+        ...(hopeless && {
+          podFailurePolicy: { rules: [{ action: "FailJob", onExitCodes: { operator: "In", values: [hopeless] } }] },
+        }),
+        template,
+      },
     },
     // The old Job is done for; a new name never meets it, so there is nothing to wait for.
     // Pulumi waits ten minutes by default; a little longer than the Job may take, so that the Job says why it failed.

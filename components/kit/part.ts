@@ -39,6 +39,16 @@ export interface Naming {
   labels: (component?: string) => Record<string, string>;
 }
 
+/**
+ * The text as the value of a label: at most 63 characters, with a letter or digit at both ends. What is cut off a long
+ * one is lost, so nothing is told apart by this label alone.
+ */
+export const labelValue = (text: string): string =>
+  text
+    .replace(/^[^A-Za-z0-9]+/, "")
+    .slice(0, 63)
+    .replace(/[^A-Za-z0-9]+$/, "");
+
 type Metadata = { name: string; namespace: string; labels: Record<string, string> };
 
 /**
@@ -113,7 +123,7 @@ export abstract class Part extends pulumi.ComponentResource {
   selector(component?: string): Record<string, string> {
     return {
       "app.kubernetes.io/name": this.name,
-      "app.kubernetes.io/instance": `${this.place.stack}-${this.name}`,
+      "app.kubernetes.io/instance": labelValue(`${this.place.stack}-${this.name}`),
       ...(component && { "app.kubernetes.io/component": component }),
     };
   }
@@ -121,7 +131,7 @@ export abstract class Part extends pulumi.ComponentResource {
   labels(component?: string): Record<string, string> {
     return {
       ...this.selector(component),
-      "app.kubernetes.io/version": this.version,
+      "app.kubernetes.io/version": labelValue(this.version),
       "app.kubernetes.io/part-of": "data-platform",
       "app.kubernetes.io/managed-by": "pulumi",
       ...this.naming.labels(component),

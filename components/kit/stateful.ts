@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
+import { fixedReplicas, resizes } from "../../config/fixed-replicas.ts";
 import { disruptionBudget } from "./deployment.ts";
 import type { Part } from "./part.ts";
 import { type Pod, pod, type Volume } from "./pod.ts";
@@ -22,6 +23,8 @@ export function stateful<V extends string>(
     storage: { size: string; storageClass?: string };
     /** Start all pods at once: for servers that need each other to become ready. Default: one after another. */
     parallel?: boolean;
+    /** The configuration's key of a number of pods that cannot change once they have data: a preview refuses to. */
+    fixedReplicas?: string;
     dependsOn?: pulumi.Resource[];
   },
 ): k8s.apps.v1.StatefulSet {
@@ -37,7 +40,10 @@ export function stateful<V extends string>(
   return new k8s.apps.v1.StatefulSet(
     part.named(piece),
     {
-      metadata: part.metadata(piece, component),
+      metadata: {
+        ...part.metadata(piece, component),
+        ...(spec.fixedReplicas && { annotations: { [fixedReplicas]: spec.fixedReplicas } }),
+      },
       spec: {
         serviceName: headless.metadata.name,
         replicas,
@@ -47,6 +53,20 @@ export function stateful<V extends string>(
         volumeClaimTemplates: [volumes.template],
       },
     },
-    part.child({ dependsOn: [...volumes.claims, ...(spec.dependsOn ?? [])] }),
+    part.child({
+      dependsOn: [...volumes.claims, ...(spec.dependsOn ?? [])],
+      ...(spec.fixedReplicas && { hooks: { beforeUpdate: [refuseToResize(part, spec.fixedReplicas)] } }),
+    }),
   );
 }
+
+/** Without it, the new pods would come up with empty volumes beside the old ones and decide as a majority of their own. */
+export const refuseToResize = (part: Part, key: string) =>
+  new pulumi.ResourceHook(
+    `${part.name}-keeps-its-number`,
+    ({ oldInputs, newInputs }) => {
+      const problem = resizes(oldInputs?.spec?.replicas, newInputs?.spec?.replicas);
+      if (problem) throw new Error(`stack ${part.place.stack}: ${key}: ${problem}`);
+    },
+    { onDryRun: true },
+  );

@@ -45,11 +45,14 @@ const jobOf = (part: Part, exporters: Part): string =>
 /** Two panels a row, in Grafana's grid of 24 columns. */
 const [width, height] = [12, 8];
 
+/** Grafana takes at most 40 characters. */
+const uid = (name: string): string => (name.length <= 40 ? name : `${name.slice(0, 31)}-${fingerprint(name)}`);
+
 function dashboard(part: Part, labels: string) {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills it in
   const datasource = { type: "prometheus", uid: "${datasource}" };
   return {
-    uid: `${part.place.stack}-${part.name}`,
+    uid: uid(`${part.place.stack}-${part.name}`),
     title: part.name,
     tags: ["data-platform", part.place.stack],
     schemaVersion: 39,

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import { noetlPool } from "../../config/connections.ts";
 import { parseImage } from "../../config/images.ts";
 import { port, type StartPlan, startPlan } from "../../config/noetl-versions.ts";
 import { mainInstance } from "../../config/parts/noetl.ts";
@@ -186,6 +187,8 @@ export class Noetl extends Part {
               ...common,
               NOETL_SERVER_NAME: name,
               NOETL_SCHEMA: "noetl",
+              NOETL_POSTGRES_POOL_MAX_SIZE: String(noetlPool.server),
+              NOETL_BG_POOL_MAX_SIZE: String(noetlPool.background),
               POSTGRES_HOST: database.host,
               POSTGRES_PORT: String(database.port),
               POSTGRES_DB: database.database,

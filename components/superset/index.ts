@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { supersetTasks } from "../../config/connections.ts";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import { files } from "../kit/config.ts";
@@ -181,7 +182,7 @@ export class Superset extends Part {
               "--loglevel",
               "INFO",
               "--concurrency",
-              "2",
+              String(supersetTasks),
               "-O",
               "fair",
               "--hostname",

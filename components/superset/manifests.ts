@@ -1,3 +1,4 @@
+import { supersetThreads } from "../../config/connections.ts";
 import type {
   ClickhouseConnection,
   RedisConnection,
@@ -210,7 +211,7 @@ export const server = (processes: number) => ({
 bind = "[::]:${port}" if os.path.exists("/proc/net/if_inet6") else "0.0.0.0:${port}"
 workers = ${processes}
 worker_class = "gthread"
-threads = 8
+threads = ${supersetThreads}
 timeout = 120
 graceful_timeout = 30
 # Its heartbeats are files: on a disk they could wait for it.

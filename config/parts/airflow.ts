@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { auth, block, count, dnsLabel, enabled, image, resources, service } from "../fields.ts";
+import { auth, block, count, enabled, image, objectName, resources, service } from "../fields.ts";
 
 /** Where the DAGs come from: the platform's example, a ConfigMap, or a git repository. */
 const dags = block({
-  configMap: dnsLabel
+  configMap: objectName
     .optional()
     .describe(
       "Name of a ConfigMap in the part's namespace whose keys are the DAGs' files. Default: one with an example, which the platform makes.",
@@ -33,7 +33,7 @@ const dags = block({
       .regex(/^(?!.*\.\.)[\w.-]+(\/[\w.-]+)*$/, { error: "expected a folder of the repository such as dags" })
       .optional()
       .describe("Folder of the repository that the DAGs are in. Default: all of it."),
-    existingSecret: dnsLabel
+    existingSecret: objectName
       .optional()
       .describe(
         "Name of a Secret in the part's namespace that opens the repository; it holds the keys username and password.",

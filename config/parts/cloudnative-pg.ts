@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { block, count, enabled, image, resources, storage } from "../fields.ts";
 import { images } from "../images.ts";
-import { postgresqlMajor } from "./postgresql.ts";
+import { leastVolume, postgresqlMajor } from "./postgresql.ts";
 
 export const cloudnativePg = block({
   enabled: enabled(false).describe("Whether applications may have their database on a cluster of CloudNativePG's."),
@@ -31,6 +31,6 @@ export const database = {
         "With cloudnative-pg: servers. One takes what is written, the others follow it and one of them takes over. From three on, a write is on two of them before it is confirmed.",
       ),
     resources: resources({ cpu: "50m", memory: "256Mi", limit: "512Mi" }),
-    storage: storage("1Gi", "each server's volume"),
+    storage: storage("1Gi", "each server's volume", leastVolume),
   }).prefault({}),
 };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { auth, block, count, dnsLabel, enabled, image, resources, service } from "../fields.ts";
+import { auth, block, count, dnsLabel, enabled, image, objectName, resources, service } from "../fields.ts";
 
 const text = (regex: RegExp, expected: string) =>
   z.string({ error: `expected ${expected}` }).regex(regex, { error: `expected ${expected}` });
@@ -96,7 +96,7 @@ export const deployd = block({
     })
     .default([])
     .describe("The repositories that are kept deployed. deployd takes up a change by itself, within two minutes."),
-  tokensSecret: dnsLabel
+  tokensSecret: objectName
     .optional()
     .describe("Name of a Secret in the part's namespace with a token for each private repository, by keys."),
   resources: resources({ cpu: "10m", memory: "144Mi", limit: "384Mi" }),

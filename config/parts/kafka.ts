@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { block, enabled, image, resources, service, storage } from "../fields.ts";
+import { block, enabled, image, resources, storage } from "../fields.ts";
 
 export const kafka = block({
   enabled: enabled(),
@@ -10,8 +10,18 @@ export const kafka = block({
       error: "expected 1, 3, 5 or 7 nodes: each is broker and controller, and controllers decide by majority",
     })
     .default(1)
-    .describe("Nodes, each broker and controller. Topics have as many replicas, up to three."),
+    .describe(
+      "Nodes, each broker and controller. Topics have as many replicas, up to three. Fixed once the nodes have data.",
+    ),
   resources: resources({ cpu: "100m", memory: "640Mi", limit: "768Mi" }),
   storage: storage("10Gi", "each node's volume"),
-  service,
+  service: block({
+    type: z
+      .enum(["ClusterIP"], {
+        error:
+          "expected ClusterIP: brokers send clients on to their own names, which only pods of the cluster can resolve",
+      })
+      .default("ClusterIP")
+      .describe("Kind of the Service that clients use. Brokers are reached from within the cluster alone."),
+  }).prefault({}),
 }).prefault({});

@@ -10,7 +10,9 @@ export const minio = block({
       error: "expected 1, or from 4 to 16 servers: erasure coding needs four",
     })
     .default(1)
-    .describe("Servers. From 4 on, data survives the loss of half of the volumes for reading."),
+    .describe(
+      "Servers. From 4 on, data survives the loss of half of the volumes for reading. Fixed once they have data.",
+    ),
   resources: resources({ cpu: "100m", memory: "512Mi" }),
   storage: storage("50Gi", "each server's volume"),
   service,

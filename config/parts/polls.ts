@@ -20,7 +20,7 @@ export const djangoApps = z
     z.string(),
     block({
       image: imageReference("apps/shop:1.2.0").describe(
-        "Image, with a version as its tag or a digest. Its working directory holds `manage.py`; `python` and `gunicorn` are on its PATH.",
+        "Image, with a version or a commit as its tag, or a digest. Its working directory holds `manage.py`; `python` and `gunicorn` are on its PATH.",
       ),
       application: pattern(/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$/, "a Python module such as mysite.wsgi")
         .default("mysite.wsgi")

@@ -15,8 +15,8 @@ export const spark = block({
   worker: block({
     replicas: count("workers", 1, 100).default(2).describe("Workers, which run the applications' executors."),
     cores: count("cores", 1, 128).default(1).describe("Cores that one worker offers to applications."),
-    memory: memory.default("768Mi").describe("Memory that one worker offers to applications, for executors' heaps."),
-    scratch: memory.default("4Gi").describe("Disk that the shuffles and spills on one worker may fill."),
+    memory: memory.prefault("768Mi").describe("Memory that one worker offers to applications, for executors' heaps."),
+    scratch: memory.prefault("4Gi").describe("Disk that the shuffles and spills on one worker may fill."),
     resources: resources({ cpu: "100m", memory: "1536Mi" }),
   })
     .superRefine((worker, context) => {

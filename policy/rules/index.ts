@@ -1,4 +1,5 @@
 import { clusters } from "./clusters.ts";
+import { named } from "./names.ts";
 import type { Rule } from "./object.ts";
 import { bounded, isolated, noPlainSecrets, pinned, probed, restricted } from "./pods.ts";
 
@@ -23,6 +24,7 @@ export const rules: Record<string, Rule> = {
   isolated,
   probed,
   labelled,
+  named,
   clusters,
   "no-plain-secrets": noPlainSecrets,
 };

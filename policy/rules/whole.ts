@@ -236,7 +236,7 @@ export interface Totals {
 }
 
 /**
- * What the objects request together once they run: pods of servers times their number, and the largest of what only
+ * What the objects request together once they run, applications included: pods of servers times their number, and the largest of what only
  * runs in passing (Jobs), since those come one after another. A pod asks for the larger of its containers together
  * and its largest init container, as the scheduler counts it.
  */
@@ -267,9 +267,20 @@ export function totals(objects: KubernetesObject[]): Totals {
     const databases = clusters.reduce((total, spec) => total + spec.instances * of(spec.resources.requests[key]), 0);
     return servers + databases + Math.max(0, ...pods.filter(({ passing }) => passing).map((pod) => pod[key]));
   };
-  const storage = objects
+  const claimed = objects
     .filter(({ kind }) => kind === "PersistentVolumeClaim")
     .reduce((total, { spec }) => total + bytes(spec.resources.requests.storage), 0);
+  // Claims of these are there already, so nothing is made of them; whoever adds up the manifests counts them all the same.
+  const templates = objects
+    .flatMap(({ kind, spec }) => (kind === "StatefulSet" ? [{ spec, list: spec.volumeClaimTemplates ?? [] }] : []))
+    .reduce(
+      (total, { spec, list }) =>
+        list.reduce(
+          (sum: number, one: KubernetesObject) => sum + spec.replicas * bytes(one.spec.resources.requests.storage),
+          total,
+        ),
+      0,
+    );
   const ofDatabases = clusters.reduce((total, spec) => total + spec.instances * bytes(spec.storage.size), 0);
-  return { cpu: sum("cpu"), memory: sum("memory"), storage: storage + ofDatabases };
+  return { cpu: sum("cpu"), memory: sum("memory"), storage: claimed + templates + ofDatabases };
 }

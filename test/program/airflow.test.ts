@@ -75,6 +75,32 @@ describe("Airflow", () => {
     }
   });
 
+  it.each([
+    ["{}", "32", "128"],
+    ["airflow: { worker: { replicas: 10, concurrency: 32 } }", "320", "320"],
+    ["airflow: { worker: { replicas: 8, concurrency: 8 } }", "64", "128"],
+  ])(
+    "lets a scheduler fill all workers: with %s it runs %s tasks, of the default pool %s",
+    async (changes, tasks, slots) => {
+      const program = await stack(changes);
+      expect(container(program, "scheduler").env).toContainEqual({ name: "AIRFLOW__CORE__PARALLELISM", value: tasks });
+      expect(find(program, "Job", "airflow-setup").spec.template.spec.containers[0].env).toContainEqual({
+        name: "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT",
+        value: slots,
+      });
+    },
+  );
+
+  it("with more workers rolls no other process, until a scheduler's limit follows", async () => {
+    const few = changed(before, await stack("airflow: { worker: { replicas: 3 } }"));
+    expect(few.filter((name) => name.startsWith("Deployment"))).toEqual(["Deployment airflow-worker"]);
+    const many = changed(before, await stack("airflow: { worker: { replicas: 10, concurrency: 8 } }"));
+    expect(many.filter((name) => name.startsWith("Deployment"))).toEqual([
+      "Deployment airflow-scheduler",
+      "Deployment airflow-worker",
+    ]);
+  });
+
   it("warms what tasks speak to before a task does", () => {
     const { startupProbe } = container(before, "api-server");
     expect(startupProbe.httpGet.path).toBe("/execution/health");

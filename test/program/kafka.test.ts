@@ -111,3 +111,10 @@ describe("a change", () => {
     expect(id(await render("test", "kafka: { replicas: 3 }"))).toBe(id(before));
   });
 });
+
+describe("the number of nodes", () => {
+  it.each(["kafka", "minio"])("of %s is marked as fixed, under the key it comes from", async (part) => {
+    const { metadata } = find(await render("prod"), "StatefulSet", part);
+    expect(metadata.annotations).toEqual({ "data-platform/fixed-replicas": `${part}.replicas` });
+  });
+});

@@ -14,12 +14,15 @@ export interface Evaluated {
   objects: KubernetesObject[];
 }
 
-/** The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. */
+/**
+ * The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. `name` is
+ * what the stack is called in place of its file's name.
+ */
 export async function evaluated(
   stack: string,
-  options: { changes?: string | undefined; random?: RandomSource } = {},
+  options: { changes?: string | undefined; random?: RandomSource; name?: string } = {},
 ): Promise<Evaluated> {
-  const file = readStack(".", stack);
+  const file = { ...readStack(".", stack), stack: options.name ?? stack };
   const changes = Object.entries((parse(options.changes ?? "{}") ?? {}) as Record<string, unknown>);
   for (const [part, change] of changes) {
     const key = `data-platform:${part}`;

@@ -148,6 +148,16 @@ test("refuses a smaller volume by the key that made it, before it changes anythi
   expect(api.writes).toEqual([]);
 });
 
+test("refuses another number of pods where it is fixed, before it changes anything", async () => {
+  await up({ replicas: 1 });
+  api.writes.length = 0;
+  const error = await refusal(up({ replicas: 3, settings: "b" }));
+  expect(error.message).toBe(
+    "stack dev: db.replicas: found 3; expected 1, the number that exists: it is fixed when the volumes are first written to",
+  );
+  expect(api.writes).toEqual([]);
+});
+
 test("replaces what cannot be changed in place and holds no data", async () => {
   await up();
   api.writes.length = 0;

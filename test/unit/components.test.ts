@@ -6,10 +6,10 @@ import { runOnce } from "../../components/kit/job.ts";
 import { Part, type Place } from "../../components/kit/part.ts";
 import { pod, runs, scratch } from "../../components/kit/pod.ts";
 import { credentials, password, TypedSecret } from "../../components/kit/secret.ts";
-import { stateful } from "../../components/kit/stateful.ts";
+import { refuseToResize, stateful } from "../../components/kit/stateful.ts";
 import { shrinks } from "../../components/kit/storage.ts";
 import { Namespace } from "../../components/namespaces.ts";
-import { Postgresql } from "../../components/postgresql.ts";
+import { logSizes, Postgresql } from "../../components/postgresql.ts";
 import { parseConfig } from "../../config/problems.ts";
 import { type Evaluation, evaluate, type Resource, seeded } from "../../engine/evaluate.ts";
 
@@ -271,6 +271,36 @@ describe("storage", () => {
   });
 });
 
+describe("a number of pods that is fixed", () => {
+  const update = async (before: number, after: number) => {
+    let problem: unknown;
+    await sample(async (part) => {
+      const hook = refuseToResize(part, "sample.replicas");
+      const spec = (replicas: number) => ({ spec: { replicas } });
+      try {
+        await hook.callback({ urn: "", id: "", name: "", type: "", oldInputs: spec(before), newInputs: spec(after) });
+      } catch (error) {
+        problem = (error as Error).message;
+      }
+    });
+    return problem;
+  };
+
+  it.each([
+    [1, 3],
+    [3, 1],
+    [3, 5],
+  ])("does not go from %d to %d, and says which key to put back", async (before, after) => {
+    expect(await update(before, after)).toBe(
+      `stack unit: sample.replicas: found ${after}; expected ${before}, the number that exists: it is fixed when the volumes are first written to`,
+    );
+  });
+
+  it("may stay as it is", async () => {
+    expect(await update(3, 3)).toBeUndefined();
+  });
+});
+
 describe("connections", () => {
   it("name what is there, and nothing else compiles", async () => {
     await program(() => {
@@ -288,12 +318,12 @@ describe("connections", () => {
 });
 
 describe("PostgreSQL's configuration", () => {
-  const conf = async (limit: string) => {
+  const conf = async (limit: string, size = "10Gi") => {
     const made = await program(() => {
       const resources = { requests: { memory: "256Mi" }, limits: { memory: limit } };
       new Postgresql("postgresql", {
         place: place(),
-        config: config({ postgresql: { resources } }).postgresql,
+        config: config({ postgresql: { resources, storage: { size } } }).postgresql,
         databases: [],
       });
     });
@@ -303,5 +333,13 @@ describe("PostgreSQL's configuration", () => {
   it("follows the memory limit", async () => {
     expect(await conf("2Gi")).toContain("shared_buffers = 512MB\n");
     expect(await conf("512Mi")).toContain("shared_buffers = 128MB\n");
+    expect(await conf("1.1G")).toContain("shared_buffers = 262MB\n");
+  });
+
+  it("leaves most of a small volume to the tables", async () => {
+    expect(await conf("512Mi", "1Gi")).toContain("max_wal_size = 128MB\nmin_wal_size = 64MB\n");
+    expect(await conf("512Mi")).toContain("max_wal_size = 1024MB\nmin_wal_size = 80MB\n");
+    // PostgreSQL does not start with less than two of its files of 16 MiB.
+    expect(logSizes("512Mi")).toEqual({ most: 64, least: 32 });
   });
 });

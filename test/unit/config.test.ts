@@ -26,22 +26,34 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "an image tagged latest",
     'redis: { image: "redis:latest" }',
-    'redis.image: found "redis:latest"; expected an image with a version as its tag, or a digest, such as redis:8.2.10: a tag that moves is refused',
+    'redis.image: found "redis:latest"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10: a tag that moves is refused',
   ],
   [
     "an image with a tag that moves",
     'minio: { image: "quay.io/minio/minio:stable" }',
-    'minio.image: found "quay.io/minio/minio:stable"; expected an image with a version as its tag, or a digest, such as quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z: a tag that moves is refused',
+    'minio.image: found "quay.io/minio/minio:stable"; expected an image with a version or a commit as its tag, or a digest, such as quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z: a tag that moves is refused',
+  ],
+  ...["main", "edge", "nightly", "lts-jdk17", "lts-22", "stable-alpine3.20", "bookworm", "Latest", "f2a9c1"].map(
+    (tag): (typeof wrong)[number] => [
+      `an image tagged ${tag}`,
+      `redis: { image: "redis:${tag}" }`,
+      `redis.image: found "redis:${tag}"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10: a tag that moves is refused`,
+    ],
+  ),
+  [
+    "a PostgreSQL by its commit alone",
+    'postgresql: { image: "postgres:17ab3f2" }',
+    'postgresql.image: found "postgres:17ab3f2"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies',
   ],
   [
     "an image without a tag",
     "redis: { image: redis }",
-    'redis.image: found "redis"; expected an image with a version as its tag, or a digest, such as redis:8.2.10: without a tag it means latest',
+    'redis.image: found "redis"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10: without a tag it means latest',
   ],
   [
     "an image that is none",
     'redis: { image: "https://redis" }',
-    'redis.image: found "https://redis"; expected an image with a version as its tag, or a digest, such as redis:8.2.10',
+    'redis.image: found "https://redis"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10',
   ],
   [
     "a PostgreSQL whose major version is unknown",
@@ -107,7 +119,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a memory size without a unit",
     "redis: { resources: { requests: { memory: 128 } } }",
-    "redis.resources.requests.memory: found 128; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi",
+    'redis.resources.requests.memory: found "128"; expected a size such as 512Mi, 1.5Gi or 2G, at least 1Mi: without a unit it is bytes',
   ],
   [
     "a memory limit below the request",
@@ -125,14 +137,19 @@ const wrong: [what: string, yaml: string, message: string][] = [
     'minio.resources.requests.cpu: found "lots"; expected a CPU quantity above 0 such as 250m or 2',
   ],
   [
-    "storage in a decimal unit",
+    "storage in a unit that Kubernetes does not know",
     "postgresql: { storage: { size: 10GB } }",
-    'postgresql.storage.size: found "10GB"; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi',
+    'postgresql.storage.size: found "10GB"; expected a size such as 512Mi, 1.5Gi or 2G',
   ],
   [
     "storage of nothing",
     "postgresql: { storage: { size: 0Gi } }",
-    'postgresql.storage.size: found "0Gi"; expected a size in Mi, Gi or Ti such as 512Mi or 4Gi',
+    'postgresql.storage.size: found "0Gi"; expected a size such as 512Mi, 1.5Gi or 2G, at least 1Mi: without a unit it is bytes',
+  ],
+  [
+    "a size beyond what is counted exactly",
+    "redis: { storage: { size: 9Pi } }",
+    'redis.storage.size: found "9Pi"; expected a size such as 512Mi, 1.5Gi or 2G, at most 8Pi',
   ],
   [
     "a kind of Service there is none of",
@@ -147,12 +164,42 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a Secret's name that is not one",
     "redis: { auth: { existingSecret: My Secret } }",
-    'redis.auth.existingSecret: found "My Secret"; expected a name of at most 63 lower-case letters, digits and dashes that starts and ends with a letter or digit',
+    'redis.auth.existingSecret: found "My Secret"; expected a name of at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends and beside each dot',
+  ],
+  ...["Sales-2026", "sales_", "1st", "d".repeat(64)].map((name): (typeof wrong)[number] => [
+    `a database called ${name}`,
+    `postgresql: { databases: [${name}] }`,
+    `postgresql.databases[0]: found ${name.length > 60 ? `"${"d".repeat(56)}…` : `"${name}"`}; expected a database's name: a lower-case letter, then at most 62 letters, digits and underscores, not ending in one`,
+  ]),
+  ...["postgres", "template0", "template1", "public", "none", "pg_x"].map((name): (typeof wrong)[number] => [
+    `a database called ${name}`,
+    `postgresql: { databases: [sales, ${name}] }`,
+    `postgresql.databases[1]: found "${name}"; expected a name that is not PostgreSQL's own: postgres, template0, template1, public, none or pg_…`,
+  ]),
+  ...["17.12-alpine", "17-alpine3.22", "18.1-Alpine"].map((tag): (typeof wrong)[number] => [
+    `PostgreSQL on Alpine, ${tag}`,
+    `postgresql: { image: "postgres:${tag}" }`,
+    `postgresql.image: found "postgres:${tag}"; expected the image on Debian, such as postgres:17.12: the one on Alpine has another user and other paths`,
+  ]),
+  [
+    "more pools than PostgreSQL takes connections",
+    "superset: { web: { replicas: 8, workers: 8 } }\npostgresql: { maxConnections: 100 }",
+    "postgresql.maxConnections: found 100; expected at least 631: its clients may hold 628 connections at once (superset 516, airflow 78, noetl 20, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
   ],
   [
-    "a database's name that would need quoting",
-    "postgresql: { databases: [Sales-2026] }",
-    'postgresql.databases[0]: found "Sales-2026"; expected a database\'s name: a lower-case letter, then at most 62 letters, digits and underscores',
+    "more pools than the default number of connections",
+    "djangoApps: { shop: { image: 'apps/shop:1.0.0', replicas: 4, workers: 4 } }",
+    "postgresql.maxConnections: found 150; expected at least 191: its clients may hold 188 connections at once (airflow 78, djangoApps.shop 64, noetl 20, superset 12, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
+  ],
+  [
+    "a volume too small for PostgreSQL",
+    "postgresql: { storage: { size: 256Mi } }",
+    'postgresql.storage.size: found "256Mi"; expected at least 512Mi',
+  ],
+  [
+    "Kafka from outside of the cluster",
+    "kafka: { service: { type: LoadBalancer } }",
+    'kafka.service.type: found "LoadBalancer"; expected ClusterIP: brokers send clients on to their own names, which only pods of the cluster can resolve',
   ],
   [
     "a bucket's name that S3 refuses",
@@ -178,10 +225,55 @@ describe("wrong configuration", () => {
     expect(refusal("test", parse(yaml))).toBe(`stack test: ${message}`);
   });
 
+  it.each(["Feature_X", "eu.prod", "a".repeat(31), "-dev", "dev-", "", "kube", "kube-x", "dev\nx"])(
+    "a stack called %j is refused beside all else",
+    (name) => {
+      const expected =
+        "expected at most 30 lower-case letters, digits and dashes, with a letter or digit at both ends, and not kube first";
+      expect(refusal(name, { redis: { enabled: 3 } })).toBe(
+        [
+          `stack ${name}: the stack's name: found ${JSON.stringify(name)}; ${expected}`,
+          `stack ${name}: redis.enabled: found 3; expected true or false`,
+        ].join("\n"),
+      );
+    },
+  );
+
   it("is reported all at once", () => {
     const lines = refusal("dev", parse("{ redis: { imag: x, enabled: 3 }, minio: { replicas: 0 } }")).split("\n");
     expect(lines).toHaveLength(3);
     expect(lines.every((line) => line.startsWith("stack dev: "))).toBe(true);
+  });
+
+  it.each(["lots", "1.5.5Gi", "-1Gi", "1e3e3", "", "1Kib", "0x10", [1], true, "500Mi "])(
+    "a quantity that is none, %j, hides no other problem",
+    (quantity) => {
+      const values = {
+        redis: {
+          resources: { requests: { memory: quantity }, limits: { cpu: quantity } },
+          storage: { size: quantity },
+        },
+        spark: { worker: { memory: quantity } },
+        flink: { jobManager: { resources: { limits: { memory: quantity } } } },
+        minio: { replicas: 0 },
+      };
+      const lines = refusal("test", values).split("\n");
+      expect(lines.map((line) => line.split(": ")[1])).toEqual([
+        "redis.resources.requests.memory",
+        "redis.resources.limits.cpu",
+        "redis.storage.size",
+        "minio.replicas",
+        "flink.jobManager.resources.limits.memory",
+        "spark.worker.memory",
+      ]);
+    },
+  );
+
+  it("in one part hides nothing that is wrong between two", () => {
+    const lines = refusal("test", parse("{ redis: { storage: { size: lots } }, kafka: { enabled: false } }")).split(
+      "\n",
+    );
+    expect(lines.map((line) => line.split(": ")[1])).toEqual(["redis.storage.size", "schemaRegistry.enabled"]);
   });
 
   it("never shows what stands where a password might", () => {
@@ -205,11 +297,51 @@ describe("right configuration", () => {
     `postgresql: { image: "postgres:18.1" }`,
     `redis: { image: "localhost:5001/library/redis:8.0.2@${digest}" }`,
     `redis: { image: "redis@${digest}" }`,
+    `redis: { image: "redis:latest@${digest}" }`,
+    ...[
+      "3f2a9c1",
+      "3f2a9c1d0b7e4f6a8c5d2e1f0a9b8c7d6e5f4a3b",
+      "a3f2a9c",
+      "v1.2.3-4-g3f2a9c1",
+      "1.2.3-4-g3f2a9c1-dirty",
+      "main-3f2a9c1",
+      "sha-3f2a9c1",
+      "20260917",
+      "nightly-20260917",
+      "edge-2026-09-17",
+      "RELEASE.2025-09-07T16-13-09Z",
+      "release-1.2",
+      "3.3.0rc1",
+      "2.3.0-java17",
+      "v3.1",
+    ].map((tag) => `airflow: { image: "registry.example.com:5000/data/airflow:${tag}" }`),
+    'postgresql: { image: "postgres:18beta1" }',
     "redis: { resources: { requests: { cpu: 2 } } }",
+    ...["1.5Gi", "512M", "2000000Ki", "536870912", "1e9", "600E6", "2147483648000m", "+1Gi", ".5Gi", "1.47Gi"].map(
+      (size) =>
+        `redis: { resources: { requests: { memory: 64Mi }, limits: { memory: ${size} } }, storage: { size: ${size} } }`,
+    ),
+    "spark: { worker: { memory: 1.5Gi, scratch: 4e9, resources: { limits: { memory: 2500M } } } }",
+    "redis: { resources: { requests: { cpu: 0.5 }, limits: { cpu: 1e3 } } }",
+    "redis: { resources: { requests: { cpu: 250500u }, limits: { cpu: 1500m } } }",
+    "global: { imagePullSecrets: [ghcr.io], storageClass: fast.ssd.example.com }",
+    "polls: { ingress: { host: polls.example.com, className: nginx.internal, tlsSecret: polls.example.com-tls } }",
+    "redis: { auth: { existingSecret: redis.example.com }, storage: { storageClass: local.csi.example.com } }",
+    "airflow: { dags: { configMap: team.dags } }",
+    "airflow: { worker: { replicas: 10, concurrency: 32 } }",
+    "superset: { web: { replicas: 8, workers: 8 } }\npostgresql: { maxConnections: 631 }",
+    "superset: { enabled: false, web: { replicas: 8, workers: 8 } }",
+    "polls: { replicas: 16, workers: 16, database: cloudnative-pg }\ncloudnativePg: { enabled: true }",
+    "deployd: { tokensSecret: tokens.example.com }",
+    `postgresql: { databases: [sales, a, pgx, sales_2026, ${"d".repeat(63)}] }`,
     "minio: { replicas: 4 }",
     "namespaces: { core: { quota: { cpu: 8, pods: 50 }, limitRange: { memory: 256Mi, cpu: 100m } } }",
   ])("%s", (yaml) => {
     expect(refusal("test", parse(yaml))).toBe("accepted");
+  });
+
+  it.each(["dev", "pr-123", "3", "kubernetes", "a".repeat(30)])("a stack called %s", (name) => {
+    expect(refusal(name, {})).toBe("accepted");
   });
 
   it("fills in what is left out, inside a block as well", () => {

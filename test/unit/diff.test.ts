@@ -110,6 +110,17 @@ describe("data at stake", () => {
     ["a replaced StatefulSet", [set()], [set({ serviceName: "x" })], /`spec.serviceName` cannot be changed/],
     ["a removed StatefulSet", [set()], [], /^is \*\*removed\*\*/],
     ["fewer pods with volumes", [set()], [set({ replicas: 1 })], /from 2 to 1 pods/],
+    [
+      "a number of pods that is fixed",
+      [set()],
+      [
+        {
+          ...set({ replicas: 3 }),
+          metadata: { ...set().metadata, annotations: { "data-platform/fixed-replicas": "x" } },
+        },
+      ],
+      /from 2 to 3 pods, which is refused/,
+    ],
     ["a removed Namespace", [object("Namespace", "core")], [], /everything in it/],
     ["a removed kind of objects", [object("CustomResourceDefinition", "x")], [], /every object of that kind/],
     ["a lost password", [secret({ password: "one" })], [], /no other Secret has its `password`/],

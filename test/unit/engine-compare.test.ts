@@ -1,6 +1,6 @@
 /** What counts as a change, and what cannot be one. That the API server agrees is the cluster tests' to prove. */
 import { expect, test } from "vitest";
-import { canReplace, changedPaths, fixedChange, shrinks } from "../../engine/compare.ts";
+import { canReplace, changedPaths, fixedChange, resized, shrinks } from "../../engine/compare.ts";
 import type { Live } from "../../engine/kube.ts";
 import type { KubeObject } from "../../engine/manifests.ts";
 
@@ -84,4 +84,18 @@ test("a smaller claim is told by its sizes, an equal or larger one is fine", () 
   const cluster = (size: string) => of("Cluster", { spec: { storage: { size } } }) as Live;
   expect(shrinks(cluster("2Gi"), cluster("1Gi"))).toMatch(/^found 1Gi; expected at least 2Gi/);
   expect(shrinks(cluster("1Gi"), cluster("2Gi"))).toBeUndefined();
+});
+
+test("a number of pods that is fixed is told by its key, unless none of them runs", () => {
+  const set = (replicas: number, annotations?: Record<string, string>) => ({
+    ...of("StatefulSet", { spec: { replicas } }),
+    metadata: { name: "x", ...(annotations && { annotations }) },
+  });
+  const fixed = { "data-platform/fixed-replicas": "kafka.replicas" };
+  expect(resized(set(1), set(3, fixed))).toBe(
+    "kafka.replicas: found 3; expected 1, the number that exists: it is fixed when the volumes are first written to",
+  );
+  expect(resized(set(3), set(3, fixed))).toBeUndefined();
+  expect(resized(set(0), set(3, fixed))).toBeUndefined();
+  expect(resized(set(1), set(3))).toBeUndefined();
 });

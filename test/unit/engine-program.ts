@@ -79,6 +79,8 @@ export function stack(
     without?: string[];
     settings?: string;
     policy?: string;
+    /** Pods of the StatefulSet, whose number is said to be fixed. */
+    replicas?: number;
   } = {},
 ): Evaluation {
   const value = random({
@@ -105,7 +107,9 @@ export function stack(
       "StatefulSet",
       "db",
       {
+        ...(change.replicas && { metadata: { annotations: { "data-platform/fixed-replicas": "db.replicas" } } }),
         spec: {
+          ...(change.replicas && { replicas: change.replicas }),
           serviceName: "db",
           podManagementPolicy: change.policy ?? "Parallel",
           selector: { matchLabels: { app: "db" } },
