@@ -77,7 +77,9 @@ function checkedOut(path: string, flag: string): string {
     throw new ConfigError(`${flag}: its pyproject.toml has no version; expected one, which says how to start it`);
   const started = startedAs(version);
   if (!started)
-    throw new ConfigError(`${flag}: its pyproject.toml has version ${version}; expected one such as ${latest} (PEP 440)`);
+    throw new ConfigError(
+      `${flag}: its pyproject.toml has version ${version}; expected one such as ${latest} (PEP 440)`,
+    );
   return started;
 }
 
