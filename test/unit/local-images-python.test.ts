@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { make } from "../../local/images/artifacts.ts";
 import { definitionOf, folderOf } from "../../local/images/definitions.ts";
 import { inOrder } from "../../local/images/index.ts";
-import { imagesUnder } from "../../local/images/key.ts";
+import { imagesUnder } from "../../local/images/dockerfile.ts";
 
 const images = ["apache/airflow:3.3.2", "apache/superset:6.1.0"];
 const standIn = (image: string) => definitionOf(image)!;
