@@ -45,7 +45,7 @@ const at = (values: unknown, path: PropertyKey[]) =>
 
 /** A key that may hold a password is never printed, whatever was put there. */
 const isSecret = (path: PropertyKey[]) =>
-  path.some((key) => /^(auth|secrets|password|token|secret|credentials)$/i.test(String(key))) &&
+  path.some((key) => /^(auth|env|secrets|password|token|secret|credentials)$/i.test(String(key))) &&
   !/^(rotation|existingSecret)$/.test(String(path.at(-1)));
 
 function show(value: unknown): string {
