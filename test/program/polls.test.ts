@@ -127,7 +127,9 @@ describe("an application below the image's working directory, over ASGI", () => 
       mkdirSync(join(cwd, folder), { recursive: true });
       writeFileSync(join(cwd, folder, "manage.py"), "");
       const run = async ([command, ...args]: string[]) =>
-        (await execa(command ?? "", args, { cwd, env: { PATH: `${bin}:${process.env.PATH}`, ADMINISTRATOR: "" } })).stdout.split("\n");
+        (
+          await execa(command ?? "", args, { cwd, env: { PATH: `${bin}:${process.env.PATH}`, ADMINISTRATOR: "" } })
+        ).stdout.split("\n");
       const [served = ""] = await run([...web.command, ...web.args]);
       expect(served).toBe(
         `gunicorn ${join(cwd, folder)} shop.asgi --bind=:8000 --workers=1 --keep-alive=0 --graceful-timeout=30 --worker-tmp-dir=/dev/shm --worker-class=uvicorn_worker.UvicornWorker`,
