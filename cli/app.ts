@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
 import { type Document, parseDocument } from "yaml";
 import { ConfigError, type StackFile } from "../engine/stack.ts";
 import { kindUpSteps, registrySteps } from "../local/cluster/index.ts";
-import { buildDockerfile } from "../local/images/index.ts";
+import { buildDockerfile, missingBases, readDockerfile } from "../local/images/index.ts";
 import { changed, keyIn } from "./edit.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { show } from "./show.ts";
@@ -14,26 +15,33 @@ import type { UpOptions } from "./up.ts";
  * the rest: what these commands do is to make the image and to write that file.
  */
 
-export type AppOptions = Given & UpOptions & { healthPath?: string; database?: string };
+export type AppOptions = Given &
+  UpOptions & { healthPath?: string; database?: string; env?: string[]; envFrom?: EnvFrom[] };
+export type EnvFrom = { secretRef: { name: string } } | { configMapRef: { name: string } };
 
 /** An application as a stack file has it. */
 interface App {
   image: string;
   application: string;
+  interface?: "asgi";
+  directory?: string;
   healthPath?: string;
   database?: string;
+  env?: Record<string, unknown>;
+  envFrom?: EnvFrom[];
 }
 
 const key = ({ project }: StackFile) => `${project}:djangoApps`;
 const appsOf = (file: StackFile) => (file.config[key(file)] ?? {}) as Record<string, App>;
 
-/** Checks all that there is to check without building or deploying anything. */
+/** Checks what can be checked without building or deploying anything. */
 export async function validate(options: AppOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   await withSource(options, async (source) => {
     await check(file, options, source);
     for (const change of source.changes) console.log(change);
-    console.log(`${options.name} ${options.version} can be built, and gunicorn will serve ${source.application}`);
+    const { name, version } = options;
+    console.log(`valid: ${name} ${version} → gunicorn serves ${source.application}; its build was not tried`);
   });
 }
 
@@ -95,25 +103,58 @@ async function deploy(options: AppOptions): Promise<void> {
       },
     ]);
     // With its digest, since the same version may be built again from other sources.
-    return entry(options, source, `${tag}@${digest}`);
+    return entry(appsOf(file)[options.name], options, source, `${tag}@${digest}`);
   });
   const put = edited((document) => {
     const path = ["config", keyIn(document, file, "djangoApps"), options.name];
-    for (const [field, value] of Object.entries(app)) document.setIn([...path, field], value);
+    for (const [field, value] of Object.entries(app)) {
+      if (value === undefined) document.deleteIn([...path, field]);
+      else document.setIn([...path, field], document.createNode(value));
+    }
   });
   await changed(file, options, put);
 }
 
-const entry = ({ healthPath, database }: AppOptions, { application }: Source, image: string): App => ({
-  image,
-  application,
-  ...(healthPath && { healthPath }),
-  ...(database && { database }),
-});
+/** What of an application's entry is written: the source decides over some fields, and a variable is added to those that it has. */
+function entry(
+  there: App | undefined,
+  { healthPath, database, env, envFrom }: AppOptions,
+  source: Source,
+  image: string,
+): Partial<App> & Pick<App, "image" | "application"> {
+  const { application, directory } = source;
+  const refs = [...(there?.envFrom ?? []), ...(envFrom ?? [])];
+  return {
+    image,
+    application,
+    interface: source.interface === "asgi" ? "asgi" : undefined,
+    directory,
+    ...(healthPath && { healthPath }),
+    ...(database && { database }),
+    ...(env && { env: { ...there?.env, ...variablesOf(env) } }),
+    ...(envFrom && { envFrom: refs.filter((ref, i) => refs.findIndex((one) => isDeepStrictEqual(one, ref)) === i) }),
+  };
+}
 
-/** Whether the stack would take the application, by what the program says to it. */
+/** The variables of `--env NAME=value`. None is shown when it is refused, since it may hold a password. */
+const variablesOf = (texts: string[]): Record<string, string> =>
+  Object.fromEntries(
+    texts.map((text, i) => {
+      const end = text.indexOf("=");
+      if (end < 1) throw new ConfigError(`--env: found no = in argument ${i + 1}; expected NAME=value`);
+      return [text.slice(0, end), text.slice(end + 1)];
+    }),
+  );
+
+/** Whether the base images can be had and the stack takes the application, by what the program says to it. */
 async function check(file: StackFile, options: AppOptions, source: Source): Promise<void> {
-  const app = { ...appsOf(file)[options.name], ...entry(options, source, `apps/${options.name}:${options.version}`) };
+  const bases = await missingBases(readDockerfile(source.dockerfile));
+  if (bases.length > 0) throw new ConfigError(bases.map((reason) => `Dockerfile: ${reason}`).join("\n"));
+  const there = appsOf(file)[options.name];
+  const image = `apps/${options.name}:${options.version}`;
+  const app = Object.fromEntries(
+    Object.entries({ ...there, ...entry(there, options, source, image) }).filter(([, value]) => value !== undefined),
+  );
   const config = { ...file.config, [key(file)]: { ...appsOf(file), [options.name]: app } };
   await evaluateRedacted({ ...file, config }, options.context);
 }

@@ -216,7 +216,10 @@ const described = (command: Command) =>
       new Option("-v, --version <version>", "a semantic version, which becomes the image's tag").makeOptionMandatory(),
     )
     .addOption(
-      new Option("-p, --path <directory>", "its source, with manage.py; patches/ in it is applied to a copy")
+      new Option(
+        "-p, --path <directory>",
+        "its source, with manage.py in it or below; patches/ in it is applied to a copy",
+      )
         .argParser((path: string) => resolve(path))
         .makeOptionMandatory(),
     )
@@ -224,6 +227,20 @@ const described = (command: Command) =>
       new Option("--dockerfile <file>", "in place of the Dockerfile in its source").argParser((path: string) =>
         resolve(path),
       ),
+    )
+    .addOption(
+      new Option(
+        "--build-context <directory>",
+        "what the image is built from, if it is a directory above --path",
+      ).argParser((path: string) => resolve(path)),
+    )
+    .option("--application <module>", "what gunicorn serves, such as shop.wsgi, if it is not found by itself")
+    .option("--env <NAME=value...>", "variables of its pods, beside those that the stack has")
+    .addOption(
+      new Option(
+        "--env-from <reference...>",
+        "secret/<name> or configmap/<name> whose keys become variables",
+      ).argParser(reference),
     )
     .option(
       "--health-path <path>",
@@ -295,6 +312,12 @@ function seconds(text: string): number {
 function whole(text: string): number {
   if (!/^(0|[1-9]\d{0,3})$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 0.");
   return Number(text);
+}
+
+function reference(text: string, before: object[] = []): object[] {
+  const [, kind, name] = /^(secret|configmap)\/(.+)$/.exec(text) ?? [];
+  if (!name) throw new InvalidArgumentError("Expected secret/<name> or configmap/<name>.");
+  return [...before, kind === "secret" ? { secretRef: { name } } : { configMapRef: { name } }];
 }
 
 function characters(text: string): number {

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import * as pep440 from "@renovatebot/pep440";
 import { type Document, isMap, parseDocument } from "yaml";
-import { compare, latest, startPlan } from "../config/noetl-versions.ts";
+import { latest, packageName, startPlan } from "../config/noetl-versions.ts";
 import { mainInstance, nameOf } from "../config/parts/noetl.ts";
 import { parseConfig } from "../config/problems.ts";
 import { ConfigError } from "../engine/stack.ts";
@@ -71,21 +72,41 @@ function checkedOut(path: string, flag: string): string {
   const field = (name: string) => new RegExp(`^${name}\\s*=\\s*["']([^"']*)["']`, "m").exec(project)?.[1];
   if (field("name") !== "noetl")
     throw new ConfigError(`${flag}: its pyproject.toml is of ${field("name") ?? "no project"}; expected noetl's`);
-  // What comes after the three numbers, such as .dev1, starts as they do.
-  const version = /^\d+\.\d+\.\d+/.exec(field("version") ?? "")?.[0];
+  const version = field("version");
   if (!version)
     throw new ConfigError(`${flag}: its pyproject.toml has no version; expected one, which says how to start it`);
-  return version;
+  const started = startedAs(version);
+  if (!started)
+    throw new ConfigError(
+      `${flag}: its pyproject.toml has version ${version}; expected one such as ${latest} (PEP 440)`,
+    );
+  return started;
 }
 
 /** The version of the newest package in a directory: the one that the pod will install. */
 function packaged(path: string, flag: string): string {
-  const versions = readdirSync(path)
-    .flatMap((file) => /^noetl-(\d+\.\d+\.\d+)(?:[.+-].*)?(?:\.tar\.gz|\.whl)$/.exec(file)?.[1] ?? [])
-    .sort(compare);
-  if (versions.length === 0)
-    throw new ConfigError(`${flag}: holds no noetl-*.tar.gz and no noetl-*.whl; expected one of them`);
-  return versions.at(-1)!;
+  const whole = new RegExp(`^${packageName}$`, "i");
+  const packages = readdirSync(path).filter((file) => /^noetl-.*\.(tar\.gz|whl)$/i.test(file));
+  const newest = packages
+    .flatMap((file) => {
+      const [, wheel, , source] = whole.exec(file) ?? [];
+      return pep440.valid(wheel ?? source) ?? [];
+    })
+    .sort(pep440.compare)
+    .at(-1);
+  const version = newest && startedAs(newest);
+  if (version) return version;
+  throw new ConfigError(
+    packages.length > 0
+      ? `${flag}: holds ${packages.join(", ")}; expected a version (PEP 440) in the name, such as noetl-${latest}-py3-none-any.whl`
+      : `${flag}: holds no noetl-*.tar.gz and no noetl-*.whl; expected one of them`,
+  );
+}
+
+/** The three numbers that a version starts like: 4.27.0 of 4.27rc1 and of 4.27.0+local. Undefined if it is none of PEP 440. */
+function startedAs(version: string): string | undefined {
+  const release = pep440.parse(version)?.release;
+  return release && [0, 1, 2].map((i) => release[i] ?? 0).join(".");
 }
 
 const blockIn = (document: Document) => ["config", keyIn(document, { project: "data-platform" }, "noetl")];

@@ -1,4 +1,4 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { djangoThreads } from "../config/connections.ts";
 import { parseImage } from "../config/images.ts";
 import type { Config } from "../config/schema.ts";
@@ -9,7 +9,7 @@ import { runOnce } from "./kit/job.ts";
 import { gunicorn } from "./kit/listen.ts";
 import { Part, type Place } from "./kit/part.ts";
 import { checkedPythonPassword } from "./kit/password.ts";
-import { answers, connects, drain, limitedAs, patiently, scratch } from "./kit/pod.ts";
+import { answers, type ConfigMapKey, connects, drain, limitedAs, patiently, scratch } from "./kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "./kit/secret.ts";
 import { service } from "./kit/service.ts";
 
@@ -21,8 +21,8 @@ const admin = "admin";
 
 /**
  * A Django application: a Job that brings its database to what the image expects, and then web servers, of which one
- * comes before another goes. The image holds `manage.py` in its working directory, `python` and `gunicorn`; it reads
- * its settings from the environment that stands here.
+ * comes before another goes. The image holds `manage.py` in or below its working directory, `python` and `gunicorn`; it
+ * reads its settings from the environment that is set here.
  */
 export class Django extends Part {
   readonly endpoint: Endpoint;
@@ -64,6 +64,9 @@ export class Django extends Part {
       DATABASE_PASSWORD: database.password,
       HOME: "/tmp",
     };
+    /** After the platform's own, which their values may name. */
+    const further = furtherEnv(config.env);
+    const { envFrom } = config;
     const mounts = { "/tmp": "tmp" } as const;
     const volumes = { tmp: scratch({ size: "64Mi" }) };
     const checksums = { key: keys.revision, database: database.revision };
@@ -78,14 +81,16 @@ export class Django extends Part {
         containers: {
           migrate: {
             image,
-            command: ["sh", "-eu", "-c", migrate],
+            command: ["sh", "-eu", "-c", [...enter(config.directory), migrate].join("\n")],
             env: {
               ...env,
               DJANGO_SUPERUSER_USERNAME: admin,
               DJANGO_SUPERUSER_EMAIL: `${admin}@localhost`,
               DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
               ADMINISTRATOR: administrator(this.admin.key("password")),
+              ...further,
             },
+            envFrom,
             resources: limitedAs(config.resources, {
               requests: { cpu: "5m", memory: "96Mi" },
               limits: { memory: "256Mi" },
@@ -111,19 +116,20 @@ export class Django extends Part {
         containers: {
           web: {
             image,
-            command: gunicorn(port),
+            command: starts(config),
             args: [
               config.application,
-              "--worker-class=gthread",
+              ...(config.interface === "wsgi" ? ["--worker-class=gthread"] : []),
               `--workers=${config.workers}`,
-              `--threads=${djangoThreads}`,
+              ...(config.interface === "wsgi" ? [`--threads=${djangoThreads}`] : []),
               // A connection kept for another request would be closed under a client's hands when the pod stops.
               "--keep-alive=0",
               "--graceful-timeout=30",
               // By writing there a worker says that it lives, for which it should not have to wait for a disk.
               "--worker-tmp-dir=/dev/shm",
             ],
-            env,
+            env: { ...env, ...withoutSuperuser(further) },
+            envFrom,
             ports: { http: port },
             resources: config.resources,
             mounts,
@@ -151,22 +157,71 @@ export class Django extends Part {
   }
 }
 
+/** Goes to where manage.py is. A Dockerfile may have copied the directory as it is, or what is in it, or in a part of it. */
+function enter(directory: string | undefined): string[] {
+  if (directory === undefined) return [];
+  const parts = directory.split("/");
+  const folders = [".", ...parts.map((_, i) => parts.slice(parts.length - 1 - i).join("/"))];
+  return [`for folder in ${folders.join(" ")}; do test ! -f "$folder/manage.py" || { cd "$folder"; break; }; done`];
+}
+
+/** uvicorn's worker is a package of its own, and in versions before that one a part of uvicorn. */
+const uvicornWorker = `worker=$(python -c "
+from importlib.util import find_spec
+print('uvicorn_worker' if find_spec('uvicorn_worker') else 'uvicorn.workers')")`;
+
+/** The command that serves an application: what gunicorn is to serve, and its options, are arguments. */
+const starts = ({ directory, interface: offered }: Config["djangoApps"][string]): string[] =>
+  gunicorn(port, [
+    ...enter(directory),
+    ...(offered === "asgi" ? [uvicornWorker, 'set -- "$@" "--worker-class=$worker.UvicornWorker"'] : []),
+  ]);
+
+type Further = Record<string, string | SecretKey | ConfigMapKey>;
+
+/** The variables that a stack gives, as containers take them. */
+const furtherEnv = (env: Config["djangoApps"][string]["env"]): Further =>
+  Object.fromEntries(
+    Object.entries(env).map(([name, value]) => {
+      if (typeof value === "string") return [name, value];
+      if ("secretKeyRef" in value)
+        return [name, { secret: pulumi.output(value.secretKeyRef.name), key: value.secretKeyRef.key }];
+      return [name, { configMap: value.configMapKeyRef.name, key: value.configMapKeyRef.key }];
+    }),
+  );
+
+/** What is for making the administrator is in the Job alone. */
+const withoutSuperuser = (env: Further): Further =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("DJANGO_SUPERUSER_")));
+
 /** It may run any number of times. */
 const migrate = `
 python manage.py migrate --noinput
 python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
 `.trim();
 
-/** Makes the administrator, or gives the one who is there the password of the Secret. */
+/**
+ * Makes the administrator, or gives the existing one the password of the Secret. A user model that wants more than is
+ * given has no administrator and a warning: the application is deployed all the same.
+ */
 const administrator = (password: SecretKey) =>
   `
 import os
 from django.apps import apps
 from django.core.management import call_command
-if apps.is_installed("django.contrib.auth"):
+from django.db import InterfaceError, OperationalError
+
+def warn(reason):
+    print("WARNING: there is no administrator:", reason)
+
+def administrate():
     from django.contrib.auth import get_user_model
     User = get_user_model()
-    name = os.environ["DJANGO_SUPERUSER_" + User.USERNAME_FIELD.upper()]
+    variables = ["DJANGO_SUPERUSER_" + field.upper() for field in (User.USERNAME_FIELD, *User.REQUIRED_FIELDS)]
+    missing = [variable for variable in variables if not os.environ.get(variable)]
+    if missing:
+        return warn("the user model requires " + ", ".join(missing) + "; set them in env, then deploy again")
+    name = os.environ[variables[0]]
     user = User._default_manager.filter(**{User.USERNAME_FIELD: name}).first()
     ${checkedPythonPassword("DJANGO_SUPERUSER_PASSWORD", password).replaceAll("\n", "\n    ")}
     os.environ["DJANGO_SUPERUSER_PASSWORD"] = password
@@ -176,6 +231,14 @@ if apps.is_installed("django.contrib.auth"):
         user.set_password(password)
         user.save()
         print(name, "has a new password")
+
+if apps.is_installed("django.contrib.auth"):
+    try:
+        administrate()
+    except (InterfaceError, OperationalError):
+        raise
+    except Exception as problem:
+        warn(f"{type(problem).__name__}: {problem}")
 else:
     print("the application has no users, so there is no administrator to make")
 `.trim();

@@ -225,7 +225,7 @@ export class Platform extends pulumi.ComponentResource {
     part("polls", () => {
       const { polls } = config;
       const database = djangoData("polls", polls, "polls", "polls.databaseCluster");
-      const served = { ...polls, application: "mysite.wsgi", healthPath: "/healthz" };
+      const served = { ...polls, application: "mysite.wsgi", interface: "wsgi" as const, healthPath: "/healthz" };
       return new Django("polls", { place: apps, config: served, database }, child);
     });
     for (const [key, app] of Object.entries(config.djangoApps)) {

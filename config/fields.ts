@@ -169,6 +169,59 @@ export const auth = (keys: string) =>
       .describe("Never: a password does not stand in a stack file. Here to say so."),
   }).prefault({});
 
+/** A key of a Secret or ConfigMap. */
+const dataKey = pattern(/^[-._A-Za-z0-9]{1,253}$/, "a key of letters, digits, dots, dashes and underscores");
+
+const secretVariable = /(PASSWORD|PASSWD|SECRET|TOKEN|SECRET_KEY|API_?KEY|PRIVATE_KEY|CREDENTIALS)$/i;
+/** `://user:password@`, where the password is not another variable's. */
+const passwordInUrl = /:\/\/[^/\s:@]*:(?!\$\()[^/\s@]+@/;
+
+/** Further variables of a container, as Kubernetes names them. `reserved` are those that the platform alone sets. */
+export const environment = (reserved: RegExp) => ({
+  env: z
+    .record(
+      z.string(),
+      z.union(
+        [
+          z.string(),
+          block({ secretKeyRef: block({ name: objectName, key: dataKey }) }),
+          block({ configMapKeyRef: block({ name: objectName, key: dataKey }) }),
+        ],
+        {
+          error:
+            "expected a text (in quotes where it is a number), secretKeyRef: {name, key} or configMapKeyRef: {name, key}",
+        },
+      ),
+      { error: "expected variables by their names" },
+    )
+    .superRefine((env, context) => {
+      for (const [name, value] of Object.entries(env)) {
+        const refuse = (message: string) => context.addIssue({ code: "custom", path: [name], message });
+        if (!/^[A-Za-z_]\w*$/.test(name)) refuse("expected a variable's name of letters, digits and underscores");
+        else if (reserved.test(name)) refuse("expected another variable: the platform sets this one");
+        else if (typeof value !== "string") continue;
+        else if ((secretVariable.test(name) && !/^(\$\(\w+\))?$/.test(value)) || passwordInUrl.test(value))
+          refuse("expected no password here: name a Secret's key by secretKeyRef, or a variable as $(NAME)");
+      }
+    })
+    .default({})
+    .describe(
+      "Further variables: a text, in which `$(NAME)` is the value of a variable of the platform's, or a key by `secretKeyRef: {name, key}` or `configMapKeyRef: {name, key}`.",
+    ),
+  envFrom: z
+    .array(
+      z.union(
+        [block({ secretRef: block({ name: objectName }) }), block({ configMapRef: block({ name: objectName }) })],
+        { error: "expected secretRef: {name} or configMapRef: {name}" },
+      ),
+      { error: "expected a list of secretRef: {name} and configMapRef: {name}" },
+    )
+    .default([])
+    .describe(
+      "Secrets and ConfigMaps of the namespace whose keys become variables: `secretRef: {name}`, `configMapRef: {name}`. What the platform sets has precedence.",
+    ),
+});
+
 const imageExpected = "expected an image with a version or a commit as its tag, or a digest, such as";
 
 export const imageReference = (example: string) =>

@@ -32,6 +32,12 @@ const releases = released
 /** The newest version with a server: what `latest` means, whatever pip would take for it. */
 export const latest = "4.26.0";
 
+/**
+ * The file name of a wheel (version, build tag) or source distribution (version) of NoETL, as a regular expression of
+ * JavaScript and of Python, for the whole name in any case. The versions are those of PEP 440.
+ */
+export const packageName = String.raw`noetl-(?:([^-]+)(?:-(\d[^-]*))?(?:-[^-]+){3}\.whl|(.+)\.tar\.gz)`;
+
 /** Port of every version's server. */
 export const port = 8082;
 

@@ -61,7 +61,7 @@ const at = (values: unknown, path: PropertyKey[]) =>
 
 /** A value that may be or hold a password is never printed. In such a block only these two keys are about something else. */
 const isSecret = (path: PropertyKey[], found: unknown) =>
-  path.some((key) => /^(auth|secrets|password|token|secret|credentials)$/i.test(String(key))) &&
+  path.some((key) => /^(auth|env|secrets|password|token|secret|credentials)$/i.test(String(key))) &&
   !(/^(rotation|existingSecret)$/.test(String(path.at(-1))) && typeof found !== "object");
 
 function show(value: unknown): string {

@@ -102,7 +102,7 @@ function rows(path: string, node: Node): string[] {
 function value(node: Node): string {
   if (node.enum) return node.enum.join(", ");
   if (node.anyOf) return node.anyOf.map(value).join(" or ");
-  if (node.type === "array") return `list of ${node.items?.type ?? "values"}s`;
+  if (node.type === "array") return `list of ${node.items?.type ?? "value"}s`;
   if (node.type === "integer" && node.maximum! < Number.MAX_SAFE_INTEGER) return `${node.minimum} to ${node.maximum}`;
   return [node.type ?? "any"].flat().join(" or ");
 }

@@ -4,10 +4,13 @@
  */
 export const anyAddress = `any=0.0.0.0; [ ! -e /proc/net/if_inet6 ] || any="[::]"`;
 
-/** The command that runs gunicorn on a port of every address, IPv4 and IPv6. Its other options are arguments. */
-export const gunicorn = (port: number): string[] => [
+/**
+ * The command that runs gunicorn on a port of every address, IPv4 and IPv6. Its other options are arguments.
+ * `before` are lines of shell that run first.
+ */
+export const gunicorn = (port: number, before: string[] = []): string[] => [
   "sh",
   "-c",
-  `${anyAddress}; exec gunicorn --bind "$any:${port}" "$@"`,
+  [...before, `${anyAddress}; exec gunicorn --bind "$any:${port}" "$@"`].join("\n"),
   "gunicorn",
 ];

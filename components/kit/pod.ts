@@ -13,6 +13,12 @@ export interface PodField {
   field: string;
 }
 
+/** One key of one ConfigMap of the pod's namespace. */
+export interface ConfigMapKey {
+  configMap: string;
+  key: string;
+}
+
 /** Ports by their names. Over TCP, unless it says otherwise. */
 export type Ports = Record<string, number | { udp: number }>;
 
@@ -40,7 +46,9 @@ export interface Container<V extends string> {
   command: string[];
   args?: string[];
   /** Plain values, references to the keys of Secrets, and what Kubernetes knows of the pod. No password as a plain value. */
-  env?: Record<string, pulumi.Input<string> | SecretKey | PodField>;
+  env?: Record<string, pulumi.Input<string> | SecretKey | ConfigMapKey | PodField>;
+  /** Secrets and ConfigMaps whose keys become variables. `env` has precedence. */
+  envFrom?: k8s.types.input.core.v1.EnvFromSource[];
   ports?: Ports;
   resources: Resources;
   /** Path in the container → volume. The root file system is read-only: what is written to is mounted. */
@@ -148,11 +156,14 @@ function container<V extends string>(
       env: Object.entries(spec.env).map(([variable, value]) =>
         isKey(value)
           ? { name: variable, valueFrom: { secretKeyRef: { name: value.secret, key: value.key } } }
-          : isField(value)
-            ? { name: variable, valueFrom: { fieldRef: { fieldPath: value.field } } }
-            : { name: variable, value },
+          : isConfigMapKey(value)
+            ? { name: variable, valueFrom: { configMapKeyRef: { name: value.configMap, key: value.key } } }
+            : isField(value)
+              ? { name: variable, valueFrom: { fieldRef: { fieldPath: value.field } } }
+              : { name: variable, value },
       ),
     }),
+    ...(spec.envFrom && spec.envFrom.length > 0 && { envFrom: spec.envFrom }),
     ...(spec.ports && {
       ports: Object.entries(spec.ports).map(([port, number]) =>
         typeof number === "number"
@@ -183,8 +194,10 @@ function container<V extends string>(
 const preStop = (before: string[] | { sleep: number }) =>
   Array.isArray(before) ? { exec: { command: before } } : { sleep: { seconds: before.sleep } };
 
-type Value = pulumi.Input<string> | SecretKey | PodField;
+type Value = pulumi.Input<string> | SecretKey | ConfigMapKey | PodField;
 const isKey = (value: Value): value is SecretKey => typeof value === "object" && "secret" in value && "key" in value;
+const isConfigMapKey = (value: Value): value is ConfigMapKey =>
+  typeof value === "object" && Object.keys(value).includes("configMap");
 // An Output has any property that is asked for, but lists none of them.
 const isField = (value: Value): value is PodField => typeof value === "object" && Object.keys(value).includes("field");
 

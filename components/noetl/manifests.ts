@@ -1,3 +1,4 @@
+import { packageName } from "../../config/noetl-versions.ts";
 import type { Config } from "../../config/schema.ts";
 
 /*
@@ -19,27 +20,39 @@ export function install({ type }: Instance, version: string, hasIndex: boolean):
     // Without an index the image is that version's own, and looking through all that it needs takes its time.
     version: `${pip} ${hasIndex ? "" : "--no-deps "}noetl==${version}`,
     // The image may hold the same version, which pip would take for the same thing.
-    package: `package=$(${python} /etc/noetl/newest.py)\n${pip} --no-deps --ignore-installed "$package"\n${pip} noetl`,
+    package: `package=$(${python} /etc/noetl/newest.py ${source})\n${pip} --no-deps --ignore-installed "$package"\n${pip} noetl`,
     // As a path of Python's, which comes before the image's own; another way of setuptools' comes after it.
     dev: `${pip} --no-deps --editable ${source} --config-settings editable_mode=compat\n${pip} noetl`,
   };
   return `python -m venv --clear --without-pip --system-site-packages ${home}/venv\n${steps[type]}`;
 }
 
-/** The file of the highest version; of two of the same one, the file that was made last. */
+/** The file of the highest version by PEP 440; of one version the highest build tag, then the file that was made last. */
 export const newest = `
 import re
 import sys
 from pathlib import Path
 
-found = [
-    (tuple(map(int, match[1].split("."))), path.stat().st_mtime, path)
-    for path in Path("${source}").iterdir()
-    if (match := re.fullmatch(r"noetl-(\\d+(?:\\.\\d+)*)(?:[.+-].*)?(?:\\.tar\\.gz|\\.whl)", path.name))
-]
+try:
+    from packaging.version import InvalidVersion, Version
+except ImportError:
+    from pip._vendor.packaging.version import InvalidVersion, Version
+
+
+def rank(path):
+    match = re.fullmatch(r"${packageName}", path.name, re.IGNORECASE)
+    try:
+        version = Version(match[1] or match[3]) if match else None
+    except InvalidVersion:
+        return None
+    build = re.fullmatch(r"([0-9]+)(.*)", match[2]) if version and match[2] else None
+    return version and (version, (int(build[1]), build[2]) if build else (), path.stat().st_mtime, path)
+
+
+found = [one for one in map(rank, Path(sys.argv[1]).iterdir()) if one]
 if not found:
     sys.exit("the directory holds no noetl-*.tar.gz and no noetl-*.whl")
-print(max(found)[2])
+print(max(found)[3])
 `.trim();
 
 /** Applies the schema that the installed package brings. It may run any number of times. */

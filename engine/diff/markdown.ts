@@ -4,6 +4,7 @@ import { type Change, compare, type Fate, fates } from "./compare.ts";
 import { changeLines } from "./fields.ts";
 import { type ImageChange, imageChanges } from "./images.ts";
 import { type Risk, risks } from "./risks.ts";
+import { beginning, fenceFor, shares } from "./text.ts";
 
 /** One stack at two revisions, or why there is nothing to compare. */
 export type Compared = { stack: string } & (
@@ -16,23 +17,56 @@ const longest = 120;
 
 /**
  * The differences of all stacks as Markdown for a reviewer: what is dangerous first, what can be looked up last.
- * Where `maxLength` is given, objects' differences are left out, the longest first, until the text is no longer.
+ * `maxLength`, in UTF-16 units, is kept by leaving out whole things: objects' differences, the longest first, then what
+ * stands last in the longest section. Each stack keeps its title and its error.
  */
 export function markdown(base: string, all: Compared[], maxLength = Number.POSITIVE_INFINITY): string {
   const stacks = all.map((one) => ({
     ...one,
     groups: "problem" in one ? [] : grouped(compare(one.before, one.after)),
   }));
-  const write = () => `${stacks.map((one) => section(base, one, one.groups)).join("\n\n")}\n`;
+  const sections = () => stacks.map((one) => section(base, one, one.groups));
   const bulky = stacks.flatMap(({ groups }) => groups).sort((a, b) => b.body.length - a.body.length);
-  let page = write();
+  let page = joined(sections());
   for (const group of bulky) {
     if (page.length <= maxLength) return page;
     group.body = [];
-    page = write();
+    page = joined(sections());
   }
-  const note = "\n\n…the rest is too long to be shown here.\n";
-  return page.length <= maxLength ? page : page.slice(0, page.lastIndexOf("\n", maxLength - note.length)) + note;
+  return page.length <= maxLength ? page : joined(shortened(sections(), maxLength));
+}
+
+const gap = "\n\n";
+/** The page of sections, each of which is a list of blocks. */
+const joined = (sections: string[][]) => `${sections.map((blocks) => blocks.join(gap)).join(gap)}\n`;
+const rest = "…the rest is too long to be shown here.";
+
+/** The sections without blocks from their ends, so that the page is no longer than `maxLength`. The first blocks stay. */
+function shortened(sections: string[][], maxLength: number): string[][] {
+  const left = sections.map(([title = "", ...blocks]) => ({ title, blocks, length: joined([blocks]).length }));
+  const cut = new Set<(typeof left)[number]>();
+  const page = () => left.map((one) => [one.title, ...one.blocks, ...(cut.has(one) ? [rest] : [])]);
+  let length = joined(page()).length;
+  while (length > maxLength) {
+    const longest = left.reduce((a, b) => (b.length > a.length ? b : a));
+    const dropped = longest.blocks.pop();
+    if (dropped === undefined) break;
+    longest.length -= dropped.length + gap.length;
+    length -= dropped.length + gap.length;
+    if (!cut.has(longest)) length += rest.length + gap.length;
+    cut.add(longest);
+  }
+  if (length <= maxLength) return page();
+  // Nothing but titles and errors, and too many of them.
+  const each = rest.length + 2 * gap.length;
+  const room = shares(
+    left.map(({ title }) => title.length),
+    maxLength - left.length * each,
+  );
+  return left.map(({ title }, i) => {
+    const shown = beginning(title, room[i] ?? 0);
+    return shown === title ? [title] : [shown, rest];
+  });
 }
 
 /** Changes that read the same, as that of a label on every object of a part. */
@@ -60,11 +94,12 @@ function lines({ fate, fields }: Change): string[] {
   return all.length > longest ? [...all.slice(0, longest), `  … and ${all.length - longest} lines more`] : all;
 }
 
-function section(base: string, compared: Compared, groups: Group[]): string {
+/** A stack's blocks, of which each can be left out without breaking another. The first says the most. */
+function section(base: string, compared: Compared, groups: Group[]): string[] {
   const { stack } = compared;
-  if ("problem" in compared) return `## Stack \`${stack}\`\n\nNothing to compare: ${compared.problem}.`;
+  if ("problem" in compared) return [`## Stack \`${stack}\`\n\nNothing to compare: ${compared.problem}.`];
   const changes = groups.flatMap((group) => group.changes);
-  if (changes.length === 0) return `## Stack \`${stack}\`\n\nNothing changes against \`${base}\`.`;
+  if (changes.length === 0) return [`## Stack \`${stack}\`\n\nNothing changes against \`${base}\`.`];
   const { data, rotations } = risks(changes, compared.after);
   const counted = fates.flatMap((fate) => count(changes, fate) || []);
   return [
@@ -73,11 +108,9 @@ function section(base: string, compared: Compared, groups: Group[]): string {
     alert("WARNING", "New passwords or keys: whoever uses them from outside needs the new ones", rotations),
     counts(changes),
     images(imageChanges(changes, compared.before, compared.after)),
-    `### Objects\n\n${groups.map(details).join("\n\n")}`,
+    ...groups.map((group, i) => `${i === 0 ? `### Objects${gap}` : ""}${details(group)}`),
     requests(base, compared.before, compared.after),
-  ]
-    .filter(Boolean)
-    .join("\n\n");
+  ].filter((block) => typeof block === "string");
 }
 
 const count = (changes: Change[], fate: Fate): string | undefined => {
@@ -122,8 +155,7 @@ function details({ changes, body }: Group): string {
     const why = changes[0]!.fate === "removed" ? "" : " (too long to be shown here)";
     return `<p>${summary}${why}</p>`;
   }
-  // A fence is longer than any in what it encloses.
-  const fence = "`".repeat(Math.max(3, ...(body.join("\n").match(/`+/g) ?? []).map((run) => run.length + 1)));
+  const fence = fenceFor(body.join("\n"));
   return `<details><summary>${summary}</summary>\n\n${fence}diff\n${body.join("\n")}\n${fence}\n\n</details>`;
 }
 

@@ -1,17 +1,18 @@
 import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cacheDir } from "../paths.ts";
 import { type Say, UserError } from "../step.ts";
 import { make } from "./artifacts.ts";
 import { definitionOf, folderOf } from "./definitions.ts";
-import { dockerfileOf, imagesUnder, keyFor } from "./key.ts";
+import { afterEachFrom, checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
+import { dockerfileOf, keyFor } from "./key.ts";
 import { imageMode } from "./mode.ts";
 import { localName, localRegistry, parseReference } from "./reference.ts";
 import { run, sandboxed } from "./run.ts";
 import { type Built, builtUnder, keep, push, remove, sha256 } from "./store.ts";
-import { assertCanBuild, installTools } from "./tools.ts";
+import { assertCanBuild, buildahVersion, installTools } from "./tools.ts";
 
 const home = () => join(cacheDir(), "images");
 
@@ -74,6 +75,9 @@ export async function buildFile(
 ): Promise<{ digest: string }> {
   const started = Date.now();
   await installTools(say);
+  const file = options.dockerfile ?? join(options.context, "Dockerfile");
+  const { problems } = checkDockerfile(readDockerfile(file), options.context, await buildahVersion());
+  if (problems.length > 0) throw new UserError(problems.map((problem) => `${file}: ${problem}`).join("\n"));
   const key = sha256(localName(options.tag)).slice(0, 32);
   const before = await builtUnder(key);
   return withScratch(async (scratch) => {
@@ -103,7 +107,7 @@ interface Bud {
 /** Runs buildah on a Dockerfile. There is no `layout` where it came to the same image as `before`. */
 async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: string }> {
   const { context, scratch, reference } = options;
-  const text = await readFile(options.dockerfile ?? join(context, "Dockerfile"), "utf8");
+  const text = readDockerfile(options.dockerfile ?? join(context, "Dockerfile"));
   const trusted = existsSync(hostCertificates);
   const storage = join(home(), "storage");
   await mkdir(storage, { recursive: true });
@@ -144,10 +148,7 @@ const certificates = "/run/host-certificates.crt";
 export function trusting(dockerfile: string): string {
   const names = ["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"];
   const args = [...names, "NODE_EXTRA_CA_CERTS"].map((name) => `${name}=${certificates}`).join(" ");
-  return dockerfile.replace(
-    /(?<=^|[^\\]\n)[ \t]*FROM[ \t](?:.*\\\n)*.*(?:\n|$)/gi,
-    (from) => `${from.trimEnd()}\nARG ${args}\n`,
-  );
+  return afterEachFrom(dockerfile, `ARG ${args}`);
 }
 
 /** What is worth showing of a build: the step it is at, and the package it installs. */

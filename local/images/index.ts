@@ -3,19 +3,19 @@
  * ones. Where none can, each image that has a definition here is built from packages, with the real software at the
  * official image's paths and ids, and put into the local registry under the real name.
  */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Say, type Step, UserError } from "../step.ts";
 import { buildFile, buildStandIn } from "./build.ts";
 import { definitionOf, definitions, isOwn } from "./definitions.ts";
 import { buildByDocker } from "./docker.ts";
-import { dockerfileOf, imagesUnder, keyFor } from "./key.ts";
+import { checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
+import { dockerfileOf, keyFor } from "./key.ts";
 import { canBePulled, imageMode } from "./mode.ts";
 import { localName, localRegistry, parseReference } from "./reference.ts";
 import { allBuilt, blobDir, builtUnder, push, servedDigest } from "./store.ts";
-import { toolsStep } from "./tools.ts";
+import { buildahVersion, toolsStep } from "./tools.ts";
 
-export { blobDir, definitionOf, definitions, localName };
+export { blobDir, buildahVersion, checkDockerfile, definitionOf, definitions, localName, readDockerfile };
 
 /** Whether the local registry serves an image: a stand-in as built under its key, any other under its name. */
 async function isServed(reference: string): Promise<boolean> {
@@ -34,16 +34,32 @@ async function isMissing(reference: string): Promise<boolean> {
   return !(await comesFromItsRegistry(reference));
 }
 
-/** Gets an image into the local registry, from the cache if it was built before. */
-async function provide(reference: string, say: Say): Promise<void> {
+/** Why an image that cannot be pulled cannot be built from packages either. */
+function notProvided(reference: string): string | undefined {
   const { host, digest } = parseReference(reference);
   if (!definitionOf(reference)) {
     const known = [...new Set(definitions.flatMap((d) => d.repositories))].join(", ");
-    throw new UserError(
-      `${reference} cannot be pulled (${host} is not in reach), and no stand-in is defined for it. There is one for ${known}.`,
-    );
+    return `${reference} cannot be pulled (${host} is not in reach), and no stand-in is defined for it. There is one for ${known}.`;
   }
-  if (digest) throw new UserError(`${reference} is pinned by digest, so nothing can stand in for it. Name it by tag.`);
+  return digest ? `${reference} is pinned by digest, so nothing can stand in for it. Name it by tag.` : undefined;
+}
+
+/** What stands in the way of a Dockerfile's base images: those that neither their registry nor packages have. */
+export async function missingBases(dockerfile: string): Promise<string[]> {
+  const reasons = await Promise.all(
+    basesOf(dockerfile).map(async (image) => ((await comesFromItsRegistry(image)) ? undefined : notProvided(image))),
+  );
+  return reasons.filter((reason) => reason !== undefined);
+}
+
+/** The images a Dockerfile builds upon that are not the local registry's already. */
+const basesOf = (dockerfile: string): string[] =>
+  imagesUnder(dockerfile).filter((image) => parseReference(image).host !== localRegistry);
+
+/** Gets an image into the local registry, from the cache if it was built before. */
+async function provide(reference: string, say: Say): Promise<void> {
+  const reason = notProvided(reference);
+  if (reason) throw new UserError(reason);
   const key = keyFor(reference);
   const built = await builtUnder(key);
   if (!built) {
@@ -122,9 +138,8 @@ export async function buildDockerfile(
   options: { context: string; dockerfile?: string; tag: string },
   say: Say,
 ): Promise<{ digest: string }> {
-  const dockerfile = await readFile(options.dockerfile ?? join(options.context, "Dockerfile"), "utf8");
-  const others = imagesUnder(dockerfile).filter((image) => parseReference(image).host !== localRegistry);
-  for (const step of ensureImages(others)) {
+  const dockerfile = readDockerfile(options.dockerfile ?? join(options.context, "Dockerfile"));
+  for (const step of ensureImages(basesOf(dockerfile))) {
     if (!(await step.skip?.())) await step.run(say);
   }
   return buildFile(options, say);

@@ -2,31 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { debianSources, hostSources } from "./apt.ts";
 import { type Artifact, type Definition, definitionOf, folderOf } from "./definitions.ts";
+import { imagesUnder } from "./dockerfile.ts";
 import { parseReference } from "./reference.ts";
 import { sha256 } from "./store.ts";
 
 /** Goes up when the same definition would be built into something else by this code. */
 const generation = 1;
-
-/**
- * The images a Dockerfile builds upon: `FROM` and `COPY --from`, without `scratch` and its own stages.
- * An `ARG` before the first `FROM` counts with its default.
- */
-export function imagesUnder(dockerfile: string): string[] {
-  const text = dockerfile.replace(/\\\n/g, " ");
-  const args = new Map([...text.matchAll(/^\s*ARG\s+(\w+)=["']?([^\s"']*)/gim)].map(([, n, v]) => [n!, v!]));
-  const expand = (word: string) =>
-    word.replace(/\$\{?(\w+)(?::-([^}]*))?\}?/g, (whole, name, other) => args.get(name) ?? other ?? whole);
-  const stages = new Set<string>(["scratch"]);
-  const found = new Set<string>();
-  const lines = /^\s*(?:FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|COPY\s+(?:--\S+\s+)*?--from=(\S+))/gim;
-  for (const [, from, stage, copied] of text.matchAll(lines)) {
-    const image = expand(from ?? copied ?? "");
-    if (!stages.has(image.toLowerCase()) && !/^\d+$/.test(image)) found.add(image);
-    if (stage) stages.add(stage.toLowerCase());
-  }
-  return [...found];
-}
 
 /**
  * The Dockerfile that a definition is built from. One of the platform's own has a stage `artifacts`, in which Docker gets

@@ -1,5 +1,6 @@
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { execa } from "execa";
 import { debianPackages } from "../cluster/debian.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 
@@ -19,6 +20,12 @@ export async function isInstalled(program: string): Promise<boolean> {
     if (found) return true;
   }
   return false;
+}
+
+/** The version of buildah on this machine, such as 1.28.2. Undefined where it is not installed yet. */
+export async function buildahVersion(): Promise<string | undefined> {
+  const { stdout } = await execa("buildah", ["--version"], { reject: false });
+  return /(\d+\.\d+\.\d+)/.exec(stdout ?? "")?.[1];
 }
 
 async function missingPrograms(): Promise<string[]> {

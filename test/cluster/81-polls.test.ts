@@ -8,7 +8,19 @@ import { execa } from "execa";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { get, platform, replacePod, secret, small, smallStack, stackFile, succeedPod, unready } from "./kit.ts";
+import {
+  get,
+  platform,
+  podsOf,
+  replacePod,
+  runIn,
+  secret,
+  small,
+  smallStack,
+  stackFile,
+  succeedPod,
+  unready,
+} from "./kit.ts";
 import { heading, headingOf, noneFails, surveySource } from "./survey.ts";
 import { openBrowser, siteOf, Visitor, voteForTea } from "./visitor.ts";
 
@@ -120,13 +132,14 @@ describe("an application from elsewhere", () => {
   it("is checked without being built or deployed", async () => {
     const { exitCode, all } = await app("validate", "1.0.0");
     expect(all).toContain("patches/0001-heading.patch is applied");
-    expect(all).toContain("survey 1.0.0 can be built, and gunicorn will serve mysite.wsgi");
+    expect(all).toContain("valid: survey 1.0.0 → gunicorn serves mysite.wsgi; its build was not tried");
     expect(exitCode).toBe(0);
     expect(entry()).toBeUndefined();
   });
 
   it("is created from its source, its patches, and the requirements that it lacks", async () => {
-    const { exitCode, all } = await app("create", "1.0.0", engine);
+    const url = "postgres://$(DATABASE_USER):$(DATABASE_PASSWORD)@$(DATABASE_HOST):$(DATABASE_PORT)/$(DATABASE_NAME)";
+    const { exitCode, all } = await app("create", "1.0.0", [...engine, "--env", `DATABASE_URL=${url}`]);
     expect(all).toContain("requirements.txt is supplied");
     expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
     expect(entry().image).toMatch(/^apps\/survey:1\.0\.0@sha256:[0-9a-f]{64}$/);
@@ -134,6 +147,14 @@ describe("an application from elsewhere", () => {
     expect(await headingNow()).toBe("Survey one");
     // The copy was patched, not the source.
     expect(readFileSync(join(source, "polls/templates/polls/index.html"), "utf8")).toContain("<h1>Polls</h1>");
+  });
+
+  it("gets the variables that it was created with, filled in", async () => {
+    const [pod = ""] = await podsOf(`django-${name}`, "web", apps);
+    const url = await runIn(pod, apps, "web", ["printenv", "DATABASE_URL"]);
+    const { password } = await secret(`postgresql-user-django-${name}`, core);
+    expect(url.trim()).toMatch(/^postgres:\/\/django_survey:\w+@postgresql\.[\w.-]+:5432\/django_survey$/);
+    expect(url.includes(`:${password}@`)).toBe(true);
   });
 
   it("is updated without one request that fails, while visitors come steadily", async () => {

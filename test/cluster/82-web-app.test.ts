@@ -102,6 +102,27 @@ it("answers at a port of the node too, and refuses in a sentence", async () => {
   });
 });
 
+it("refuses half a character, and goes on answering", async () => {
+  for (const [path, body] of [
+    ["/data", '{"rows":[{"a":"\\ud800"}]}'],
+    ["/jobs", '{"kind":"statistics","column":"\\ud83d"}'],
+  ] as const) {
+    const answer = await fetch(url.first + path, { method: "POST", headers: { connection: "close" }, body });
+    expect(answer.status).toBe(400);
+    await ask(path);
+  }
+});
+
+it("does a job on more rows than a worker could hold at once", async () => {
+  const rows = Array.from({ length: 10_000 }, (_, i) => ({ n: i }));
+  // Parsed all at once they took a worker more memory than it has.
+  for (let i = 0; i < 50; i++) await ask("/data", { rows });
+  const id = await submit({ kind: "statistics", column: "n" });
+  expect(await done(id, 120_000)).toMatchObject({ count: 500_000, minimum: 0, maximum: 9_999 });
+  expect((await ask<Job>(`/jobs/${id}`)).attempts).toBe(1);
+  await ask("/data", undefined, "DELETE");
+});
+
 it("loses none of 200 jobs when a worker is killed in the middle of one", async () => {
   const short = () => submit({ kind: "wait", seconds: 0.02 });
   const before = await Promise.all(Array.from({ length: 100 }, short));

@@ -226,17 +226,17 @@ describe("a checkout", () => {
 
 describe("a package", () => {
   it("takes the place of a checkout: the newest, built or not", async () => {
-    // What the project's own build makes, and beside it an older one that is none.
+    // What the project's own build makes of a release candidate, and beside it an older release that is none.
     const build = [
       "cp -r /source /tmp/project && cd /tmp/project",
-      "sed -i 's/^version = .*/version = \"4.26.1\"/' pyproject.toml",
+      "sed -i 's/^version = .*/version = \"4.27.0rc1\"/' pyproject.toml",
       "/opt/noetl/venv/bin/python -m pip wheel --quiet --no-index --no-build-isolation --no-deps --wheel-dir /tmp/wheels .",
     ].join(" && ");
     await runIn("noetl-0", apps, "server", ["sh", "-eu", "-c", build]);
     await copyFrom("noetl-0", "/tmp/wheels", ".", packages);
     writeFileSync(join(packages, "noetl-4.26.0.tar.gz"), "");
     await deploy("--type", "package", "--package-path", packages);
-    expect(await installed("noetl-0")).toMatch(/^4\.26\.1 \/opt\/noetl\/venv\//);
+    expect(await installed("noetl-0")).toMatch(/^4\.27\.0rc1 \/opt\/noetl\/venv\//);
     await execute("noetl");
   });
 });
@@ -280,7 +280,7 @@ describe("side by side", () => {
     const all = {
       main: { type: "version", version: "4.26.0" },
       dev: { type: "dev", version: "4.26.0", path: checkout },
-      package: { type: "package", version: "4.26.1", path: packages },
+      package: { type: "package", version: "4.27.0", path: packages },
       ...Object.fromEntries(
         Object.entries(older).map(([name, [version]]) => [name, { type: "version", version } as const]),
       ),
@@ -320,7 +320,7 @@ describe("side by side", () => {
 
   it("each is listed, with where it answers", async () => {
     const list = await mustRun(["noetl", "list", ...where]);
-    expect(list).toMatch(/^package +package +4\.26\.1 +\S+ +ready/m);
+    expect(list).toMatch(/^package +package +4\.27\.0 +\S+ +ready/m);
     expect(list).toMatch(/^dev +dev +4\.26\.0 +\S+ +ready/m);
     expect(await unready(apps)).toEqual([]);
   });

@@ -1,5 +1,9 @@
 // Proves what Django applications' objects say without a cluster: what a change of each thing rolls, how people reach
 // them on which cluster, and that a migration comes before what needs it. That they run so, the cluster tests prove.
+import { mkdirSync, mkdtempSync, realpathSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
 import { beforeAll, describe, expect, it } from "vitest";
 import { seeded } from "../../engine/evaluate.ts";
 import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
@@ -61,6 +65,78 @@ describe("an application from elsewhere", () => {
     expect(web.args[0]).toBe("shop.wsgi");
     expect([web.startupProbe, web.readinessProbe].map((probe) => probe.httpGet.path)).toEqual(["/up", "/up"]);
     expect(variable(named(program, "Deployment", "django-my-shop"), "DATABASE_NAME")).toBe("django_my_shop");
+  });
+});
+
+describe("variables that a stack gives", () => {
+  // biome-ignore lint/suspicious/noExplicitAny: an object's fields as plain data
+  const all = (object: any): { name: string; value?: string; valueFrom?: object }[] => container(object).env;
+
+  it("reach the Job and the web server after the platform's, and those for the administrator the Job alone", async () => {
+    const program = await render(
+      shop({
+        env: {
+          DATABASE_URL: "postgres://$(DATABASE_USER):$(DATABASE_PASSWORD)@$(DATABASE_HOST)/$(DATABASE_NAME)",
+          MAIL_PASSWORD: { secretKeyRef: { name: "mail", key: "password" } },
+          MAIL_HOST: { configMapKeyRef: { name: "settings", key: "host" } },
+          DJANGO_SUPERUSER_PHONE: "+4712345678",
+        },
+        envFrom: [{ secretRef: { name: "further" } }, { configMapRef: { name: "settings" } }],
+      }),
+    );
+    const web = named(program, "Deployment", "django-my-shop");
+    const job = program.objects.find(({ metadata }) => metadata.name.startsWith("django-my-shop-migrate-"));
+    for (const object of [web, job]) {
+      const names = all(object).map(({ name }) => name);
+      expect(names.indexOf("DATABASE_URL")).toBeGreaterThan(names.indexOf("DATABASE_PASSWORD"));
+      expect(all(object)).toContainEqual({
+        name: "MAIL_PASSWORD",
+        valueFrom: { secretKeyRef: { name: "mail", key: "password" } },
+      });
+      expect(all(object)).toContainEqual({
+        name: "MAIL_HOST",
+        valueFrom: { configMapKeyRef: { name: "settings", key: "host" } },
+      });
+      expect(container(object).envFrom).toEqual([
+        { secretRef: { name: "further" } },
+        { configMapRef: { name: "settings" } },
+      ]);
+    }
+    expect([web, job].map((object) => all(object).some(({ name }) => name === "DJANGO_SUPERUSER_PHONE"))).toEqual([
+      false,
+      true,
+    ]);
+  });
+});
+
+describe("an application below the image's working directory, over ASGI", () => {
+  it("is entered where manage.py is, and served by workers of uvicorn", async () => {
+    const program = await render(shop({ application: "shop.asgi", interface: "asgi", directory: "backend/src" }));
+    const web = container(named(program, "Deployment", "django-my-shop"));
+    const migrate = container(
+      program.objects.find(({ metadata }) => metadata.name.startsWith("django-my-shop-migrate-")),
+    );
+    const bin = mkdtempSync(join(tmpdir(), "bin-"));
+    for (const name of ["gunicorn", "python"])
+      writeFileSync(join(bin, name), `#!/bin/sh\necho ${name} "$PWD" "$@"\n`, { mode: 0o755 });
+    writeFileSync(
+      join(bin, "python"),
+      '#!/bin/sh\ncase $1 in -c) echo uvicorn_worker;; *) echo python "$PWD" "$@";; esac\n',
+    );
+    for (const folder of ["backend/src", "src", "."]) {
+      const cwd = realpathSync(mkdtempSync(join(tmpdir(), "workdir-")));
+      mkdirSync(join(cwd, folder), { recursive: true });
+      writeFileSync(join(cwd, folder, "manage.py"), "");
+      const run = async ([command, ...args]: string[]) =>
+        (
+          await execa(command ?? "", args, { cwd, env: { PATH: `${bin}:${process.env.PATH}`, ADMINISTRATOR: "" } })
+        ).stdout.split("\n");
+      const [served = ""] = await run([...web.command, ...web.args]);
+      expect(served).toBe(
+        `gunicorn ${join(cwd, folder)} shop.asgi --bind=:8000 --workers=1 --keep-alive=0 --graceful-timeout=30 --worker-tmp-dir=/dev/shm --worker-class=uvicorn_worker.UvicornWorker`,
+      );
+      expect((await run(migrate.command))[0]).toBe(`python ${join(cwd, folder)} manage.py migrate --noinput`);
+    }
   });
 });
 

@@ -1,9 +1,11 @@
 // Proves what a reviewer is told about two lists of objects. It does not prove that Pulumi would do just that:
 // engine/diff/replaces.ts follows the provider's own list.
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compare } from "../../engine/diff/compare.ts";
 import { changeLines, fieldChanges } from "../../engine/diff/fields.ts";
 import { markdown } from "../../engine/diff/markdown.ts";
+import { previewPage } from "../../engine/diff/preview.ts";
 import { risks } from "../../engine/diff/risks.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 
@@ -309,6 +311,26 @@ describe("the page", () => {
     expect(page([], [config("long", 90)], 200)).toMatch(/^## Stack[\s\S]*too long to be shown here\.\n$/);
   });
 
+  it("keeps every stack's title and error, and no half of anything, where little fits", () => {
+    const config = (name: string) =>
+      object("ConfigMap", name, {
+        data: Object.fromEntries(["a", "b"].map((key) => [key, `ø👩‍🚀\n${"é\n".repeat(300)}`])),
+      });
+    const many = Array.from({ length: 200 }, (_, i) => config(`config-${i}`));
+    const all = [
+      { stack: "dev", before: [], after: many },
+      { stack: "test", before: many, after: [] },
+      { stack: "prod", problem: `at main: ${"👩‍🚀".repeat(50)} fails` },
+    ];
+    for (const most of [60_000, 20_000, 4_000, 1_200, 700, 400]) {
+      const text = markdown("main", all, most);
+      expect(whole(text)).toBe(true);
+      expect(text.length).toBeLessThanOrEqual(most);
+      for (const { stack } of all) expect(text).toContain(`## Stack \`${stack}\``);
+      if (most > 1_000) expect(text).toContain("👩‍🚀 fails.");
+    }
+  });
+
   it("says what stands in the way of a comparison", () => {
     expect(markdown("main", [{ stack: "new", problem: "at main: there is no such stack" }])).toBe(
       "## Stack `new`\n\nNothing to compare: at main: there is no such stack.\n",
@@ -318,5 +340,87 @@ describe("the page", () => {
   it("does without the sum where a container states no requests", () => {
     const bare = object("Pod", "p", { spec: { containers: [{ name: "x", image: "x:1" }] } });
     expect(page([], [bare])).toContain("They cannot be added up");
+  });
+});
+
+/** Whether no character is cut and no block is left open. */
+function whole(text: string): boolean {
+  const outside = text.replace(/^(`{3,})(diff)?\n[\s\S]*?^\1$/gm, "");
+  const number = (of: RegExp) => outside.match(of)?.length ?? 0;
+  return (
+    !/\p{Surrogate}/u.test(text) &&
+    // The woman is an astronaut, or she is not there.
+    !/👩(?!\u{200d}🚀)/u.test(text) &&
+    !outside.includes("```") &&
+    number(/<details>/g) === number(/<\/details>/g)
+  );
+}
+
+describe("the page of previews", () => {
+  const failing = (lines: number) => `${"Previewing update (prod): ø👩‍🚀\n".repeat(lines)}error: it is broken\n`;
+  const fine = "Previewing\n\nResources:\n    + 2 to create\n    +-1 to replace\n    12 unchanged\n\n";
+
+  it("shows the end of what each printed, and what was counted", () => {
+    expect(
+      previewPage(
+        [
+          { stack: "dev", failed: false, output: fine },
+          { stack: "test", failed: true, output: "```\nerror: it is broken\n" },
+          { stack: "prod", failed: true },
+        ],
+        1_000,
+      ),
+    ).toBe(`## \`pulumi preview --stack dev\`
+
+<details><summary>+ 2 to create, +-1 to replace, 12 unchanged</summary>
+
+\`\`\`
+${fine.trim()}
+\`\`\`
+
+</details>
+
+## \`pulumi preview --stack test\`
+
+<details><summary>failed</summary>
+
+\`\`\`\`
+\`\`\`
+error: it is broken
+\`\`\`\`
+
+</details>
+
+## \`pulumi preview --stack prod\`
+
+It was not started: see the log of the run.
+`);
+  });
+
+  it("keeps the error of each of many, and gives what the short ones leave to the long ones", () => {
+    const previews = Array.from({ length: 8 }, (_, i) => ({
+      stack: `stack-${i}`,
+      failed: true,
+      output: failing(i % 2 ? 5_000 : 3),
+    }));
+    const page = previewPage(previews, 65_000);
+    expect(whole(page)).toBe(true);
+    expect(page.length).toBeLessThanOrEqual(65_000);
+    expect(page.length).toBeGreaterThan(64_500);
+    expect(page.match(/^error: it is broken$/gm)).toHaveLength(8);
+    expect(page.match(/^```\n…\nPreviewing/gm)).toHaveLength(4);
+  });
+
+  it("is whole and short enough, whatever was printed", () => {
+    const output = fc.string({ unit: fc.constantFrom("👩‍🚀", "ø", "\n", "`", "```", "x", "error: "), maxLength: 300 });
+    const previews = fc.array(fc.record({ stack: fc.constant("dev"), failed: fc.boolean(), output }), { maxLength: 5 });
+    fc.assert(
+      fc.property(previews, fc.integer({ min: 1_200, max: 2_500 }), (all, most) => {
+        const page = previewPage(all, most);
+        return whole(page) && page.length <= most;
+      }),
+      // The same ones each time, unless someone asks for more.
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 300), ...(!process.env.FUZZ_RUNS && { seed: 1 }) },
+    );
   });
 });

@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { make } from "../../local/images/artifacts.ts";
 import { definitionOf, folderOf } from "../../local/images/definitions.ts";
+import { imagesUnder } from "../../local/images/dockerfile.ts";
 import { inOrder } from "../../local/images/index.ts";
-import { imagesUnder } from "../../local/images/key.ts";
 
 const images = ["apache/airflow:3.3.2", "apache/superset:6.1.0"];
 const standIn = (image: string) => definitionOf(image)!;

@@ -1,16 +1,18 @@
 // What is computed before anything is built: names, keys, sources, what a Dockerfile stands on.
 // Does not prove that a build works, nor what is inside an image: the cluster tests run them.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
 import { registriesConf, trusting } from "../../local/images/build.ts";
 import { type Definition, definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
+import { checkDockerfile, imagesUnder, readDockerfile } from "../../local/images/dockerfile.ts";
 import { inOrder } from "../../local/images/index.ts";
-import { dockerfileOf, type Ingredients, imagesUnder, keyOf } from "../../local/images/key.ts";
+import { dockerfileOf, type Ingredients, keyOf } from "../../local/images/key.ts";
 import { answers, canBePulled, imageMode } from "../../local/images/mode.ts";
 import { localName, parseReference } from "../../local/images/reference.ts";
 import { run } from "../../local/images/run.ts";
@@ -107,6 +109,12 @@ RUN echo FROM nothing`;
     expect(imagesUnder(dockerfile)).toEqual(["golang:1.26", "busybox:1.36", "debian:trixie-slim"]);
   });
 
+  it("is not named by what a here-document holds, nor by lines that Windows ended", () => {
+    const dockerfile = "FROM a:1 \\\r\n  AS one\r\nRUN <<EOF\r\nFROM b:1\r\nEOF\r\nCOPY --link --from=c:1 / /\r\n";
+    expect(imagesUnder(dockerfile)).toEqual(["a:1", "c:1"]);
+    expect(trusting("FROM a:1\nRUN <<EOF\nFROM b:1\nEOF\n").match(/^ARG /gm)).toHaveLength(1);
+  });
+
   it("is asked of this machine's registry first, and of nobody else where images are made from packages", () => {
     const open = registriesConf(["ghcr.io/a/b:1"], "auto");
     expect(open).toContain(
@@ -131,6 +139,60 @@ RUN echo FROM nothing`;
       "ARG",
       "",
     ]);
+  });
+});
+
+describe("a Dockerfile", () => {
+  const context = mkdtempSync(join(tmpdir(), "context-"));
+  writeFileSync(join(context, "there"), "");
+  const check = (lines: string, builder?: string) => checkDockerfile(`FROM scratch\n${lines}\n`, context, builder);
+
+  it.each([
+    ["RUN <<EOF\necho\nEOF", "a here-document", "1.33.0", "1.4"],
+    ["COPY <<EOF /there\nx\nEOF", "a here-document", "1.33.0", "1.4"],
+    ["ADD --checksum=sha256:0 https://example.com/a /a", "ADD --checksum", "1.33.0", "1.6"],
+    ["COPY --exclude=*.pyc . /app", "COPY --exclude", "1.38.0", "1.19"],
+    ["COPY --parents there /app", "COPY --parents", "1.40.0", "1.20"],
+    ["COPY --link there /app", "COPY --link", "1.41.0", "1.4"],
+  ])("with %j says which builder knows it", (lines, what, buildah, syntax) => {
+    const sentence = `line 2: ${what} needs buildah ${buildah} or newer (with Docker: Dockerfile syntax ${syntax})`;
+    expect(check(lines)).toEqual({ problems: [], notes: [sentence] });
+    expect(check(lines, "1.28.2")).toEqual({ problems: [`${sentence}; found buildah 1.28.2`], notes: [] });
+    expect(check(lines, buildah)).toEqual({ problems: [], notes: [] });
+  });
+
+  it.each([
+    ["COPY gone /app", "line 2: COPY gone: there is no such file in the build context"],
+    ['ADD ["there", "gone too", "/app/"]', "line 2: ADD gone too: there is no such file in the build context"],
+    ["RUM pip install", "line 2: found RUM; expected an instruction such as RUN"],
+    [
+      "RUN --security=insecure true",
+      "line 2: RUN --security needs Docker, since no version of buildah knows it (with Docker: Dockerfile syntax 1.20); found buildah 1.44.0",
+    ],
+  ])("with %j is refused", (lines, problem) => {
+    expect(check(lines, "1.44.0").problems).toEqual([problem]);
+  });
+
+  it.each(["COPY . .", "COPY there /there /app/", "ARG D=there\nCOPY $D *.txt /app/", "ADD https://example.com/a /a"])(
+    "with %j is taken",
+    (lines) => {
+      expect(check(lines, "1.28.2").problems).toEqual([]);
+    },
+  );
+
+  it.each([
+    ["", "no instruction"],
+    ["# nothing\n", "no instruction"],
+    ["ARG A=1\nRUN true\n", "RUN in line 2"],
+  ])("%j is refused", (text, found) => {
+    expect(checkDockerfile(text, context).problems).toEqual([
+      `found ${found}; expected FROM before any other instruction but ARG`,
+    ]);
+  });
+
+  it("is read without what Windows adds to it", () => {
+    writeFileSync(join(context, "Dockerfile"), "\uFEFFFROM scratch\r\nCOPY there \\\r\n  /app\r\n");
+    expect(readDockerfile(join(context, "Dockerfile"))).toBe("FROM scratch\nCOPY there \\\n  /app\n");
   });
 });
 

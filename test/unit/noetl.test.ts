@@ -3,10 +3,12 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { platform } from "../../cli/commands.ts";
 import { type DeployOptions, instanceOf, instancesIn, withInstance, withoutInstance } from "../../cli/noetl.ts";
+import { newest } from "../../components/noetl/manifests.ts";
 import { type StartPlan, startPlan } from "../../config/noetl-versions.ts";
 import { parseConfig } from "../../config/problems.ts";
 
@@ -150,6 +152,8 @@ describe("the command line", () => {
   const tool = make("tool", { "pyproject.toml": project("noetl", "5.3.0") });
   const other = make("other", { "pyproject.toml": project("other", "1.0.0") });
   const missing = join(folder, "missing");
+  const unnamed = make("unnamed", { "noetl-newest.tar.gz": "" });
+  const unversioned = make("unversioned", { "pyproject.toml": project("noetl", "next") });
 
   const wrong: [string, Omit<DeployOptions, "name">, string][] = [
     ["a missing path", { type: "dev", repoPath: missing }, `--repo-path ${missing}: there is no such directory`],
@@ -162,6 +166,16 @@ describe("the command line", () => {
       "a directory without packages",
       { type: "package", packagePath: empty },
       `--package-path ${empty}: holds no noetl-*.tar.gz and no noetl-*.whl; expected one of them`,
+    ],
+    [
+      "a directory with packages whose names have no version",
+      { type: "package", packagePath: unnamed },
+      `--package-path ${unnamed}: holds noetl-newest.tar.gz; expected a version (PEP 440) in the name, such as noetl-4.26.0-py3-none-any.whl`,
+    ],
+    [
+      "a checkout whose version is none",
+      { type: "dev", repoPath: unversioned },
+      `--repo-path ${unversioned}: its pyproject.toml has version next; expected one such as 4.26.0 (PEP 440)`,
     ],
     [
       "a path without a pyproject.toml",
@@ -219,6 +233,33 @@ describe("the command line", () => {
     });
     expect(of({ type: "dev", repoPath: checkout })).toEqual({ type: "dev", version: "4.27.0", path: checkout });
     expect(of({ type: "version", version: "latest" })).toEqual({ type: "version", version: "4.26.0" });
+  });
+
+  /** What a directory holds besides an older package, and which of them is installed: by both who choose, as one. */
+  const chosen: [string, string, string][] = [
+    ["noetl-4.27.0rc1-py3-none-any.whl", "noetl-4.26.0-py3-none-any.whl", "4.27.0"],
+    ["noetl-4.27.0-py3-none-any.whl", "noetl-4.27.0rc1-py3-none-any.whl", "4.27.0"],
+    ["noetl-4.27.0.post1.tar.gz", "noetl-4.27.0-py3-none-any.whl", "4.27.0"],
+    ["noetl-4.27.0rc1.tar.gz", "noetl-4.27.0.dev9.tar.gz", "4.27.0"],
+    ["noetl-4.27.0+local.2-py3-none-any.whl", "noetl-4.27.0-py3-none-any.whl", "4.27.0"],
+    ["noetl-4.27.0+build_10-py3-none-any.whl", "noetl-4.27.0+build_9-py3-none-any.whl", "4.27.0"],
+    ["noetl-4.27.0-2-py3-none-any.whl", "noetl-4.27.0-1local-py3-none-any.whl", "4.27.0"],
+    ["noetl-4.27.0-10-py3-none-any.whl", "noetl-4.27.0-9-py3-none-any.whl", "4.27.0"],
+    ["noetl-4.27-py2.py3-none-any.whl", "noetl-4.27rc1-py3-none-any.whl", "4.27.0"],
+    ["noetl-4.27.0-rc1.tar.gz", "noetl-4.26.0-1.tar.gz", "4.27.0"],
+    ["NoETL-4.10.0.tar.gz", "noetl-4.9.0.tar.gz", "4.10.0"],
+    ["noetl-1!3.0.0-py3-none-any.whl", "noetl-4.26.0-py3-none-any.whl", "3.0.0"],
+    ["noetl-4.27.0-py3-none-any.whl", "noetl-5.0-py3.whl", "4.27.0"],
+  ];
+
+  it.each(chosen)("installs %s, not %s", async (newer, older, version) => {
+    const packagePath = mkdtempSync(join(folder, "chosen-"));
+    // The older one is the younger file.
+    for (const file of [newer, older]) writeFileSync(join(packagePath, file), "");
+    expect(instanceOf({ name: "main", type: "package", packagePath })).toMatchObject({ version });
+    const { stdout, code } = await execa("python3", ["-c", newest, packagePath], { reject: false });
+    // A machine without Python proves the half of it.
+    if (code !== "ENOENT") expect(stdout).toBe(join(packagePath, newer));
   });
 
   it("has the four commands", () => {

@@ -1,10 +1,15 @@
 """Proves what the API answers, refusals included. Redis is an imitation here; the cluster tests have the real one."""
 
+import json
+import time
+import tracemalloc
 import unittest
+from unittest import mock
 
 import redis
 
 from tests import imitation
+from web_app import store as stores
 from web_app.api import HELP, create_app
 from web_app.worker import Worker
 
@@ -140,15 +145,110 @@ class ApiTest(unittest.TestCase):
         reason = "column: found 't'; expected a column that has a number in at least one row of the data"
         error = {"id": none, "status": "failed", "error": f"the job failed: {reason}"}
         self.assertEqual(self.results(none), (409, error))
-        with self.assertLogs("worker"):
-            huge = self.results(self.submit(kind="statistics", values=[10**400, 1]))
-        self.assertEqual(huge[0], 409)
-        self.assertIn("OverflowError", huge[1]["error"])
+
+    def test_numbers_that_are_too_large_together_are_refused_and_never_become_infinity(self):
+        large = 1.5e308
+        for values in [[10**400, 1], [large, large], [-large, 1e308, 1e308, 1e308], [-large, large]]:
+            for kind in ["statistics", "histogram"]:
+                with self.subTest(kind=kind, values=values):
+                    status, body = self.results(self.submit(kind=kind, values=values))
+                    if status == 409:
+                        self.assertIn("the numbers are too large", body["error"])
+                    else:
+                        json.dumps(body, allow_nan=False)
 
     def test_jobs_are_listed_newest_first(self):
         ids = [self.submit(kind="wait", seconds=0) for _ in range(3)]
         listed = self.client.get("/jobs?limit=2").get_json()
         self.assertEqual((listed["count"], [job["id"] for job in listed["jobs"]]), (3, ids[:0:-1]))
+
+    def test_jobs_that_have_expired_are_not_counted(self):
+        with mock.patch.object(stores.time, "time", return_value=time.time() - stores.KEEP - 60):
+            old = [self.submit(kind="wait", seconds=0) for _ in range(50)]
+        waiting = old.pop()
+        new = [self.submit(kind="wait", seconds=0) for _ in range(3)]
+        # What Redis does by itself at the end of a job's time.
+        self.store.all_jobs.delete(*(f"job:{job_id}" for job_id in old))
+        listed = self.client.get("/jobs?limit=2").get_json()
+        self.assertEqual((listed["count"], [job["id"] for job in listed["jobs"]]), (4, new[:0:-1]))
+        self.assertIn(waiting, [job["id"] for job in self.client.get("/jobs").get_json()["jobs"]])
+
+    def test_an_answer_has_no_more_than_a_mebibyte_of_rows_or_jobs(self):
+        long = "x" * 60_000
+        rows = [{"t": i, "text": long} for i in range(60)]
+        for i in range(0, 60, 15):
+            self.assertEqual(self.post("/data", {"rows": rows[i : i + 15]}).status_code, 201)
+        found = []
+        while len(found) < 60:
+            answer = self.client.get(f"/data?offset={len(found)}&limit=10000")
+            self.assertLess(len(answer.data), 1.1 * (1 << 20))
+            self.assertEqual(answer.get_json()["count"], 60)
+            found += answer.get_json()["rows"]
+        self.assertEqual(found, rows)
+        for _ in range(60):
+            self.submit(kind="statistics", column=long)
+        listed = self.client.get("/jobs")
+        self.assertLess(len(listed.data), 1.1 * (1 << 20))
+        self.assertEqual((listed.get_json()["count"], len(listed.get_json()["jobs"])), (60, 17))
+
+    def test_refuses_rows_that_are_too_long_or_too_many(self):
+        self.refused(
+            self.post("/data", {"rows": [{"t": 1}, {"text": "x" * 65536}]}),
+            400,
+            "rows[1]: found 65548 bytes of JSON in ASCII; expected at most 65536",
+        )
+        with mock.patch.object(stores, "MOST_STORED_ROWS", 3):
+            self.assertEqual(self.post("/data", {"rows": [{"t": 1}] * 3}).status_code, 201)
+            self.refused(
+                self.post("/data", {"rows": [{"t": 1}]}),
+                413,
+                "the data: found 3 rows; expected at most 1000000 with the new ones: DELETE /data makes room",
+            )
+        self.assertEqual(self.store.count_rows(), 3)
+
+    def test_a_job_on_a_column_does_not_hold_all_rows(self):
+        rows = 100_000
+        self.store.data.rpush("rows", *(json.dumps({"t": i % 7, "text": "x" * 50}) for i in range(rows)))
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        job_id = self.submit(kind="statistics", column="t")
+        status, body = self.results(job_id)
+        # Eight bytes for each number and as many for the median's sorted ones, and a piece of rows.
+        self.assertLess(tracemalloc.get_traced_memory()[1], 5 << 20)
+        self.assertEqual((status, body["results"]["count"]), (200, rows))
+
+    def test_refuses_halves_of_characters_wherever_there_is_text(self):
+        error = "the request: found '\\ud83d', half a character; expected text in Unicode"
+        for path, body in [
+            ("/data", {"rows": [{"a": "\ud83d"}]}),
+            ("/data", {"rows": [{"\ud83d": 1}]}),
+            ("/data", {"\ud83d": []}),
+            ("/data", "\ud83d"),
+            ("/jobs", {"kind": "\ud83d"}),
+            ("/jobs", {"kind": "statistics", "column": "\ud83d"}),
+            ("/jobs", {"kind": "wait", "seconds": 1, "\ud83d": 1}),
+        ]:
+            with self.subTest(path=path, body=body):
+                self.refused(self.post(path, body), 400, error)
+        # The same as bytes, in the encoding that has no such thing.
+        self.refused(self.client.post("/data", data=b'{"rows": [{"a": "\xed\xa0\xbd"}]}'), 400, error)
+        # As gunicorn hands over what a client has escaped.
+        for environ, part in [
+            ({"PATH_INFO": "/jobs/\xed\xa0\xbd"}, "path"),
+            ({"PATH_INFO": "/\xff"}, "path"),
+            ({"PATH_INFO": "/jobs", "QUERY_STRING": "limit=%ff"}, "query"),
+        ]:
+            answer = self.client.get("/", environ_overrides=environ)
+            self.assertEqual(answer.status_code, 400)
+            self.assertRegex(answer.get_json()["error"], f"^the {part}: found b'.*'; expected text in UTF-8$")
+        self.assertEqual((self.store.count_rows(), self.client.get("/jobs").get_json()["count"]), (0, 0))
+        # Both halves are a character, however it is written.
+        self.assertEqual(self.client.post("/data", data='{"rows": [{"a": "\\ud83d\\ude00"}]}').status_code, 201)
+        self.assertIn("😀", self.client.get("/data").text)
+
+    def test_shows_what_earlier_versions_took(self):
+        self.store.data.rpush("rows", json.dumps({"a": "\ud83d", "b": "ø"}))
+        self.assertEqual(self.client.get("/data").get_json()["rows"], [{"a": "\ud83d", "b": "ø"}])
 
     def test_says_that_redis_is_full(self):
         def full(*_):

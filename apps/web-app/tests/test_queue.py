@@ -118,7 +118,7 @@ class QueueTest(unittest.TestCase):
         for client, key in [(self.store.all_jobs, f"job:{job_id}"), (self.store.results, f"result:{job_id}")]:
             self.assertAlmostEqual(client.ttl(key), stores.KEEP, delta=5)
         self.store.all_jobs.delete(f"job:{job_id}")
-        self.assertEqual(self.store.jobs(10), ([], 0))
+        self.assertEqual(self.store.jobs(10, 100), ([], 0))
 
     def test_two_hundred_jobs_and_three_workers_one_of_which_is_lost(self):
         ids = {self.submit() for _ in range(200)}

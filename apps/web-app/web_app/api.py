@@ -1,13 +1,16 @@
 """The API. Whatever goes wrong is told as JSON, in a sentence under the key `error`."""
 
+import json
 import logging
+from urllib.parse import unquote_to_bytes
 
 import redis
 from flask import Flask, jsonify, request
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-from .store import Store
-from .work import KINDS, LONGEST_WAIT, MOST_BINS, Refused, checked, expect, is_number
+from .store import MOST_ROW_BYTES, MOST_STORED_ROWS, Full, Store
+from .work import KINDS, LONGEST_WAIT, MOST_BINS, Refused, checked, expect, is_number, shown
 
 MOST_BYTES = 1 << 20
 MOST_ROWS = 10_000
@@ -15,15 +18,16 @@ MOST_ROWS = 10_000
 HELP = {
     "GET /help": "this list",
     "GET /healthz": "whether Redis answers, how many jobs wait and how many workers there are",
-    "POST /data": 'add rows: {"rows": [{"city": "Oslo", "temperature": 3.5}]}',
-    "GET /data": "the rows, from ?offset=0 on at most ?limit=1000",
+    "POST /data": 'add rows: {"rows": [{"city": "Oslo", "temperature": 3.5}]}; '
+    f"at most {MOST_ROWS} at once, {MOST_STORED_ROWS} in all, {MOST_ROW_BYTES} bytes each",
+    "GET /data": f"the rows, from ?offset=0 on at most ?limit=1000, and at most {MOST_BYTES} bytes of them",
     "DELETE /data": "delete all rows",
     "POST /jobs": {
         "statistics": 'of a column or of numbers: {"kind": "statistics", "column": "temperature"} or {…, "values": [1, 2]}',
         "histogram": f'the same with "bins", 1 to {MOST_BINS}: {{"kind": "histogram", "column": "temperature", "bins": 10}}',
         "wait": f'does nothing, for 0 to {LONGEST_WAIT} seconds: {{"kind": "wait", "seconds": 3}}',
     },
-    "GET /jobs": "the newest jobs, at most ?limit=100",
+    "GET /jobs": f"the newest jobs, at most ?limit=100, and at most {MOST_BYTES} bytes of them",
     "GET /jobs/<id>": "one job",
     "GET /jobs/<id>/results": "what came of it; 202 while it is not done",
 }
@@ -33,9 +37,19 @@ assert set(HELP["POST /jobs"]) == set(KINDS)
 def create_app(store=None):
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
-    app.json.sort_keys = False
-    app.json.ensure_ascii = False
+    app.json = Json(app)
     store = store or Store()
+
+    @app.before_request
+    def refuse_bytes_that_are_no_text():
+        for part, found in (
+            ("the path", request.environ["PATH_INFO"].encode("latin-1")),
+            ("the query", unquote_to_bytes(request.environ.get("QUERY_STRING", "").encode("latin-1"))),
+        ):
+            try:
+                found.decode()
+            except UnicodeDecodeError:
+                raise Refused(f"{part}: found {shown(found)}; expected text in UTF-8") from None
 
     @app.get("/help")
     def help_():
@@ -56,12 +70,16 @@ def create_app(store=None):
         for i, row in enumerate(rows):
             right = isinstance(row, dict) and row and all(is_plain(value) for value in row.values())
             expect(right, f"rows[{i}]", row, "an object of columns, each with a text, a number, true, false or null")
-        return {"added": len(rows), "rows": store.add_rows(rows)}, 201
+        texts = [json.dumps(row) for row in rows]
+        for i, text in enumerate(texts):
+            if len(text) > MOST_ROW_BYTES:
+                raise Refused(f"rows[{i}]: found {len(text)} bytes of JSON in ASCII; expected at most {MOST_ROW_BYTES}")
+        return {"added": len(rows), "rows": store.add_rows(texts)}, 201
 
     @app.get("/data")
     def get_data():
         offset, limit = number_of("offset", 0, 0, 10**9), number_of("limit", 1000, 1, MOST_ROWS)
-        return {"count": store.count_rows(), "rows": store.rows(offset, limit)}
+        return {"count": store.count_rows(), "rows": store.rows(offset, limit, MOST_BYTES)}
 
     @app.delete("/data")
     def delete_data():
@@ -74,7 +92,7 @@ def create_app(store=None):
 
     @app.get("/jobs")
     def get_jobs():
-        jobs, count = store.jobs(number_of("limit", 100, 1, 1000))
+        jobs, count = store.jobs(number_of("limit", 100, 1, 1000), MOST_BYTES)
         return {"count": count, "jobs": jobs}
 
     @app.get("/jobs/<job_id>")
@@ -99,6 +117,11 @@ def create_app(store=None):
     @app.errorhandler(Refused)
     def refused(problem):
         return jsonify(error=str(problem)), 400
+
+    @app.errorhandler(Full)
+    def full(problem):
+        found = f"the data: found {problem} rows; expected at most {MOST_STORED_ROWS} with the new ones"
+        return jsonify(error=f"{found}: DELETE /data makes room"), 413
 
     @app.errorhandler(Unknown)
     def unknown(problem):
@@ -128,6 +151,25 @@ def create_app(store=None):
     return app
 
 
+class Json(DefaultJSONProvider):
+    """Text as people read it. What is no Unicode, which earlier versions took, is escaped."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+    def dumps(self, value, **options):
+        text = super().dumps(value, **options)
+        return text if text.isascii() or is_unicode(text) else super().dumps(value, **options | {"ensure_ascii": True})
+
+
+def is_unicode(text):
+    try:
+        text.encode()
+        return True
+    except UnicodeEncodeError:
+        return False
+
+
 class Unknown(Exception):
     """Something that is not there, in a sentence for whoever asked for it."""
 
@@ -136,8 +178,12 @@ def json_body():
     """The request's body as JSON, whatever its header calls it."""
     try:
         body = request.get_json(force=True, silent=True)
+        json.dumps(body, ensure_ascii=False).encode()
     except RecursionError:
         body = None
+    except UnicodeEncodeError as problem:
+        half = problem.object[problem.start]
+        raise Refused(f"the request: found {half!r}, half a character; expected text in Unicode") from None
     if body is None:
         raise Refused("the request: found no JSON; expected a JSON object: GET /help shows some")
     return body

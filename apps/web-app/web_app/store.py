@@ -10,6 +10,7 @@ import json
 import os
 import time
 import uuid
+from itertools import islice
 
 import redis
 
@@ -22,6 +23,18 @@ LEASE = 15
 ATTEMPTS = 5
 # Seconds that a job and its results are kept after its end.
 KEEP = 7 * 24 * 3600
+# Rows in all. A job on a column holds one number for each: measured with floats and integers, a worker takes 81 MiB.
+MOST_STORED_ROWS = 1_000_000
+# Bytes of one row as it is stored, in JSON's ASCII form. With it a piece of rows has a known size.
+MOST_ROW_BYTES = 64 << 10
+# Rows that are read at once: at most 1.6 MB in a server, of whose threads each may hold a piece, and 16 MB in a worker.
+SERVER_PIECE, WORKER_PIECE = 25, 250
+# Seconds by which the clocks of the servers and of Redis may differ.
+CLOCK_SKEW = 3600
+
+
+class Full(Exception):
+    """More rows than are kept."""
 
 
 def connect(database):
@@ -49,15 +62,38 @@ class Store:
 
     # Data: rows in the order in which they came.
 
-    def add_rows(self, rows):
-        return self.data.rpush("rows", *(json.dumps(row) for row in rows))
+    def add_rows(self, texts):
+        """Adds rows, each as JSON, and returns how many there are; or adds none and raises `Full`."""
+
+        def add(pipe):
+            there = pipe.llen("rows")
+            if there + len(texts) > MOST_STORED_ROWS:
+                raise Full(there)
+            pipe.multi()
+            pipe.rpush("rows", *texts)
+
+        # Tried again where another server adds rows between the count and the addition.
+        return self.data.transaction(add, "rows")[0]
 
     def count_rows(self):
         return self.data.llen("rows")
 
-    def rows(self, offset=0, limit=None):
-        end = -1 if limit is None else offset + limit - 1
-        return [json.loads(row) for row in self.data.lrange("rows", offset, end)]
+    def rows(self, offset, limit, most_bytes):
+        """Up to `limit` rows, and no more once they have `most_bytes` in JSON; the first one in any case."""
+        rows = islice(self._rows(offset, SERVER_PIECE), limit)
+        return [json.loads(row) for row in _within(most_bytes, rows, len)]
+
+    def column(self, name):
+        """The values of a column, row by row. Reads the rows in pieces: together they may exceed a worker's memory."""
+        for text in self._rows(0, WORKER_PIECE):
+            row = json.loads(text)
+            if name in row:
+                yield row[name]
+
+    def _rows(self, offset, piece):
+        while rows := self.data.lrange("rows", offset, offset + piece - 1):
+            yield from rows
+            offset += piece
 
     def delete_rows(self):
         with self.data.pipeline() as pipe:
@@ -87,17 +123,36 @@ class Store:
     def job(self, job_id):
         return _readable(self.all_jobs.hgetall(f"job:{job_id}"))
 
-    def jobs(self, limit):
-        """The newest jobs, and how many there are."""
-        ids = self.all_jobs.zrevrange("submitted", 0, limit - 1)
-        with self.all_jobs.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hgetall(f"job:{job_id}")
-            found = [_readable(job) for job in pipe.execute()]
-        gone = [job_id for job_id, job in zip(ids, found) if job is None]
-        if gone:
-            self.all_jobs.zrem("submitted", *gone)
-        return [job for job in found if job], self.all_jobs.zcard("submitted")
+    def jobs(self, limit, most_bytes):
+        """The newest jobs, as many as `rows` would return, and how many there are."""
+        self.forget_expired()
+        listed = islice(self._newest(), limit)
+        jobs = [_readable(job) for job in _within(most_bytes, listed, lambda job: len(job["parameters"]))]
+        return jobs, self.all_jobs.zcard("submitted")
+
+    def _newest(self):
+        start = 0
+        while ids := self.all_jobs.zrevrange("submitted", start, start + SERVER_PIECE - 1):
+            with self.all_jobs.pipeline(transaction=False) as pipe:
+                for job_id in ids:
+                    pipe.hgetall(f"job:{job_id}")
+                found = pipe.execute()
+            yield from filter(None, found)
+            gone = [job_id for job_id, job in zip(ids, found) if not job]
+            if gone:
+                self.all_jobs.zrem("submitted", *gone)
+            start += len(ids) - len(gone)
+
+    def forget_expired(self):
+        """Takes the ids of expired jobs off the list. None expires within `KEEP` of its submission, so those are not read."""
+        oldest = self.all_jobs.zrangebyscore("submitted", "-inf", time.time() - KEEP + CLOCK_SKEW)
+        for ids in (oldest[i : i + 1000] for i in range(0, len(oldest), 1000)):
+            with self.all_jobs.pipeline(transaction=False) as pipe:
+                for job_id in ids:
+                    pipe.exists(f"job:{job_id}")
+                gone = [job_id for job_id, there in zip(ids, pipe.execute()) if not there]
+            if gone:
+                self.all_jobs.zrem("submitted", *gone)
 
     def result(self, job_id):
         text = self.results.get(f"result:{job_id}")
@@ -138,7 +193,7 @@ class Store:
         end = {"status": "failed" if error else "done", "finished": time.time(), **({"error": error} if error else {})}
         with self.queue.pipeline() as pipe:
             if not error:
-                pipe.select(RESULTS).set(f"result:{job_id}", json.dumps(result), ex=KEEP)
+                pipe.select(RESULTS).set(f"result:{job_id}", json.dumps(result, allow_nan=False), ex=KEEP)
             pipe.select(JOBS).hset(f"job:{job_id}", mapping=end)
             pipe.expire(f"job:{job_id}", KEEP)
             pipe.select(QUEUE).lrem(f"taken:{worker}", 1, job_id)
@@ -153,6 +208,16 @@ class Store:
             while job_id := self.queue.lmove(taken, "queue", "RIGHT", "RIGHT"):
                 recovered.append(job_id)
         return recovered
+
+
+def _within(most_bytes, items, size):
+    """The first items, as long as they have no more than `most_bytes` together; the first one in any case."""
+    total = 0
+    for item in items:
+        if total and total + size(item) > most_bytes:
+            return
+        total += size(item)
+        yield item
 
 
 def _readable(job):

@@ -1,5 +1,6 @@
 """The kinds of jobs: what may be asked of each, and what it does."""
 
+import json
 import math
 import statistics
 import time
@@ -19,8 +20,12 @@ def is_number(value):
 
 def expect(holds, key, found, expected):
     if not holds:
-        shown = "nothing" if found is None else repr(found) if len(repr(found)) <= 60 else f"{repr(found)[:57]}..."
-        raise Refused(f"{key}: found {shown}; expected {expected}")
+        raise Refused(f"{key}: found {shown(found)}; expected {expected}")
+
+
+def shown(value):
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def checked(request):
@@ -68,14 +73,28 @@ def numbers(parameters, store):
     if "values" in parameters:
         return parameters["values"]
     column = parameters["column"]
-    found = [row[column] for row in store.rows() if is_number(row.get(column))]
+    found = [value for value in store.column(column) if is_number(value)]
     if not found:
         raise Refused(f"column: found {column!r}; expected a column that has a number in at least one row of the data")
     return found
 
 
-def describe(parameters, store):
-    values = numbers(parameters, store)
+def of_numbers(compute):
+    """The work of a job on numbers, whose result is JSON: infinity and NaN are none."""
+
+    def work(parameters, store):
+        values = numbers(parameters, store)
+        try:
+            result = compute(values, parameters)
+            json.dumps(result, allow_nan=False)
+        except (OverflowError, ValueError):
+            raise Refused("the numbers are too large: what they add up to exceeds 1.8e308") from None
+        return result
+
+    return work
+
+
+def describe(values, _parameters):
     return {
         "count": len(values),
         "minimum": min(values),
@@ -86,8 +105,7 @@ def describe(parameters, store):
     }
 
 
-def histogram(parameters, store):
-    values = numbers(parameters, store)
+def histogram(values, parameters):
     bins = parameters.get("bins", 10)
     low, high = min(values), max(values)
     width = (high - low) / bins
@@ -105,7 +123,7 @@ def wait(parameters, _store):
 
 # Kind → the keys that it knows, the check of them, and the work.
 KINDS = {
-    "statistics": (("column", "values"), check_source, describe),
-    "histogram": (("column", "values", "bins"), check_histogram, histogram),
+    "statistics": (("column", "values"), check_source, of_numbers(describe)),
+    "histogram": (("column", "values", "bins"), check_histogram, of_numbers(histogram)),
     "wait": (("seconds",), check_wait, wait),
 }
