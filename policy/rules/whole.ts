@@ -270,17 +270,20 @@ export function totals(objects: KubernetesObject[]): Totals {
   const claimed = objects
     .filter(({ kind }) => kind === "PersistentVolumeClaim")
     .reduce((total, { spec }) => total + bytes(spec.resources.requests.storage), 0);
-  // Claims of these are there already, so nothing is made of them; whoever adds up the manifests counts them all the same.
-  const templates = objects
-    .flatMap(({ kind, spec }) => (kind === "StatefulSet" ? [{ spec, list: spec.volumeClaimTemplates ?? [] }] : []))
-    .reduce(
-      (total, { spec, list }) =>
-        list.reduce(
-          (sum: number, one: KubernetesObject) => sum + spec.replicas * bytes(one.spec.resources.requests.storage),
-          total,
-        ),
-      0,
-    );
   const ofDatabases = clusters.reduce((total, spec) => total + spec.instances * bytes(spec.storage.size), 0);
-  return { cpu: sum("cpu"), memory: sum("memory"), storage: claimed + templates + ofDatabases };
+  return { cpu: sum("cpu"), memory: sum("memory"), storage: claimed + ofDatabases };
 }
+
+/**
+ * Bytes that StatefulSets' templates ask for: placeholders, of which no volume is made, since the claims exist. Whoever adds
+ * up the manifests counts them all the same.
+ */
+export const templatesStorage = (objects: KubernetesObject[]): number =>
+  objects
+    .filter(({ kind }) => kind === "StatefulSet")
+    .flatMap(({ spec }) =>
+      (spec.volumeClaimTemplates ?? []).map(
+        (template: KubernetesObject): number => spec.replicas * bytes(template.spec.resources.requests.storage),
+      ),
+    )
+    .reduce((total: number, size: number) => total + size, 0);
