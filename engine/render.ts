@@ -38,7 +38,14 @@ export function renderFiles(stack: string, all: Manifest[]): Map<string, string>
 }
 
 /** No anchors, no folded lines: the same object is the same text, and a change of a line is a change of a line. */
-const yaml = (value: unknown) => stringify(value, { aliasDuplicateObjects: false, lineWidth: 0, sortMapEntries: true });
+const yaml = (value: unknown) =>
+  stringify(value, {
+    aliasDuplicateObjects: false,
+    lineWidth: 0,
+    sortMapEntries: true,
+    // No object has tags of its own, and the search for them goes through all of it.
+    directives: false,
+  });
 
 /**
  * Puts the files into `out`, all or none: written beside it first and swapped in, so that an interrupted run leaves
