@@ -14,10 +14,37 @@ export interface Evaluated {
   objects: KubernetesObject[];
 }
 
-/** The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. */
-export async function evaluated(
+/** Evaluations by what makes them what they are; shared by the test files of a worker. */
+const known = new Map<string, Promise<Evaluated>>();
+
+/**
+ * The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. The same
+ * is evaluated once, and cannot be changed by a test; `fresh` evaluates it again.
+ */
+export function evaluated(
   stack: string,
-  options: { changes?: string | undefined; random?: RandomSource } = {},
+  { fresh, ...options }: { changes?: string | undefined; random?: RandomSource; fresh?: boolean } = {},
+): Promise<Evaluated> {
+  const { changes = "{}", random = redacted } = options;
+  // Sources of passwords are told apart by what they give.
+  const password = random({ type: "random:index/randomPassword:RandomPassword", name: "any", inputs: { length: 32 } });
+  const key = JSON.stringify([stack, changes, password]);
+  const evaluation = (!fresh && known.get(key)) || evaluate(stack, options).then(frozen);
+  known.set(key, evaluation);
+  return evaluation;
+}
+
+function frozen<T>(value: T): T {
+  if (value !== null && typeof value === "object" && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(frozen);
+  }
+  return value;
+}
+
+async function evaluate(
+  stack: string,
+  options: { changes?: string | undefined; random?: RandomSource },
 ): Promise<Evaluated> {
   const file = readStack(".", stack);
   const changes = Object.entries((parse(options.changes ?? "{}") ?? {}) as Record<string, unknown>);
