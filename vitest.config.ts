@@ -18,8 +18,26 @@ export default defineConfig({
     sequence: { sequencer: ByName },
     projects: [
       // The limits are for a busy machine of two processors: a test that hangs should fail, one that is slow should not.
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
-      { test: { name: "program", include: ["test/program/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
+      {
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts"],
+          setupFiles: "test/setup.ts",
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "program",
+          include: ["test/program/**/*.test.ts"],
+          setupFiles: "test/setup.ts",
+          // The files of a worker share the program, loaded once, and what they evaluate: see test/program/stacks.ts.
+          isolate: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
       {
         test: {
           name: "cluster",

@@ -1,6 +1,7 @@
 import { ConfigError } from "../engine/stack.ts";
 import { UserError } from "../local/step.ts";
-import { evaluateRedacted, outputsOf, stackFile } from "./project.ts";
+import { deployed } from "./deployed.ts";
+import { stackFile } from "./project.ts";
 import { connect, targetOf } from "./target.ts";
 
 export interface CredentialsOptions {
@@ -13,7 +14,7 @@ export interface CredentialsOptions {
 /** Prints what a part's Secret holds: the one command that shows a password, to standard output and nowhere else. */
 export async function credentials(part: string, options: CredentialsOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
-  const { secrets } = outputsOf(await evaluateRedacted(file, options.context));
+  const { secrets } = await deployed(file, options.context);
   const place = secrets[part];
   if (!place) throw new ConfigError(`PART: found ${part}; expected one of ${Object.keys(secrets).join(", ")}`);
   const kube = await connect(await targetOf(file, options.context));

@@ -7,6 +7,7 @@ import { mainInstance, nameOf } from "../config/parts/noetl.ts";
 import { parseConfig } from "../config/problems.ts";
 import { ConfigError } from "../engine/stack.ts";
 import { UserError } from "../local/step.ts";
+import { ofProgram } from "./deployed.ts";
 import { changed, keyIn } from "./edit.ts";
 import { partStates } from "./parts.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
@@ -186,7 +187,7 @@ export async function list(options: Where): Promise<void> {
   const instances = instancesIn(file.stack, readFileSync(file.path, "utf8"));
   const target = await targetOf(file, options.context);
   const kube = await connect(target);
-  const parts = await partStates(kube, target, await evaluateRedacted(file, options.context));
+  const parts = await partStates(kube, target, ofProgram(await evaluateRedacted(file, options.context)));
   const rows = Object.entries(instances).map(([name, { type, version, path }]) => {
     const part = parts.find((one) => one.name === nameOf(name));
     return [name, type, version, path ?? "", part?.state ?? "", part?.address ?? ""];

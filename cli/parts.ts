@@ -1,11 +1,10 @@
 import { reason } from "../engine/diagnose.ts";
-import type { Evaluation } from "../engine/evaluate.ts";
 import type { Kube, Live } from "../engine/kube.ts";
-import { type KubeObject, manifests } from "../engine/manifests.ts";
+import type { KubeObject } from "../engine/manifests.ts";
 import { readiness } from "../engine/ready.ts";
 import { network } from "../local/cluster/index.ts";
 import type { Target } from "./choose.ts";
-import { outputsOf } from "./project.ts";
+import type { Deployed } from "./deployed.ts";
 import { table } from "./show.ts";
 import { kubeconfigOf } from "./target.ts";
 
@@ -21,9 +20,11 @@ export interface PartState {
 }
 
 /** Every part that the stack has, with what runs it and where it answers. */
-export async function partStates(kube: Kube, target: Target, evaluation: Evaluation): Promise<PartState[]> {
-  const objects = manifests(evaluation).map(({ object }) => object);
-  const { endpoints, secrets } = outputsOf(evaluation);
+export async function partStates(
+  kube: Kube,
+  target: Target,
+  { endpoints, secrets, objects }: Deployed,
+): Promise<PartState[]> {
   return Promise.all(
     Object.entries(endpoints).map(async ([name, { namespace, service, port }]) => {
       const found = await kube.get({ apiVersion: "v1", kind: "Service", metadata: { name: service, namespace } });

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Evaluation, type RandomSource, redacted } from "../engine/evaluate.ts";
-import { type Program, run } from "../engine/run.ts";
+import type { Evaluation, RandomSource } from "../engine/evaluate.ts";
+import type { Program } from "../engine/run.ts";
 import { readStack, redactEncrypted, type StackFile } from "../engine/stack.ts";
 
 /** The checkout that this command line belongs to. */
@@ -10,18 +10,21 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** `Pulumi.<stack>.yaml`, or the file that stands in for it. */
 export const stackFile = (stack: string, configFile?: string): StackFile => readStack(root, stack, configFile);
 
-/** Evaluates this project's program. Loaded late: the SDK takes a second that `--help` should not. */
+/** Evaluates this project's program. Loaded late: commands that do not evaluate it should not wait for Pulumi's SDK. */
 export async function evaluateStack(
   file: StackFile,
   options: { random: RandomSource; context?: string },
 ): Promise<Evaluation> {
+  const { run } = await import("../engine/run.ts");
   const { default: program } = (await import("../index.ts")) as { default: Program };
   return run(program, file, options);
 }
 
 /** The program with a stand-in for every secret: for all that is only looked at. */
-export const evaluateRedacted = (file: StackFile, context?: string): Promise<Evaluation> =>
-  evaluateStack(redactEncrypted(file), { random: redacted, context });
+export async function evaluateRedacted(file: StackFile, context?: string): Promise<Evaluation> {
+  const { redacted } = await import("../engine/evaluate.ts");
+  return evaluateStack(redactEncrypted(file), { random: redacted, context });
+}
 
 /** What the program says of itself: where its parts answer, and which Secrets hold their passwords. */
 export interface Outputs {

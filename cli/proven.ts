@@ -29,7 +29,17 @@ export interface Proof {
 }
 
 /** What every cluster test depends on: the tools that bring a stack up, and what every component is made of. */
-const shared = ["cli", "engine", "local", "components/kit", "platform", "package-lock.json", "index.ts"];
+const shared = [
+  "cli",
+  "engine",
+  "launch",
+  "local",
+  "components/kit",
+  "platform",
+  "Pulumi.yaml",
+  "package-lock.json",
+  "index.ts",
+];
 /** These change no outcome of a cluster test; the keys of the images stand for their folders. */
 const apart = ["local/images/", "engine/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
 

@@ -8,6 +8,7 @@ import type { StackFile } from "../engine/stack.ts";
 import { cacheDir, stateDir } from "../local/paths.ts";
 import { type Say, UserError } from "../local/step.ts";
 import type { EngineFacts, Target } from "./choose.ts";
+import type { StateResource } from "./deployed.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { root } from "./project.ts";
 import { contextOf, isLocal, kubeconfigOf } from "./target.ts";
@@ -54,16 +55,20 @@ export class Pulumi {
 
   /** Whether a backend has this stack with something in it. */
   async hasResources(): Promise<boolean> {
+    return inUse(await this.resources());
+  }
+
+  /** The stack's resources, from its state; none where no backend has the stack. */
+  async resources(): Promise<StateResource[]> {
     const { project, stack } = this.file;
     if (!loggedIn()) {
       // Read as it lies there: this must be known on a machine whose pulumi is gone, too.
       const path = join(this.home, ".pulumi", "stacks", project, `${stack}.json`);
-      if (!existsSync(path)) return false;
-      const { checkpoint } = JSON.parse(readFileSync(path, "utf8"));
-      return inUse(checkpoint?.latest?.resources);
+      if (!existsSync(path)) return [];
+      return JSON.parse(readFileSync(path, "utf8")).checkpoint?.latest?.resources ?? [];
     }
     const exported = await this.pulumi(["stack", "export", "--stack", stack], { target: undefined, reject: false });
-    return exported.exitCode === 0 && inUse(JSON.parse(exported.stdout).deployment?.resources);
+    return exported.exitCode === 0 ? (JSON.parse(exported.stdout).deployment?.resources ?? []) : [];
   }
 
   /** Returns what was done, as counts. */

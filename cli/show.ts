@@ -5,7 +5,12 @@ import type { Say, Step } from "../local/step.ts";
 /** Long work: steps one after another, or groups of them at the same time. */
 export type Work = Step | { title: string; together: Work[] } | { title: string; inTurn: Work[] };
 
-const interactive = process.stdout.isTTY === true;
+const { isTTY, columns, rows } = process.stdout;
+/**
+ * Whether lines can be drawn over earlier ones. Not on a terminal of unknown size, as many CI systems have: without a
+ * width, the renderer would break the line after each character.
+ */
+const interactive = isTTY === true && columns > 0 && rows > 0;
 
 /** Carries out the work and shows it: what runs, what it waits for, and how long it took. */
 export async function show(work: Work[]): Promise<void> {
@@ -14,6 +19,7 @@ export async function show(work: Work[]): Promise<void> {
     work.map((one) => task(one, failures)),
     {
       ...options,
+      fallbackRendererCondition: !interactive,
       // An interrupted command says how to go on; see main.ts.
       registerSignalListeners: false,
     },
@@ -43,7 +49,11 @@ function task(work: Work, failures: unknown[]): ListrTask {
   }
   return {
     title: work.title,
-    ...(work.skip && { skip: async () => (await work.skip!()) || false }),
+    skip: async () => {
+      const reason = (await work.skip?.()) || false;
+      // On a terminal the reason is shown in place of the title.
+      return reason && interactive ? `${work.title}: ${reason}` : reason;
+    },
     task: async (_context, self) => {
       const progress = heartbeat((line) => {
         self.output = line;
@@ -70,12 +80,12 @@ function heartbeat(show: Say): { say: Say; stop: () => void } {
   let latest = "";
   const tell = () => show(`${latest}${latest && " "}[${parseTimer(Date.now() - start)}]`);
   const timer = setInterval(tell, interactive ? 1000 : 15_000);
-  // A word that follows another at once replaces it; one that came alone is shown as it comes.
+  // Of many lines at once only the first is drawn; `tell` shows the latest.
   let quietUntil = 0;
   const say: Say = (line) => {
     latest = line;
-    if (!interactive && Date.now() < quietUntil) return;
-    quietUntil = Date.now() + 10_000;
+    if (Date.now() < quietUntil) return;
+    quietUntil = Date.now() + (interactive ? 500 : 10_000);
     show(line);
   };
   return { say, stop: () => clearInterval(timer) };

@@ -1,7 +1,8 @@
 import { UserError } from "../local/step.ts";
+import { deployed } from "./deployed.ts";
 import { ownerOf } from "./owner.ts";
 import { partStates, partTable } from "./parts.ts";
-import { evaluateRedacted, stackFile } from "./project.ts";
+import { stackFile } from "./project.ts";
 import { connect, nameOf, targetOf } from "./target.ts";
 
 export async function status(options: { stack: string; configFile?: string; context?: string }): Promise<void> {
@@ -11,7 +12,7 @@ export async function status(options: { stack: string; configFile?: string; cont
   const owner = await ownerOf(kube, file);
   console.log(`cluster: ${nameOf(target)}, ${kube.server}`);
   console.log(`engine: ${owner ?? "none yet"}`);
-  const parts = await partStates(kube, target, await evaluateRedacted(file, options.context));
+  const parts = await partStates(kube, target, await deployed(file, options.context));
   console.log(`\n${partTable(parts, options)}`);
   const down = parts.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);

@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { KubeConfig } from "@kubernetes/client-node";
+import { existsSync, readFileSync } from "node:fs";
+import { parse } from "yaml";
 import { Kube } from "../engine/kube.ts";
 import type { StackFile } from "../engine/stack.ts";
 import * as local from "../local/cluster/index.ts";
@@ -30,9 +30,7 @@ export function existingLocal(): "kind" | "embedded" | undefined {
 
 function localContext(): string | undefined {
   if (!existsSync(local.kubeconfigPath())) return undefined;
-  const config = new KubeConfig();
-  config.loadFromFile(local.kubeconfigPath());
-  return config.getCurrentContext() || undefined;
+  return parse(readFileSync(local.kubeconfigPath(), "utf8"))?.["current-context"] || undefined;
 }
 
 export const isLocal = ({ cluster }: Target): boolean => cluster !== "context";
@@ -49,7 +47,7 @@ export async function connect(target: Target): Promise<Kube> {
   if (isLocal(target) && !existsSync(local.kubeconfigPath()))
     throw new UserError("there is no local cluster yet: `./platform up` makes one, and --context names another");
   // Better said at once than after trying to reach it for a while.
-  if (target.cluster === "embedded" && (await local.status()).state === "stopped")
+  if (target.cluster === "embedded" && !local.isStarted())
     throw new UserError("the local cluster is stopped: `./platform cluster up` starts it");
   return Kube.load({ kubeconfig: kubeconfigOf(target), context: target.context });
 }

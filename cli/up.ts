@@ -9,6 +9,7 @@ import * as cluster from "../local/cluster/index.ts";
 import { ensureImages, ensureImagesByDocker } from "../local/images/index.ts";
 import { type Say, UserError } from "../local/step.ts";
 import { chooseEngine, type Engine, type Target } from "./choose.ts";
+import { type Deployed, ofProgram } from "./deployed.ts";
 import { ownerOf } from "./owner.ts";
 import { partStates, partTable } from "./parts.ts";
 import { preflight } from "./preflight.ts";
@@ -41,7 +42,7 @@ export async function up(options: UpOptions): Promise<void> {
   if (engine === "apply") await byApply(kube, file, target, evaluation, options);
   else await byPulumi(kube, file, target, evaluation);
 
-  const parts = await settled(kube, target, evaluation, options.timeout);
+  const parts = await settled(kube, target, ofProgram(evaluation), options.timeout);
   console.log(`\n${partTable(parts, options)}`);
   const down = parts.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
@@ -51,8 +52,8 @@ export async function up(options: UpOptions): Promise<void> {
  * The parts once they are all ready, or as they are when `timeout` seconds have passed. Pulumi takes a Deployment whose
  * only pod is being replaced for done: as many may be away as it has.
  */
-async function settled(kube: Kube, target: Target, evaluation: Evaluation, timeout: number) {
-  let parts = await partStates(kube, target, evaluation);
+async function settled(kube: Kube, target: Target, deployed: Deployed, timeout: number) {
+  let parts = await partStates(kube, target, deployed);
   const waiting = () => parts.filter(({ ready }) => !ready).map(({ name, state }) => `${name} (${state})`);
   if (waiting().length > 0)
     await show([
@@ -62,7 +63,7 @@ async function settled(kube: Kube, target: Target, evaluation: Evaluation, timeo
           for (const deadline = Date.now() + timeout * 1000; waiting().length > 0 && Date.now() < deadline; ) {
             say(waiting().join(", "));
             await sleep(2_000);
-            parts = await partStates(kube, target, evaluation);
+            parts = await partStates(kube, target, deployed);
           }
         },
       },

@@ -1,7 +1,8 @@
 import { request as http } from "node:http";
 import { request as https, type RequestOptions } from "node:https";
 import { text as readAll } from "node:stream/consumers";
-import { KubeConfig } from "@kubernetes/client-node";
+// The whole client takes longer to load than most commands take.
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { UserError } from "../local/step.ts";
 import type { KubeObject } from "./manifests.ts";
 

@@ -42,7 +42,14 @@ export function renderFiles(stack: string, all: Manifest[]): Map<string, string>
  * YAML 1.1 takes for something else, as kubectl takes `off` for a boolean, is quoted.
  */
 const yaml = (value: unknown) =>
-  stringify(value, { aliasDuplicateObjects: false, compat: "yaml-1.1", lineWidth: 0, sortMapEntries: true });
+  stringify(value, {
+    aliasDuplicateObjects: false,
+    compat: "yaml-1.1",
+    lineWidth: 0,
+    sortMapEntries: true,
+    // No object has tags of its own, and the search for them goes through all of it.
+    directives: false,
+  });
 
 /**
  * Puts the files into `out`, all or none: written beside it first and swapped in, so that an interrupted run leaves

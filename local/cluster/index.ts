@@ -3,7 +3,6 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { refillRegistry } from "../images/index.ts";
 import { type Step, UserError } from "../step.ts";
-import { apply, core, isReady, listSimulated, setNodeSize } from "./api.ts";
 import { noteBefore, putBack, readBefore } from "./before.ts";
 import { buildSteps, type GroupName } from "./binaries.ts";
 import * as components from "./components.ts";
@@ -19,6 +18,9 @@ export { type BinaryName, binary } from "./binaries.ts";
 export { dockerAnswers, kindDownSteps, kindUpSteps } from "./kind.ts";
 export { kubeconfigPath, network } from "./layout.ts";
 export type { SimulatedNodes } from "./manifests.ts";
+
+/** Loaded late: the Kubernetes client takes longer to load than `status` takes in all. */
+const api = () => import("./api.ts");
 
 /** Only what images are made with: crane, and the registry that keeps them. */
 export function registrySteps(): Step[] {
@@ -66,7 +68,10 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
       components.kubelet,
       components.proxy,
     ]),
-    { title: "Set up DNS and storage", run: () => apply(baseManifests(components.provisionerName)) },
+    {
+      title: "Set up DNS and storage",
+      run: async () => (await api()).apply(baseManifests(components.provisionerName)),
+    },
     startStep("Start DNS and storage", [components.coredns, components.provisioner]),
     ...simulationSteps(simulated),
     { title: "Wait for the node", run: waitForNode },
@@ -101,7 +106,10 @@ const startStep = (title: string, daemons: (() => Promise<Daemon>)[]): Step => (
 
 /** Simulated nodes stay until another number of them is asked for, 0 for none. */
 function simulationSteps(simulated?: SimulatedNodes): Step[] {
-  const none = async () => !simulated && (await listSimulated()).length === 0 && "none asked for";
+  const none = async () => {
+    const { listSimulated } = await api();
+    return !simulated && (await listSimulated()).length === 0 && "none asked for";
+  };
   return [
     {
       title: "Start kwok",
@@ -117,6 +125,7 @@ function simulationSteps(simulated?: SimulatedNodes): Step[] {
       run: async () => {
         const wanted = simulatedNodes(simulated!);
         const names = wanted.map(({ metadata }) => metadata.name);
+        const { apply, core, listSimulated, setNodeSize } = await api();
         await apply(wanted);
         for (const { metadata, status } of wanted) await setNodeSize(metadata.name, status as object);
         for (const name of await listSimulated()) if (!names.includes(name)) await core().deleteNode({ name });
@@ -128,6 +137,7 @@ function simulationSteps(simulated?: SimulatedNodes): Step[] {
 async function waitForNode(): Promise<void> {
   const deadline = Date.now() + 90_000;
   const since = Math.floor((await startedAt("kubelet")) / 1000) * 1000;
+  const { core } = await api();
   for (; ; await sleep(300)) {
     const node = await core()
       .readNode({ name: nodeName })
@@ -201,13 +211,21 @@ export interface ClusterStatus {
   problem?: string;
 }
 
+/** Programs of the cluster with their processes. */
+const processes = () => components.stopOrder.map((name) => ({ name, pid: pidOf(name), log: logFile(name) }));
+/** Programs that every cluster has. */
+const needed = ({ name }: ComponentStatus) => name !== "registry" && name !== "kwok";
+
+/** Whether any of the cluster's own programs runs; `status` also asks the cluster. */
+export const isStarted = (): boolean => processes().some((one) => needed(one) && one.pid !== undefined);
+
 /** What runs, without changing anything. */
 export async function status(): Promise<ClusterStatus> {
   const kubeconfig = kubeconfigPath();
-  const all = components.stopOrder.map((name) => ({ name, pid: pidOf(name), log: logFile(name) }));
-  const needed = all.filter(({ name }) => name !== "registry" && name !== "kwok");
-  const missing = needed.filter(({ pid }) => pid === undefined).map(({ name }) => name);
-  if (missing.length === needed.length) return { state: "stopped", components: all, nodes: [], kubeconfig };
+  const all = processes();
+  if (!isStarted()) return { state: "stopped", components: all, nodes: [], kubeconfig };
+  const missing = all.filter((one) => needed(one) && one.pid === undefined).map(({ name }) => name);
+  const { core, isReady } = await api();
   const { items, problem: unreachable } = await core()
     .listNode()
     .then(({ items }) => ({ items, problem: undefined }))

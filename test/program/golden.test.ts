@@ -54,7 +54,7 @@ describe.each(stacks)("stack %s", (stack) => {
   });
 
   it("is the same whenever it is evaluated", async () => {
-    const rendered = async () => [...renderFiles(stack, (await evaluated(stack)).manifests)];
+    const rendered = async () => [...renderFiles(stack, (await evaluated(stack, { fresh: true })).manifests)];
     expect(await rendered()).toEqual(await rendered());
   });
 });

@@ -14,13 +14,39 @@ export interface Evaluated {
   objects: KubernetesObject[];
 }
 
+/** Evaluations by what makes them what they are; shared by the test files of a worker. */
+const known = new Map<string, Promise<Evaluated>>();
+
 /**
  * The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. `name` is
- * what the stack is called in place of its file's name.
+ * what the stack is called in place of its file's name. The same is evaluated once, and cannot be changed by a test;
+ * `fresh` evaluates it again.
  */
-export async function evaluated(
+export function evaluated(
   stack: string,
-  options: { changes?: string | undefined; random?: RandomSource; name?: string } = {},
+  { fresh, ...options }: { changes?: string | undefined; random?: RandomSource; name?: string; fresh?: boolean } = {},
+): Promise<Evaluated> {
+  const { changes = "{}", random = redacted } = options;
+  // Sources of passwords are told apart by what they give.
+  const password = random({ type: "random:index/randomPassword:RandomPassword", name: "any", inputs: { length: 32 } });
+  const key = JSON.stringify([stack, options.name, changes, password]);
+  if (fresh) return evaluate(stack, options);
+  const evaluation = known.get(key) ?? evaluate(stack, options).then(frozen);
+  known.set(key, evaluation);
+  return evaluation;
+}
+
+function frozen<T>(value: T): T {
+  if (value !== null && typeof value === "object" && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(frozen);
+  }
+  return value;
+}
+
+async function evaluate(
+  stack: string,
+  options: { changes?: string | undefined; random?: RandomSource; name?: string },
 ): Promise<Evaluated> {
   const file = { ...readStack(".", stack), stack: options.name ?? stack };
   const changes = Object.entries((parse(options.changes ?? "{}") ?? {}) as Record<string, unknown>);

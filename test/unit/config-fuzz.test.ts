@@ -118,7 +118,7 @@ describe("what is taken", () => {
         } catch {
           return;
         }
-        const { objects } = await evaluated("dev", { changes: JSON.stringify(put({}, path, value)) });
+        const { objects } = await evaluated("dev", { changes: JSON.stringify(put({}, path, value)), fresh: true });
         const broken = objects.flatMap((object) => Object.values(rules).flatMap((rule) => rule(object)));
         expect(broken).toEqual([]);
       }),

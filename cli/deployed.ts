@@ -1,0 +1,44 @@
+import type { Evaluation } from "../engine/evaluate.ts";
+import { type KubeObject, manifests } from "../engine/manifests.ts";
+import type { StackFile } from "../engine/stack.ts";
+import { evaluateRedacted, type Outputs, outputsOf } from "./project.ts";
+import { Pulumi } from "./pulumi.ts";
+
+/** What a stack has: its outputs, and the Kubernetes objects that were made for it. */
+export interface Deployed extends Outputs {
+  objects: KubeObject[];
+}
+
+/** A resource in Pulumi's state, as far as it is of interest here. */
+export interface StateResource {
+  type: string;
+  custom: boolean;
+  inputs?: Record<string, unknown>;
+  outputs?: Record<string, unknown>;
+  /** Replaced, and still to be deleted. */
+  delete?: boolean;
+}
+
+/**
+ * What the last `up` deployed, from Pulumi's state. Where that does not have it, what the program would deploy: before
+ * the first `up` has come to its end.
+ */
+export const deployed = async (file: StackFile, context?: string): Promise<Deployed> =>
+  ofState(await new Pulumi(file).resources()) ?? ofProgram(await evaluateRedacted(file, context));
+
+export const ofProgram = (evaluation: Evaluation): Deployed => ({
+  ...outputsOf(evaluation),
+  objects: manifests(evaluation).map(({ object }) => object),
+});
+
+/** Undefined where the state has no outputs: Pulumi writes them at the end of an update. */
+export function ofState(resources: StateResource[]): Deployed | undefined {
+  const { endpoints, secrets } = (resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ??
+    {}) as Partial<Outputs>;
+  if (!endpoints || !secrets) return undefined;
+  const objects = resources
+    .filter((resource) => resource.custom && !resource.delete && resource.type.startsWith("kubernetes:"))
+    // What Pulumi gives the Kubernetes provider is the object.
+    .map(({ inputs }) => inputs as KubeObject);
+  return { endpoints, secrets, objects };
+}

@@ -1,0 +1,3 @@
+import { load } from "./sources.mjs";
+
+await load("cli/main.ts");

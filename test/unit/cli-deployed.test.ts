@@ -1,0 +1,45 @@
+// Proves what `status` and `credentials` read from Pulumi's state. It does not prove that Pulumi writes it so: the
+// cluster tests run both commands on a stack that the engine brought up.
+import { describe, expect, it } from "vitest";
+import { ofState, type StateResource } from "../../cli/deployed.ts";
+
+const endpoints = { redis: { namespace: "dev-core", service: "redis", host: "redis.dev-core", port: 6379 } };
+const secrets = { redis: { namespace: "dev-core", name: "redis" } };
+const stack = (outputs: Record<string, unknown>): StateResource => ({
+  type: "pulumi:pulumi:Stack",
+  custom: false,
+  outputs,
+});
+const object = (name: string) => ({
+  apiVersion: "apps/v1",
+  kind: "StatefulSet",
+  metadata: { name, namespace: "dev-core", labels: { "app.kubernetes.io/name": "redis" } },
+});
+const statefulSet = (name: string, more: Partial<StateResource> = {}): StateResource => ({
+  type: "kubernetes:apps/v1:StatefulSet",
+  custom: true,
+  inputs: object(name),
+  ...more,
+});
+
+describe("what a stack has, by Pulumi's state", () => {
+  it("is the stack's outputs and its Kubernetes objects", () => {
+    const password = { type: "random:index/randomPassword:RandomPassword", custom: true, inputs: { length: 32 } };
+    const component = { type: "data-platform:index:Redis", custom: false };
+    expect(ofState([stack({ endpoints, secrets }), component, password, statefulSet("redis")])).toEqual({
+      endpoints,
+      secrets,
+      objects: [object("redis")],
+    });
+  });
+
+  it("does not have what was replaced and is still to be deleted", () => {
+    const resources = [stack({ endpoints, secrets }), statefulSet("new"), statefulSet("old", { delete: true })];
+    expect(ofState(resources)?.objects).toEqual([object("new")]);
+  });
+
+  it("is unknown before an update has come to its end, and without a state", () => {
+    expect(ofState([stack({}), statefulSet("redis")])).toBeUndefined();
+    expect(ofState([])).toBeUndefined();
+  });
+});
