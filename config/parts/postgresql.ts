@@ -25,7 +25,7 @@ export const postgresql = block({
   service,
   auth: auth("the key password, the superuser's"),
   maxConnections: count("connections", 20, 2_000)
-    .default(150)
+    .default(200)
     .describe(
       "Connections PostgreSQL accepts at once: at least what the pools of its clients may hold together. Each costs about 10 MiB when busy.",
     ),

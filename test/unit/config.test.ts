@@ -188,8 +188,8 @@ const wrong: [what: string, yaml: string, message: string][] = [
   ],
   [
     "more pools than the default number of connections",
-    "djangoApps: { shop: { image: 'apps/shop:1.0.0', replicas: 4, workers: 4 } }",
-    "postgresql.maxConnections: found 150; expected at least 191: its clients may hold 188 connections at once (airflow 78, djangoApps.shop 64, noetl 20, superset 12, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
+    "djangoApps: { shop: { image: 'apps/shop:1.0.0', replicas: 4, workers: 8 } }",
+    "postgresql.maxConnections: found 200; expected at least 255: its clients may hold 252 connections at once (djangoApps.shop 128, airflow 78, noetl 20, superset 12, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
   ],
   [
     "a volume too small for PostgreSQL",
