@@ -1,0 +1,185 @@
+// Proves that repositories which attack deployd reach nothing and stop no other: each fails in one sentence, a good one
+// beside them is deployed and stays so, and deployd's pod neither restarts nor is replaced. It does not prove what a
+// pod may do that a repository is allowed to run.
+// Exercises: deployd, apps/deployd.
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { stringify } from "yaml";
+import { GitServer } from "../../apps/deployd/test/git-server.ts";
+import type { Live } from "../../engine/kube.ts";
+import { address, get, kube, podsOf, small, smallStack } from "./kit.ts";
+
+const own = small.apps;
+const namespace = small.deployed;
+let git: GitServer;
+let url: string;
+/** The stack's own configuration, which deployd has again in the end. */
+let before: string;
+/** A server that nothing of a repository may have deployd ask, and what it was asked. */
+let web: Server;
+let target: string;
+const asked: string[] = [];
+
+const configMap = (name: string, value: string) =>
+  stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
+const chart = stringify({ apiVersion: "v2", name: "chart", version: "1.0.0" });
+const recordOf = (name: string) => `deployd-record-${createHash("sha256").update(name).digest("hex").slice(0, 10)}`;
+
+const doubled = ["abcdefghij"].flatMap((keys) => [
+  `a: &a [${Array(9).fill("x").join(", ")}]`,
+  ...[...keys.slice(1)].map((key, i) => `${key}: &${key} [${Array(9).fill(`*${keys[i]}`).join(", ")}]`),
+]);
+
+/** Files below `deploy/manifests`, and what deployd says of them. */
+const attacks: Record<string, { files: () => Record<string, string | Buffer>; says: RegExp }> = {
+  "a base whose ref is an option of git": {
+    files: () => ({
+      "kustomization.yaml": `resources: ["file:///nowhere//x?ref=--upload-pack%3Dtouch%20/tmp/marker%3B%23"]`,
+    }),
+    says: /kustomization\.yaml: resources: found .*deployd reads nothing from elsewhere/,
+  },
+  "a base in a repository of the pod": {
+    files: () => ({ "kustomization.yaml": "resources: [file:///work]" }),
+    says: /deployd reads nothing from elsewhere/,
+  },
+  "a generator that asks a server": {
+    files: () => ({ "kustomization.yaml": `configMapGenerator: [{ name: a, files: ["x=${target}/kustomize"] }]` }),
+    says: /deployd reads nothing from elsewhere/,
+  },
+  "a chart whose schema is on a server": {
+    files: () => ({
+      "Chart.yaml": chart,
+      "values.schema.json": JSON.stringify({ $ref: `${target}/helm` }),
+      "templates/a.yaml": configMap("a", "1"),
+    }),
+    says: /values\.schema\.json: found \$ref http/,
+  },
+  "a list of a mebibyte": { files: () => ({ "a.yaml": "- a\n".repeat(262_144) }), says: /a\.yaml/ },
+  "aliases of aliases": {
+    files: () => ({ "a.yaml": `${configMap("a", "1")}${doubled.join("\n")}\n` }),
+    says: /alias|memory/,
+  },
+  "aliases of aliases in a kustomization": {
+    files: () => ({
+      "kustomization.yaml": "resources: [a.yaml]",
+      "a.yaml": `${configMap("a", "1")}${doubled.join("\n")}\n`,
+    }),
+    says: /alias|memory/,
+  },
+  "a template without an end": {
+    files: () => ({
+      "Chart.yaml": chart,
+      "templates/a.yaml": `{{- $a := "x" }}{{- range until 40 }}{{- $a = print $a $a }}{{- end }}{{ $a }}`,
+    }),
+    says: /^helm: /,
+  },
+  "three hundred mebibytes in few bytes of git": {
+    files: () =>
+      Object.fromEntries(Array.from({ length: 160 }, (_, i) => [`${i}.yaml`, Buffer.alloc(1_990_000, `# ${i}\n`)])),
+    says: /MiB/,
+  },
+  "the record of a repository that comes later": {
+    files: () => ({ "a.yaml": configMap(recordOf("hostile/victim"), "{}") }),
+    says: /deployd's own/,
+  },
+};
+const names = Object.keys(attacks).map((_, i) => `hostile/repository-${i}`);
+
+const summary = async (name: string) => {
+  const answer = await fetch(`${url}/deployment/${name}`, { signal: AbortSignal.timeout(60_000) });
+  // biome-ignore lint/suspicious/noExplicitAny: what the API answers, as plain data
+  return (await answer.json()) as any;
+};
+const value = async () =>
+  ((await get("ConfigMap", "good", namespace)) as (Live & { data?: { value: string } }) | undefined)?.data?.value;
+
+async function configure(text: string): Promise<void> {
+  const map = (await get("ConfigMap", "deployd-config", own))!;
+  await kube().replace({ ...map, data: { "config.yaml": text } } as typeof map);
+  // A node brings files up to date once a minute, and when something of their pod changes.
+  const [name = ""] = await podsOf("deployd", "server", own);
+  const pod = (await get("Pod", name, own))!;
+  pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
+  await kube().replace(pod);
+}
+
+/** The pod's identity, and how often its containers have started again. */
+async function life() {
+  const [name = ""] = await podsOf("deployd", "server", own);
+  const pod = (await get("Pod", name, own)) as (Live & { status: { containerStatuses: { restartCount: number }[] } }) | undefined;
+  const restarts = pod?.status.containerStatuses.map(({ restartCount }) => restartCount);
+  return { uid: pod?.metadata.uid, restarts };
+}
+
+beforeAll(async () => {
+  await smallStack();
+  url = `http://${await address("deployd", own)}:8080`;
+  const config = (await get("ConfigMap", "deployd-config", own)) as Live & { data: Record<string, string> };
+  before = config.data["config.yaml"] ?? "";
+  const host = new URL(kube().server).hostname;
+  git = await GitServer.start(host);
+  web = createServer((request, response) => {
+    asked.push(request.url ?? "");
+    response.end("{}");
+  });
+  web.listen(0, host);
+  await once(web, "listening");
+  target = `http://${host}:${(web.address() as AddressInfo).port}`;
+  await git.commit("hostile/good", { "deploy/manifests/a.yaml": configMap("good", "1") });
+  for (const [i, { files }] of Object.values(attacks).entries())
+    await git.commit(
+      names[i] ?? "",
+      Object.fromEntries(Object.entries(files()).map(([path, contents]) => [`deploy/manifests/${path}`, contents])),
+    );
+});
+
+afterAll(async () => {
+  if (before) await configure(before);
+  git?.stop();
+  web?.close();
+  for (const { metadata } of await kube().list("v1", "ConfigMap", namespace))
+    if (metadata.labels?.["deployd/repository"] || metadata.labels?.["deployd/record-of"])
+      await kube().delete({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: metadata.name, namespace } });
+});
+
+it("each attack fails in one sentence, and a good repository is deployed and stays so", {
+  timeout: 900_000,
+}, async () => {
+  const born = await life();
+  const repository = (name: string) => ({ name, url: git.url(name), interval: 5, namespace });
+  await configure(stringify({ repositories: [...names, "hostile/good"].map(repository) }));
+  await vi.waitFor(async () => expect(await value()).toBe("1"), { timeout: 300_000, interval: 1_000 });
+
+  const attacked = Object.entries(attacks).map(([attack, { says }], i) => ({ attack, says, name: names[i] ?? "" }));
+  for (const { attack, says, name } of attacked)
+    await vi.waitFor(
+      async () => {
+        const { phase, error } = await summary(name);
+        expect({ attack, phase, message: error?.message }).toEqual({
+          attack,
+          phase: "failed",
+          message: expect.stringMatching(says),
+        });
+        expect(error.message).not.toMatch(/\n/);
+      },
+      { timeout: 300_000, interval: 1_000 },
+    );
+
+  // They are tried again all the while.
+  await git.commit("hostile/good", { "deploy/manifests/a.yaml": configMap("good", "2") });
+  await vi.waitFor(async () => expect(await value()).toBe("2"), { timeout: 120_000, interval: 1_000 });
+  // What was declared for it is not believed.
+  await git.commit("hostile/victim", { "deploy/manifests/a.yaml": configMap("victim", "1") });
+  await configure(stringify({ repositories: [...names, "hostile/good", "hostile/victim"].map(repository) }));
+  await vi.waitFor(async () => expect(await summary("hostile/victim")).toMatchObject({ phase: "ready" }), {
+    timeout: 120_000,
+    interval: 1_000,
+  });
+
+  expect(await summary("hostile/good")).toMatchObject({ phase: "ready", error: null });
+  expect(await life()).toEqual(born);
+  expect(asked).toEqual([]);
+});
