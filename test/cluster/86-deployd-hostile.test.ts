@@ -109,8 +109,9 @@ async function configure(text: string): Promise<void> {
 /** The pod's identity, and how often its containers have started again. */
 async function life() {
   const [name = ""] = await podsOf("deployd", "server", own);
-  const pod = (await get("Pod", name, own)) as (Live & { status: { containerStatuses: { restartCount: number }[] } }) | undefined;
-  const restarts = pod?.status.containerStatuses.map(({ restartCount }) => restartCount);
+  const pod = await get("Pod", name, own);
+  const statuses = (pod?.status?.containerStatuses ?? []) as { restartCount: number }[];
+  const restarts = statuses.map(({ restartCount }) => restartCount);
   return { uid: pod?.metadata.uid, restarts };
 }
 

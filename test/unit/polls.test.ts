@@ -61,12 +61,12 @@ describe("the configuration", () => {
     [
       "an application without an image",
       { djangoApps: { shop: {} } },
-      "djangoApps.shop.image: found nothing; expected an image with a version as its tag, or a digest, such as apps/shop:1.2.0",
+      "djangoApps.shop.image: found nothing; expected an image with a version or a commit as its tag, or a digest, such as apps/shop:1.2.0",
     ],
     [
       "an image that moves",
       shop({ image: "apps/shop:latest" }),
-      'djangoApps.shop.image: found "apps/shop:latest"; expected an image with a version as its tag, or a digest, such as apps/shop:1.2.0: a tag that moves is refused',
+      'djangoApps.shop.image: found "apps/shop:latest"; expected an image with a version or a commit as its tag, or a digest, such as apps/shop:1.2.0: a tag that moves is refused',
     ],
     [
       "a key that is misspelt in an application",

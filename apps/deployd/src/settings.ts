@@ -110,7 +110,7 @@ export function isOf({ name, url }: RepositorySettings, fullName: string): boole
 export function parseSettings(contents: string): RepositorySettings[] {
   let value: unknown;
   try {
-    value = parse(contents);
+    value = parse(contents, { logLevel: "error" });
   } catch (error) {
     throw new Error(`not YAML: ${(error as Error).message.split("\n")[0]}`);
   }
