@@ -1,9 +1,14 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { execa } from "execa";
 import { type Binaries, buildStep, builtDir } from "../go.ts";
+import type { Step } from "../step.ts";
 
-const pulumiVersion = "v3.274.1";
-const provider = "github.com/pulumi/pulumi-kubernetes/provider/v4";
-
+/**
+ * Pulumi for a machine that has none and cannot download one: its command and its Kubernetes provider are built from Go
+ * modules. One module pins both, so that what they share is compiled once. The whole command is built: most of what it
+ * compiles is for the clouds that can keep its state, and the packages it cannot do without import it.
+ */
 export const binaries = {
   dir: join(import.meta.dirname, "go"),
   title: "Pulumi",
@@ -11,9 +16,24 @@ export const binaries = {
     pulumi: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
     "pulumi-resource-kubernetes": "./kubernetes",
   },
-  files: { "schema.json": `${provider}/cmd/pulumi-resource-kubernetes` },
-  stamp: `-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${pulumiVersion}`,
+  files: { "schema.json": "github.com/pulumi/pulumi-kubernetes/provider/v4/cmd/pulumi-resource-kubernetes" },
+  stamp: "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.274.1",
 } satisfies Binaries;
 
-export const engineStep = () => buildStep("pulumi", binaries);
-export const engineDir = () => builtDir("pulumi", binaries);
+const name = "pulumi";
+
+/** Leaves the engine in the cache; skipped where it already is. */
+export const engineStep = (): Step => buildStep(name, binaries);
+
+export const canBuildEngine = async (): Promise<boolean> =>
+  (await execa("go", ["version"], { reject: false })).exitCode === 0;
+
+export const isEngineBuilt = async (): Promise<boolean> =>
+  (await canBuildEngine()) && existsSync(await builtDir(name, binaries));
+
+/** What to add to the environment of a `pulumi` so that it is the built one, with the plugins of this checkout. */
+export const engineEnvironment = async (): Promise<Record<string, string>> => ({
+  PATH: [await builtDir(name, binaries), join(import.meta.dirname, "bin"), process.env.PATH].join(":"),
+  // There is nowhere to get another plugin from: say so at once.
+  PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+});
