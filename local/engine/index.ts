@@ -28,8 +28,8 @@ export const engineStep = (): Step => buildStep(name, binaries);
 export const canBuildEngine = async (): Promise<boolean> =>
   (await execa("go", ["version"], { reject: false })).exitCode === 0;
 
-export const isEngineBuilt = async (): Promise<boolean> =>
-  (await canBuildEngine()) && existsSync(await builtDir(name, binaries));
+/** Where it is in the cache depends on the Go that builds it: without a fitting one it counts as not built. */
+export const isEngineBuilt = (): Promise<boolean> => builtDir(name, binaries).then(existsSync, () => false);
 
 /** What to add to the environment of a `pulumi` so that it is the built one, with the plugins of this checkout. */
 export const engineEnvironment = async (): Promise<Record<string, string>> => ({
