@@ -157,6 +157,8 @@ export class Pulumi {
       await child;
     });
     for await (const line of child.iterable({ from: "all" })) {
+      // Of the built engine all plugins are found in this way.
+      if (/warning: using pulumi-\S+ from \$PATH/.test(line)) continue;
       output.push(line);
       // Its signs of life are dots; how long it takes is shown anyway.
       if (line.trim() && !line.startsWith("@ ")) say(line.trim());

@@ -246,3 +246,7 @@ describe("read", () => {
     );
   });
 });
+
+it("gives no schema away as the official provider's, and says how to import without", async () => {
+  await expect(random.getSchema?.()).rejects.toThrow(/has no schema.*expected --generate-code=false$/);
+});
