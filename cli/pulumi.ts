@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { parse, stringify } from "yaml";
 import type { StackFile } from "../engine/stack.ts";
-import { canBuildEngine, engineEnvironment, engineStep, isEngineBuilt } from "../local/engine/index.ts";
+import { canBuildEngine, engineEnvironment, engineSteps, isEngineBuilt } from "../local/engine/index.ts";
 import { cacheDir, stateDir } from "../local/paths.ts";
 import { type Say, type Step, UserError } from "../local/step.ts";
 import type { Pulumi as FoundPulumi, PresentPulumi, Target } from "./choose.ts";
@@ -47,7 +47,7 @@ export const findPulumi = (): Promise<FoundPulumi | undefined> =>
 /** What brings a pulumi here that is not here yet. */
 export function pulumiSteps(found: FoundPulumi | undefined): Step[] {
   if (found === "can be installed") return [{ title: "Pulumi, kept in this machine's cache", run: installPulumi }];
-  return found === "can be built" ? [engineStep()] : [];
+  return found === "can be built" ? engineSteps() : [];
 }
 
 /** What to add to the environment so that `pulumi` is the one that is on this machine. */

@@ -85,7 +85,7 @@ export function localWork(target: Target, images: string[], engine: Step[] = [])
       together: [
         { title: "Cluster", inTurn: cluster.upSteps() },
         { title: "Images", inTurn: ensureImages(images) },
-        ...engine,
+        ...(engine.length > 0 ? [{ title: "Pulumi", inTurn: engine }] : []),
       ],
     },
   ];

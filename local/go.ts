@@ -62,9 +62,14 @@ async function go(group: Binaries, args: string[], onLine: (line: string) => voi
   for await (const line of child.iterable({ from: "stderr" })) onLine(line);
   const { exitCode, stdout, stderr } = await child;
   if (exitCode === 0) return stdout;
-  const last = stderr.split("\n").slice(-15).join("\n");
+  // Without the names of packages that were compiled meanwhile.
+  const last = linesOf(stderr).slice(-15).join("\n");
   throw new UserError(`\`go ${args[0]}\` failed in ${group.dir}:\n${last}`);
 }
+
+/** What `go` says beside its progress: the name of a package has no space. */
+export const linesOf = (stderr: string): string[] =>
+  stderr.split("\n").filter((line) => line.includes(" ") && !line.startsWith("go: downloading "));
 
 /** A new one, and without what an interrupted build left: if that still runs, it fails instead of writing into ours. */
 async function emptyDirectory(name: string): Promise<string> {
