@@ -50,21 +50,21 @@ export function chooseCluster(facts: ClusterFacts): Target {
 export type Engine = "pulumi" | "apply";
 
 /** A pulumi that is on this machine, or how it can come here. */
-export type Pulumi = PresentPulumi | "can be installed" | "can be built";
+export type FoundPulumi = PresentPulumi | "can be installed" | "can be built";
 export type PresentPulumi = "on PATH" | "installed here before" | "built here before";
 
 export interface EngineFacts {
   stack: string;
   /** `--engine`. */
   asked?: Engine;
-  pulumi: Pulumi | undefined;
+  pulumi: FoundPulumi | undefined;
   /** Whose objects the stack's are already. */
   owner?: Engine;
 }
 
 /**
- * Pulumi if it is on this machine or can be downloaded; else server-side apply. A stack stays with the engine that made it: another one knows
- * neither its passwords nor what it may delete.
+ * Pulumi if it is on this machine or can be downloaded; else server-side apply. A stack stays with the engine that made
+ * it: another one knows neither its passwords nor what it may delete.
  */
 export function chooseEngine({ stack, asked, pulumi, owner }: EngineFacts): { engine: Engine; why: string } {
   if (owner && asked && asked !== owner)

@@ -8,7 +8,7 @@ import type { StackFile } from "../engine/stack.ts";
 import { canBuildEngine, engineEnvironment, engineSteps, isEngineBuilt } from "../local/engine/index.ts";
 import { cacheDir, stateDir } from "../local/paths.ts";
 import { type Say, type Step, UserError } from "../local/step.ts";
-import type { Pulumi as FoundPulumi, PresentPulumi, Target } from "./choose.ts";
+import type { FoundPulumi, PresentPulumi, Target } from "./choose.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { root } from "./project.ts";
 import { contextOf, isLocal, kubeconfigOf } from "./target.ts";
@@ -74,7 +74,6 @@ const quiet = { PULUMI_SKIP_UPDATE_CHECK: "true" };
 export class Pulumi {
   private readonly file: StackFile;
   private readonly home = join(stateDir(), "pulumi");
-
   private readonly environment: Record<string, string>;
 
   private constructor(file: StackFile, environment: Record<string, string>) {

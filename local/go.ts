@@ -46,7 +46,10 @@ async function goVersion(group: Binaries): Promise<string> {
   return stdout.trim();
 }
 
-/** Where the binaries are once they are built. Every file that decides what comes out is hashed with the flags and the compiler: another pin is another path. */
+/**
+ * Where the binaries are once they are built. Every file that decides what comes out is hashed with the flags and the
+ * compiler: another pin is another path.
+ */
 export async function builtDir(name: string, group: Binaries): Promise<string> {
   const facts = [flags(group), await goVersion(group), process.arch, ...(group.files ? [group.files] : [])];
   const hash = createHash("sha256").update(JSON.stringify(facts));
