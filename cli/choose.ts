@@ -49,18 +49,22 @@ export function chooseCluster(facts: ClusterFacts): Target {
 
 export type Engine = "pulumi" | "apply";
 
+/** A pulumi that is on this machine, or how it can come here. */
+export type FoundPulumi = PresentPulumi | "can be installed" | "can be built";
+export type PresentPulumi = "on PATH" | "installed here before" | "built here before";
+
 export interface EngineFacts {
   stack: string;
   /** `--engine`. */
   asked?: Engine;
-  pulumi: "on PATH" | "installed here before" | "can be installed" | undefined;
+  pulumi: FoundPulumi | undefined;
   /** Whose objects the stack's are already. */
   owner?: Engine;
 }
 
 /**
- * Pulumi where there is one; else server-side apply. A stack stays with the engine that made it: another one knows
- * neither its passwords nor what it may delete.
+ * Pulumi if it is on this machine or can be downloaded; else server-side apply. A stack stays with the engine that made
+ * it: another one knows neither its passwords nor what it may delete.
  */
 export function chooseEngine({ stack, asked, pulumi, owner }: EngineFacts): { engine: Engine; why: string } {
   if (owner && asked && asked !== owner)
@@ -70,18 +74,22 @@ export function chooseEngine({ stack, asked, pulumi, owner }: EngineFacts): { en
     );
   if ((asked ?? owner) === "pulumi" && !pulumi)
     throw new UserError(
-      `engine pulumi: ${asked ? "--engine asks for it" : `stack ${stack} was brought up with it`}, and no pulumi is on PATH; ` +
-        "expected one: https://www.pulumi.com/docs/install/",
+      `engine pulumi: ${asked ? "--engine asks for it" : `stack ${stack} was brought up with it`}, and no pulumi is on PATH, ` +
+        "none can be downloaded, and there is no Go to build one with; " +
+        "expected pulumi, https://www.pulumi.com/docs/install/, or Go 1.26 or newer",
     );
   if (owner) return { engine: owner, why: `stack ${stack} was brought up with it` };
   if (asked) return { engine: asked, why: "--engine asks for it" };
-  if (pulumi)
-    return {
-      engine: "pulumi",
-      why:
-        pulumi === "on PATH"
-          ? "it is on PATH"
-          : `it ${pulumi === "can be installed" ? pulumi : "was installed here before"}`,
-    };
-  return { engine: "apply", why: "no pulumi is on PATH, and none can be downloaded" };
+  switch (pulumi) {
+    case undefined:
+      return { engine: "apply", why: "no pulumi is on PATH, and none can be downloaded" };
+    // It takes a quarter of an hour or more: only on request.
+    case "can be built":
+      return { engine: "apply", why: "no pulumi is on PATH, and none can be downloaded; --engine pulumi builds one" };
+    case "built here before":
+    case "installed here before":
+      return { engine: "pulumi", why: `it was ${pulumi}` };
+    default:
+      return { engine: "pulumi", why: `it ${pulumi === "on PATH" ? "is on PATH" : pulumi}` };
+  }
 }

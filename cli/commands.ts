@@ -50,7 +50,8 @@ platform
     `
 The cluster is --context, else the one that the stack names, else kind where Docker answers, else an embedded
 cluster on this machine (Linux, root). The engine is the one that the stack was brought up with, else pulumi where it
-is on PATH or can be downloaded, else server-side apply. Pulumi has its own time limits: --timeout is not for it.`,
+is on PATH or can be downloaded, else server-side apply. Where pulumi is neither, --engine pulumi builds it with Go.
+Pulumi has its own time limits: --timeout is not for it.`,
   )
   .action(changing(async (options) => (await import("./up.ts")).up(options)));
 

@@ -24,7 +24,7 @@ export interface StateResource {
  * the first `up` has come to its end.
  */
 export const deployed = async (file: StackFile, context?: string): Promise<Deployed> =>
-  ofState(await new Pulumi(file).resources()) ?? ofProgram(await evaluateRedacted(file, context));
+  ofState(await (await Pulumi.of(file)).resources()) ?? ofProgram(await evaluateRedacted(file, context));
 
 export const ofProgram = (evaluation: Evaluation): Deployed => ({
   ...outputsOf(evaluation),

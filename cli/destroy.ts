@@ -1,4 +1,5 @@
 import { destroy as destroyApplied } from "../engine/apply.ts";
+import { pickEngine } from "./engine.ts";
 import { ownerOf } from "./owner.ts";
 import { stackFile } from "./project.ts";
 import { Pulumi } from "./pulumi.ts";
@@ -21,7 +22,11 @@ export async function destroy(options: {
     return;
   }
   const title = `Deleting stack ${file.stack}, brought up by ${owner}`;
-  if (owner === "pulumi") return show([{ title, run: (say) => new Pulumi(file).destroy(target, say) }]);
+  if (owner === "pulumi") {
+    await pickEngine(kube, file);
+    const pulumi = await Pulumi.of(file);
+    return show([{ title, run: (say) => pulumi.destroy(target, say) }]);
+  }
   const lines: string[] = [];
   let deleted = 0;
   await show([

@@ -8,5 +8,5 @@ import { Pulumi } from "./pulumi.ts";
 export async function ownerOf(kube: Kube, file: StackFile): Promise<Engine | undefined> {
   const state = await new StateStore(kube, file.stack).load();
   if (state && state.inventory.length + state.orphans.length > 0) return "apply";
-  return (await new Pulumi(file).hasResources()) ? "pulumi" : undefined;
+  return (await (await Pulumi.of(file)).hasResources()) ? "pulumi" : undefined;
 }

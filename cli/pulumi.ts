@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { parse, stringify } from "yaml";
 import type { StackFile } from "../engine/stack.ts";
+import { canBuildEngine, engineEnvironment, engineSteps, isEngineBuilt } from "../local/engine/index.ts";
 import { cacheDir, stateDir } from "../local/paths.ts";
-import { type Say, UserError } from "../local/step.ts";
-import type { EngineFacts, Target } from "./choose.ts";
+import { type Say, type Step, UserError } from "../local/step.ts";
+import type { FoundPulumi, PresentPulumi, Target } from "./choose.ts";
 import type { StateResource } from "./deployed.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { root } from "./project.ts";
@@ -16,23 +17,49 @@ import { contextOf, isLocal, kubeconfigOf } from "./target.ts";
 /** Where a pulumi of our own goes when the machine has none. */
 const own = () => join(cacheDir(), "pulumi");
 
-/** How this machine can come by a pulumi. */
-export async function findPulumi(): Promise<EngineFacts["pulumi"]> {
-  if (await answers("pulumi")) return "on PATH";
-  if (await answers(join(own(), "bin", "pulumi"))) return "installed here before";
-  // Where a download would come from; a machine that cannot reach it should not wait for long to hear so.
-  const reachable = await fetch("https://get.pulumi.com", { method: "HEAD", signal: AbortSignal.timeout(2000) }).then(
-    (response) => response.ok,
-    () => false,
-  );
-  return reachable ? "can be installed" : undefined;
+type Probe = () => Promise<boolean>;
+
+/** The first that holds. A later one is not asked before: asking for a download takes time. */
+export async function firstOf<Name extends string>(probes: [Name, Probe][]): Promise<Name | undefined> {
+  for (const [name, holds] of probes) if (await holds()) return name;
+  return undefined;
 }
 
 const answers = async (command: string) =>
   (await execa(command, ["version"], { reject: false, env: quiet })).exitCode === 0;
 
+const present: [PresentPulumi, Probe][] = [
+  ["on PATH", () => answers("pulumi")],
+  ["installed here before", () => answers(join(own(), "bin", "pulumi"))],
+  ["built here before", isEngineBuilt],
+];
+
+/** Where a download would come from; a machine that cannot reach it should not wait for long to learn that. */
+const isDownloadable: Probe = () =>
+  fetch("https://get.pulumi.com", { method: "HEAD", signal: AbortSignal.timeout(2000) }).then(
+    (response) => response.ok,
+    () => false,
+  );
+
+/** The pulumi of this machine, or how it can come here: the user's own, then Pulumi's release, then a build. */
+export const findPulumi = (): Promise<FoundPulumi | undefined> =>
+  firstOf<FoundPulumi>([...present, ["can be installed", isDownloadable], ["can be built", canBuildEngine]]);
+
+/** What brings a pulumi here that is not here yet. */
+export function pulumiSteps(found: FoundPulumi | undefined): Step[] {
+  if (found === "can be installed") return [{ title: "Pulumi, kept in this machine's cache", run: installPulumi }];
+  return found === "can be built" ? engineSteps() : [];
+}
+
+/** What to add to the environment so that `pulumi` is the one that is on this machine. */
+export async function pulumiEnvironment(): Promise<Record<string, string>> {
+  // Not for the others: their plugins are Pulumi's own.
+  if ((await firstOf(present)) === "built here before") return engineEnvironment();
+  return { PATH: `${process.env.PATH}:${join(own(), "bin")}` };
+}
+
 /** Downloads the release that the SDK fits to. */
-export async function installPulumi(say: Say): Promise<void> {
+async function installPulumi(say: Say): Promise<void> {
   say("downloading");
   const { PulumiCommand } = await import("@pulumi/pulumi/automation/index.js");
   await PulumiCommand.install({ root: own() });
@@ -48,10 +75,15 @@ const quiet = { PULUMI_SKIP_UPDATE_CHECK: "true" };
 export class Pulumi {
   private readonly file: StackFile;
   private readonly home = join(stateDir(), "pulumi");
+  private readonly environment: Record<string, string>;
 
-  constructor(file: StackFile) {
+  private constructor(file: StackFile, environment: Record<string, string>) {
     this.file = file;
+    this.environment = environment;
   }
+
+  /** With the pulumi that is on this machine now. */
+  static of = async (file: StackFile): Promise<Pulumi> => new Pulumi(file, await pulumiEnvironment());
 
   /** Whether a backend has this stack with something in it. */
   async hasResources(): Promise<boolean> {
@@ -129,6 +161,8 @@ export class Pulumi {
       await child;
     });
     for await (const line of child.iterable({ from: "all" })) {
+      // Of the built engine all plugins are found in this way.
+      if (/warning: using pulumi-\S+ from \$PATH/.test(line)) continue;
       output.push(line);
       // Its signs of life are dots; how long it takes is shown anyway.
       if (line.trim() && !line.startsWith("@ ")) say(line.trim());
@@ -155,7 +189,6 @@ export class Pulumi {
 
   private pulumi(args: string[], options: { target?: Target; env?: Record<string, string>; reject?: boolean }) {
     const { cwd, configFile, env } = this.workspace(options.target);
-    const path = `${process.env.PATH}:${join(own(), "bin")}`;
     const kubeconfig = options.target && kubeconfigOf(options.target);
     const which = configFile && ["up", "destroy"].includes(args[0]!) ? ["--config-file", configFile] : [];
     return execa("pulumi", [...args, ...which], {
@@ -165,7 +198,7 @@ export class Pulumi {
       reject: options.reject ?? true,
       // A process group of its own: ^C reaches it once, through us, and not a second time, which would make it give up.
       detached: true,
-      env: { ...quiet, ...env, ...options.env, PATH: path, ...(kubeconfig && { KUBECONFIG: kubeconfig }) },
+      env: { ...quiet, ...this.environment, ...env, ...options.env, ...(kubeconfig && { KUBECONFIG: kubeconfig }) },
     });
   }
 

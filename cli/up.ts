@@ -7,16 +7,16 @@ import { type KubeObject, manifests } from "../engine/manifests.ts";
 import { chartType, refuseCharts, refuseEncrypted, type StackFile } from "../engine/stack.ts";
 import * as cluster from "../local/cluster/index.ts";
 import { ensureImages, ensureImagesByDocker } from "../local/images/index.ts";
-import { type Say, UserError } from "../local/step.ts";
-import { chooseEngine, type Engine, type Target } from "./choose.ts";
+import { type Say, type Step, UserError } from "../local/step.ts";
+import type { Engine, Target } from "./choose.ts";
 import { type Deployed, ofProgram } from "./deployed.ts";
-import { ownerOf } from "./owner.ts";
+import { pickEngine } from "./engine.ts";
 import { partStates, partTable } from "./parts.ts";
 import { preflight } from "./preflight.ts";
 import { evaluateRedacted, evaluateStack, stackFile } from "./project.ts";
-import { findPulumi, installPulumi, Pulumi } from "./pulumi.ts";
+import { findPulumi, Pulumi, pulumiSteps } from "./pulumi.ts";
 import { show, type Work } from "./show.ts";
-import { connect, isLocal, nameOf, targetOf } from "./target.ts";
+import { connect, existingLocal, isLocal, nameOf, targetOf } from "./target.ts";
 
 export interface UpOptions {
   stack: string;
@@ -33,7 +33,9 @@ export async function up(options: UpOptions): Promise<void> {
   const evaluation = await evaluateRedacted(file, options.context);
   const target = await targetOf(file, options.context);
   console.log(`cluster: ${nameOf(target)} (${target.why})`);
-  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation)));
+  // In a new cluster the stack belongs to no engine yet: what is asked for can be built at the same time.
+  const engineWork = options.engine === "pulumi" && !existingLocal() ? pulumiSteps(await findPulumi()) : [];
+  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation), engineWork));
 
   const kube = await connect(target);
   await preflight(kube, file, evaluation);
@@ -72,10 +74,10 @@ async function settled(kube: Kube, target: Target, deployed: Deployed, timeout: 
 }
 
 /**
- * What the local cluster needs before a stack can be put on it. Images and the cluster's own programs are built at the
- * same time: neither fills two processors alone.
+ * What the local cluster needs before a stack can be put on it. Images, the cluster's own programs and the engine are
+ * built at the same time: none of them fills two processors alone.
  */
-export function localWork(target: Target, images: string[]): Work[] {
+export function localWork(target: Target, images: string[], engine: Step[] = []): Work[] {
   // kind brings its own registry, without which no image can be given to it.
   if (target.cluster === "kind")
     return [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImagesByDocker(images) }];
@@ -86,6 +88,7 @@ export function localWork(target: Target, images: string[]): Work[] {
       together: [
         { title: "Cluster", inTurn: cluster.upSteps() },
         { title: "Images", inTurn: ensureImages(images) },
+        ...(engine.length > 0 ? [{ title: "Pulumi", inTurn: engine }] : []),
       ],
     },
   ];
@@ -118,16 +121,6 @@ function told(values: unknown): string[] {
   if (values === null || typeof values !== "object") return [];
   const { repository, tag } = values as { repository?: string; tag?: string };
   return repository && tag ? [`${repository}:${tag}`] : Object.values(values).flatMap(told);
-}
-
-async function pickEngine(kube: Kube, file: StackFile, asked?: Engine) {
-  const owner = await ownerOf(kube, file);
-  // Looking for a download takes a while, which a stack that will not use it need not spend.
-  const pulumi = (asked ?? owner) === "apply" ? undefined : await findPulumi();
-  const choice = chooseEngine({ stack: file.stack, asked, owner, pulumi });
-  if (choice.engine === "pulumi" && pulumi === "can be installed")
-    await show([{ title: "Pulumi, kept in this machine's cache", run: installPulumi }]);
-  return choice;
 }
 
 async function byApply(
@@ -171,7 +164,7 @@ async function byPulumi(kube: Kube, file: StackFile, target: Target, evaluation:
   try {
     let done = "";
     const run = async (say: Say) => {
-      done = await new Pulumi(file).up(target, say);
+      done = await (await Pulumi.of(file)).up(target, say);
     };
     await show([{ title: `Stack ${file.stack}`, run }]);
     console.log(done);

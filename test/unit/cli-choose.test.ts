@@ -50,7 +50,12 @@ test.each([
 test.each([
   [{ pulumi: "on PATH" }, "pulumi", "it is on PATH"],
   [{ pulumi: "can be installed" }, "pulumi", "it can be installed"],
+  [{ pulumi: "installed here before" }, "pulumi", "it was installed here before"],
+  [{ pulumi: "built here before" }, "pulumi", "it was built here before"],
   [{}, "apply", "no pulumi is on PATH, and none can be downloaded"],
+  [{ pulumi: "can be built" }, "apply", "no pulumi is on PATH, and none can be downloaded; --engine pulumi builds one"],
+  [{ pulumi: "can be built", asked: "pulumi" }, "pulumi", "--engine asks for it"],
+  [{ pulumi: "can be built", owner: "pulumi" }, "pulumi", "stack dev was brought up with it"],
   [{ pulumi: "on PATH", asked: "apply" }, "apply", "--engine asks for it"],
   [{ pulumi: "on PATH", owner: "apply" }, "apply", "stack dev was brought up with it"],
   [{ pulumi: "on PATH", owner: "pulumi", asked: "pulumi" }, "pulumi", "stack dev was brought up with it"],
@@ -65,11 +70,11 @@ test.each([
   ],
   [
     { owner: "pulumi" },
-    "engine pulumi: stack dev was brought up with it, and no pulumi is on PATH; expected one: https://www.pulumi.com/docs/install/",
+    "engine pulumi: stack dev was brought up with it, and no pulumi is on PATH, none can be downloaded, and there is no Go to build one with; expected pulumi, https://www.pulumi.com/docs/install/, or Go 1.26 or newer",
   ],
   [
     { asked: "pulumi" },
-    "engine pulumi: --engine asks for it, and no pulumi is on PATH; expected one: https://www.pulumi.com/docs/install/",
+    "engine pulumi: --engine asks for it, and no pulumi is on PATH, none can be downloaded, and there is no Go to build one with; expected pulumi, https://www.pulumi.com/docs/install/, or Go 1.26 or newer",
   ],
 ] as [Partial<EngineFacts>, string][])("no engine for %j", (facts, message) => {
   expect(() => engine(facts)).toThrow(new UserError(message));

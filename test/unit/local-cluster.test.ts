@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
-import { builtName, groups } from "../../local/cluster/binaries.ts";
+import { groups } from "../../local/cluster/binaries.ts";
 import { ensureCertificates } from "../../local/cluster/certificates.ts";
 import { corefile, kubeconfig, kubeletFile, proxyFile } from "../../local/cluster/configs.ts";
 import { processesIn } from "../../local/cluster/daemons.ts";
@@ -17,6 +17,7 @@ import { overlaps } from "../../local/cluster/network.ts";
 import { authorityFile, certificateFile, identities, keyFile } from "../../local/cluster/pki.ts";
 import { checkFree } from "../../local/cluster/ports.ts";
 import { registryHosts } from "../../local/cluster/registry-hosts.ts";
+import { builtName } from "../../local/go.ts";
 
 describe("overlaps", () => {
   it.each([
