@@ -51,6 +51,8 @@ describe("the Pulumi engine", () => {
       "Pulumi.dev.yaml",
       "package.json",
       "tsconfig.json",
+      "main.mjs",
+      "launch",
       "index.ts",
       "components",
       "config",
