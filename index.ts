@@ -1,4 +1,4 @@
-import { Kind } from "./components/kind.ts";
+import { Kind } from "./components/kind/index.ts";
 import { Platform } from "./components/platform.ts";
 import { load, makesCluster } from "./config/load.ts";
 import { thisMachine } from "./local/cluster/kind-config.ts";

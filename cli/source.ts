@@ -2,8 +2,8 @@ import { lstatSync, mkdtempSync, readdirSync, readFileSync, realpathSync, type S
 import { copyFile, cp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
-import { appModule, appName, appNameExpected } from "../config/parts/polls.ts";
-import { semanticVersion } from "../config/parts/web-app.ts";
+import { appModule, appName, appNameExpected } from "../components/django/schema.ts";
+import { semanticVersion } from "../components/web-app/schema.ts";
 import { ConfigError } from "../engine/stack.ts";
 import { buildahVersion, checkDockerfile, readDockerfile } from "../local/images/index.ts";
 import { applyPatches } from "./patches.ts";

@@ -1,24 +1,24 @@
 import { z } from "zod";
-import { tooFewConnections } from "./connections.ts";
+import { airflow } from "../components/airflow/schema.ts";
+import { clickhouse } from "../components/clickhouse/schema.ts";
+import { cloudnativePg } from "../components/cloudnative-pg/schema.ts";
+import { deployd } from "../components/deployd/schema.ts";
+import { djangoApps, polls } from "../components/django/schema.ts";
+import { flink } from "../components/flink/schema.ts";
+import { kafka } from "../components/kafka/schema.ts";
+import { minio } from "../components/minio/schema.ts";
+import { monitoring } from "../components/monitoring/schema.ts";
+import { nessie } from "../components/nessie/schema.ts";
+import { noetl } from "../components/noetl/schema.ts";
+import { tooFewConnections } from "../components/postgresql/connections.ts";
+import { postgresql } from "../components/postgresql/schema.ts";
+import { redis } from "../components/redis/schema.ts";
+import { schemaRegistry } from "../components/schema-registry/schema.ts";
+import { spark } from "../components/spark/schema.ts";
+import { superset } from "../components/superset/schema.ts";
+import { trino } from "../components/trino/schema.ts";
+import { webApp } from "../components/web-app/schema.ts";
 import { block, count, cpu, dnsLabel, memory, objectName } from "./fields.ts";
-import { airflow } from "./parts/airflow.ts";
-import { clickhouse } from "./parts/clickhouse.ts";
-import { cloudnativePg } from "./parts/cloudnative-pg.ts";
-import { deployd } from "./parts/deployd.ts";
-import { flink } from "./parts/flink.ts";
-import { kafka } from "./parts/kafka.ts";
-import { minio } from "./parts/minio.ts";
-import { monitoring } from "./parts/monitoring.ts";
-import { nessie } from "./parts/nessie.ts";
-import { noetl } from "./parts/noetl.ts";
-import { djangoApps, polls } from "./parts/polls.ts";
-import { postgresql } from "./parts/postgresql.ts";
-import { redis } from "./parts/redis.ts";
-import { schemaRegistry } from "./parts/schema-registry.ts";
-import { spark } from "./parts/spark.ts";
-import { superset } from "./parts/superset.ts";
-import { trino } from "./parts/trino.ts";
-import { webApp } from "./parts/web-app.ts";
 
 /*
  * The whole configuration of a stack. Pure: it knows nothing of Pulumi, so it can be tested, documented and

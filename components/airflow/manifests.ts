@@ -1,9 +1,9 @@
-import { airflowPool } from "../../config/connections.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { checkedPythonPassword, pythonPassword } from "../kit/password.ts";
 import type { Container } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
+import { airflowPool } from "../postgresql/connections.ts";
 
 /*
  * What Airflow's processes are given: their configuration, their secrets, the scripts beside them. Pure functions.

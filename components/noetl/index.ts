@@ -1,9 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import { noetlPool } from "../../config/connections.ts";
 import { parseImage } from "../../config/images.ts";
-import { port, type StartPlan, startPlan } from "../../config/noetl-versions.ts";
-import { mainInstance } from "../../config/parts/noetl.ts";
 import type { Config } from "../../config/schema.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
@@ -13,8 +10,11 @@ import { answers, type Container, configFiles, limitedAs, patiently, runs, scrat
 import { fingerprint } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
+import { noetlPool } from "../postgresql/connections.ts";
 import { applySchema, home, install, isConnected, newest, python, source } from "./manifests.ts";
 import type { NatsConnection } from "./nats.ts";
+import { mainInstance } from "./schema.ts";
+import { port, type StartPlan, startPlan } from "./versions.ts";
 
 /** User and group `noetl` of the image. */
 const user = 1000;

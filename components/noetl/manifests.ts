@@ -1,5 +1,5 @@
-import { packageName } from "../../config/noetl-versions.ts";
 import type { Config } from "../../config/schema.ts";
+import { packageName } from "./versions.ts";
 
 /*
  * What runs in the pods of NoETL before and beside NoETL itself. Pure functions and scripts.

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { supersetTasks } from "../../config/connections.ts";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import { files } from "../kit/config.ts";
@@ -10,6 +9,7 @@ import { Part, type Place } from "../kit/part.ts";
 import { answers, configFiles, drain, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
+import { supersetTasks } from "../postgresql/connections.ts";
 import {
   credentialsOf,
   credentialsOfSources,

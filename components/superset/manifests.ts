@@ -1,4 +1,3 @@
-import { supersetThreads } from "../../config/connections.ts";
 import type {
   ClickhouseConnection,
   RedisConnection,
@@ -8,6 +7,7 @@ import type {
 } from "../kit/connection.ts";
 import { checkedPythonPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
+import { supersetThreads } from "../postgresql/connections.ts";
 
 /*
  * What Superset reads, as files. They say where things are; user names and passwords come from the environment, and

@@ -4,7 +4,7 @@ import { registryHosts } from "./registry-hosts.ts";
 
 /*
  * What the kind cluster of this machine and the registry beside it are, whoever makes them: `./platform` by commands,
- * or the Pulumi program by resources (components/kind.ts).
+ * or the Pulumi program by resources (components/kind/index.ts).
  */
 
 /** Also the name of its context, after `kind-`. */

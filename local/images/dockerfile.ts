@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Copy, DockerfileParser, type Instruction, type ModifiableInstruction } from "dockerfile-ast";
-import { compare } from "../../config/noetl-versions.ts";
+import { compare } from "../../components/noetl/versions.ts";
 
 /** One instruction of a Dockerfile. Lines are counted from 0. */
 interface Step {

@@ -2,7 +2,7 @@
 // under several; that a version of each way to start one answers; that a playbook is registered, executed by a worker
 // and its result kept in PostgreSQL; that a changed source file is served at once, and that data outlives a pod.
 // It does not prove an install from a package index, since the images hold everything here.
-// Exercises: noetl, noetl-nats, postgresql, apps/noetl, config/noetl-versions.ts.
+// Exercises: noetl, noetl-nats, postgresql, apps/noetl.
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

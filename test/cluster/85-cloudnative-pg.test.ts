@@ -3,7 +3,7 @@
 // application from elsewhere gets servers too and is updated without a request that fails, that one of three servers takes
 // over from another, and that nothing is left of it. It does not prove the loss of a node, since all servers are on one
 // here, nor the chart, which takes Pulumi.
-// Exercises: polls, postgresql, components/cloudnative-pg.ts, components/django.ts, apps/polls, charts, policy.
+// Exercises: polls, postgresql, components/cloudnative-pg, components/django, apps/polls, charts, policy.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { imagesOf } from "../../cli/up.ts";
-import { keepKinds } from "../../components/cloudnative-pg.ts";
+import { keepKinds } from "../../components/cloudnative-pg/index.ts";
 import { images } from "../../config/images.ts";
 import { refuseCharts } from "../../engine/stack.ts";
 import { rules } from "../../policy/rules/index.ts";

@@ -1,4 +1,4 @@
-// Proves that the clients of PostgreSQL are given the pools and threads that config/connections.ts counts. It does not
+// Proves that the clients of PostgreSQL are given the pools and threads that components/postgresql/connections.ts counts. It does not
 // prove that they keep to them: that is their software's.
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Evaluated, evaluated, named } from "./stacks.ts";

@@ -9,7 +9,7 @@ import { credentials, password, TypedSecret } from "../../components/kit/secret.
 import { refuseToResize, stateful } from "../../components/kit/stateful.ts";
 import { shrinks } from "../../components/kit/storage.ts";
 import { Namespace } from "../../components/namespaces.ts";
-import { logSizes, Postgresql } from "../../components/postgresql.ts";
+import { logSizes, Postgresql } from "../../components/postgresql/index.ts";
 import { parseConfig } from "../../config/problems.ts";
 import { type Evaluation, evaluate, type Resource, seeded } from "../../engine/evaluate.ts";
 

@@ -38,7 +38,7 @@ esac
 `;
 
 const program = `
-import { kindCluster } from ${JSON.stringify(resolve("components/kind.ts"))};
+import { kindCluster } from ${JSON.stringify(resolve("components/kind/index.ts"))};
 import * as pulumi from "@pulumi/pulumi";
 export default () => {
   const machine = { home: new pulumi.Config().require("home"), certs: new pulumi.Config().require("certs") };

@@ -9,7 +9,7 @@ import { parse } from "yaml";
 import { platform } from "../../cli/commands.ts";
 import { type DeployOptions, instanceOf, instancesIn, withInstance, withoutInstance } from "../../cli/noetl.ts";
 import { newest } from "../../components/noetl/manifests.ts";
-import { type StartPlan, startPlan } from "../../config/noetl-versions.ts";
+import { type StartPlan, startPlan } from "../../components/noetl/versions.ts";
 import { parseConfig } from "../../config/problems.ts";
 
 const module = "python -m noetl.server --host= --port 8082";

@@ -1,6 +1,6 @@
 """
 What the migration's Job does about the administrator of an application with a user model of its own. The script is the
-one that components/django.ts renders for polls, which runs it in the image.
+one that components/django/index.ts renders for polls, which runs it in the image.
 """
 
 import os

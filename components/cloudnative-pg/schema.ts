@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { block, count, enabled, image, resources, storage } from "../../config/fields.ts";
+import { images } from "../../config/images.ts";
+import { leastVolume, postgresqlMajor } from "../postgresql/schema.ts";
+
+export const cloudnativePg = block({
+  enabled: enabled(false).describe("Whether applications may have their database on a cluster of CloudNativePG's."),
+  operator: z
+    .enum(["chart", "existing"], { error: "expected chart or existing" })
+    .default("chart")
+    .describe(
+      "Where the operator comes from. chart: this stack installs it from charts/cloudnative-pg, which takes the Pulumi engine. existing: the Kubernetes cluster has it, 1.30 or newer.",
+    ),
+  image: image("cloudnativePg"),
+  resources: resources({ cpu: "50m", memory: "128Mi", limit: "256Mi" }),
+}).prefault({});
+
+/** What an application says of its database. */
+export const database = {
+  database: z
+    .enum(["postgresql", "cloudnative-pg"], { error: "expected postgresql or cloudnative-pg" })
+    .default("postgresql")
+    .describe("Who has its data: the platform's PostgreSQL, or a cluster of its own that CloudNativePG runs."),
+  databaseCluster: block({
+    image: image("cloudnativePgPostgresql").refine((reference) => postgresqlMajor(reference) !== undefined, {
+      error: `expected a tag that starts with the major version, 16 to 18, such as ${images.cloudnativePgPostgresql}: the operator reads it there`,
+    }),
+    instances: count("servers", 1, 9)
+      .default(1)
+      .describe(
+        "With cloudnative-pg: servers. One takes what is written, the others follow it and one of them takes over. From three on, a write is on two of them before it is confirmed.",
+      ),
+    resources: resources({ cpu: "50m", memory: "256Mi", limit: "512Mi" }),
+    storage: storage("1Gi", "each server's volume", leastVolume),
+  }).prefault({}),
+};

@@ -1,0 +1,75 @@
+import { z } from "zod";
+import {
+  auth,
+  block,
+  count,
+  enabled,
+  environment,
+  image,
+  imageReference,
+  pattern,
+  reached,
+  resources,
+} from "../../config/fields.ts";
+import { database } from "../cloudnative-pg/schema.ts";
+
+/** Variables that the platform alone sets. Others of its variables, such as ALLOWED_HOSTS, may be given another value. */
+const reserved =
+  /^(SECRET_KEY|DATABASE_(HOST|PORT|NAME|USER|PASSWORD)|POD_IP|NODE_IP|ADMINISTRATOR|DJANGO_SUPERUSER_(USERNAME|PASSWORD))$/;
+
+/** What every Django application says of how it runs. */
+const django = {
+  replicas: count("servers", 1, 16).default(1).describe("Web servers."),
+  workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
+  resources: resources({ cpu: "5m", memory: "96Mi", limit: "256Mi" }),
+  ...database,
+  ...environment(reserved),
+  ...reached("Name that people visit. With it there is an Ingress, and the application answers to it."),
+  auth: auth("the key password, the user admin's"),
+};
+
+export const polls = block({ enabled: enabled(), image: image("polls"), ...django }).prefault({});
+
+/** A Python module, with the name in it that is served or without. */
+export const appModule = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$/;
+
+/** Applications from elsewhere, as `./platform app` writes them. */
+export const djangoApps = z
+  .record(
+    z.string(),
+    block({
+      image: imageReference("apps/shop:1.2.0").describe(
+        "Image, with a version or a commit as its tag, or a digest. Its working directory holds `manage.py`, or see `directory`; `python` and `gunicorn` are on its PATH.",
+      ),
+      application: pattern(appModule, "a Python module such as mysite.wsgi")
+        .default("mysite.wsgi")
+        .describe("What gunicorn serves."),
+      interface: z
+        .enum(["wsgi", "asgi"], { error: "expected wsgi or asgi" })
+        .default("wsgi")
+        .describe(
+          "What the module offers. `asgi` is served by gunicorn with workers of uvicorn, which the image holds.",
+        ),
+      directory: pattern(/^(?!.*\.\.)[\w.-]+(\/[\w.-]+)*$/, "a relative path such as src")
+        .optional()
+        .describe(
+          "Where `manage.py` is below the image's working directory, if it is not there itself. The end of the path counts too: for backend/src it may be in src.",
+        ),
+      healthPath: pattern(/^\/[\w./~-]*$/, "a path such as /healthz")
+        .default("/healthz")
+        .describe("Path that answers 200 to 399 where the application can do its work, its database included."),
+      ...django,
+    }),
+    { error: "expected applications by their names" },
+  )
+  .superRefine((apps, context) => {
+    for (const name of Object.keys(apps))
+      if (!appName.test(name))
+        context.addIssue({ code: "custom", path: [name], input: name, message: appNameExpected });
+  })
+  .default({});
+
+/** Of a Django application: `django-<name>-migrate-<hash>` has to be a host name too. */
+export const appName = /^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$/;
+export const appNameExpected =
+  "expected a name of at most 30 lower-case letters, digits and dashes that starts with a letter and ends with a letter or digit";

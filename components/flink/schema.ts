@@ -1,0 +1,35 @@
+import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { bytes } from "../../config/quantity.ts";
+
+/** Below these Flink does not start: what it takes for itself beside the heap, and a heap that is of use. */
+const least = { jobManager: "768Mi", taskManager: "1Gi" } as const;
+
+export const flink = block({
+  enabled: enabled(),
+  image: image("flink"),
+  jobManager: block({
+    replicas: count("JobManagers", 1, 3)
+      .default(1)
+      .describe("JobManagers. With more than one, the others take over by way of Kubernetes when the first is gone."),
+    resources: resources({ cpu: "50m", memory: "1Gi" }),
+  }).prefault({}),
+  taskManager: block({
+    replicas: count("TaskManagers", 1, 100).default(1).describe("TaskManagers, which run the jobs."),
+    slots: count("slots", 1, 64).default(2).describe("Parallel pipelines that one TaskManager runs."),
+    resources: resources({ cpu: "50m", memory: "1280Mi" }),
+  }).prefault({}),
+  service,
+})
+  .superRefine((config, context) => {
+    for (const [role, expected] of Object.entries(least) as [keyof typeof least, string][]) {
+      const found = config[role].resources.limits.memory;
+      if (bytes(found) < bytes(expected))
+        context.addIssue({
+          code: "custom",
+          path: [role, "resources", "limits", "memory"],
+          input: found,
+          message: `expected at least ${expected}: Flink takes most of that for itself`,
+        });
+    }
+  })
+  .prefault({});

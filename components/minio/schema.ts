@@ -1,0 +1,29 @@
+import { z } from "zod";
+import { auth, block, enabled, image, resources, service, storage } from "../../config/fields.ts";
+
+export const minio = block({
+  enabled: enabled(),
+  image: image("minio"),
+  replicas: z
+    .int({ error: "expected 1, or from 4 to 16 servers" })
+    .refine((n) => n === 1 || (n >= 4 && n <= 16), {
+      error: "expected 1, or from 4 to 16 servers: erasure coding needs four",
+    })
+    .default(1)
+    .describe(
+      "Servers. From 4 on, data survives the loss of half of the volumes for reading. Fixed once they have data.",
+    ),
+  resources: resources({ cpu: "100m", memory: "512Mi" }),
+  storage: storage("50Gi", "each server's volume"),
+  service,
+  auth: auth("the keys root-user and root-password"),
+  buckets: z
+    .array(
+      z.string({ error: "expected a bucket's name" }).regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, {
+        error: "expected a bucket's name: 3 to 63 lower-case letters, digits, dots and dashes",
+      }),
+      { error: "expected a list of names" },
+    )
+    .default([])
+    .describe("Buckets beside those the platform's parts ask for."),
+}).prefault({});

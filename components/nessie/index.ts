@@ -1,0 +1,106 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../../config/images.ts";
+import type { Config } from "../../config/schema.ts";
+import { files } from "../kit/config.ts";
+import type { BucketConnection, CatalogConnection, Endpoint, SqlConnection } from "../kit/connection.ts";
+import { deployment } from "../kit/deployment.ts";
+import { share } from "../kit/jvm.ts";
+import { type Metrics, Part, type Place } from "../kit/part.ts";
+import { answers, configFiles, drain, patiently, scratch } from "../kit/pod.ts";
+import { service } from "../kit/service.ts";
+import { nessiePool } from "../postgresql/connections.ts";
+
+const ports = { http: 19120, management: 9000 };
+/** User and group of the official image. */
+const [user, group] = [10000, 10001];
+
+/** Nessie: a catalog of Iceberg tables with branches and tags, kept in PostgreSQL and served as an Iceberg REST catalog. */
+export class Nessie extends Part {
+  override readonly metrics: Metrics[] = [{ component: "server", port: "management", path: "/q/metrics" }];
+  readonly endpoint: Endpoint;
+  /** Where Trino, Spark and Flink find their tables. */
+  readonly catalog: CatalogConnection;
+
+  constructor(
+    name: string,
+    args: { place: Place; config: Config["nessie"]; database: SqlConnection; warehouse: BucketConnection },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config, database, warehouse } = args;
+    super("Nessie", name, place, parseImage(config.image)?.tag ?? "", opts);
+
+    const configuration = files(this, "config", settings(database, warehouse));
+    const heap = share(config.resources.limits.memory, 50);
+    const server = deployment(this, {
+      replicas: config.replicas,
+      pod: {
+        user,
+        group,
+        component: "server",
+        checksums: {
+          config: configuration.checksum,
+          database: database.revision,
+          warehouse: warehouse.revision,
+        },
+        containers: {
+          nessie: {
+            image: this.image(config.image),
+            // Its configuration is looked for in config/ below where it is started.
+            command: ["sh", "-c", 'cd /deployments && exec java "$@"', "nessie"],
+            args: [`-Xms${heap}`, `-Xmx${heap}`, "-XX:+ExitOnOutOfMemoryError", "-jar", "quarkus-run.jar"],
+            env: {
+              DATABASE_USERNAME: database.username,
+              DATABASE_PASSWORD: database.password,
+              S3_ACCESS_KEY: warehouse.accessKey,
+              S3_SECRET_KEY: warehouse.secretKey,
+              HOME: "/tmp",
+            },
+            ports,
+            resources: config.resources,
+            mounts: { "/deployments/config": "config", "/tmp": "tmp" },
+            startup: answers("/q/health/started", "management", { every: 2, failures: 150 }),
+            readiness: answers("/q/health/ready", "management"),
+            liveness: answers("/q/health/live", "management", patiently),
+            preStop: drain,
+          },
+        },
+        volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },
+      },
+      dependsOn: [...database.ready, ...warehouse.ready],
+    });
+
+    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    this.catalog = {
+      uri: `http://${this.host()}:${ports.http}/iceberg`,
+      warehouse: warehouse.bucket,
+      ready: [server, front],
+    };
+    this.registerOutputs({});
+  }
+}
+
+/** Quarkus fills in `${…}` from the environment: no password stands in the file. */
+const settings = (database: SqlConnection, { endpoint, region, bucket }: BucketConnection) => ({
+  "application.properties": `quarkus.http.port=${ports.http}
+quarkus.management.port=${ports.management}
+
+nessie.version.store.type=JDBC2
+nessie.version.store.persist.jdbc.datasource=postgresql
+quarkus.datasource.postgresql.jdbc.url=jdbc:postgresql://${database.host}:${database.port}/${database.database}
+quarkus.datasource.postgresql.jdbc.max-size=${nessiePool}
+quarkus.datasource.postgresql.username=\${DATABASE_USERNAME}
+quarkus.datasource.postgresql.password=\${DATABASE_PASSWORD}
+
+nessie.catalog.default-warehouse=${bucket}
+nessie.catalog.warehouses.${bucket}.location=s3://${bucket}/
+nessie.catalog.service.s3.default-options.endpoint=${endpoint}/
+nessie.catalog.service.s3.default-options.region=${region}
+nessie.catalog.service.s3.default-options.path-style-access=true
+nessie.catalog.service.s3.default-options.access-key=urn:nessie-secret:quarkus:s3-key
+# Clients have keys of their own, so none needs the catalog to sign its requests.
+nessie.catalog.service.s3.default-options.request-signing-enabled=false
+s3-key.name=\${S3_ACCESS_KEY}
+s3-key.secret=\${S3_SECRET_KEY}
+`,
+});

@@ -1,0 +1,73 @@
+import { z } from "zod";
+import { block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { latest, startPlan } from "./versions.ts";
+
+/** The name of the instance that is called `noetl` alone. */
+export const mainInstance = "main";
+
+/** What an instance is called in the cluster. */
+export const nameOf = (instance: string): string => (instance === mainInstance ? "noetl" : `noetl-${instance}`);
+
+/** Names that pieces of an instance have. */
+const taken = ["headless", "nats", "schema", "source", "worker"];
+
+const instanceName = z
+  .string()
+  .regex(/^[a-z][a-z0-9]{0,19}$/, { error: "expected a name of at most 20 lower-case letters and digits" })
+  .refine((name) => !taken.includes(name), { error: `expected another name than ${taken.join(", ")}` });
+
+const instance = block({
+  type: z
+    .enum(["version", "package", "dev"], { error: "expected version, package or dev" })
+    .default("version")
+    .describe("What is installed: a released version, a package of one's own, or a checkout that is being worked on."),
+  version: z
+    .string({ error: `expected a version such as "${latest}", or latest` })
+    .default(latest)
+    .describe("Which version that is: it decides how the server is started. `latest` is the newest with a server."),
+  path: z
+    .string({ error: "expected a directory's absolute path" })
+    .regex(/^\/[^\0]*[^/\0]$/, { error: "expected a directory's absolute path" })
+    .optional()
+    .describe("For package and dev: the directory on the cluster's node that holds the packages or the checkout."),
+}).superRefine(({ type, version, path }, context) => {
+  const plan = startPlan(version, { unreleased: type !== "version" });
+  const refuse = (key: string, input: unknown, message: string) =>
+    context.addIssue({ code: "custom", path: [key], input, message });
+  if ("refused" in plan) refuse("version", version, plan.refused);
+  if (type === "version" && path)
+    refuse("path", path, "expected no path beside type: version, which installs a release");
+  if (type !== "version" && !path)
+    refuse("path", undefined, `expected a directory's absolute path beside type: ${type}`);
+});
+
+export const noetl = block({
+  enabled: enabled(),
+  image: image("noetl"),
+  packageIndex: z
+    .url({ protocol: /^https?$/, error: "expected a package index's URL such as https://pypi.example.com/simple" })
+    .optional()
+    .describe(
+      "Where pods install from what their image lacks. Without it, the image is the one with the instance's version as its tag, and holds everything.",
+    ),
+  instances: z
+    .record(instanceName, instance, { error: "expected instances by their names" })
+    .default({ [mainInstance]: { type: "version", version: latest } })
+    .describe(
+      "Servers with workers of their own, by name, each with `type`, `version` and `path`: see docs/noetl.md. One named main is called noetl, another noetl-<name>.",
+    ),
+  server: block({
+    resources: resources({ cpu: "5m", memory: "192Mi", limit: "768Mi" }),
+  }).prefault({}),
+  worker: block({
+    replicas: count("workers", 1, 32).default(1).describe("Workers of each instance."),
+    resources: resources({ cpu: "5m", memory: "160Mi", limit: "768Mi" }),
+  }).prefault({}),
+  storage: storage("256Mi", "the volume of each server and each worker, with its data and logs"),
+  nats: block({
+    image: image("nats"),
+    resources: resources({ cpu: "5m", memory: "32Mi", limit: "128Mi" }),
+    storage: storage("256Mi", "the queue's volume"),
+  }).prefault({}),
+  service,
+}).prefault({});

@@ -1,0 +1,68 @@
+import type { Config } from "../../config/schema.ts";
+
+/*
+ * How many connections each client of PostgreSQL may hold at once. The components give their software the pools and
+ * threads that stand here, so that the sum is what can happen. Not in it, because they hold none for longer than a
+ * query or a Job: Trino's connector, queries of Superset's users, setup Jobs, and people.
+ */
+
+/** Nessie: `quarkus.datasource.postgresql.jdbc.max-size`. Quarkus' own number changes with its version. */
+export const nessiePool = 10;
+
+/** Airflow: `[database] sql_alchemy_pool_size` and `sql_alchemy_max_overflow` of each process, Airflow's own defaults. */
+export const airflowPool = { size: 5, overflow: 10 };
+/** An API server has a second pool, for what it does asynchronously (airflow/settings.py). */
+const airflowPoolsOfApiServer = 2;
+
+/** Superset: threads of a web server's process; each holds one connection for a request. */
+export const supersetThreads = 8;
+/** Superset: tasks that a Celery worker runs at once; each holds one connection for its own state and one for the query's. */
+export const supersetTasks = 2;
+
+/** Django applications: threads of a process; each keeps one connection. */
+export const djangoThreads = 4;
+
+/**
+ * NoETL: `NOETL_POSTGRES_POOL_MAX_SIZE` and `NOETL_BG_POOL_MAX_SIZE` (noetl/core/db/pool.py of 4.26, whose own are 32 and 4).
+ * Versions that do not read them hold 5 to 20. Workers have the server ask.
+ */
+export const noetlPool = { server: 16, background: 4 };
+
+/** `superuser_reserved_connections`, PostgreSQL's own default: nobody else gets the last ones. */
+const reserved = 3;
+
+/** The connections that each part may hold at once, the most first. */
+function connections(config: Config): [client: string, most: number][] {
+  const { nessie, airflow, superset, noetl, polls, djangoApps, monitoring } = config;
+  const pool = airflowPool.size + airflowPool.overflow;
+  // The DAG processor and the triggerer have a pool and are probed by a connection each; a worker writes one result at a time.
+  const ofAirflow =
+    airflow.apiServer.replicas * airflowPoolsOfApiServer * pool +
+    airflow.scheduler.replicas * pool +
+    2 * (pool + 1) +
+    airflow.worker.replicas;
+  const ofSuperset =
+    superset.web.replicas * superset.web.workers * supersetThreads + superset.worker.replicas * supersetTasks * 2;
+  const django = Object.entries({
+    ...(polls.enabled && { polls }),
+    ...Object.fromEntries(Object.entries(djangoApps).map(([name, app]) => [`djangoApps.${name}`, app])),
+  }).filter(([, app]) => app.database === "postgresql");
+  const all: [string, number][] = [
+    ["nessie", nessie.enabled ? nessie.replicas * nessiePool : 0],
+    ["airflow", airflow.enabled ? ofAirflow : 0],
+    ["superset", superset.enabled ? ofSuperset : 0],
+    ["noetl", noetl.enabled ? Object.keys(noetl.instances).length * (noetlPool.server + noetlPool.background) : 0],
+    ...django.map(([name, app]): [string, number] => [name, app.replicas * app.workers * djangoThreads]),
+    ["monitoring", monitoring.enabled ? 1 : 0],
+  ];
+  return all.filter(([, most]) => most > 0).sort(([, a], [, b]) => b - a);
+}
+
+/** Why `postgresql.maxConnections` is too few for its clients' pools; undefined where it is enough. */
+export function tooFewConnections(config: Config): string | undefined {
+  const clients = connections(config);
+  const sum = clients.reduce((total, [, most]) => total + most, 0);
+  if (config.postgresql.maxConnections >= sum + reserved) return undefined;
+  const list = clients.map(([client, most]) => `${client} ${most}`).join(", ");
+  return `expected at least ${sum + reserved}: its clients may hold ${sum} connections at once (${list}) and PostgreSQL keeps ${reserved} for its superuser; or fewer servers or processes of those`;
+}

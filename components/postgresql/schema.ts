@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { images, parseImage } from "../../config/images.ts";
+
+/** Of PostgreSQL itself: its superuser, its templates, and what no role may be called. */
+const reserved = /^(postgres|template0|template1|public|none|pg_.*)$/;
+const databaseExpected =
+  "expected a database's name: a lower-case letter, then at most 62 letters, digits and underscores, not ending in one";
+
+/** An empty server takes some 50 MiB, and its log at least 32 MiB. */
+export const leastVolume = "512Mi";
+
+export const postgresql = block({
+  enabled: enabled(),
+  image: image("postgresql")
+    .refine((reference) => postgresqlMajor(reference) !== undefined, {
+      error:
+        "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies",
+    })
+    .refine((reference) => !/alpine/i.test(parseImage(reference)?.tag ?? ""), {
+      error: `expected the image on Debian, such as ${images.postgresql}: the one on Alpine has another user and other paths`,
+    }),
+  resources: resources({ cpu: "100m", memory: "512Mi" }),
+  storage: storage("10Gi", "the volume", leastVolume),
+  service,
+  auth: auth("the key password, the superuser's"),
+  maxConnections: count("connections", 20, 2_000)
+    .default(200)
+    .describe(
+      "Connections PostgreSQL accepts at once: at least what the pools of its clients may hold together. Each costs about 10 MiB when busy.",
+    ),
+  databases: z
+    .array(
+      z
+        .string({ error: databaseExpected })
+        .regex(/^[a-z]([a-z0-9_]{0,61}[a-z0-9])?$/, { error: databaseExpected })
+        .refine((name) => !reserved.test(name), {
+          error: "expected a name that is not PostgreSQL's own: postgres, template0, template1, public, none or pg_…",
+        }),
+      { error: "expected a list of names" },
+    )
+    .default([])
+    .describe("Databases beside those the platform's parts ask for, each with a user of its own name."),
+}).prefault({});
+
+/** The major version in an image's tag, where it is one that this platform knows the data layout of. */
+export function postgresqlMajor(reference: string): number | undefined {
+  // Not the digits that a commit begins with.
+  const major = Number(/^(\d+)(?=[.-]|beta|rc|$)/.exec(parseImage(reference)?.tag ?? "")?.[1]);
+  return major >= 16 && major <= 18 ? major : undefined;
+}

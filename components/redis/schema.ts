@@ -1,0 +1,15 @@
+import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
+
+export const redis = block({
+  enabled: enabled(),
+  image: image("redis"),
+  resources: resources({ cpu: "50m", memory: "128Mi", limit: "256Mi" }),
+  storage: storage("5Gi"),
+  service,
+  auth: auth("the key password"),
+  maxMemoryPercent: count("percent", 10, 90)
+    .default(60)
+    .describe(
+      "Share of the memory limit that data may take. The rest is for rewriting the append-only file, which copies what changes meanwhile.",
+    ),
+}).prefault({});

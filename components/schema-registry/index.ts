@@ -1,0 +1,86 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { parseImage } from "../../config/images.ts";
+import type { Config } from "../../config/schema.ts";
+import { files } from "../kit/config.ts";
+import type { Endpoint, KafkaConnection } from "../kit/connection.ts";
+import { deployment } from "../kit/deployment.ts";
+import { share } from "../kit/jvm.ts";
+import { type Metrics, Part, type Place } from "../kit/part.ts";
+import { answers, configFiles, drain, patiently, scratch } from "../kit/pod.ts";
+import { service } from "../kit/service.ts";
+
+const ports = { http: 8085, management: 9000 };
+/** User and group of the official image. */
+const user = 1000;
+
+/** Where it keeps everything. Kafka makes them: of several registries that start at once and try, one may never get ready. */
+const topics = { journal: "kafkasql-journal", snapshots: "kafkasql-snapshots", events: "registry-events" };
+export const registryTopics = Object.values(topics);
+
+/**
+ * Apicurio Registry: schemas of what is in Kafka, kept in Kafka. It speaks the API of Confluent's registry below
+ * `/apis/ccompat/v7`.
+ */
+export class SchemaRegistry extends Part {
+  override readonly metrics: Metrics[] = [{ component: "server", port: "management" }];
+  readonly endpoint: Endpoint;
+
+  constructor(
+    name: string,
+    args: { place: Place; config: Config["schemaRegistry"]; kafka: KafkaConnection },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { place, config, kafka } = args;
+    super("SchemaRegistry", name, place, parseImage(config.image)?.tag ?? "", opts);
+
+    const configuration = files(this, "config", settings(kafka));
+    const heap = share(config.resources.limits.memory, 45);
+    const server = deployment(this, {
+      replicas: config.replicas,
+      pod: {
+        user,
+        component: "server",
+        checksums: { config: configuration.checksum },
+        containers: {
+          registry: {
+            image: this.image(config.image),
+            // Its configuration is looked for in config/ below where it is started.
+            command: ["sh", "-c", 'cd /deployments && exec java "$@"', "registry"],
+            args: [`-Xms${heap}`, `-Xmx${heap}`, "-XX:+ExitOnOutOfMemoryError", "-jar", "quarkus-run.jar"],
+            env: { HOME: "/tmp" },
+            ports,
+            resources: config.resources,
+            mounts: { "/deployments/config": "config", "/tmp": "tmp" },
+            // Ready when it has read its whole journal from Kafka.
+            startup: answers("/health/ready", "management", { every: 2, failures: 300 }),
+            readiness: answers("/health/ready", "management"),
+            liveness: answers("/health/live", "management", patiently),
+            preStop: drain,
+          },
+        },
+        volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },
+      },
+      dependsOn: kafka.ready,
+    });
+
+    service(this, { component: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    this.registerOutputs({});
+  }
+}
+
+const settings = ({ bootstrapServers }: KafkaConnection) => ({
+  "application.properties": `quarkus.http.port=${ports.http}
+quarkus.management.port=${ports.management}
+
+apicurio.storage.kind=kafkasql
+apicurio.kafkasql.bootstrap.servers=${bootstrapServers}
+apicurio.kafkasql.topic=${topics.journal}
+apicurio.kafkasql.snapshots.topic=${topics.snapshots}
+apicurio.events.kafka.topic=${topics.events}
+apicurio.kafkasql.topic.auto-create=false
+
+# What Confluent's registry does when it is told nothing; Apicurio itself would take any schema.
+apicurio.rules.global.compatibility=BACKWARD
+`,
+});

@@ -1,0 +1,27 @@
+import { z } from "zod";
+import { auth, block, count, enabled, image, resources, service } from "../../config/fields.ts";
+
+const topic = "expected a topic's name of letters, digits, dots, dashes and underscores";
+
+export const trino = block({
+  enabled: enabled(),
+  image: image("trino"),
+  coordinator: block({
+    resources: resources({ cpu: "100m", memory: "1280Mi" }),
+  }).prefault({}),
+  worker: block({
+    replicas: count("workers", 1, 100).default(2).describe("Workers, which run the queries."),
+    resources: resources({ cpu: "100m", memory: "1152Mi" }),
+    drain: count("seconds", 10, 7_200)
+      .default(120)
+      .describe("Seconds that a worker which is told to stop may spend on finishing what it runs."),
+  }).prefault({}),
+  kafkaTopics: z
+    .array(z.string({ error: topic }).regex(/^[a-zA-Z0-9._-]{1,249}$/, { error: topic }), {
+      error: "expected a list of topics' names",
+    })
+    .default([])
+    .describe("Topics of Kafka that queries see as tables of the catalog kafka."),
+  service,
+  auth: auth("the key shared-secret, by which coordinator and workers know each other"),
+}).prefault({});

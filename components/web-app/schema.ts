@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { auth, block, count, enabled, reached, resources, storage } from "../../config/fields.ts";
+import { type ImageName, images, parseImage } from "../../config/images.ts";
+
+/** As semver.org has it, without build metadata, for which tags have no sign. */
+export const semanticVersion =
+  /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*))*)?$/;
+
+/** An image whose versions are promoted from one stack to another: its tag says which, with a digest beside it or not. */
+const promoted = (name: ImageName) => {
+  const error = `expected an image with a semantic version as its tag, such as ${images[name]}: it is what a promotion writes`;
+  return z
+    .string({ error })
+    .refine((reference) => semanticVersion.test(parseImage(reference)?.tag ?? ""), { error })
+    .default(images[name])
+    .describe("Image, with a semantic version as its tag: `./platform promote` writes it.");
+};
+
+export const webApp = block({
+  enabled: enabled(),
+  environment: z
+    .string({ error: "expected a name such as test" })
+    .regex(/^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/, {
+      error: "expected a name of at most 30 lower-case letters, digits and dashes, such as test",
+    })
+    .optional()
+    .describe("What its objects are named and labelled after. Default: the stack's name."),
+  image: promoted("webApp"),
+  flask: block({
+    replicas: count("servers", 1, 16).default(1).describe("Servers of the API."),
+    resources: resources({ cpu: "10m", memory: "80Mi", limit: "192Mi" }),
+  }).prefault({}),
+  worker: block({
+    replicas: count("workers", 1, 64).default(1).describe("Workers, each of which does one job at a time."),
+    resources: resources({ cpu: "10m", memory: "64Mi", limit: "192Mi" }),
+  }).prefault({}),
+  redis: block({
+    image: promoted("redis"),
+    resources: resources({ cpu: "10m", memory: "48Mi", limit: "128Mi" }),
+  }).prefault({}),
+  storage: storage("1Gi", "Redis' volume"),
+  backup: block({
+    schedule: z
+      .string({ error: "expected a cron schedule such as 17 3 * * *" })
+      .regex(/^(@(hourly|daily|weekly|monthly)|[\d*/,-]+( [\d*/,A-Za-z-]+){4})$/, {
+        error: "expected a cron schedule such as 17 3 * * *",
+      })
+      .default("17 3 * * *")
+      .describe("When Redis is copied to MinIO, where the stack has one: minute, hour, day, month, weekday, in UTC."),
+    keep: count("backups", 1, 1_000).default(7).describe("How many backups are kept. The oldest goes."),
+  }).prefault({}),
+  ...reached("Name that clients use. With it there is an Ingress. The API asks nobody for a password."),
+  auth: auth("the key password, Redis'"),
+  debug: z
+    .boolean({ error: "expected true or false" })
+    .default(false)
+    .describe("Whether there is a pod with a Python shell that reaches Redis, for looking into things."),
+}).prefault({});
