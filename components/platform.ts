@@ -10,8 +10,8 @@ import { Django } from "./django/index.ts";
 import { Flink } from "./flink/index.ts";
 import { Kafka } from "./kafka/index.ts";
 import type { Kind } from "./kind/index.ts";
+import type { Component, NamespaceContext } from "./kit/component.ts";
 import type { Endpoint } from "./kit/connection.ts";
-import type { Part, Place } from "./kit/part.ts";
 import { Minio } from "./minio/index.ts";
 import { dashboards } from "./monitoring/dashboards.ts";
 import { Exporters } from "./monitoring/exporters.ts";
@@ -31,28 +31,28 @@ import { Superset } from "./superset/index.ts";
 import { Trino } from "./trino/index.ts";
 import { WebApp } from "./web-app/index.ts";
 
-/** A Secret's place, for whoever may read it. */
+/** A Secret's namespace, for whoever may read it. */
 interface SecretName {
   namespace: string;
   name: pulumi.Input<string>;
 }
 
-/** What a part tells of itself. Those that ask nobody for a password have no administrator. */
-type Offering = Part & { endpoint: Endpoint; admin?: SecretName };
+/** What a component tells of itself. Those that ask nobody for a password have no administrator. */
+type Offering = Component & { endpoint: Endpoint; admin?: SecretName };
 
-type PartName = Exclude<
+type ComponentName = Exclude<
   keyof LoadedConfig["config"],
   "global" | "namespaces" | "cloudnativePg" | "monitoring" | "djangoApps"
 >;
 
 /** The whole platform: reads from top to bottom as what needs what. */
 export class Platform extends pulumi.ComponentResource {
-  /** Where each part answers. */
+  /** Where each component answers. */
   readonly endpoints: Record<string, Endpoint> = {};
-  /** The Secret with each part's administrator's password. Never a password. */
+  /** The Secret with each component's administrator's password. Never a password. */
   readonly secrets: Record<string, SecretName> = {};
   readonly namespaces: Record<string, string>;
-  private readonly parts: Part[] = [];
+  private readonly components: Component[] = [];
 
   /** `kind` is the cluster where the program makes one. Without it the cluster is there, and so are all images. */
   constructor({ stack, config, cluster }: LoadedConfig, kind?: Kind) {
@@ -71,18 +71,18 @@ export class Platform extends pulumi.ComponentResource {
     const salt = new random.RandomPassword("checksum-salt", { length: 32, special: false }, child).result;
     // A mirror has the platform's own images too.
     const built = global.imageRegistry ? undefined : kind?.image;
-    const namespace = (key: keyof typeof config.namespaces): Place => {
+    const namespace = (key: keyof typeof config.namespaces): NamespaceContext => {
       const settings = config.namespaces[key];
       // With a single JobManager Flink's is empty, and going back to one must be possible.
       const protectData = global.protectData && key !== "flink";
       const { name, ready } = new Namespace(key, { stack, settings, protectData }, child);
-      return { stack, key, namespace: name, ready, global, salt, built };
+      return { stack, key, name, ready, global, salt, built };
     };
     const core = namespace("core");
     const apps = namespace("apps");
 
-    /** Makes a part where it is enabled. Where it needs another, the schema has seen to it that that one is too. */
-    const part = <P extends Offering>(key: PartName, make: () => P): P | undefined =>
+    /** Makes a component where it is enabled. Where it needs another, the schema has seen to it that that one is too. */
+    const component = <P extends Offering>(key: ComponentName, make: () => P): P | undefined =>
       config[key].enabled ? this.offer(make()) : undefined;
 
     const { monitoring, cloudnativePg } = config;
@@ -92,15 +92,15 @@ export class Platform extends pulumi.ComponentResource {
     const { flink } = config;
     const election = flink.enabled && flink.jobManager.replicas > 1 ? namespace("flink") : undefined;
     this.namespaces = {
-      core: core.namespace,
-      apps: apps.namespace,
-      ...(watching && { monitoring: watching.namespace }),
-      ...(operating && { operators: operating.namespace }),
-      ...(deployed && { deployed: deployed.namespace }),
-      ...(election && { flink: election.namespace }),
+      core: core.name,
+      apps: apps.name,
+      ...(watching && { monitoring: watching.name }),
+      ...(operating && { operators: operating.name }),
+      ...(deployed && { deployed: deployed.name }),
+      ...(election && { flink: election.name }),
     };
 
-    const postgresql = part("postgresql", () => {
+    const postgresql = component("postgresql", () => {
       const own = Object.entries(config.djangoApps)
         .filter(([, app]) => app.database === "postgresql")
         .map(([key]) => djangoDatabase(key));
@@ -108,25 +108,25 @@ export class Platform extends pulumi.ComponentResource {
       const databases = ["nessie", "airflow", "superset", "mlflow", "trino", "polls", ...ofNoetl, ...own] as const;
       return new Postgresql(
         "postgresql",
-        { place: core, config: config.postgresql, databases, monitor: watching !== undefined },
+        { namespace: core, config: config.postgresql, databases, monitor: watching !== undefined },
         child,
       );
     });
-    const redis = part("redis", () => new Redis("redis", { place: core, config: config.redis }, child));
-    const minio = part("minio", () => {
+    const redis = component("redis", () => new Redis("redis", { namespace: core, config: config.redis }, child));
+    const minio = component("minio", () => {
       const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"] as const;
-      return new Minio("minio", { place: core, config: config.minio, buckets }, child);
+      return new Minio("minio", { namespace: core, config: config.minio, buckets }, child);
     });
-    const nessie = part("nessie", () => {
+    const nessie = component("nessie", () => {
       const database = postgresql!.database("nessie", core);
       const warehouse = minio!.bucket("lakehouse", core);
-      return new Nessie("nessie", { place: core, config: config.nessie, database, warehouse }, child);
+      return new Nessie("nessie", { namespace: core, config: config.nessie, database, warehouse }, child);
     });
 
-    const kafka = part("kafka", () => {
+    const kafka = component("kafka", () => {
       const topics = config.schemaRegistry.enabled ? registryTopics : [];
       const exporter = watching && monitoring.exporters.jmx;
-      return new Kafka("kafka", { place: apps, config: config.kafka, topics, exporter }, child);
+      return new Kafka("kafka", { namespace: apps, config: config.kafka, topics, exporter }, child);
     });
     // Before those that tell them what they do.
     const exporters =
@@ -134,7 +134,7 @@ export class Platform extends pulumi.ComponentResource {
       new Exporters(
         "exporters",
         {
-          place: watching,
+          namespace: watching,
           config: monitoring.exporters,
           postgresql: postgresql?.monitor(watching),
           redis: redis?.connection("monitoring", watching),
@@ -142,43 +142,43 @@ export class Platform extends pulumi.ComponentResource {
         child,
       );
 
-    part("schemaRegistry", () => {
+    component("schemaRegistry", () => {
       const { connection } = kafka!;
       return new SchemaRegistry(
         "schema-registry",
-        { place: apps, config: config.schemaRegistry, kafka: connection },
+        { namespace: apps, config: config.schemaRegistry, kafka: connection },
         child,
       );
     });
-    const clickhouse = part("clickhouse", () => {
-      return new Clickhouse("clickhouse", { place: apps, config: config.clickhouse }, child);
+    const clickhouse = component("clickhouse", () => {
+      return new Clickhouse("clickhouse", { namespace: apps, config: config.clickhouse }, child);
     });
-    const trino = part("trino", () => {
+    const trino = component("trino", () => {
       const catalogs = {
         iceberg: { catalog: nessie!.catalog, bucket: minio!.bucket("lakehouse", apps) },
         postgresql: postgresql?.database("trino", apps),
         clickhouse: clickhouse?.connection,
         kafka: kafka?.connection,
       };
-      return new Trino("trino", { place: apps, config: config.trino, catalogs }, child);
+      return new Trino("trino", { namespace: apps, config: config.trino, catalogs }, child);
     });
-    part("flink", () => {
+    component("flink", () => {
       const bucket = minio!.bucket("flink", apps);
-      return new Flink("flink", { place: apps, config: flink, election, bucket, catalog: nessie?.catalog }, child);
+      return new Flink("flink", { namespace: apps, config: flink, election, bucket, catalog: nessie?.catalog }, child);
     });
-    part("spark", () => {
+    component("spark", () => {
       const { catalog } = nessie!;
       const bucket = minio!.bucket("lakehouse", apps);
-      return new Spark("spark", { place: apps, config: config.spark, catalog, bucket }, child);
+      return new Spark("spark", { namespace: apps, config: config.spark, catalog, bucket }, child);
     });
     const statsd = exporters?.statsd;
-    part("airflow", () => {
+    component("airflow", () => {
       const database = postgresql!.database("airflow", apps);
       const queue = redis!.connection("airflow", apps);
       const logs = minio!.bucket("airflow", apps);
-      return new Airflow("airflow", { place: apps, config: config.airflow, database, queue, logs, statsd }, child);
+      return new Airflow("airflow", { namespace: apps, config: config.airflow, database, queue, logs, statsd }, child);
     });
-    part("superset", () => {
+    component("superset", () => {
       const database = postgresql!.database("superset", apps);
       const cache = redis!.connection("superset-cache", apps);
       const queue = redis!.connection("superset-queue", apps);
@@ -189,23 +189,23 @@ export class Platform extends pulumi.ComponentResource {
       };
       return new Superset(
         "superset",
-        { place: apps, config: config.superset, database, cache, queue, sources, statsd },
+        { namespace: apps, config: config.superset, database, cache, queue, sources, statsd },
         child,
       );
     });
-    const queue = part("noetl", () => {
+    const queue = component("noetl", () => {
       const instances = Object.keys(config.noetl.instances);
-      return new Nats("noetl-nats", { place: apps, config: config.noetl.nats, instances }, child);
+      return new Nats("noetl-nats", { namespace: apps, config: config.noetl.nats, instances }, child);
     });
     for (const [key, instance] of Object.entries(config.noetl.instances))
-      part("noetl", () => {
+      component("noetl", () => {
         const database = postgresql!.database(noetlDatabase(key), apps);
-        const args = { place: apps, config: config.noetl, instance, database, queue: queue!.connection(key) };
+        const args = { namespace: apps, config: config.noetl, instance, database, queue: queue!.connection(key) };
         return new Noetl(nameOf(key), args, child);
       });
 
     const operator =
-      operating && new CloudnativePg("cloudnative-pg", { place: operating, config: cloudnativePg }, child);
+      operating && new CloudnativePg("cloudnative-pg", { namespace: operating, config: cloudnativePg }, child);
     /** The database of a Django application, with whom the application says. */
     const djangoData = (
       name: string,
@@ -218,53 +218,54 @@ export class Platform extends pulumi.ComponentResource {
         : this.offer(
             new DatabaseCluster(
               `${name}-database`,
-              { place: apps, config: app.databaseCluster, configKey, database, operator: operator?.ready ?? [] },
+              { namespace: apps, config: app.databaseCluster, configKey, database, operator: operator?.ready ?? [] },
               child,
             ),
           ).connection;
-    part("polls", () => {
+    component("polls", () => {
       const { polls } = config;
       const database = djangoData("polls", polls, "polls", "polls.databaseCluster");
       const served = { ...polls, application: "mysite.wsgi", interface: "wsgi" as const, healthPath: "/healthz" };
-      return new Django("polls", { place: apps, config: served, database }, child);
+      return new Django("polls", { namespace: apps, config: served, database }, child);
     });
     for (const [key, app] of Object.entries(config.djangoApps)) {
       const name = `django-${key}`;
       const database = djangoData(name, app, djangoDatabase(key), `djangoApps.${key}.databaseCluster`);
-      this.offer(new Django(name, { place: apps, config: app, database }, child));
+      this.offer(new Django(name, { namespace: apps, config: app, database }, child));
     }
-    part("webApp", () => {
+    component("webApp", () => {
       const backups = minio && { bucket: minio.bucket("web-app", apps), client: config.minio.image };
-      return new WebApp("web-app", { place: apps, config: config.webApp, backups }, child);
+      return new WebApp("web-app", { namespace: apps, config: config.webApp, backups }, child);
     });
 
-    if (deployed) this.offer(new Deployd("deployd", { place: apps, config: config.deployd, target: deployed }, child));
+    if (deployed)
+      this.offer(new Deployd("deployd", { namespace: apps, config: config.deployd, target: deployed }, child));
 
     if (watching && exporters) {
       const { prometheus, grafana, monitors } = monitoring;
-      const watched = [...this.parts, exporters];
+      const watched = [...this.components, exporters];
       const shown = dashboards(exporters, watched);
       if (monitors.enabled) for (const one of watched) podMonitors(one, monitors.labels);
       if (prometheus.enabled) {
         const { url } = this.offer(
-          new Prometheus("prometheus", { place: watching, config: prometheus, watched }, child),
+          new Prometheus("prometheus", { namespace: watching, config: prometheus, watched }, child),
         );
         if (grafana.enabled)
           this.offer(
-            new Grafana("grafana", { place: watching, config: grafana, prometheus: url, dashboards: shown }, child),
+            new Grafana("grafana", { namespace: watching, config: grafana, prometheus: url, dashboards: shown }, child),
           );
       }
     }
     this.registerOutputs({});
   }
 
-  /** Has a part's address and administrator among the stack's outputs. */
-  private offer<P extends Offering>(part: P): P {
-    const { name, endpoint, admin } = part;
-    this.parts.push(part);
+  /** Has a component's address and administrator among the stack's outputs. */
+  private offer<P extends Offering>(component: P): P {
+    const { name, endpoint, admin } = component;
+    this.components.push(component);
     this.endpoints[name] = endpoint;
     if (admin) this.secrets[name] = { namespace: admin.namespace, name: admin.name };
-    return part;
+    return component;
   }
 }
 

@@ -3,7 +3,7 @@ import { type ImageName, images, isFixedTag, parseImage } from "./images.ts";
 import { bytes, millicores } from "./quantity.ts";
 
 /*
- * The fields that every part's block is made of. The text of each refusal says what would be right;
+ * The fields that every component's block is made of. The text of each refusal says what would be right;
  * config/problems.ts puts the stack, the key and what was found before it.
  */
 
@@ -18,7 +18,7 @@ export const block = <T extends z.ZodRawShape>(shape: T) =>
   });
 
 export const enabled = (byDefault = true) =>
-  z.boolean({ error: "expected true or false" }).default(byDefault).describe("Whether this part runs.");
+  z.boolean({ error: "expected true or false" }).default(byDefault).describe("Whether this component runs.");
 
 export const count = (what: string, minimum: number, maximum: number) =>
   z
@@ -113,7 +113,7 @@ export const storage = (size: string, what = "the volume", least = smallestSize)
       .describe("Storage class. Default: `global.storageClass`, else the cluster's own."),
   }).prefault({});
 
-/** How clients outside the cluster reach a part. */
+/** How clients outside the cluster reach a component. */
 export const service = block({
   type: z
     .enum(["ClusterIP", "NodePort", "LoadBalancer"], { error: "expected ClusterIP, NodePort or LoadBalancer" })
@@ -149,12 +149,12 @@ export const reached = (host: string) => ({
     .prefault({}),
 });
 
-/** Where a part's own password comes from: generated and kept (the default), or a Secret that is already there. */
+/** Where a component's own password comes from: generated and kept (the default), or a Secret that is already there. */
 export const auth = (keys: string) =>
   block({
     rotation: count("rotations", 1, 1_000_000)
       .default(1)
-      .describe("Raise it by one to have every generated password of this part made anew and applied."),
+      .describe("Raise it by one to have every generated password of this component made anew and applied."),
     existingSecret: objectName
       .optional()
       .describe(

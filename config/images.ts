@@ -1,9 +1,9 @@
 /**
  * Every image the platform runs, in one table: name, version and, where one is known, digest.
- * A stack overrides one with `<part>.image`; `global.imageRegistry` moves them all to a mirror.
+ * A stack overrides one with `<component>.image`; `global.imageRegistry` moves them all to a mirror.
  */
 export const images = {
-  /** 17 is the oldest major that every part of the platform is tested with; its data lives under …/data/pgdata. */
+  /** 17 is the oldest major that every component of the platform is tested with; its data lives under …/data/pgdata. */
   postgresql: "postgres:17.12",
   /** CloudNativePG's operator, for applications whose database it runs; the chart in charts/cloudnative-pg is of the same release. */
   cloudnativePg: "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",

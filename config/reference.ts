@@ -26,7 +26,10 @@ const inputs = () => z.toJSONSchema(schema, { io: "input", unrepresentable: "any
 
 /** A JSON schema of the stack files, for completion and checks in an editor. */
 export function editorSchema(): string {
-  const parts = Object.entries(inputs().properties!).map(([part, node]) => [`data-platform:${part}`, node]);
+  const components = Object.entries(inputs().properties!).map(([component, node]) => [
+    `data-platform:${component}`,
+    node,
+  ]);
   return `${JSON.stringify(
     {
       $schema: "https://json-schema.org/draft/2020-12/schema",
@@ -36,7 +39,7 @@ export function editorSchema(): string {
         config: {
           type: "object",
           properties: {
-            ...Object.fromEntries(parts),
+            ...Object.fromEntries(components),
             "kubernetes:context": {
               type: "string",
               description: "Context of the kubeconfig to deploy to. Prod demands it.",
@@ -55,8 +58,8 @@ export function editorSchema(): string {
 /** `docs/configuration.md`: every key with its meaning and default. */
 export function referencePage(): string {
   const sections = Object.entries(inputs().properties!).map(
-    ([part, node]) =>
-      `## ${part}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows(part, node).join("\n")}\n`,
+    ([component, node]) =>
+      `## ${component}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows(component, node).join("\n")}\n`,
   );
   return `# Configuration
 

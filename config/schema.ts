@@ -111,7 +111,7 @@ const namespaces = block({
   operators: namespace("CloudNativePG's operator, where the stack installs it"),
 }).prefault({});
 
-const parts = {
+const components = {
   postgresql,
   redis,
   minio,
@@ -131,10 +131,10 @@ const parts = {
   cloudnativePg,
   monitoring,
 };
-type PartName = keyof typeof parts;
+type PartName = keyof typeof components;
 
-/** What a part cannot do without, and for what. What it can do without, such as a catalog of Trino, it leaves out. */
-const needs: { [part in PartName]?: { [other in PartName]?: string } } = {
+/** What a component cannot do without, and for what. What it can do without, such as a catalog of Trino, it leaves out. */
+const needs: { [component in PartName]?: { [other in PartName]?: string } } = {
   nessie: { postgresql: "it keeps its versions there", minio: "the tables lie there" },
   schemaRegistry: { kafka: "it keeps its schemas there" },
   trino: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables lie there" },
@@ -149,16 +149,16 @@ const needs: { [part in PartName]?: { [other in PartName]?: string } } = {
   noetl: { postgresql: "it keeps its playbooks and what became of them there" },
 };
 
-/** What a stack may configure; one block for each part. */
-export const schema = block({ global, namespaces, ...parts, djangoApps }).superRefine((config, context) => {
-  for (const [part, others] of Object.entries(needs) as [PartName, { [other in PartName]?: string }][])
+/** What a stack may configure; one block for each component. */
+export const schema = block({ global, namespaces, ...components, djangoApps }).superRefine((config, context) => {
+  for (const [component, others] of Object.entries(needs) as [PartName, { [other in PartName]?: string }][])
     for (const [other, why] of Object.entries(others) as [PartName, string][])
-      if (config[part].enabled && !config[other].enabled)
+      if (config[component].enabled && !config[other].enabled)
         context.addIssue({
           code: "custom",
-          path: [part, "enabled"],
+          path: [component, "enabled"],
           input: true,
-          message: `expected ${other}.enabled: true beside it, since ${why}; or ${part}.enabled: false`,
+          message: `expected ${other}.enabled: true beside it, since ${why}; or ${component}.enabled: false`,
         });
   const tooFew = config.postgresql.enabled && tooFewConnections(config);
   if (tooFew)

@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type {
   BucketConnection,
@@ -11,8 +12,16 @@ import type {
 } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
-import { Part, type Place } from "../kit/part.ts";
-import { answers, type Container, configFiles, drain, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
+import {
+  type Container,
+  configFiles,
+  drain,
+  execProbe,
+  httpProbe,
+  lenientLiveness,
+  limitedAs,
+  scratch,
+} from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import {
@@ -38,7 +47,7 @@ const isHealthy = [
 ];
 
 /** Airflow 3: an API server, scheduler, DAG processor and triggerer, and Celery workers that get their tasks by Redis. */
-export class Airflow extends Part {
+export class Airflow extends Component {
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
@@ -46,7 +55,7 @@ export class Airflow extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["airflow"];
       database: SqlConnection;
       queue: RedisConnection;
@@ -56,8 +65,8 @@ export class Airflow extends Part {
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, database, queue, logs, statsd } = args;
-    super("Airflow", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, database, queue, logs, statsd } = args;
+    super("Airflow", name, namespace, parseImage(config.image)?.tag ?? "", opts);
     const { rotation } = config.auth;
     const { git } = config.dags;
 
@@ -125,7 +134,7 @@ export class Airflow extends Part {
 
     /** One of Airflow's processes. Those that read the DAGs' files are `withDags`. */
     const run = (
-      component: string,
+      role: string,
       of: {
         command: string[];
         replicas?: number;
@@ -135,12 +144,12 @@ export class Airflow extends Part {
     ) => {
       const { command, replicas = 1, withDags, gracePeriod, env: own, ...container } = of;
       return deployment<string>(this, {
-        piece: component,
+        suffix: role,
         replicas,
         pod: {
           user,
           group,
-          component,
+          role,
           checksums,
           ...(gracePeriod && { gracePeriod }),
           containers: {
@@ -162,9 +171,9 @@ export class Airflow extends Part {
     const isAlive = (what: string) => {
       const command = ["python", `${paths.config}/alive.py`, what];
       return {
-        startup: runs(command, { every: 5, within: 20, failures: 60 }),
-        readiness: runs(command, { every: 60, within: 20 }),
-        liveness: runs(command, { every: 60, within: 20, failures: 5 }),
+        startup: execProbe(command, { every: 5, within: 20, failures: 60 }),
+        readiness: execProbe(command, { every: 60, within: 20 }),
+        liveness: execProbe(command, { every: 60, within: 20, failures: 5 }),
       };
     };
 
@@ -174,10 +183,10 @@ export class Airflow extends Part {
       replicas: apiServer.replicas,
       resources: apiServer.resources,
       ports: { http: ports.http },
-      // The part that tasks speak to is loaded by the first request to it, which takes longer than a task waits.
-      startup: answers("/execution/health", "http", { every: 5, within: 60, failures: 60 }),
-      readiness: answers("/api/v2/monitor/health", "http", { within: 10 }),
-      liveness: answers("/api/v2/version", "http", patiently),
+      // The component that tasks speak to is loaded by the first request to it, which takes longer than a task waits.
+      startup: httpProbe("/execution/health", "http", { every: 5, within: 60, failures: 60 }),
+      readiness: httpProbe("/api/v2/monitor/health", "http", { within: 10 }),
+      liveness: httpProbe("/api/v2/version", "http", lenientLiveness),
       preStop: drain,
     });
     run("scheduler", {
@@ -185,9 +194,9 @@ export class Airflow extends Part {
       env: limits.scheduler,
       replicas: scheduler.replicas,
       resources: scheduler.resources,
-      startup: runs(isHealthy, { every: 5, within: 10, failures: 60 }),
-      readiness: runs(isHealthy, { within: 10 }),
-      liveness: runs(isHealthy, patiently),
+      startup: execProbe(isHealthy, { every: 5, within: 10, failures: 60 }),
+      readiness: execProbe(isHealthy, { within: 10 }),
+      liveness: execProbe(isHealthy, lenientLiveness),
     });
     run("dag-processor", {
       command: ["dag-processor"],
@@ -215,12 +224,12 @@ export class Airflow extends Part {
     });
 
     service(this, {
-      component: "api-server",
+      role: "api-server",
       ports: { http: ports.http },
       type: config.service.type,
       workload: server,
     });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
 }

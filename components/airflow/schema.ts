@@ -6,7 +6,7 @@ const dags = block({
   configMap: objectName
     .optional()
     .describe(
-      "Name of a ConfigMap in the part's namespace whose keys are the DAGs' files. Default: one with an example, which the platform makes.",
+      "Name of a ConfigMap in the component's namespace whose keys are the DAGs' files. Default: one with an example, which the platform makes.",
     ),
   git: block({
     repository: z
@@ -36,7 +36,7 @@ const dags = block({
     existingSecret: objectName
       .optional()
       .describe(
-        "Name of a Secret in the part's namespace that opens the repository; it holds the keys username and password.",
+        "Name of a Secret in the component's namespace that opens the repository; it holds the keys username and password.",
       ),
   })
     .optional()

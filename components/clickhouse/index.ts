@@ -2,11 +2,11 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import { bytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { ClickhouseConnection, Endpoint } from "../kit/connection.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
 import { shellPassword } from "../kit/password.ts";
-import { answers, configFiles, patiently, scratch } from "../kit/pod.ts";
+import { configFiles, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -18,19 +18,19 @@ const user = 101;
 const platformUser = "platform";
 
 /** One ClickHouse server. Its user `platform` may do everything, further users included. */
-export class Clickhouse extends Part {
-  override readonly metrics: Metrics[] = [{ component: "server", port: "metrics" }];
+export class Clickhouse extends Component {
+  override readonly metrics: Metrics[] = [{ role: "server", port: "metrics" }];
   readonly endpoint: Endpoint;
   readonly admin: TypedSecret<"username" | "password">;
   private readonly ready: pulumi.Resource[];
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["clickhouse"] },
+    args: { namespace: NamespaceContext; config: Config["clickhouse"] },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config } = args;
-    super("Clickhouse", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config } = args;
+    super("Clickhouse", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       username: platformUser,
@@ -47,7 +47,7 @@ export class Clickhouse extends Part {
       storage: config.storage,
       pod: {
         user,
-        component: "server",
+        role: "server",
         checksums: { config: configuration.checksum, admin: this.admin.revision },
         // It lets queries end and writes what it holds in memory.
         gracePeriod: 60,
@@ -60,22 +60,22 @@ export class Clickhouse extends Part {
             resources: config.resources,
             mounts: { "/var/lib/clickhouse": "data", "/etc/clickhouse-server": "config", "/tmp": "tmp" },
             // The port opens when the tables are loaded.
-            startup: answers("/ping", "http", { every: 2, failures: 300 }),
-            readiness: answers("/ping", "http"),
-            liveness: answers("/ping", "http", patiently),
+            startup: httpProbe("/ping", "http", { every: 2, failures: 300 }),
+            readiness: httpProbe("/ping", "http"),
+            liveness: httpProbe("/ping", "http", lenientLiveness),
           },
         },
         volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },
       },
     });
 
-    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
+    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
     this.ready = [server, front];
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
 
-  /** How to reach the HTTP interface from the part's own namespace. */
+  /** How to reach the HTTP interface from the component's own namespace. */
   get connection(): ClickhouseConnection {
     return {
       host: this.host(),

@@ -4,8 +4,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
 import { type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { refuseToShrink } from "../kit/storage.ts";
 import { logSizes } from "../postgresql/index.ts";
@@ -13,22 +13,22 @@ import { logSizes } from "../postgresql/index.ts";
 /** Where the chart lies, whatever directory the program is run from. */
 const chart = fileURLToPath(new URL("../../charts/cloudnative-pg", import.meta.url));
 const port = 5432;
-/** What the servers are among the objects of their part. */
-const component = "postgresql";
+/** What the servers are among the objects of their component. */
+const role = "postgresql";
 
 /** CloudNativePG's operator, one for the whole Kubernetes cluster. */
-export class CloudnativePg extends Part {
+export class CloudnativePg extends Component {
   /** What a database waits for: its kind, and the operator, which is asked about each before it is stored. */
   readonly ready: pulumi.Resource[];
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["cloudnativePg"] },
+    args: { namespace: NamespaceContext; config: Config["cloudnativePg"] },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config } = args;
-    super("CloudnativePg", name, place, parseImage(config.image)?.tag ?? "", opts);
-    const { imagePullPolicy, imagePullSecrets, protectData } = place.global;
+    const { namespace, config } = args;
+    super("CloudnativePg", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    const { imagePullPolicy, imagePullSecrets, protectData } = namespace.global;
     // The chart puts the colon back, be it a tag's or a digest's.
     const image = pulumi.output(this.image(config.image)).apply((reference) => {
       const [, repository, tag] = /^(.+?):([^/]+)$/.exec(reference)!;
@@ -39,7 +39,7 @@ export class CloudnativePg extends Part {
         name,
         {
           chart,
-          namespace: place.namespace,
+          namespace: namespace.name,
           values: {
             "cloudnative-pg": {
               image: { repository: image.repository, tag: image.tag, pullPolicy: imagePullPolicy },
@@ -48,7 +48,7 @@ export class CloudnativePg extends Part {
             },
           },
         },
-        { parent: this, dependsOn: place.ready, transforms: [keepKinds(protectData)] },
+        { parent: this, dependsOn: namespace.ready, transforms: [keepKinds(protectData)] },
       ),
     ];
     this.registerOutputs({});
@@ -67,9 +67,9 @@ export const keepKinds =
       : undefined;
 
 /** PostgreSQL for one application: servers that CloudNativePG makes, watches over and replaces. */
-export class DatabaseCluster extends Part {
+export class DatabaseCluster extends Component {
   override readonly configKey: string;
-  override readonly metrics: Metrics[] = [{ component, port: "metrics" }];
+  override readonly metrics: Metrics[] = [{ role, port: "metrics" }];
   readonly endpoint: Endpoint;
   /** How to reach the database as its owner, from the place where it is. */
   readonly connection: SqlConnection<string | SecretKey>;
@@ -77,7 +77,7 @@ export class DatabaseCluster extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["polls"]["databaseCluster"];
       /** The block of the stack's configuration that `config` is, with dots. */
       configKey: string;
@@ -88,12 +88,12 @@ export class DatabaseCluster extends Part {
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, database } = args;
-    super("DatabaseCluster", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, database } = args;
+    super("DatabaseCluster", name, namespace, parseImage(config.image)?.tag ?? "", opts);
     this.configKey = args.configKey;
 
-    const { imagePullPolicy, imagePullSecrets } = place.global;
-    const storageClass = config.storage.storageClass ?? place.global.storageClass;
+    const { imagePullPolicy, imagePullSecrets } = namespace.global;
+    const storageClass = config.storage.storageClass ?? namespace.global.storageClass;
     const { instances } = config;
     const log = logSizes(config.storage.size);
     const cluster = new k8s.apiextensions.CustomResource(
@@ -102,7 +102,7 @@ export class DatabaseCluster extends Part {
         apiVersion: "postgresql.cnpg.io/v1",
         kind: "Cluster",
         metadata: {
-          ...this.metadata(undefined, component),
+          ...this.metadata(undefined, role),
           annotations: {
             // Which key of the stack to change, for whoever meets it.
             "data-platform/config-key": `${this.configKey}.storage.size`,
@@ -118,7 +118,7 @@ export class DatabaseCluster extends Part {
           }),
           // On its pods and volumes too: by them they are found, as everyone's are.
           inheritedMetadata: {
-            labels: { ...this.selector(component), "app.kubernetes.io/part-of": "data-platform" },
+            labels: { ...this.selector(role), "app.kubernetes.io/part-of": "data-platform" },
           },
           storage: { size: config.storage.size, ...(storageClass && { storageClass }) },
           resources: config.resources,
@@ -169,7 +169,7 @@ export class DatabaseCluster extends Part {
       ready: [cluster],
     };
     // The Service that leads to the server that takes what is written.
-    this.endpoint = { namespace: place.namespace, service: this.named("rw"), host: this.host("rw"), port };
+    this.endpoint = { namespace: namespace.name, service: this.named("rw"), host: this.host("rw"), port };
     this.registerOutputs({});
   }
 }

@@ -2,12 +2,12 @@ import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
 import { permissions } from "../kit/permissions.ts";
-import { answers, configFiles, patiently, scratch, secretFiles } from "../kit/pod.ts";
+import { configFiles, httpProbe, lenientLiveness, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 
@@ -16,8 +16,8 @@ const ports = { http: 8080 };
 const user = 1000;
 
 /** Keeps namespaces equal to what application repositories declare. */
-export class Deployd extends Part {
-  override readonly metrics: Metrics[] = [{ component: "server", port: "http" }];
+export class Deployd extends Component {
+  override readonly metrics: Metrics[] = [{ role: "server", port: "http" }];
   readonly endpoint: Endpoint;
   /** What webhooks are signed with, and what someone has to send who wants something changed. */
   readonly admin: TypedSecret<"secret" | "token">;
@@ -25,15 +25,15 @@ export class Deployd extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["deployd"];
       /** Where it deploys: a namespace with nothing of the platform's in it. */
-      target: Place;
+      target: NamespaceContext;
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, target } = args;
-    super("Deployd", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, target } = args;
+    super("Deployd", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "webhook", config.auth, () => ({
       secret: password(this, "webhook", config.auth.rotation),
@@ -43,7 +43,7 @@ export class Deployd extends Part {
     // No checksum: it reads a change by itself, and what it has begun goes on.
     const configuration = files(this, "config", {
       "config.yaml": stringify({
-        repositories: config.repositories.map((one) => ({ ...one, namespace: target.namespace })),
+        repositories: config.repositories.map((one) => ({ ...one, namespace: target.name })),
       }),
     });
     // Whoever may run pods in a namespace may use its Secrets and accounts: so none where the platform has any.
@@ -54,7 +54,7 @@ export class Deployd extends Part {
       replicas: 1,
       pod: {
         user,
-        component: "server",
+        role: "server",
         checksums: { webhook: this.admin.revision },
         talksToApi: "deployd applies what repositories declare",
         // It ends what it has begun to apply.
@@ -75,9 +75,9 @@ export class Deployd extends Part {
               "/tmp": "tmp",
             },
             // Of a busy node it gets little more than the CPU that it requests, and starting takes seconds of that.
-            startup: answers("/healthz", "http", { every: 2, failures: 300 }),
-            readiness: answers("/readyz", "http"),
-            liveness: answers("/healthz", "http", patiently),
+            startup: httpProbe("/healthz", "http", { every: 2, failures: 300 }),
+            readiness: httpProbe("/readyz", "http"),
+            liveness: httpProbe("/healthz", "http", lenientLiveness),
           },
         },
         volumes: {
@@ -90,8 +90,8 @@ export class Deployd extends Part {
       },
       dependsOn: allowed,
     });
-    service(this, { component: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
 }

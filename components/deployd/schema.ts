@@ -98,7 +98,7 @@ export const deployd = block({
     .describe("The repositories that are kept deployed. deployd takes up a change by itself, within two minutes."),
   tokensSecret: objectName
     .optional()
-    .describe("Name of a Secret in the part's namespace with a token for each private repository, by keys."),
+    .describe("Name of a Secret in the component's namespace with a token for each private repository, by keys."),
   resources: resources({ cpu: "10m", memory: "144Mi", limit: "384Mi" }),
   service,
   auth: auth(

@@ -1,14 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type NamespaceContext } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { ingress, reachedBy } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { gunicorn } from "../kit/listen.ts";
-import { Part, type Place } from "../kit/part.ts";
 import { checkedPythonPassword } from "../kit/password.ts";
-import { answers, type ConfigMapKey, connects, drain, limitedAs, patiently, scratch } from "../kit/pod.ts";
+import { type ConfigMapKey, drain, httpProbe, lenientLiveness, limitedAs, scratch, tcpProbe } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { djangoThreads } from "../postgresql/connections.ts";
@@ -24,18 +24,22 @@ const admin = "admin";
  * comes before another goes. The image holds `manage.py` in or below its working directory, `python` and `gunicorn`; it
  * reads its settings from the environment that is set here.
  */
-export class Django extends Part {
+export class Django extends Component {
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["djangoApps"][string]; database: SqlConnection<string | SecretKey> },
+    args: {
+      namespace: NamespaceContext;
+      config: Config["djangoApps"][string];
+      database: SqlConnection<string | SecretKey>;
+    },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, database } = args;
-    super("Django", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, database } = args;
+    super("Django", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
@@ -52,7 +56,7 @@ export class Django extends Part {
       NODE_IP: { field: "status.hostIP" },
       ALLOWED_HOSTS: [
         ...(host ? [host] : []),
-        ...[name, `${name}.${place.namespace}`, this.host(), `${this.host()}.cluster.local`],
+        ...[name, `${name}.${namespace.name}`, this.host(), `${this.host()}.cluster.local`],
         ...["localhost", "$(POD_IP)", "$(NODE_IP)"],
       ].join(","),
       ...(host && { CSRF_TRUSTED_ORIGINS: `http://${host},https://${host}` }),
@@ -109,7 +113,7 @@ export class Django extends Part {
       upgrade: "surge",
       pod: {
         user,
-        component: "web",
+        role: "web",
         checksums,
         // Enough for what gunicorn allows requests that are under way when it stops, and the time before that.
         gracePeriod: 45,
@@ -133,10 +137,10 @@ export class Django extends Part {
             ports: { http: port },
             resources: config.resources,
             mounts,
-            startup: answers(config.healthPath, "http", { every: 2, failures: 150 }),
-            readiness: answers(config.healthPath, "http"),
+            startup: httpProbe(config.healthPath, "http", { every: 2, failures: 150 }),
+            readiness: httpProbe(config.healthPath, "http"),
             // A restart mends no database, and gunicorn itself replaces a worker that hangs.
-            liveness: connects("http", patiently),
+            liveness: tcpProbe("http", lenientLiveness),
             preStop: drain,
           },
         },
@@ -146,13 +150,13 @@ export class Django extends Part {
     });
 
     const front = service(this, {
-      component: "web",
+      role: "web",
       ports: { http: port },
       type: reachedBy(this, config.service),
       workload: web,
     });
-    ingress(this, config.ingress, { component: "web", front });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+    ingress(this, config.ingress, { role: "web", front });
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
     this.registerOutputs({});
   }
 }

@@ -1,13 +1,13 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
 import { permissions } from "../kit/permissions.ts";
-import { answers, configFiles, connects, drain, patiently, scratch } from "../kit/pod.ts";
+import { configFiles, drain, httpProbe, lenientLiveness, scratch, tcpProbe } from "../kit/pod.ts";
 import { headlessService, service } from "../kit/service.ts";
 
 const metrics = 9249;
@@ -25,9 +25,9 @@ const home = "/opt/flink";
  * when a JobManager is: they keep who leads, and which jobs there are, in ConfigMaps. Tables of the Iceberg catalog are
  * in its SQL's catalog `lakehouse`.
  */
-export class Flink extends Part {
-  override readonly metrics: Metrics[] = ["jobmanager", "taskmanager"].map((component) => ({
-    component,
+export class Flink extends Component {
+  override readonly metrics: Metrics[] = ["jobmanager", "taskmanager"].map((role) => ({
+    role,
     port: "metrics",
   }));
   readonly endpoint: Endpoint;
@@ -35,18 +35,18 @@ export class Flink extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["flink"];
       /** Where several JobManagers keep their ConfigMaps: a namespace with nothing of others' in it. */
-      election?: Place | undefined;
+      election?: NamespaceContext | undefined;
       bucket: BucketConnection;
       /** The Iceberg catalog, if there is one. Its tables' files are in a bucket of the same user. */
       catalog?: CatalogConnection | undefined;
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, election, bucket, catalog } = args;
-    super("Flink", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, election, bucket, catalog } = args;
+    super("Flink", name, namespace, parseImage(config.image)?.tag ?? "", opts);
     const { jobManager, taskManager } = config;
 
     // Each kind of pod has a file of its own: more memory for the one does not roll the other.
@@ -113,16 +113,16 @@ export class Flink extends Part {
     };
 
     const rpc = headlessService(this, {
-      piece: "jobmanager",
-      component: "jobmanager",
+      suffix: "jobmanager",
+      role: "jobmanager",
       ports: { rpc: jobManagerPorts.rpc, blob: jobManagerPorts.blob, metrics },
     });
     const managers = deployment(this, {
-      piece: "jobmanager",
+      suffix: "jobmanager",
       replicas: jobManager.replicas,
       pod: {
         ...pod(jobManagerFiles),
-        component: "jobmanager",
+        role: "jobmanager",
         containers: {
           jobmanager: {
             ...container,
@@ -133,9 +133,9 @@ export class Flink extends Part {
             ],
             ports: jobManagerPorts,
             resources: jobManager.resources,
-            startup: answers("/overview", "rest", { every: 2, failures: 150 }),
-            readiness: answers("/overview", "rest"),
-            liveness: answers("/overview", "rest", patiently),
+            startup: httpProbe("/overview", "rest", { every: 2, failures: 150 }),
+            readiness: httpProbe("/overview", "rest"),
+            liveness: httpProbe("/overview", "rest", lenientLiveness),
             preStop: drain,
           },
         },
@@ -143,20 +143,20 @@ export class Flink extends Part {
       dependsOn: [rpc, ...managersMay, ...bucket.ready],
     });
     service(this, {
-      component: "jobmanager",
+      role: "jobmanager",
       ports: { rest: jobManagerPorts.rest },
       type: config.service.type,
       workload: managers,
     });
 
-    const each = headlessService(this, { piece: "taskmanager", component: "taskmanager", ports: { metrics } });
+    const each = headlessService(this, { suffix: "taskmanager", role: "taskmanager", ports: { metrics } });
     deployment(this, {
-      piece: "taskmanager",
+      suffix: "taskmanager",
       replicas: taskManager.replicas,
       pod: {
         ...pod(taskManagerFiles),
         ...(election && { account: this.account("taskmanager") }),
-        component: "taskmanager",
+        role: "taskmanager",
         containers: {
           taskmanager: {
             ...container,
@@ -164,9 +164,9 @@ export class Flink extends Part {
             ports: taskManagerPorts,
             resources: taskManager.resources,
             // It ends itself when it finds no JobManager for five minutes.
-            startup: connects("rpc", { every: 2, failures: 150 }),
-            readiness: connects("rpc"),
-            liveness: connects("rpc", patiently),
+            startup: tcpProbe("rpc", { every: 2, failures: 150 }),
+            readiness: tcpProbe("rpc"),
+            liveness: tcpProbe("rpc", lenientLiveness),
           },
         },
       },
@@ -174,7 +174,7 @@ export class Flink extends Part {
       dependsOn: [rpc, each, ...workersMay, ...bucket.ready],
     });
 
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: jobManagerPorts.rest };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: jobManagerPorts.rest };
     this.registerOutputs({});
   }
 }
@@ -280,12 +280,12 @@ const forTaskManagers: Settings = {
   "taskmanager.collect-sink.port": inner.collect,
 };
 
-const highlyAvailable = (name: string, election: Place, { bucket }: BucketConnection): Settings => ({
+const highlyAvailable = (name: string, election: NamespaceContext, { bucket }: BucketConnection): Settings => ({
   "high-availability.type": "kubernetes",
   "high-availability.storageDir": `s3://${bucket}/high-availability`,
   "high-availability.jobmanager.port": jobManagerPorts.rpc,
   // Of the ConfigMaps alone: the pods are made by their Deployments.
-  "kubernetes.namespace": election.namespace,
+  "kubernetes.namespace": election.name,
   "kubernetes.cluster-id": name,
 });
 

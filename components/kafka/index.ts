@@ -2,12 +2,12 @@ import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, KafkaConnection } from "../kit/connection.ts";
 import { runOnce } from "../kit/job.ts";
 import { share } from "../kit/jvm.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
-import { configFiles, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
+import { configFiles, execProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { randomKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -24,7 +24,7 @@ const run = "/opt/kafka/bin/kafka-run-class.sh";
 const agent = "/opt/exporter/jmx_prometheus_javaagent.jar";
 
 /** Kafka without ZooKeeper (KRaft). Each node is broker and controller: one, or three and more that elect a leader. */
-export class Kafka extends Part {
+export class Kafka extends Component {
   readonly endpoint: Endpoint;
   /** How clients in the cluster find the brokers. They need no password. */
   readonly connection: KafkaConnection;
@@ -34,18 +34,18 @@ export class Kafka extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["kafka"];
-      /** Topics that parts keep their data in: in order, for ever. */
+      /** Topics that components keep their data in: in order, for ever. */
       topics?: readonly string[];
       /** Image of the JMX exporter, if there is anyone to look at what Kafka tells by it. */
       exporter?: string | undefined;
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, topics = [], exporter } = args;
-    super("Kafka", name, place, parseImage(config.image)?.tag ?? "", opts);
-    this.metrics = exporter ? [{ component: "server", port: "metrics" }] : [];
+    const { namespace, config, topics = [], exporter } = args;
+    super("Kafka", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    this.metrics = exporter ? [{ role: "server", port: "metrics" }] : [];
     const { replicas } = config;
     const replication = Math.min(replicas, 3);
 
@@ -81,7 +81,7 @@ export class Kafka extends Part {
       parallel: true,
       pod: {
         user,
-        component: "server",
+        role: "server",
         checksums: { config: configuration.checksum },
         // A broker hands its partitions over before it goes.
         gracePeriod: 120,
@@ -111,9 +111,9 @@ export class Kafka extends Part {
             resources: config.resources,
             mounts: { ...mounts, ...(exporter && { "/opt/exporter": "exporter" }) },
             // A broker listens when it has read its logs and the controllers know it: after a crash that takes a while.
-            startup: runs(["bash", "-c", answersClients], { every: 2, failures: 300 }),
-            readiness: runs(["bash", "-c", answersClients]),
-            liveness: runs(["bash", "-c", answersClients], patiently),
+            startup: execProbe(["bash", "-c", answersClients], { every: 2, failures: 300 }),
+            readiness: execProbe(["bash", "-c", answersClients]),
+            liveness: execProbe(["bash", "-c", answersClients], lenientLiveness),
           },
         },
         volumes: {
@@ -126,12 +126,12 @@ export class Kafka extends Part {
     });
 
     const front = service(this, {
-      component: "server",
+      role: "server",
       ports: { kafka: ports.kafka },
       type: config.service.type,
       workload: server,
     });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.kafka };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.kafka };
     const bootstrapServers = `${this.host()}:${ports.kafka}`;
 
     const topicsMade =

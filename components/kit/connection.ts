@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { SecretKey } from "./secret.ts";
 
 /*
- * What one part hands to another: where to connect, the key of the Secret with the password, and what has to be
+ * What one component hands to another: where to connect, the key of the Secret with the password, and what has to be
  * there first. Whoever asks for a connection says from where: the Secret is copied there.
  */
 
@@ -72,7 +72,7 @@ export interface StatsdConnection extends Connection {
   port: number;
 }
 
-/** Where a part answers, for the stack's outputs. */
+/** Where a component answers, for the stack's outputs. */
 export interface Endpoint {
   namespace: string;
   service: string;

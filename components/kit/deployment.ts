@@ -1,14 +1,14 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import type { Part } from "./part.ts";
+import type { Component } from "./component.ts";
 import { type Pod, pod } from "./pod.ts";
 
-/** A Deployment of one component of a part. With more than one pod, they go one at a time. */
+/** A Deployment of one workload of a component. With more than one pod, they go one at a time. */
 export function deployment<V extends string>(
-  part: Part,
+  component: Component,
   spec: {
-    /** Its name is the part's and this, `trino-worker`; or the part's alone where it has no other. */
-    piece?: string;
+    /** Its name is the component's and this, `trino-worker`; or the component's alone where it has no other. */
+    suffix?: string;
     replicas: number;
     /**
      * What an upgrade does. `surge`: the new pod comes before the old one goes, so that somebody answers all the time.
@@ -16,36 +16,36 @@ export function deployment<V extends string>(
      * after the other goes and is replaced, since a small cluster has no room for two of a large one.
      */
     upgrade?: "surge" | "recreate";
-    pod: Pod<V> & { component: string };
+    pod: Pod<V> & { role: string };
     dependsOn?: pulumi.Resource[];
   },
 ): k8s.apps.v1.Deployment {
-  const { component } = spec.pod;
-  if (spec.replicas > 1) disruptionBudget(part, { piece: spec.piece, component });
+  const { role } = spec.pod;
+  if (spec.replicas > 1) disruptionBudget(component, { suffix: spec.suffix, role });
   return new k8s.apps.v1.Deployment(
-    part.named(spec.piece),
+    component.named(spec.suffix),
     {
-      metadata: part.metadata(spec.piece, component),
+      metadata: component.metadata(spec.suffix, role),
       spec: {
         replicas: spec.replicas,
-        selector: { matchLabels: part.selector(component) },
+        selector: { matchLabels: component.selector(role) },
         strategy: strategies[spec.upgrade ?? "replace"],
-        template: pod<string>(part, spec.pod),
+        template: pod<string>(component, spec.pod),
       },
     },
-    part.child({ dependsOn: spec.dependsOn ?? [] }),
+    component.child({ dependsOn: spec.dependsOn ?? [] }),
   );
 }
 
 /** Whoever empties a node takes one pod of the component at a time. */
-export function disruptionBudget(part: Part, of: { piece?: string; component?: string }): void {
+export function disruptionBudget(component: Component, of: { suffix?: string; role?: string }): void {
   new k8s.policy.v1.PodDisruptionBudget(
-    part.named(of.piece),
+    component.named(of.suffix),
     {
-      metadata: part.metadata(of.piece),
-      spec: { maxUnavailable: 1, selector: { matchLabels: part.selector(of.component) } },
+      metadata: component.metadata(of.suffix),
+      spec: { maxUnavailable: 1, selector: { matchLabels: component.selector(of.role) } },
     },
-    part.child(),
+    component.child(),
   );
 }
 

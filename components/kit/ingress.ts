@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import type { Config } from "../../config/schema.ts";
-import type { Part } from "./part.ts";
+import type { Component } from "./component.ts";
 
 type ServiceType = "ClusterIP" | "NodePort" | "LoadBalancer";
 
@@ -15,22 +15,22 @@ const usual: Record<Config["global"]["cluster"], ServiceType> = {
 };
 
 /** The kind of Service that an application is reached by: what is configured, else what is usual on such a cluster. */
-export const reachedBy = ({ place }: Part, { type }: { type?: ServiceType | undefined }): ServiceType =>
-  type ?? usual[place.global.cluster];
+export const reachedBy = ({ namespace }: Component, { type }: { type?: ServiceType | undefined }): ServiceType =>
+  type ?? usual[namespace.global.cluster];
 
 /** Has a host name lead to an application's Service, whose port is `http`. Without a host there is nothing to do. */
 export function ingress(
-  part: Part,
+  component: Component,
   { host, className, tlsSecret }: Config["polls"]["ingress"],
-  spec: { piece?: string; component: string; front: k8s.core.v1.Service },
+  spec: { suffix?: string; role: string; front: k8s.core.v1.Service },
 ): void {
   if (!host) return;
   const backend = { service: { name: spec.front.metadata.name, port: { name: "http" } } };
   new k8s.networking.v1.Ingress(
-    part.named(spec.piece),
+    component.named(spec.suffix),
     {
       metadata: {
-        ...part.metadata(spec.piece, spec.component),
+        ...component.metadata(spec.suffix, spec.role),
         // Not every controller says where it answers, and Pulumi would wait for that.
         annotations: { "pulumi.com/skipAwait": "true" },
       },
@@ -40,6 +40,6 @@ export function ingress(
         rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }],
       },
     },
-    part.child({ dependsOn: [spec.front] }),
+    component.child({ dependsOn: [spec.front] }),
   );
 }

@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Part } from "./part.ts";
+import type { Component } from "./component.ts";
 import { type Pod, pod } from "./pod.ts";
 import { fingerprint } from "./secret.ts";
 
@@ -11,9 +11,9 @@ import { fingerprint } from "./secret.ts";
  * one's log is there to be told when the Job has failed. A Job that has failed is replaced by the next update.
  */
 export function runOnce<V extends string>(
-  part: Part,
-  piece: string,
-  spec: Omit<Pod<V>, "restartPolicy" | "component">,
+  component: Component,
+  suffix: string,
+  spec: Omit<Pod<V>, "restartPolicy" | "role">,
   {
     dependsOn,
     retries,
@@ -25,20 +25,20 @@ export function runOnce<V extends string>(
     hopeless?: number;
   },
 ): k8s.batch.v1.Job {
-  const deadline = part.place.global.jobDeadline;
-  const template = pod(part, {
+  const deadline = component.namespace.global.jobDeadline;
+  const template = pod(component, {
     ...spec,
-    component: piece,
+    role: suffix,
     restartPolicy: retries === undefined ? "OnFailure" : "Never",
   });
   // The version label and the like may change without there being anything to do again.
   const does = pulumi.output({ spec: template.spec, checksums: spec.checksums });
-  const name = does.apply((work) => `${part.named(piece)}-${fingerprint(work)}`);
+  const name = does.apply((work) => `${component.named(suffix)}-${fingerprint(work)}`);
   return new k8s.batch.v1.Job(
-    part.named(piece),
+    component.named(suffix),
     {
       metadata: {
-        ...part.metadata(piece, piece),
+        ...component.metadata(suffix, suffix),
         name,
         // Otherwise Pulumi waits again for the Job that failed.
         annotations: { "pulumi.com/replaceUnready": "true" },
@@ -54,27 +54,27 @@ export function runOnce<V extends string>(
     },
     // The old Job is done for; a new name never meets it, so there is nothing to wait for.
     // Pulumi waits ten minutes by default; a little longer than the Job may take, so that the Job says why it failed.
-    part.child({ dependsOn, customTimeouts: { create: `${deadline + 60}s`, update: `${deadline + 60}s` } }),
+    component.child({ dependsOn, customTimeouts: { create: `${deadline + 60}s`, update: `${deadline + 60}s` } }),
   );
 }
 
 /** Work that is done again and again, or, where it is suspended, when someone makes a Job of it. One at a time. */
 export function cronJob<V extends string>(
-  part: Part,
-  piece: string,
+  component: Component,
+  suffix: string,
   spec: {
     schedule: string;
     suspend?: boolean;
     /** How often one Job tries again. */
     retries: number;
-    pod: Omit<Pod<V>, "restartPolicy"> & { component: string };
+    pod: Omit<Pod<V>, "restartPolicy"> & { role: string };
   },
   options: { dependsOn: pulumi.Resource[] },
 ): k8s.batch.v1.CronJob {
   return new k8s.batch.v1.CronJob(
-    part.named(piece),
+    component.named(suffix),
     {
-      metadata: part.metadata(piece, spec.pod.component),
+      metadata: component.metadata(suffix, spec.pod.role),
       spec: {
         schedule: spec.schedule,
         timeZone: "Etc/UTC",
@@ -83,15 +83,15 @@ export function cronJob<V extends string>(
         successfulJobsHistoryLimit: 1,
         failedJobsHistoryLimit: 1,
         jobTemplate: {
-          metadata: { labels: part.labels(spec.pod.component) },
+          metadata: { labels: component.labels(spec.pod.role) },
           spec: {
             backoffLimit: spec.retries,
-            activeDeadlineSeconds: part.place.global.jobDeadline,
-            template: pod<string>(part, { ...spec.pod, restartPolicy: "Never" }),
+            activeDeadlineSeconds: component.namespace.global.jobDeadline,
+            template: pod<string>(component, { ...spec.pod, restartPolicy: "Never" }),
           },
         },
       },
     },
-    part.child(options),
+    component.child(options),
   );
 }

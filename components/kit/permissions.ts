@@ -1,31 +1,33 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import type { Part, Place } from "./part.ts";
+import type { Component, NamespaceContext } from "./component.ts";
 
 /**
- * What a part's service account, or that of one of its components, may do in some namespaces. A pod uses it only where
+ * What a component's service account, or that of one of its workloads, may do in some namespaces. A pod uses it only where
  * it says that it talks to the API. Returns what must be there before such a pod starts.
  *
  * Rules that let it write ConfigMaps or Secrets, or run pods, belong in a namespace that holds none of the platform's:
  * a Role cannot tell them apart.
  */
 export function permissions(
-  part: Part,
+  component: Component,
   rules: k8s.types.input.rbac.v1.PolicyRule[],
-  places: Place[],
-  component?: string,
+  namespaces: NamespaceContext[],
+  role?: string,
 ): pulumi.Resource[] {
-  return places.map((place) => {
-    const resource = part.named([component, place !== part.place && `in-${place.key}`].filter(Boolean).join("-"));
-    const metadata = part.metadata(component, undefined, place.namespace);
-    const options = part.child({ dependsOn: place.ready });
-    const role = new k8s.rbac.v1.Role(resource, { metadata, rules }, options);
+  return namespaces.map((namespace) => {
+    const resource = component.named(
+      [role, namespace !== component.namespace && `in-${namespace.key}`].filter(Boolean).join("-"),
+    );
+    const metadata = component.metadata(role, undefined, namespace.name);
+    const options = component.child({ dependsOn: namespace.ready });
+    const granted = new k8s.rbac.v1.Role(resource, { metadata, rules }, options);
     return new k8s.rbac.v1.RoleBinding(
       resource,
       {
         metadata,
-        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: role.metadata.name },
-        subjects: [{ kind: "ServiceAccount", name: part.account(component), namespace: part.place.namespace }],
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: granted.metadata.name },
+        subjects: [{ kind: "ServiceAccount", name: component.account(role), namespace: component.namespace.name }],
       },
       options,
     );

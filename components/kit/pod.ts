@@ -1,7 +1,7 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { millicores } from "../../config/quantity.ts";
-import type { Part } from "./part.ts";
+import type { Component } from "./component.ts";
 import type { SecretKey } from "./secret.ts";
 
 export type Volume = Omit<k8s.types.input.core.v1.Volume, "name">;
@@ -40,7 +40,7 @@ export function limitedAs(server: { limits: { cpu?: string | undefined } }, own:
 
 /** One container. `V` are the names of its pod's volumes: a mount of one that is not there does not compile. */
 export interface Container<V extends string> {
-  /** The full image reference, as `Part.image` gives it. */
+  /** The full image reference, as `Component.image` gives it. */
   image: pulumi.Input<string>;
   /** What runs. An image's own entrypoint is never relied upon. */
   command: string[];
@@ -64,8 +64,8 @@ export interface Pod<V extends string> {
   /** The image's own user and group: no pod runs as root. */
   user: number;
   group?: number;
-  /** Which piece of the part this is, for its labels. */
-  component?: string;
+  /** The workload's role within the component: the label app.kubernetes.io/component. */
+  role?: string;
   /** By name, in the order they start in. */
   init?: Record<string, Container<V>>;
   containers: Record<string, Container<V>>;
@@ -76,11 +76,11 @@ export interface Pod<V extends string> {
   gracePeriod?: number;
   restartPolicy?: "Never" | "OnFailure";
   /**
-   * Why the pod talks to the Kubernetes API. It then has the token of its part's account, and the reason stands on
+   * Why the pod talks to the Kubernetes API. It then has the token of its component's account, and the reason stands on
    * it as an annotation; what the account may do, `permissions` says. Default: no token.
    */
   talksToApi?: string;
-  /** The account that the pod runs under, as `Part.account` gives it. Default: the part's own. */
+  /** The account that the pod runs under, as `Component.account` gives it. Default: the component's own. */
   account?: pulumi.Input<string>;
 }
 
@@ -90,15 +90,15 @@ export interface Pod<V extends string> {
  * no privilege, no capability.
  */
 export function pod<V extends string>(
-  part: Part,
+  component: Component,
   spec: Pod<V>,
 ): PodTemplate & { spec: NonNullable<PodTemplate["spec"]> } {
-  const { imagePullPolicy, imagePullSecrets } = part.place.global;
+  const { imagePullPolicy, imagePullSecrets } = component.namespace.global;
   const list = (containers: Record<string, Container<V>> = {}) =>
     Object.entries(containers).map(([name, one]) => container(name, one, imagePullPolicy));
   return {
     metadata: {
-      labels: part.labels(spec.component),
+      labels: component.labels(spec.role),
       annotations: {
         ...Object.fromEntries(
           Object.entries(spec.checksums ?? {}).map(([of, sum]) => [`data-platform/checksum-${of}`, sum]),
@@ -107,7 +107,7 @@ export function pod<V extends string>(
       },
     },
     spec: {
-      serviceAccountName: spec.account ?? part.serviceAccount,
+      serviceAccountName: spec.account ?? component.serviceAccount,
       automountServiceAccountToken: spec.talksToApi !== undefined,
       enableServiceLinks: false,
       securityContext: {
@@ -133,7 +133,7 @@ export function pod<V extends string>(
             topologyKey: "kubernetes.io/hostname",
             // A cluster with fewer nodes than pods should still run them all.
             whenUnsatisfiable: "ScheduleAnyway",
-            labelSelector: { matchLabels: part.selector(spec.component) },
+            labelSelector: { matchLabels: component.selector(spec.role) },
           },
         ],
       }),
@@ -233,7 +233,7 @@ const timing = ({ every = 10, within = 5, failures = 3 }: Timing) => ({
  * For liveness: three minutes in a row. A restart helps a server that hangs; where the whole machine is busy it makes
  * that worse, for starting takes more than running does, and the next probes fail for it.
  */
-export const patiently: Timing = { within: 10, failures: 18 };
+export const lenientLiveness: Timing = { within: 10, failures: 18 };
 
 /**
  * For `preStop` of servers of which another takes over: five seconds more of serving, since nodes send requests to a
@@ -242,13 +242,13 @@ export const patiently: Timing = { within: 10, failures: 18 };
 export const drain = { sleep: 5 };
 
 /** Succeeds when the command does. Seconds: `every` 10, `within` 5; fails after `failures`, 3, in a row. */
-export const runs = (command: string[], when: Timing = {}): Probe => ({ exec: { command }, ...timing(when) });
+export const execProbe = (command: string[], when: Timing = {}): Probe => ({ exec: { command }, ...timing(when) });
 
 /** Succeeds when the port takes a connection, for software that has no better question. Timing as in `runs`. */
-export const connects = (port: string, when: Timing = {}): Probe => ({ tcpSocket: { port }, ...timing(when) });
+export const tcpProbe = (port: string, when: Timing = {}): Probe => ({ tcpSocket: { port }, ...timing(when) });
 
 /** Succeeds when GET answers 200 to 399. Timing as in `runs`. */
-export const answers = (path: string, port: string, when: Timing = {}): Probe => ({
+export const httpProbe = (path: string, port: string, when: Timing = {}): Probe => ({
   httpGet: { path, port },
   ...timing(when),
 });

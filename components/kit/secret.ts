@@ -2,7 +2,7 @@ import { createHash, createHmac } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import type { Part, Place } from "./part.ts";
+import type { Component, NamespaceContext } from "./component.ts";
 
 /** One key of one Secret, for an environment variable or a file in a pod of the Secret's namespace. */
 export interface SecretKey {
@@ -19,11 +19,11 @@ const length = 32;
  * A password that is made once and kept in the stack's state; a higher `rotation` makes it anew.
  * Letters and digits only, since passwords end up in connection URLs.
  */
-export function password(part: Part, piece: string, rotation: number): pulumi.Output<string> {
+export function password(component: Component, suffix: string, rotation: number): pulumi.Output<string> {
   return new random.RandomPassword(
-    part.named(piece),
+    component.named(suffix),
     { length, special: false, keepers: { rotation: String(rotation) } },
-    { parent: part },
+    { parent: component },
   ).result;
 }
 
@@ -31,11 +31,16 @@ export function password(part: Part, piece: string, rotation: number): pulumi.Ou
  * Random bytes that are made once and kept, in url-safe base64 with its padding: for keys that have this form.
  * `rotation` as in `password`; without one they are never made anew.
  */
-export function randomKey(part: Part, piece: string, bytes: number, rotation?: number): pulumi.Output<string> {
+export function randomKey(
+  component: Component,
+  suffix: string,
+  bytes: number,
+  rotation?: number,
+): pulumi.Output<string> {
   const made = new random.RandomBytes(
-    part.named(piece),
+    component.named(suffix),
     { length: bytes, ...(rotation && { keepers: { rotation: String(rotation) } }) },
-    { parent: part },
+    { parent: component },
   );
   return made.base64.apply((base64) => base64.replaceAll("+", "-").replaceAll("/", "_"));
 }
@@ -52,14 +57,14 @@ export class TypedSecret<K extends string> {
   readonly revision: pulumi.Output<string>;
   /** The same Secret in other namespaces, by the place's key. */
   private readonly copies = new Map<string, TypedSecret<K>>();
-  private readonly copyTo: (place: Place) => pulumi.Output<string>;
+  private readonly copyTo: (namespace: NamespaceContext) => pulumi.Output<string>;
 
   private constructor(
     name: pulumi.Output<string>,
     title: string,
     namespace: string,
     revision: pulumi.Output<string>,
-    copyTo: (place: Place) => pulumi.Output<string>,
+    copyTo: (namespace: NamespaceContext) => pulumi.Output<string>,
   ) {
     this.title = title;
     this.name = name;
@@ -68,25 +73,29 @@ export class TypedSecret<K extends string> {
     this.copyTo = copyTo;
   }
 
-  /** A Secret of the part's own, with these values. */
-  static create<K extends string>(part: Part, piece: string, values: Record<K, pulumi.Input<string>>): TypedSecret<K> {
+  /** A Secret of the component's own, with these values. */
+  static create<K extends string>(
+    component: Component,
+    suffix: string,
+    values: Record<K, pulumi.Input<string>>,
+  ): TypedSecret<K> {
     const make = (resource: string, namespace: string, ready: pulumi.Resource[]) =>
       new k8s.core.v1.Secret(
         resource,
-        { metadata: part.metadata(piece, undefined, namespace), stringData: values },
-        { parent: part, dependsOn: ready },
+        { metadata: component.metadata(suffix, undefined, namespace), stringData: values },
+        { parent: component, dependsOn: ready },
       ).metadata.name;
-    const own = make(part.named(piece), part.place.namespace, part.place.ready);
+    const own = make(component.named(suffix), component.namespace.name, component.namespace.ready);
     // Keyed by a secret salt: a plain hash of a weak password could be searched for.
     const revision = pulumi
-      .all([part.place.salt, pulumi.output(values)])
+      .all([component.namespace.salt, pulumi.output(values)])
       .apply(([salt, plain]) => createHmac("sha256", salt).update(JSON.stringify(plain)).digest("hex").slice(0, 16));
     return new TypedSecret<K>(
       own,
-      titleOf(part, part.named(piece)),
-      part.place.namespace,
+      titleOf(component, component.named(suffix)),
+      component.namespace.name,
       pulumi.unsecret(revision),
-      ({ key, namespace, ready }) => make(`${part.named(piece)}-in-${key}`, namespace, ready),
+      ({ key, name, ready }) => make(`${component.named(suffix)}-in-${key}`, name, ready),
     );
   }
 
@@ -94,28 +103,28 @@ export class TypedSecret<K extends string> {
    * A Secret that someone else keeps, in every namespace whose pods use it. Its values are not ours to read or copy,
    * so `rotation` says when they changed.
    */
-  static existing<K extends string>(part: Part, name: string, rotation: number): TypedSecret<K> {
+  static existing<K extends string>(component: Component, name: string, rotation: number): TypedSecret<K> {
     const there = pulumi.output(name);
     const revision = pulumi.output(`${name}-${rotation}`);
-    return new TypedSecret<K>(there, titleOf(part, name), part.place.namespace, revision, () => there);
+    return new TypedSecret<K>(there, titleOf(component, name), component.namespace.name, revision, () => there);
   }
 
   key(key: K): SecretKey {
     return { secret: this.name, key, title: `${this.title}, key ${key}` };
   }
 
-  /** The same Secret for pods in `place`, which can read none of another namespace. Made when it is first asked for. */
-  in(place: Place): TypedSecret<K> {
-    if (place.namespace === this.namespace) return this;
+  /** The same Secret for pods in `namespace`, which can read none of another namespace. Made when it is first asked for. */
+  in(namespace: NamespaceContext): TypedSecret<K> {
+    if (namespace.name === this.namespace) return this;
     const copy =
-      this.copies.get(place.key) ??
-      new TypedSecret<K>(this.copyTo(place), this.title, place.namespace, this.revision, this.copyTo);
-    this.copies.set(place.key, copy);
+      this.copies.get(namespace.key) ??
+      new TypedSecret<K>(this.copyTo(namespace), this.title, namespace.name, this.revision, this.copyTo);
+    this.copies.set(namespace.key, copy);
     return copy;
   }
 }
 
-const titleOf = (part: Part, name: string): string => `stack ${part.place.stack}: Secret ${name}`;
+const titleOf = (component: Component, name: string): string => `stack ${component.namespace.stack}: Secret ${name}`;
 
 /** The part of the configuration that says where a password comes from. */
 interface Auth {
@@ -123,16 +132,16 @@ interface Auth {
   existingSecret?: string;
 }
 
-/** The Secret with a part's own credentials: the one that the stack names, or one made of `values`. */
+/** The Secret with a component's own credentials: the one that the stack names, or one made of `values`. */
 export function credentials<K extends string>(
-  part: Part,
-  piece: string,
+  component: Component,
+  suffix: string,
   auth: Auth,
   values: () => Record<K, pulumi.Input<string>>,
 ): TypedSecret<K> {
   return auth.existingSecret
-    ? TypedSecret.existing<K>(part, auth.existingSecret, auth.rotation)
-    : TypedSecret.create(part, piece, values());
+    ? TypedSecret.existing<K>(component, auth.existingSecret, auth.rotation)
+    : TypedSecret.create(component, suffix, values());
 }
 
 /** A short name for contents: eight hexadecimal digits. For what is not secret. */

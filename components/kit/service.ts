@@ -1,20 +1,20 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import type { Part } from "./part.ts";
+import type { Component } from "./component.ts";
 import type { Ports } from "./pod.ts";
 
 /**
- * The Service in front of one component's pods. It is named like the part, or like a piece of it.
+ * The Service in front of one workload's pods. It is named like the component, or with a suffix.
  *
  * It is made beside its workload, and Pulumi does not wait for it: the workload is waited for, and Pulumi's wait for a
  * Service adds ten seconds to each. A client therefore depends on both. A LoadBalancer is waited for, since its
  * address may never come, and made after its workload, since that wait ends after ten minutes.
  */
 export function service(
-  part: Part,
+  component: Component,
   spec: {
-    component: string;
-    piece?: string;
+    role: string;
+    suffix?: string;
     ports: Ports;
     type?: string;
     /** The Deployment or StatefulSet of the component. */
@@ -23,44 +23,44 @@ export function service(
 ): k8s.core.v1.Service {
   const balanced = spec.type === "LoadBalancer";
   return new k8s.core.v1.Service(
-    part.named(spec.piece),
+    component.named(spec.suffix),
     {
       metadata: {
-        ...part.metadata(spec.piece),
+        ...component.metadata(spec.suffix),
         ...(!balanced && { annotations: { "pulumi.com/skipAwait": "true" } }),
       },
       spec: {
         type: spec.type ?? "ClusterIP",
-        selector: part.selector(spec.component),
+        selector: component.selector(spec.role),
         ports: servicePorts(spec.ports),
       },
     },
-    part.child({ dependsOn: balanced ? [spec.workload] : [] }),
+    component.child({ dependsOn: balanced ? [spec.workload] : [] }),
   );
 }
 
 /** The headless Service that gives a component's pods host names of their own, ready or not. */
 export function headlessService(
-  part: Part,
-  spec: { component?: string; piece?: string; ports: Ports },
+  component: Component,
+  spec: { role?: string; suffix?: string; ports: Ports },
 ): k8s.core.v1.Service {
-  const piece = spec.piece ?? "headless";
+  const suffix = spec.suffix ?? "headless";
   return new k8s.core.v1.Service(
-    part.named(piece),
+    component.named(suffix),
     {
       metadata: {
-        ...part.metadata(piece),
+        ...component.metadata(suffix),
         // It must exist before its pods do, and Pulumi would wait for them.
         annotations: { "pulumi.com/skipAwait": "true" },
       },
       spec: {
         clusterIP: "None",
         publishNotReadyAddresses: true,
-        selector: part.selector(spec.component),
+        selector: component.selector(spec.role),
         ports: servicePorts(spec.ports),
       },
     },
-    part.child(),
+    component.child(),
   );
 }
 

@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { fixedReplicas, resizes } from "../../config/fixed-replicas.ts";
+import type { Component } from "./component.ts";
 import { disruptionBudget } from "./deployment.ts";
-import type { Part } from "./part.ts";
 import { type Pod, pod, type Volume } from "./pod.ts";
 import { headlessService } from "./service.ts";
 import { claims } from "./storage.ts";
@@ -12,10 +12,10 @@ import { claims } from "./storage.ts";
  * them their host names.
  */
 export function stateful<V extends string>(
-  part: Part,
+  component: Component,
   spec: {
-    /** Its name is the part's and this; or the part's alone where it has no other. */
-    piece?: string;
+    /** Its name is the component's and this; or the component's alone where it has no other. */
+    suffix?: string;
     replicas: number;
     /** Its volume `data` is the pod's own; the others are listed. */
     pod: Omit<Pod<V | "data">, "volumes"> & { volumes: Record<Exclude<V, "data">, Volume> };
@@ -28,45 +28,45 @@ export function stateful<V extends string>(
     dependsOn?: pulumi.Resource[];
   },
 ): k8s.apps.v1.StatefulSet {
-  const { piece, replicas } = spec;
-  const { component } = spec.pod;
-  const headless = headlessService(part, {
-    component,
-    ...(piece && { piece: `${piece}-headless` }),
+  const { suffix, replicas } = spec;
+  const { role } = spec.pod;
+  const headless = headlessService(component, {
+    role,
+    ...(suffix && { suffix: `${suffix}-headless` }),
     ports: spec.ports,
   });
-  if (replicas > 1) disruptionBudget(part, { piece, component });
-  const volumes = claims(part, { piece, replicas, ...spec.storage });
+  if (replicas > 1) disruptionBudget(component, { suffix, role });
+  const volumes = claims(component, { suffix, replicas, ...spec.storage });
   return new k8s.apps.v1.StatefulSet(
-    part.named(piece),
+    component.named(suffix),
     {
       metadata: {
-        ...part.metadata(piece, component),
+        ...component.metadata(suffix, role),
         ...(spec.fixedReplicas && { annotations: { [fixedReplicas]: spec.fixedReplicas } }),
       },
       spec: {
         serviceName: headless.metadata.name,
         replicas,
-        selector: { matchLabels: part.selector(component) },
+        selector: { matchLabels: component.selector(role) },
         ...(spec.parallel && { podManagementPolicy: "Parallel" }),
-        template: pod<string>(part, spec.pod),
+        template: pod<string>(component, spec.pod),
         volumeClaimTemplates: [volumes.template],
       },
     },
-    part.child({
+    component.child({
       dependsOn: [...volumes.claims, ...(spec.dependsOn ?? [])],
-      ...(spec.fixedReplicas && { hooks: { beforeUpdate: [refuseToResize(part, spec.fixedReplicas)] } }),
+      ...(spec.fixedReplicas && { hooks: { beforeUpdate: [refuseToResize(component, spec.fixedReplicas)] } }),
     }),
   );
 }
 
 /** Without it, the new pods would come up with empty volumes beside the old ones and decide as a majority of their own. */
-export const refuseToResize = (part: Part, key: string) =>
+export const refuseToResize = (component: Component, key: string) =>
   new pulumi.ResourceHook(
-    `${part.name}-keeps-its-number`,
+    `${component.name}-keeps-its-number`,
     ({ oldInputs, newInputs }) => {
       const problem = resizes(oldInputs?.spec?.replicas, newInputs?.spec?.replicas);
-      if (problem) throw new Error(`stack ${part.place.stack}: ${key}: ${problem}`);
+      if (problem) throw new Error(`stack ${component.namespace.stack}: ${key}: ${problem}`);
     },
     { onDryRun: true },
   );

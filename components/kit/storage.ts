@@ -1,19 +1,22 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { bytes } from "../../config/quantity.ts";
-import type { Part } from "./part.ts";
+import type { Component } from "./component.ts";
 
 /**
  * The volumes of a StatefulSet's pods, each a claim of its own that the program knows: one can be protected, and it
  * can grow. A claim that a StatefulSet makes from its template can do neither, because templates cannot be changed.
  * The StatefulSet takes these, for it looks for a claim by name before it makes one.
  */
-export function claims(part: Part, spec: { piece?: string; replicas: number; size: string; storageClass?: string }) {
-  const { piece, replicas, ...rest } = spec;
+export function claims(
+  component: Component,
+  spec: { suffix?: string; replicas: number; size: string; storageClass?: string },
+) {
+  const { suffix, replicas, ...rest } = spec;
   const claims = Array.from({ length: replicas }, (_, ordinal) =>
-    claim(part, piece ? `${piece}-data-${ordinal}` : `data-${ordinal}`, {
+    claim(component, suffix ? `${suffix}-data-${ordinal}` : `data-${ordinal}`, {
       ...rest,
-      name: `data-${part.named(piece)}-${ordinal}`,
+      name: `data-${component.named(suffix)}-${ordinal}`,
     }),
   );
   const template = {
@@ -27,23 +30,23 @@ export function claims(part: Part, spec: { piece?: string; replicas: number; siz
   return { claims, template };
 }
 
-/** One volume that outlives its pods. `name` where it is not called like other pieces. */
+/** One volume that outlives its pods. `name` where it is not called like other objects. */
 export function claim(
-  part: Part,
-  piece: string,
+  component: Component,
+  suffix: string,
   spec: { size: string; storageClass?: string; name?: string },
 ): k8s.core.v1.PersistentVolumeClaim {
-  const storageClassName = spec.storageClass ?? part.place.global.storageClass;
-  const name = spec.name ?? part.named(piece);
+  const storageClassName = spec.storageClass ?? component.namespace.global.storageClass;
+  const name = spec.name ?? component.named(suffix);
   return new k8s.core.v1.PersistentVolumeClaim(
-    part.named(piece),
+    component.named(suffix),
     {
       metadata: {
-        ...part.metadata(),
+        ...component.metadata(),
         name,
         annotations: {
           // Which key of the stack to change, for whoever meets this volume.
-          "data-platform/config-key": `${part.configKey}.storage.size`,
+          "data-platform/config-key": `${component.configKey}.storage.size`,
           // Bound only when its pod is scheduled, where the storage class waits for that.
           "pulumi.com/skipAwait": "true",
         },
@@ -54,7 +57,7 @@ export function claim(
         ...(storageClassName && { storageClassName }),
       },
     },
-    part.dataChild({ hooks: { beforeUpdate: [refuseToShrink(part, name)] } }),
+    component.dataChild({ hooks: { beforeUpdate: [refuseToShrink(component, name)] } }),
   );
 }
 
@@ -66,22 +69,27 @@ type Inputs = { [field: string]: any };
  * it among a resource's inputs: by default a claim's.
  */
 export const refuseToShrink = (
-  part: Part,
+  component: Component,
   name: string,
   size: (inputs: Inputs) => string = ({ spec }) => spec?.resources?.requests?.storage,
 ) =>
   new pulumi.ResourceHook(
     `${name}-never-shrinks`,
     ({ oldInputs, newInputs }) => {
-      const problem = shrinks(part.place.stack, part.configKey, size(oldInputs ?? {}), size(newInputs ?? {}));
+      const problem = shrinks(
+        component.namespace.stack,
+        component.configKey,
+        size(oldInputs ?? {}),
+        size(newInputs ?? {}),
+      );
       if (problem) throw new Error(problem);
     },
     { onDryRun: true },
   );
 
 /** Why a volume may not go from `before` to `after`, or undefined where it may. */
-export function shrinks(stack: string, part: string, before: string, after: string): string | undefined {
+export function shrinks(stack: string, component: string, before: string, after: string): string | undefined {
   return bytes(after) < bytes(before)
-    ? `stack ${stack}: ${part}.storage.size: found ${after}; expected at least ${before}, the size of the volume that exists: volumes never shrink`
+    ? `stack ${stack}: ${component}.storage.size: found ${after}; expected at least ${before}, the size of the volume that exists: volumes never shrink`
     : undefined;
 }

@@ -1,12 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, Endpoint } from "../kit/connection.ts";
 import { runOnce } from "../kit/job.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
 import { shellPassword } from "../kit/password.ts";
-import { answers, configFiles, drain, limitedAs, patiently, scratch } from "../kit/pod.ts";
+import { configFiles, drain, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -22,11 +22,11 @@ const region = "us-east-1";
 const platformUser = "platform";
 
 /**
- * MinIO on one volume, or on four and more with erasure coding. `B` are the names of the buckets that parts ask for:
+ * MinIO on one volume, or on four and more with erasure coding. `B` are the names of the buckets that components ask for:
  * a connection to another does not compile.
  */
-export class Minio<B extends string> extends Part {
-  override readonly metrics: Metrics[] = [{ component: "server", port: "s3", path: "/minio/v2/metrics/cluster" }];
+export class Minio<B extends string> extends Component {
+  override readonly metrics: Metrics[] = [{ role: "server", port: "s3", path: "/minio/v2/metrics/cluster" }];
   readonly endpoint: Endpoint;
   /** The root user, who administers the server. */
   readonly admin: TypedSecret<"root-user" | "root-password">;
@@ -35,11 +35,11 @@ export class Minio<B extends string> extends Part {
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["minio"]; buckets: readonly B[] },
+    args: { namespace: NamespaceContext; config: Config["minio"]; buckets: readonly B[] },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config } = args;
-    super("Minio", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config } = args;
+    super("Minio", name, namespace, parseImage(config.image)?.tag ?? "", opts);
     const { rotation } = config.auth;
 
     this.admin = credentials(this, "admin", config.auth, () => ({
@@ -62,7 +62,7 @@ export class Minio<B extends string> extends Part {
       parallel: true,
       pod: {
         user,
-        component: "server",
+        role: "server",
         checksums: { admin: this.admin.revision },
         containers: {
           minio: {
@@ -87,17 +87,17 @@ export class Minio<B extends string> extends Part {
             resources: config.resources,
             mounts: { "/data": "data", "/tmp": "tmp" },
             // "ready" is what a server says before it has found the others and knows its users; this it says after.
-            startup: answers("/minio/health/cluster/read", "s3", { every: 2, failures: 150 }),
-            readiness: answers("/minio/health/ready", "s3"),
-            liveness: answers("/minio/health/live", "s3", patiently),
+            startup: httpProbe("/minio/health/cluster/read", "s3", { every: 2, failures: 150 }),
+            readiness: httpProbe("/minio/health/ready", "s3"),
+            liveness: httpProbe("/minio/health/live", "s3", lenientLiveness),
             preStop: drain,
           },
         },
         volumes: { tmp: scratch({ size: "1Gi" }) },
       },
     });
-    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.s3 };
+    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.s3 };
 
     const buckets = [...new Set<string>([...args.buckets, ...config.buckets])];
     const access = files(this, "policy", { "policy.json": policy(buckets) });
@@ -133,9 +133,9 @@ export class Minio<B extends string> extends Part {
     this.registerOutputs({});
   }
 
-  /** How to reach a bucket as the platform's own user, from `place`. */
-  bucket(bucket: B, place: Place): BucketConnection {
-    const keys = this.platform.in(place);
+  /** How to reach a bucket as the platform's own user, from `namespace`. */
+  bucket(bucket: B, namespace: NamespaceContext): BucketConnection {
+    const keys = this.platform.in(namespace);
     return {
       endpoint: `http://${this.host()}:${ports.s3}`,
       region,

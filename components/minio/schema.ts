@@ -25,5 +25,5 @@ export const minio = block({
       { error: "expected a list of names" },
     )
     .default([])
-    .describe("Buckets beside those the platform's parts ask for."),
+    .describe("Buckets beside those the platform's components ask for."),
 }).prefault({});

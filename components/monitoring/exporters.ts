@@ -1,15 +1,15 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
-import { answers, type Container, configFiles, patiently } from "../kit/pod.ts";
+import { type Container, configFiles, httpProbe, lenientLiveness } from "../kit/pod.ts";
 import { service } from "../kit/service.ts";
 
-/** What those parts that say nothing to Prometheus themselves are asked by. */
-export class Exporters extends Part {
+/** What those components that say nothing to Prometheus themselves are asked by. */
+export class Exporters extends Component {
   override readonly metrics: Metrics[] = [];
   /** Where Airflow and Superset tell what they do. */
   readonly statsd: StatsdConnection;
@@ -17,19 +17,19 @@ export class Exporters extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["monitoring"]["exporters"];
       postgresql?: SqlConnection;
       redis?: RedisConnection;
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, postgresql, redis } = args;
-    super("Exporters", name, place, "", opts);
+    const { namespace, config, postgresql, redis } = args;
+    super("Exporters", name, namespace, "", opts);
 
     /** One exporter: a program without a state, whose metrics are another's. */
     const exporter = (
-      component: string,
+      role: string,
       of: {
         image: string;
         user: number;
@@ -41,13 +41,13 @@ export class Exporters extends Part {
       } & Pick<Container<never>, "command" | "args" | "env">,
     ) => {
       const { user, port, ready, checksums, also, mapping, image, ...rest } = of;
-      this.metrics.push({ component, port: "metrics" });
+      this.metrics.push({ role, port: "metrics" });
       return deployment<string>(this, {
-        piece: component,
+        suffix: role,
         replicas: 1,
         pod: {
           user,
-          component,
+          role,
           checksums: { ...checksums, ...(mapping && { mapping: mapping.checksum }) },
           containers: {
             exporter: {
@@ -56,9 +56,9 @@ export class Exporters extends Part {
               ports: { metrics: port, ...also },
               resources: config.resources,
               ...(mapping && { mounts: { "/etc/statsd": "mapping" } }),
-              startup: answers("/", "metrics", { every: 2, failures: 150 }),
-              readiness: answers("/", "metrics"),
-              liveness: answers("/", "metrics", patiently),
+              startup: httpProbe("/", "metrics", { every: 2, failures: 150 }),
+              readiness: httpProbe("/", "metrics"),
+              liveness: httpProbe("/", "metrics", lenientLiveness),
             },
           },
           volumes: mapping ? { mapping: configFiles(mapping.name) } : {},
@@ -101,8 +101,8 @@ export class Exporters extends Part {
       mapping: files(this, "statsd", { "mapping.yaml": stringify({ mappings }) }),
     });
     const front = service(this, {
-      piece: "statsd",
-      component: "statsd",
+      suffix: "statsd",
+      role: "statsd",
       ports: { statsd: { udp: 9125 } },
       workload: statsd,
     });

@@ -2,11 +2,11 @@ import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
-import { Part, type Place } from "../kit/part.ts";
 import { shellPassword } from "../kit/password.ts";
-import { answers, configFiles, patiently, scratch } from "../kit/pod.ts";
+import { configFiles, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -17,8 +17,8 @@ const ports = { http: 3000 };
 const [user, group] = [472, 0];
 const paths = { config: "/etc/grafana", data: "/var/lib/grafana", dashboards: "/etc/dashboards" };
 
-/** Grafana: shows what Prometheus has, with a dashboard for each part that there is. */
-export class Grafana extends Part {
+/** Grafana: shows what Prometheus has, with a dashboard for each component that there is. */
+export class Grafana extends Component {
   override readonly configKey = "monitoring.grafana";
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
@@ -27,7 +27,7 @@ export class Grafana extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["monitoring"]["grafana"];
       /** Where Prometheus answers. */
       prometheus: string;
@@ -35,8 +35,8 @@ export class Grafana extends Part {
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, prometheus, dashboards } = args;
-    super("Grafana", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, prometheus, dashboards } = args;
+    super("Grafana", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
@@ -57,7 +57,7 @@ export class Grafana extends Part {
       pod: {
         user,
         group,
-        component: "server",
+        role: "server",
         checksums: { config: configuration.checksum, dashboards: dashboards.checksum, admin: this.admin.revision },
         init: {
           password: {
@@ -75,9 +75,9 @@ export class Grafana extends Part {
             ports,
             resources: config.resources,
             mounts,
-            startup: answers("/api/health", "http", { every: 2, failures: 150 }),
-            readiness: answers("/api/health", "http"),
-            liveness: answers("/api/health", "http", patiently),
+            startup: httpProbe("/api/health", "http", { every: 2, failures: 150 }),
+            readiness: httpProbe("/api/health", "http"),
+            liveness: httpProbe("/api/health", "http", lenientLiveness),
           },
         },
         volumes: {
@@ -87,8 +87,8 @@ export class Grafana extends Part {
         },
       },
     });
-    service(this, { component: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
 }
@@ -107,7 +107,7 @@ printf %s "$PASSWORD" | grafana cli "$@" admin reset-admin-password --password-f
 const items = [
   { key: "grafana.ini", path: "grafana.ini" },
   { key: "datasources.yaml", path: "provisioning/datasources/prometheus.yaml" },
-  { key: "dashboards.yaml", path: "provisioning/dashboards/parts.yaml" },
+  { key: "dashboards.yaml", path: "provisioning/dashboards/components.yaml" },
   ...["plugins", "alerting"].map((kind) => ({ key: "none.yaml", path: `provisioning/${kind}/none.yaml` })),
 ];
 
@@ -151,7 +151,7 @@ preinstall_disabled = true
   }),
   "dashboards.yaml": stringify({
     apiVersion: 1,
-    providers: [{ name: "parts", folder: "Data platform", type: "file", options: { path: paths.dashboards } }],
+    providers: [{ name: "components", folder: "Data platform", type: "file", options: { path: paths.dashboards } }],
   }),
   "none.yaml": "apiVersion: 1\n",
 });

@@ -1,27 +1,27 @@
 import * as k8s from "@pulumi/kubernetes";
-import type { Part } from "../kit/part.ts";
+import type { Component } from "../kit/component.ts";
 import { reading } from "./prometheus.ts";
 
-/** For a Prometheus Operator that the cluster has already: what the platform's own Prometheus would read of a part. */
-export function podMonitors(part: Part, labels: Record<string, string>): void {
-  for (const { component, port, path, user } of part.metrics) {
+/** For a Prometheus Operator that the cluster has already: what the platform's own Prometheus would read of a component. */
+export function podMonitors(component: Component, labels: Record<string, string>): void {
+  for (const { role, port, path, user } of component.metrics) {
     // The operator takes names from Secrets alone. It is no secret: everyone may ask by any name.
     const asked =
       user &&
       new k8s.core.v1.Secret(
-        part.named(`${component}-monitor`),
-        { metadata: part.metadata(`${component}-monitor`), stringData: { username: user } },
-        part.child(),
+        component.named(`${role}-monitor`),
+        { metadata: component.metadata(`${role}-monitor`), stringData: { username: user } },
+        component.child(),
       );
-    const metadata = part.metadata(component);
+    const metadata = component.metadata(role);
     new k8s.apiextensions.CustomResource(
-      part.named(component),
+      component.named(role),
       {
         apiVersion: "monitoring.coreos.com/v1",
         kind: "PodMonitor",
         metadata: { ...metadata, labels: { ...metadata.labels, ...labels } },
         spec: {
-          selector: { matchLabels: part.selector(component) },
+          selector: { matchLabels: component.selector(role) },
           podMetricsEndpoints: [
             {
               port,
@@ -30,12 +30,12 @@ export function podMonitors(part: Part, labels: Record<string, string>): void {
               scrapeTimeout: reading.within,
               ...(asked && { basicAuth: { username: { name: asked.metadata.name, key: "username" } } }),
               // As the platform's own Prometheus names it, which its dashboards ask for.
-              relabelings: [{ targetLabel: "job", replacement: part.named(component) }],
+              relabelings: [{ targetLabel: "job", replacement: component.named(role) }],
             },
           ],
         },
       },
-      part.child(),
+      component.child(),
     );
   }
 }

@@ -17,7 +17,7 @@ const quarkus: Panel[] = [
   },
 ];
 
-/** What each part's dashboard shows, by the part's name: first whether it serves, then what it may run out of. */
+/** What each component's dashboard shows, by the component's name: first whether it serves, then what it may run out of. */
 export const panels: Record<string, Panel[]> = {
   postgresql: [
     { title: "Answers", unit: "short", lines: { answers: "pg_up{$of}" } },
@@ -226,7 +226,7 @@ export const panels: Record<string, Panel[]> = {
         selected: "rate(ClickHouseProfileEvents_SelectedRows{$of}[5m])",
       },
     },
-    { title: "Parts of tables", unit: "short", lines: { active: "ClickHouseMetrics_PartsActive{$of}" } },
+    { title: "Components of tables", unit: "short", lines: { active: "ClickHouseMetrics_PartsActive{$of}" } },
     {
       title: "Merges that run",
       unit: "short",

@@ -3,11 +3,11 @@ import { stringify } from "yaml";
 import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
 import { permissions } from "../kit/permissions.ts";
-import { answers, configFiles, patiently } from "../kit/pod.ts";
+import { configFiles, httpProbe, lenientLiveness } from "../kit/pod.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 
@@ -18,33 +18,35 @@ const user = 65534;
 /** How often Prometheus reads, and how long a pod may take to answer. */
 export const reading = { every: "30s", within: "20s" };
 
-/** Prometheus: reads what the parts' pods tell of themselves, and keeps it. */
-export class Prometheus extends Part {
+/** Prometheus: reads what the components' pods tell of themselves, and keeps it. */
+export class Prometheus extends Component {
   readonly endpoint: Endpoint;
   override readonly configKey = "monitoring.prometheus";
-  override readonly metrics: Metrics[] = [{ component: "server", port: "http" }];
+  override readonly metrics: Metrics[] = [{ role: "server", port: "http" }];
   /** Where Grafana asks. */
   readonly url: string;
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["monitoring"]["prometheus"]; watched: Part[] },
+    args: { namespace: NamespaceContext; config: Config["monitoring"]["prometheus"]; watched: Component[] },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config } = args;
-    super("Prometheus", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config } = args;
+    super("Prometheus", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     const watched = [...args.watched, this];
     const configuration = files(this, "config", settings(watched));
-    const places = [...new Map(watched.map((part) => [part.place.key, part.place])).values()];
-    const allowed = permissions(this, [pods], places);
+    const namespaces = [
+      ...new Map(watched.map((component) => [component.namespace.key, component.namespace])).values(),
+    ];
+    const allowed = permissions(this, [pods], namespaces);
     const server = stateful(this, {
       replicas: 1,
       ports,
       storage: config.storage,
       pod: {
         user,
-        component: "server",
+        role: "server",
         checksums: { config: configuration.checksum },
         talksToApi: "Prometheus asks for the addresses of the pods that it reads",
         // It writes what it holds in memory.
@@ -64,17 +66,17 @@ export class Prometheus extends Part {
             resources: config.resources,
             mounts: { "/prometheus": "data", "/etc/prometheus": "config" },
             // It first reads the log of the newest hours.
-            startup: answers("/-/ready", "http", { every: 2, failures: 300 }),
-            readiness: answers("/-/ready", "http"),
-            liveness: answers("/-/healthy", "http", patiently),
+            startup: httpProbe("/-/ready", "http", { every: 2, failures: 300 }),
+            readiness: httpProbe("/-/ready", "http"),
+            liveness: httpProbe("/-/healthy", "http", lenientLiveness),
           },
         },
         volumes: { config: configFiles(configuration.name) },
       },
       dependsOn: allowed,
     });
-    service(this, { component: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
     this.url = `http://${this.host()}:${ports.http}`;
     this.registerOutputs({});
   }
@@ -82,16 +84,16 @@ export class Prometheus extends Part {
 
 const pods = { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] };
 
-const settings = (parts: Part[]) => ({
+const settings = (components: Component[]) => ({
   "prometheus.yml": stringify({
     global: { scrape_interval: reading.every, scrape_timeout: reading.within },
-    scrape_configs: parts.flatMap((part) => part.metrics.map((metrics) => scrape(part, metrics))),
+    scrape_configs: components.flatMap((component) => component.metrics.map((metrics) => scrape(component, metrics))),
   }),
 });
 
-/** One component of a part: each of its pods is a target, found by its labels. */
-function scrape(part: Part, { component, port, path, user }: Metrics) {
-  const label = Object.entries(part.selector(component))
+/** one workload of a component: each of its pods is a target, found by its labels. */
+function scrape(component: Component, { role, port, path, user }: Metrics) {
+  const label = Object.entries(component.selector(role))
     .map(([key, value]) => `${key}=${value}`)
     .join(",");
   const keep = (of: string, regex: string) => ({
@@ -101,11 +103,11 @@ function scrape(part: Part, { component, port, path, user }: Metrics) {
   });
   const say = (of: string, label: string) => ({ source_labels: [`__meta_kubernetes_${of}`], target_label: label });
   return {
-    job_name: part.named(component),
+    job_name: component.named(role),
     ...(path && { metrics_path: path }),
     ...(user && { basic_auth: { username: user } }),
     kubernetes_sd_configs: [
-      { role: "pod", namespaces: { names: [part.place.namespace] }, selectors: [{ role: "pod", label }] },
+      { role: "pod", namespaces: { names: [component.namespace.name] }, selectors: [{ role: "pod", label }] },
     ],
     relabel_configs: [
       keep("container_port_name", port),

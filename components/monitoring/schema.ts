@@ -25,7 +25,7 @@ export const monitoring = block({
   }).prefault({}),
   monitors: block({
     enabled: enabled(false).describe(
-      "Whether each part has a PodMonitor, for a Prometheus Operator that the cluster has already.",
+      "Whether each component has a PodMonitor, for a Prometheus Operator that the cluster has already.",
     ),
     labels: z
       .record(z.string(), z.string({ error: label }), { error: label })

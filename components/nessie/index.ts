@@ -1,12 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint, SqlConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
-import { answers, configFiles, drain, patiently, scratch } from "../kit/pod.ts";
+import { configFiles, drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { service } from "../kit/service.ts";
 import { nessiePool } from "../postgresql/connections.ts";
 
@@ -15,19 +15,24 @@ const ports = { http: 19120, management: 9000 };
 const [user, group] = [10000, 10001];
 
 /** Nessie: a catalog of Iceberg tables with branches and tags, kept in PostgreSQL and served as an Iceberg REST catalog. */
-export class Nessie extends Part {
-  override readonly metrics: Metrics[] = [{ component: "server", port: "management", path: "/q/metrics" }];
+export class Nessie extends Component {
+  override readonly metrics: Metrics[] = [{ role: "server", port: "management", path: "/q/metrics" }];
   readonly endpoint: Endpoint;
   /** Where Trino, Spark and Flink find their tables. */
   readonly catalog: CatalogConnection;
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["nessie"]; database: SqlConnection; warehouse: BucketConnection },
+    args: {
+      namespace: NamespaceContext;
+      config: Config["nessie"];
+      database: SqlConnection;
+      warehouse: BucketConnection;
+    },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, database, warehouse } = args;
-    super("Nessie", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, database, warehouse } = args;
+    super("Nessie", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     const configuration = files(this, "config", settings(database, warehouse));
     const heap = share(config.resources.limits.memory, 50);
@@ -36,7 +41,7 @@ export class Nessie extends Part {
       pod: {
         user,
         group,
-        component: "server",
+        role: "server",
         checksums: {
           config: configuration.checksum,
           database: database.revision,
@@ -58,9 +63,9 @@ export class Nessie extends Part {
             ports,
             resources: config.resources,
             mounts: { "/deployments/config": "config", "/tmp": "tmp" },
-            startup: answers("/q/health/started", "management", { every: 2, failures: 150 }),
-            readiness: answers("/q/health/ready", "management"),
-            liveness: answers("/q/health/live", "management", patiently),
+            startup: httpProbe("/q/health/started", "management", { every: 2, failures: 150 }),
+            readiness: httpProbe("/q/health/ready", "management"),
+            liveness: httpProbe("/q/health/live", "management", lenientLiveness),
             preStop: drain,
           },
         },
@@ -69,8 +74,8 @@ export class Nessie extends Part {
       dependsOn: [...database.ready, ...warehouse.ready],
     });
 
-    const front = service(this, { component: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
     this.catalog = {
       uri: `http://${this.host()}:${ports.http}/iceberg`,
       warehouse: warehouse.bucket,

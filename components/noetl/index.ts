@@ -2,11 +2,11 @@ import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { runOnce } from "../kit/job.ts";
-import { Part, type Place } from "../kit/part.ts";
-import { answers, type Container, configFiles, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
+import { type Container, configFiles, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { fingerprint } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -27,14 +27,14 @@ export const databaseOf = (instance: string): `noetl${string}` =>
   instance === mainInstance ? "noetl" : `noetl_${instance}`;
 
 /** One instance of NoETL: a server with its API, and workers that do what its playbooks say. */
-export class Noetl extends Part {
+export class Noetl extends Component {
   override readonly configKey = "noetl";
   readonly endpoint: Endpoint;
 
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["noetl"];
       instance: Config["noetl"]["instances"][string];
       database: SqlConnection;
@@ -43,10 +43,10 @@ export class Noetl extends Part {
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, instance, database, queue } = args;
+    const { namespace, config, instance, database, queue } = args;
     // The schema has refused what cannot be started.
     const plan = startPlan(instance.version, { unreleased: true }) as StartPlan;
-    super("Noetl", name, place, plan.version, opts);
+    super("Noetl", name, namespace, plan.version, opts);
 
     const image = this.image(config.packageIndex ? config.image : holding(config.image, plan.release));
     const scripts = files(this, "scripts", {
@@ -161,7 +161,7 @@ export class Noetl extends Part {
       parallel: true,
       pod: {
         user,
-        component: "server",
+        role: "server",
         checksums: { ...checksums, database: database.revision },
         init: {
           install: installs,
@@ -202,9 +202,9 @@ export class Noetl extends Part {
             ports: { http: port },
             resources: config.server.resources,
             mounts,
-            startup: answers(plan.health, "http", { every: 2, failures: 150 }),
-            readiness: answers(plan.health, "http"),
-            liveness: answers(plan.health, "http", patiently),
+            startup: httpProbe(plan.health, "http", { every: 2, failures: 150 }),
+            readiness: httpProbe(plan.health, "http"),
+            liveness: httpProbe(plan.health, "http", lenientLiveness),
           },
         },
         volumes,
@@ -212,24 +212,24 @@ export class Noetl extends Part {
       dependsOn: [...ready, ...(schema ? [schema] : [])],
     });
     const front = service(this, {
-      component: "server",
+      role: "server",
       ports: { http: port },
       type: config.service.type,
       workload: server,
     });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
 
     if (plan.worker) {
       const connected = isConnected(plan.needs.nats ? { queue: queue.port } : { server: port });
       stateful<Volumes>(this, {
-        piece: "worker",
+        suffix: "worker",
         replicas: config.worker.replicas,
         ports: {},
         storage: config.storage,
         parallel: true,
         pod: {
           user,
-          component: "worker",
+          role: "worker",
           checksums,
           // It finishes what it has begun.
           gracePeriod: 60,
@@ -242,10 +242,10 @@ export class Noetl extends Part {
               env: { ...plan.workerEnvironment, ...common, NOETL_RUN_MODE: "worker" },
               resources: config.worker.resources,
               mounts,
-              startup: runs(connected, { every: 2, failures: 150 }),
-              readiness: runs(connected),
+              startup: execProbe(connected, { every: 2, failures: 150 }),
+              readiness: execProbe(connected),
               // After two minutes without the queue the client gives up for good.
-              liveness: runs(connected, patiently),
+              liveness: execProbe(connected, lenientLiveness),
               // To SIGTERM it does not listen; interrupted, it ends what it has begun and signs off. In dev mode what
               // restarts it interrupts it too, and gives it a second.
               ...(instance.type !== "dev" && { preStop: ["sh", "-c", "kill -INT 1"] }),
@@ -264,8 +264,8 @@ export class Noetl extends Part {
    * Named by the path, for neither may be changed afterwards.
    */
   private claimOf(path: string): pulumi.Output<string> {
-    const piece = `source-${fingerprint(path)}`;
-    const { name, labels } = this.metadata(piece);
+    const suffix = `source-${fingerprint(path)}`;
+    const { name, labels } = this.metadata(suffix);
     const spec = {
       accessModes: ["ReadOnlyMany"],
       // Of no class, so that nobody makes a volume for the claim.
@@ -274,13 +274,13 @@ export class Noetl extends Part {
     const volume = new k8s.core.v1.PersistentVolume(
       this.named("source"),
       {
-        metadata: { name: `${this.place.namespace}-${name}`, labels },
+        metadata: { name: `${this.namespace.name}-${name}`, labels },
         spec: {
           ...spec,
           capacity: { storage: "1Mi" },
           hostPath: { path, type: "Directory" },
           persistentVolumeReclaimPolicy: "Retain",
-          claimRef: { namespace: this.place.namespace, name },
+          claimRef: { namespace: this.namespace.name, name },
         },
       },
       this.child(),
@@ -289,7 +289,7 @@ export class Noetl extends Part {
       this.named("source"),
       {
         metadata: {
-          ...this.metadata(piece),
+          ...this.metadata(suffix),
           // Pulumi would wait for it to be bound, which its pod may do.
           annotations: { "pulumi.com/skipAwait": "true" },
         },

@@ -1,9 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type NamespaceContext } from "../kit/component.ts";
 import type { Endpoint } from "../kit/connection.ts";
-import { Part, type Place } from "../kit/part.ts";
-import { answers, patiently, secretFiles } from "../kit/pod.ts";
+import { httpProbe, lenientLiveness, secretFiles } from "../kit/pod.ts";
 import { password, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -25,7 +25,7 @@ export interface NatsConnection {
 }
 
 /** NATS with JetStream, where servers leave the commands that workers take: one for all instances, an account for each. */
-export class Nats extends Part {
+export class Nats extends Component {
   override readonly configKey = "noetl.nats";
   readonly endpoint: Endpoint;
   private readonly users: Map<string, TypedSecret<"url" | "username" | "password">>;
@@ -33,11 +33,11 @@ export class Nats extends Part {
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["noetl"]["nats"]; instances: string[] },
+    args: { namespace: NamespaceContext; config: Config["noetl"]["nats"]; instances: string[] },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, instances } = args;
-    super("Nats", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, instances } = args;
+    super("Nats", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     const passwords = instances.map((instance) => [instance, password(this, `user-${instance}`, 1)] as const);
     this.users = new Map(
@@ -65,7 +65,7 @@ export class Nats extends Part {
       storage: config.storage,
       pod: {
         user,
-        component: "queue",
+        role: "queue",
         checksums: { config: configuration.revision },
         containers: {
           nats: {
@@ -74,17 +74,17 @@ export class Nats extends Part {
             ports,
             resources: config.resources,
             mounts: { "/data": "data", "/etc/nats": "config" },
-            startup: answers("/healthz", "monitor", { every: 2, failures: 150 }),
-            readiness: answers("/healthz", "monitor"),
-            liveness: answers("/healthz", "monitor", patiently),
+            startup: httpProbe("/healthz", "monitor", { every: 2, failures: 150 }),
+            readiness: httpProbe("/healthz", "monitor"),
+            liveness: httpProbe("/healthz", "monitor", lenientLiveness),
           },
         },
         volumes: { config: secretFiles({ "nats.conf": configuration.key("nats.conf") }) },
       },
     });
-    const front = service(this, { component: "queue", ports: { nats: ports.nats }, workload: server });
+    const front = service(this, { role: "queue", ports: { nats: ports.nats }, workload: server });
     this.ready = [server, front];
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.nats };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.nats };
     this.registerOutputs({});
   }
 

@@ -31,7 +31,7 @@ export const noetlPool = { server: 16, background: 4 };
 /** `superuser_reserved_connections`, PostgreSQL's own default: nobody else gets the last ones. */
 const reserved = 3;
 
-/** The connections that each part may hold at once, the most first. */
+/** The connections that each component may hold at once, the most first. */
 function connections(config: Config): [client: string, most: number][] {
   const { nessie, airflow, superset, noetl, polls, djangoApps, monitoring } = config;
   const pool = airflowPool.size + airflowPool.overflow;

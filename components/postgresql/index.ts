@@ -2,12 +2,12 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { runOnce } from "../kit/job.ts";
-import { Part, type Place } from "../kit/part.ts";
 import { shellPassword } from "../kit/password.ts";
-import { configFiles, limitedAs, patiently, runs, scratch, secretFiles } from "../kit/pod.ts";
+import { configFiles, execProbe, lenientLiveness, limitedAs, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -24,7 +24,7 @@ const monitor = "monitoring";
  * One PostgreSQL server with a database and a user of its own for everyone who asks for one.
  * `D` are the names of those databases: a connection to another does not compile.
  */
-export class Postgresql<D extends string> extends Part {
+export class Postgresql<D extends string> extends Component {
   readonly endpoint: Endpoint;
   /** The superuser's password, under the key `password`. */
   readonly admin: TypedSecret<"password">;
@@ -34,7 +34,7 @@ export class Postgresql<D extends string> extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["postgresql"];
       databases: readonly D[];
       /** Whether there is a user that may see what the server does. */
@@ -42,17 +42,17 @@ export class Postgresql<D extends string> extends Part {
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config } = args;
-    super("Postgresql", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config } = args;
+    super("Postgresql", name, namespace, parseImage(config.image)?.tag ?? "", opts);
     const { rotation } = config.auth;
 
     this.admin = credentials(this, "admin", config.auth, () => ({ password: password(this, "admin", rotation) }));
     this.users = new Map(
       [...new Set<string>([...args.databases, ...(args.monitor ? [monitor] : []), ...config.databases])].map(
         (database) => {
-          const piece = `user-${database.replaceAll("_", "-")}`;
-          const values = { username: database, password: password(this, piece, rotation) };
-          return [database, TypedSecret.create(this, piece, values)];
+          const suffix = `user-${database.replaceAll("_", "-")}`;
+          const values = { username: database, password: password(this, suffix, rotation) };
+          return [database, TypedSecret.create(this, suffix, values)];
         },
       ),
     );
@@ -68,7 +68,7 @@ export class Postgresql<D extends string> extends Part {
       storage: config.storage,
       pod: {
         user,
-        component: "server",
+        role: "server",
         // What the server reads only at its start; it learns the superuser's password there too.
         checksums: { config: configuration.checksum, admin: this.admin.revision },
         // A fast shutdown writes a checkpoint; one of a busy server takes longer than Kubernetes' 30 s.
@@ -97,9 +97,9 @@ export class Postgresql<D extends string> extends Part {
               "/tmp": "tmp",
             },
             // Recovery after a crash reads all of the log since the last checkpoint: up to ten minutes.
-            startup: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], { every: 2, failures: 300 }),
-            readiness: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"]),
-            liveness: runs([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], patiently),
+            startup: execProbe([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], { every: 2, failures: 300 }),
+            readiness: execProbe([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"]),
+            liveness: execProbe([`${bin}/pg_isready`, "-q", "-h", "127.0.0.1"], lenientLiveness),
             // Kubernetes' SIGTERM lets PostgreSQL wait for its clients, who would stay; "fast" sends them away.
             preStop: [`${bin}/pg_ctl`, "stop", "-D", data, "-m", "fast", "-t", "110"],
           },
@@ -116,12 +116,12 @@ export class Postgresql<D extends string> extends Part {
     });
 
     const front = service(this, {
-      component: "server",
+      role: "server",
       ports: { postgresql: port },
       type: config.service.type,
       workload: server,
     });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
 
     this.usersMade = runOnce(
       this,
@@ -165,18 +165,18 @@ export class Postgresql<D extends string> extends Part {
     this.registerOutputs({});
   }
 
-  /** How to reach a database as its own user, from `place`. */
-  database(database: D, place: Place): SqlConnection {
-    return this.connection(database, place);
+  /** How to reach a database as its own user, from `namespace`. */
+  database(database: D, namespace: NamespaceContext): SqlConnection {
+    return this.connection(database, namespace);
   }
 
   /** How to look at what the server does. */
-  monitor(place: Place): SqlConnection {
-    return this.connection(monitor, place);
+  monitor(namespace: NamespaceContext): SqlConnection {
+    return this.connection(monitor, namespace);
   }
 
-  private connection(database: string, place: Place): SqlConnection {
-    const secret = this.users.get(database)!.in(place);
+  private connection(database: string, namespace: NamespaceContext): SqlConnection {
+    const secret = this.users.get(database)!.in(namespace);
     return {
       host: this.host(),
       port,

@@ -40,7 +40,7 @@ export const postgresql = block({
       { error: "expected a list of names" },
     )
     .default([])
-    .describe("Databases beside those the platform's parts ask for, each with a user of its own name."),
+    .describe("Databases beside those the platform's components ask for, each with a user of its own name."),
 }).prefault({});
 
 /** The major version in an image's tag, where it is one that this platform knows the data layout of. */

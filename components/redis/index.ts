@@ -2,11 +2,11 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, RedisConnection } from "../kit/connection.ts";
-import { Part, type Place } from "../kit/part.ts";
 import { redisLogin } from "../kit/password.ts";
-import { configFiles, patiently, runs, scratch } from "../kit/pod.ts";
+import { configFiles, execProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
@@ -17,15 +17,19 @@ const user = 999;
 /** Who has which database: a number of its own for everyone who writes. 0 is for those who look. */
 const databases = { monitoring: 0, airflow: 1, "superset-cache": 2, "superset-queue": 3 };
 
-/** One Redis server with a password and an append-only file. Parts that share it take a database number each. */
-export class Redis extends Part {
+/** One Redis server with a password and an append-only file. Components that share it take a database number each. */
+export class Redis extends Component {
   readonly endpoint: Endpoint;
   readonly admin: TypedSecret<"password">;
   private readonly ready: pulumi.Resource[];
 
-  constructor(name: string, args: { place: Place; config: Config["redis"] }, opts?: pulumi.ComponentResourceOptions) {
-    const { place, config } = args;
-    super("Redis", name, place, parseImage(config.image)?.tag ?? "", opts);
+  constructor(
+    name: string,
+    args: { namespace: NamespaceContext; config: Config["redis"] },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { namespace, config } = args;
+    super("Redis", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
@@ -39,7 +43,7 @@ export class Redis extends Part {
       storage: config.storage,
       pod: {
         user,
-        component: "server",
+        role: "server",
         checksums: { config: configuration.checksum, admin: this.admin.revision },
         gracePeriod: 60,
         containers: {
@@ -51,9 +55,9 @@ export class Redis extends Part {
             resources: config.resources,
             mounts: { "/data": "data", "/etc/redis": "config", "/run/redis": "run" },
             // Reading the append-only file: Redis answers LOADING, which is not ready, for as long as it takes.
-            startup: runs(["sh", "-c", ping], { every: 2, failures: 300 }),
-            readiness: runs(["sh", "-c", ping]),
-            liveness: runs(["sh", "-c", ping], patiently),
+            startup: execProbe(["sh", "-c", ping], { every: 2, failures: 300 }),
+            readiness: execProbe(["sh", "-c", ping]),
+            liveness: execProbe(["sh", "-c", ping], lenientLiveness),
           },
         },
         volumes: {
@@ -64,19 +68,19 @@ export class Redis extends Part {
     });
 
     const front = service(this, {
-      component: "server",
+      role: "server",
       ports: { redis: port },
       type: config.service.type,
       workload: server,
     });
     this.ready = [server, front];
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
     this.registerOutputs({});
   }
 
-  /** How `client` reaches its own database, from `place`. */
-  connection(client: keyof typeof databases, place: Place): RedisConnection {
-    const secret = this.admin.in(place);
+  /** How `client` reaches its own database, from `namespace`. */
+  connection(client: keyof typeof databases, namespace: NamespaceContext): RedisConnection {
+    const secret = this.admin.in(namespace);
     return {
       host: this.host(),
       port,

@@ -1,12 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, KafkaConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
-import { answers, configFiles, drain, patiently, scratch } from "../kit/pod.ts";
+import { configFiles, drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { service } from "../kit/service.ts";
 
 const ports = { http: 8085, management: 9000 };
@@ -21,17 +21,17 @@ export const registryTopics = Object.values(topics);
  * Apicurio Registry: schemas of what is in Kafka, kept in Kafka. It speaks the API of Confluent's registry below
  * `/apis/ccompat/v7`.
  */
-export class SchemaRegistry extends Part {
-  override readonly metrics: Metrics[] = [{ component: "server", port: "management" }];
+export class SchemaRegistry extends Component {
+  override readonly metrics: Metrics[] = [{ role: "server", port: "management" }];
   readonly endpoint: Endpoint;
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["schemaRegistry"]; kafka: KafkaConnection },
+    args: { namespace: NamespaceContext; config: Config["schemaRegistry"]; kafka: KafkaConnection },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, kafka } = args;
-    super("SchemaRegistry", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, kafka } = args;
+    super("SchemaRegistry", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     const configuration = files(this, "config", settings(kafka));
     const heap = share(config.resources.limits.memory, 45);
@@ -39,7 +39,7 @@ export class SchemaRegistry extends Part {
       replicas: config.replicas,
       pod: {
         user,
-        component: "server",
+        role: "server",
         checksums: { config: configuration.checksum },
         containers: {
           registry: {
@@ -52,9 +52,9 @@ export class SchemaRegistry extends Part {
             resources: config.resources,
             mounts: { "/deployments/config": "config", "/tmp": "tmp" },
             // Ready when it has read its whole journal from Kafka.
-            startup: answers("/health/ready", "management", { every: 2, failures: 300 }),
-            readiness: answers("/health/ready", "management"),
-            liveness: answers("/health/live", "management", patiently),
+            startup: httpProbe("/health/ready", "management", { every: 2, failures: 300 }),
+            readiness: httpProbe("/health/ready", "management"),
+            liveness: httpProbe("/health/live", "management", lenientLiveness),
             preStop: drain,
           },
         },
@@ -63,8 +63,8 @@ export class SchemaRegistry extends Part {
       dependsOn: kafka.ready,
     });
 
-    service(this, { component: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
     this.registerOutputs({});
   }
 }

@@ -2,12 +2,12 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
-import { answers, configFiles, patiently, runs, scratch } from "../kit/pod.ts";
+import { configFiles, execProbe, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 
@@ -23,10 +23,10 @@ const workerHeap = "192m";
  * A Spark cluster of its own kind ("standalone"): a master, and workers that run the executors of applications whose
  * drivers are pods elsewhere. They all share one secret; who has it not is refused.
  */
-export class Spark extends Part {
+export class Spark extends Component {
   override readonly metrics: Metrics[] = [
-    { component: "master", port: "ui", path: "/metrics/master/prometheus/" },
-    { component: "worker", port: "ui", path: "/metrics/prometheus/" },
+    { role: "master", port: "ui", path: "/metrics/master/prometheus/" },
+    { role: "worker", port: "ui", path: "/metrics/prometheus/" },
   ];
   readonly endpoint: Endpoint;
   /** What the master, the workers and the applications prove to each other. */
@@ -34,11 +34,16 @@ export class Spark extends Part {
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["spark"]; catalog: CatalogConnection; bucket: BucketConnection },
+    args: {
+      namespace: NamespaceContext;
+      config: Config["spark"];
+      catalog: CatalogConnection;
+      bucket: BucketConnection;
+    },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, catalog, bucket } = args;
-    super("Spark", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, catalog, bucket } = args;
+    super("Spark", name, namespace, parseImage(config.image)?.tag ?? "", opts);
     const { master, worker } = config;
     const image = this.image(config.image);
     const url = `spark://${this.host()}:${ports.master.rpc}`;
@@ -52,12 +57,12 @@ export class Spark extends Part {
     files(this, "application", application(url, config, catalog, bucket));
 
     const server = deployment(this, {
-      piece: "master",
+      suffix: "master",
       // It keeps what it knows in memory: a second one would be a second cluster.
       replicas: 1,
       pod: {
         user,
-        component: "master",
+        role: "master",
         checksums: { config: configuration.checksum, admin: this.admin.revision },
         containers: {
           master: {
@@ -74,28 +79,28 @@ export class Spark extends Part {
             ports: ports.master,
             resources: master.resources,
             mounts: { "/opt/spark/conf": "config", "/tmp": "tmp" },
-            startup: answers("/json/", "ui", { every: 2, failures: 150 }),
-            readiness: answers("/json/", "ui"),
-            liveness: answers("/json/", "ui", patiently),
+            startup: httpProbe("/json/", "ui", { every: 2, failures: 150 }),
+            readiness: httpProbe("/json/", "ui"),
+            liveness: httpProbe("/json/", "ui", lenientLiveness),
           },
         },
         volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },
       },
     });
     const front = service(this, {
-      component: "master",
+      role: "master",
       ports: ports.master,
       type: config.service.type,
       workload: server,
     });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.master.rpc };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.master.rpc };
 
     deployment(this, {
-      piece: "worker",
+      suffix: "worker",
       replicas: worker.replicas,
       pod: {
         user,
-        component: "worker",
+        role: "worker",
         checksums: { config: configuration.checksum, admin: this.admin.revision, bucket: bucket.revision },
         containers: {
           worker: {
@@ -119,9 +124,9 @@ export class Spark extends Part {
             ports: ports.worker,
             resources: worker.resources,
             mounts: { "/opt/spark/conf": "config", "/opt/spark/work": "work", "/tmp": "tmp" },
-            startup: answers("/json/", "ui", { every: 2, failures: 150 }),
-            readiness: runs(["bash", "-c", registered], { within: 10 }),
-            liveness: answers("/json/", "ui", patiently),
+            startup: httpProbe("/json/", "ui", { every: 2, failures: 150 }),
+            readiness: execProbe(["bash", "-c", registered], { within: 10 }),
+            liveness: httpProbe("/json/", "ui", lenientLiveness),
           },
         },
         volumes: {

@@ -1,12 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
-import { Part, type Place } from "../kit/part.ts";
-import { answers, configFiles, drain, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
+import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { supersetTasks } from "../postgresql/connections.ts";
@@ -27,7 +27,7 @@ const bin = "/app/.venv/bin";
 const celeryApp = "superset.tasks.celery_app:app";
 
 /** Superset: dashboards and SQL in a browser. Web servers, workers that run queries, and one process that sends what is due. */
-export class Superset extends Part {
+export class Superset extends Component {
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
@@ -35,7 +35,7 @@ export class Superset extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["superset"];
       database: SqlConnection;
       cache: RedisConnection;
@@ -46,8 +46,8 @@ export class Superset extends Part {
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, database, cache, queue, sources, statsd } = args;
-    super("Superset", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config, database, cache, queue, sources, statsd } = args;
+    super("Superset", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
@@ -143,7 +143,7 @@ export class Superset extends Part {
       replicas: config.web.replicas,
       pod: {
         user,
-        component: "web",
+        role: "web",
         checksums: { ...checksums, server: webServer.checksum },
         gracePeriod: 45,
         containers: {
@@ -154,9 +154,9 @@ export class Superset extends Part {
             ports: { http: port },
             resources: config.web.resources,
             mounts: { ...mounts, "/etc/superset": "server" },
-            startup: answers("/health", "http", { every: 2, failures: 150 }),
-            readiness: answers("/health", "http"),
-            liveness: answers("/health", "http", patiently),
+            startup: httpProbe("/health", "http", { every: 2, failures: 150 }),
+            readiness: httpProbe("/health", "http"),
+            liveness: httpProbe("/health", "http", lenientLiveness),
             preStop: drain,
           },
         },
@@ -166,11 +166,11 @@ export class Superset extends Part {
     });
 
     deployment(this, {
-      piece: "worker",
+      suffix: "worker",
       replicas: config.worker.replicas,
       pod: {
         user,
-        component: "worker",
+        role: "worker",
         checksums,
         // Celery takes no more work and ends what it has begun; what takes longer is lost.
         gracePeriod: 60,
@@ -193,8 +193,8 @@ export class Superset extends Part {
             env,
             resources: config.worker.resources,
             mounts,
-            startup: runs([`${bin}/python`, "/app/pythonpath/ping.py"], { every: 5, within: 20, failures: 60 }),
-            liveness: runs([`${bin}/python`, "/app/pythonpath/ping.py"], { every: 60, within: 20, failures: 5 }),
+            startup: execProbe([`${bin}/python`, "/app/pythonpath/ping.py"], { every: 5, within: 20, failures: 60 }),
+            liveness: execProbe([`${bin}/python`, "/app/pythonpath/ping.py"], { every: 60, within: 20, failures: 5 }),
           },
         },
         volumes,
@@ -203,11 +203,11 @@ export class Superset extends Part {
     });
 
     deployment(this, {
-      piece: "beat",
+      suffix: "beat",
       replicas: 1,
       pod: {
         user,
-        component: "beat",
+        role: "beat",
         checksums,
         containers: {
           beat: {
@@ -217,9 +217,9 @@ export class Superset extends Part {
             env,
             resources: config.beat.resources,
             mounts,
-            startup: runs(["sh", "-c", "test -e /tmp/schedule*"], { every: 5, failures: 60 }),
+            startup: execProbe(["sh", "-c", "test -e /tmp/schedule*"], { every: 5, failures: 60 }),
             // It sends a task at each full minute.
-            liveness: runs(["sh", "-c", sentLately], { every: 60 }),
+            liveness: execProbe(["sh", "-c", sentLately], { every: 60 }),
           },
         },
         volumes,
@@ -227,8 +227,8 @@ export class Superset extends Part {
       dependsOn: [prepared],
     });
 
-    service(this, { component: "web", ports: { http: port }, type: config.service.type, workload: web });
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port };
+    service(this, { role: "web", ports: { http: port }, type: config.service.type, workload: web });
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
     this.registerOutputs({});
   }
 }

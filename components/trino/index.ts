@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type {
   BucketConnection,
@@ -13,9 +14,8 @@ import type {
 } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
-import { type Metrics, Part, type Place } from "../kit/part.ts";
 import { shellPassword } from "../kit/password.ts";
-import { answers, configFiles, patiently, runs, scratch, secretFiles } from "../kit/pod.ts";
+import { configFiles, execProbe, httpProbe, lenientLiveness, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 
@@ -43,9 +43,9 @@ interface Catalogs {
  * Trino: one coordinator, which takes queries and plans them, and workers, which run them. A worker that is told to
  * stop finishes what it runs.
  */
-export class Trino extends Part {
-  override readonly metrics: Metrics[] = ["coordinator", "worker"].map((component) => ({
-    component,
+export class Trino extends Component {
+  override readonly metrics: Metrics[] = ["coordinator", "worker"].map((role) => ({
+    role,
     port: "http",
     user: monitor,
   }));
@@ -54,11 +54,11 @@ export class Trino extends Part {
 
   constructor(
     name: string,
-    args: { place: Place; config: Config["trino"]; catalogs: Catalogs },
+    args: { namespace: NamespaceContext; config: Config["trino"]; catalogs: Catalogs },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config } = args;
-    super("Trino", name, place, parseImage(config.image)?.tag ?? "", opts);
+    const { namespace, config } = args;
+    super("Trino", name, namespace, parseImage(config.image)?.tag ?? "", opts);
     const { rotation } = config.auth;
 
     /** Coordinator and workers know each other by it. */
@@ -73,7 +73,7 @@ export class Trino extends Part {
     const catalogConfig = files(this, "catalogs", catalogs.files);
     const node = (role: "coordinator" | "worker", { resources }: Config["trino"]["worker" | "coordinator"]) => {
       const configuration = files(this, role, {
-        ...everyNode(place.stack, resources.limits.memory),
+        ...everyNode(namespace.stack, resources.limits.memory),
         ...(role === "coordinator" ? coordinatorFiles(config) : workerFiles(config, this.host())),
       });
       return {
@@ -91,9 +91,9 @@ export class Trino extends Part {
           ports,
           resources,
           // The image's own check: it fails while the server is starting, when its port answers already.
-          startup: runs(["/usr/lib/trino/bin/health-check"], { every: 5, failures: 120 }),
-          readiness: runs(["/usr/lib/trino/bin/health-check"]),
-          liveness: answers("/v1/info", "http", patiently),
+          startup: execProbe(["/usr/lib/trino/bin/health-check"], { every: 5, failures: 120 }),
+          readiness: execProbe(["/usr/lib/trino/bin/health-check"]),
+          liveness: httpProbe("/v1/info", "http", lenientLiveness),
         },
         mounts: {
           "/etc/trino": "config",
@@ -113,18 +113,18 @@ export class Trino extends Part {
     // All start at once: workers look for the coordinator until it answers, and a catalog connects at its first query.
     const first = node("coordinator", config.coordinator);
     const coordinator = deployment(this, {
-      piece: "coordinator",
+      suffix: "coordinator",
       replicas: 1,
       pod: {
         user,
-        component: "coordinator",
+        role: "coordinator",
         checksums: first.checksums,
         containers: { trino: { ...first.container, mounts: first.mounts } },
         volumes: first.volumes,
       },
     });
     const front = service(this, {
-      component: "coordinator",
+      role: "coordinator",
       ports,
       type: config.service.type,
       workload: coordinator,
@@ -132,11 +132,11 @@ export class Trino extends Part {
 
     const other = node("worker", config.worker);
     const workers = deployment(this, {
-      piece: "worker",
+      suffix: "worker",
       replicas: config.worker.replicas,
       pod: {
         user,
-        component: "worker",
+        role: "worker",
         checksums: { ...other.checksums, drain: drain.revision },
         // Twice for the coordinator to notice, before and after the work, and what the JVM takes to end.
         gracePeriod: config.worker.drain + 2 * noticed + 30,
@@ -152,7 +152,7 @@ export class Trino extends Part {
       },
     });
 
-    this.endpoint = { namespace: place.namespace, service: name, host: this.host(), port: ports.http };
+    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
     this.connection = { host: this.host(), port: ports.http, ready: [coordinator, front, workers, ...catalogs.ready] };
     this.registerOutputs({});
   }

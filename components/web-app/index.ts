@@ -2,15 +2,15 @@ import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import { Component, labelValue, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { ingress, reachedBy } from "../kit/ingress.ts";
 import { cronJob } from "../kit/job.ts";
 import { gunicorn } from "../kit/listen.ts";
-import { labelValue, Part, type Place } from "../kit/part.ts";
 import { redisLogin, redisString } from "../kit/password.ts";
-import { answers, configFiles, drain, limitedAs, patiently, runs, scratch } from "../kit/pod.ts";
+import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { claim } from "../kit/storage.ts";
@@ -24,7 +24,7 @@ const [user, redisUser] = [1000, 999];
  * An API that takes jobs, workers that do them, and a Redis of their own between the two. Its objects carry their kind
  * and the environment's name, `app-test-deployment-flask`, so that several environments are told apart at a glance.
  */
-export class WebApp extends Part {
+export class WebApp extends Component {
   override readonly configKey = "webApp";
   readonly endpoint: Endpoint;
   /** Redis' password. */
@@ -33,17 +33,17 @@ export class WebApp extends Part {
   constructor(
     name: string,
     args: {
-      place: Place;
+      namespace: NamespaceContext;
       config: Config["webApp"];
       /** Where the copies of Redis go, and the image with MinIO's client. Without them there are no copies. */
       backups?: { bucket: BucketConnection; client: string };
     },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    const { place, config, backups } = args;
-    const environment = config.environment ?? place.stack;
+    const { namespace, config, backups } = args;
+    const environment = config.environment ?? namespace.stack;
     const versions = { app: tagOf(config.image), redis: tagOf(config.redis.image) };
-    super("WebApp", name, place, versions.app, opts, {
+    super("WebApp", name, namespace, versions.app, opts, {
       prefix: `app-${environment}`,
       labels: (role) => ({
         app: name,
@@ -63,12 +63,12 @@ export class WebApp extends Part {
     const configuration = files(this, "config-redis", settings(config));
     const volume = claim(this, "pvc-redis", config.storage);
     const redis = deployment(this, {
-      piece: "deployment-redis",
+      suffix: "deployment-redis",
       replicas: 1,
       upgrade: "recreate",
       pod: {
         user: redisUser,
-        component: "redis",
+        role: "redis",
         checksums: { config: configuration.checksum, admin: this.admin.revision },
         gracePeriod: 60,
         containers: {
@@ -80,9 +80,9 @@ export class WebApp extends Part {
             resources: config.redis.resources,
             mounts: { "/data": "data", "/etc/redis": "config", "/run/redis": "run" },
             // Reading the append-only file: Redis answers LOADING, which is not ready, for as long as it takes.
-            startup: runs(["sh", "-c", ping], { every: 2, failures: 300 }),
-            readiness: runs(["sh", "-c", ping]),
-            liveness: runs(["sh", "-c", ping], patiently),
+            startup: execProbe(["sh", "-c", ping], { every: 2, failures: 300 }),
+            readiness: execProbe(["sh", "-c", ping]),
+            liveness: execProbe(["sh", "-c", ping], lenientLiveness),
           },
         },
         volumes: {
@@ -94,8 +94,8 @@ export class WebApp extends Part {
       dependsOn: [volume],
     });
     const queue = service(this, {
-      piece: "service-redis",
-      component: "redis",
+      suffix: "service-redis",
+      role: "redis",
       ports: { redis: redisPort },
       workload: redis,
     });
@@ -110,11 +110,11 @@ export class WebApp extends Part {
     const mounts = { "/tmp": "tmp" } as const;
 
     const flask = deployment(this, {
-      piece: "deployment-flask",
+      suffix: "deployment-flask",
       replicas: config.flask.replicas,
       pod: {
         user,
-        component: "flask",
+        role: "flask",
         checksums,
         gracePeriod: 45,
         containers: {
@@ -127,10 +127,10 @@ export class WebApp extends Part {
             ports,
             resources: config.flask.resources,
             mounts,
-            startup: answers("/help", "http", { every: 2, failures: 150 }),
+            startup: httpProbe("/help", "http", { every: 2, failures: 150 }),
             // Asks Redis, which a restart of this server would not bring back.
-            readiness: answers("/healthz", "http"),
-            liveness: answers("/help", "http", patiently),
+            readiness: httpProbe("/healthz", "http"),
+            liveness: httpProbe("/help", "http", lenientLiveness),
             preStop: drain,
           },
         },
@@ -140,11 +140,11 @@ export class WebApp extends Part {
     });
 
     deployment(this, {
-      piece: "deployment-worker",
+      suffix: "deployment-worker",
       replicas: config.worker.replicas,
       pod: {
         user,
-        component: "worker",
+        role: "worker",
         checksums,
         // It takes no more jobs and ends the one it has. What takes longer is another worker's to do again.
         gracePeriod: 75,
@@ -155,8 +155,8 @@ export class WebApp extends Part {
             env,
             resources: config.worker.resources,
             mounts,
-            startup: runs(["sh", "-c", aliveLately], { every: 2, failures: 150 }),
-            liveness: runs(["sh", "-c", aliveLately], { every: 30 }),
+            startup: execProbe(["sh", "-c", aliveLately], { every: 2, failures: 150 }),
+            liveness: execProbe(["sh", "-c", aliveLately], { every: 30 }),
           },
         },
         volumes,
@@ -166,11 +166,11 @@ export class WebApp extends Part {
 
     if (config.debug)
       deployment(this, {
-        piece: "deployment-debug",
+        suffix: "deployment-debug",
         replicas: 1,
         pod: {
           user,
-          component: "debug",
+          role: "debug",
           checksums,
           // Nothing in it minds being killed.
           gracePeriod: 1,
@@ -184,8 +184,8 @@ export class WebApp extends Part {
                 limits: { memory: "192Mi" },
               }),
               mounts,
-              startup: runs(["python", "-c", "import web_app.store"], { failures: 30 }),
-              liveness: runs(["python", "-c", "import web_app.store"], { every: 60, within: 10 }),
+              startup: execProbe(["python", "-c", "import web_app.store"], { failures: 30 }),
+              liveness: execProbe(["python", "-c", "import web_app.store"], { every: 60, within: 10 }),
             },
           },
           volumes,
@@ -195,19 +195,19 @@ export class WebApp extends Part {
     // LoadBalancer takes the place of the Service within the cluster; NodePort has one of its own beside it.
     const type = reachedBy(this, config.service);
     const front = service(this, {
-      piece: "service-flask",
-      component: "flask",
+      suffix: "service-flask",
+      role: "flask",
       ports,
       type: type === "NodePort" ? "ClusterIP" : type,
       workload: flask,
     });
     if (type === "NodePort")
-      service(this, { piece: "service-nodeport-flask", component: "flask", ports, type, workload: flask });
-    ingress(this, config.ingress, { piece: "ingress-flask", component: "flask", front });
+      service(this, { suffix: "service-nodeport-flask", role: "flask", ports, type, workload: flask });
+    ingress(this, config.ingress, { suffix: "ingress-flask", role: "flask", front });
 
     if (backups) this.backUp(environment, config, backups, [redis, queue]);
     this.endpoint = {
-      namespace: place.namespace,
+      namespace: namespace.name,
       service: this.named("service-flask"),
       host: this.host("service-flask"),
       port: ports.http,
@@ -251,7 +251,7 @@ export class WebApp extends Part {
         retries: 2,
         pod: {
           user,
-          component: "backup",
+          role: "backup",
           init: {
             copy: { image: redisImage, command: ["sh", "-eu", "-c", copy], env: ofRedis, resources, mounts },
           },
@@ -279,7 +279,7 @@ export class WebApp extends Part {
         retries: 0,
         pod: {
           user,
-          component: "restore",
+          role: "restore",
           init: {
             fetch: {
               image: clientImage,

@@ -3,7 +3,7 @@ import { named } from "./names.ts";
 import type { Rule } from "./object.ts";
 import { bounded, isolated, noPlainSecrets, pinned, probed, restricted } from "./pods.ts";
 
-/** Kinds that belong to a namespace as a whole, and to no part in it. */
+/** Kinds that belong to a namespace as a whole, and to no component in it. */
 const ofNamespace = ["Namespace", "ResourceQuota", "LimitRange"];
 
 /** The standard labels, by which people and tools find what belongs together. */

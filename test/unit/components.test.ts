@@ -2,9 +2,9 @@
 // It does not prove that an API server takes it or that the software starts: the cluster tests do.
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
+import { Component, type NamespaceContext } from "../../components/kit/component.ts";
 import { runOnce } from "../../components/kit/job.ts";
-import { Part, type Place } from "../../components/kit/part.ts";
-import { pod, runs, scratch } from "../../components/kit/pod.ts";
+import { execProbe, pod, scratch } from "../../components/kit/pod.ts";
 import { credentials, password, TypedSecret } from "../../components/kit/secret.ts";
 import { refuseToResize, stateful } from "../../components/kit/stateful.ts";
 import { shrinks } from "../../components/kit/storage.ts";
@@ -15,21 +15,21 @@ import { type Evaluation, evaluate, type Resource, seeded } from "../../engine/e
 
 const config = (values: Record<string, unknown> = {}) => parseConfig("unit", values);
 
-class Sample extends Part {
-  constructor(place: Place, body: (part: Sample) => void) {
-    super("Sample", "sample", place, "1.2.3");
+class Sample extends Component {
+  constructor(namespace: NamespaceContext, body: (part: Sample) => void) {
+    super("Sample", "sample", namespace, "1.2.3");
     body(this);
     this.registerOutputs({});
   }
 }
 
-const place = (global = config().global): Place => {
+const namespaceOf = (global = config().global): NamespaceContext => {
   const { name, ready } = new Namespace("core", {
     stack: "unit",
     settings: config().namespaces.core,
     protectData: global.protectData,
   });
-  return { stack: "unit", key: "core", namespace: name, ready, global, salt: pulumi.secret("salt") };
+  return { stack: "unit", key: "core", name: name, ready, global, salt: pulumi.secret("salt") };
 };
 
 const program = (body: () => unknown, seed = "unit"): Promise<Evaluation> =>
@@ -37,7 +37,7 @@ const program = (body: () => unknown, seed = "unit"): Promise<Evaluation> =>
 
 const sample = (body: (part: Sample) => void, global = config().global) =>
   program(() => {
-    new Sample(place(global), body);
+    new Sample(namespaceOf(global), body);
   });
 
 const of = ({ resources }: Evaluation, type: string, name?: string) =>
@@ -117,7 +117,7 @@ describe("a secret", () => {
   const revision = async (rotation: number, seed: string) => {
     const made = await program(() => {
       const revisions: pulumi.Output<string>[] = [];
-      new Sample(place(), (part) => {
+      new Sample(namespaceOf(), (part) => {
         revisions.push(TypedSecret.create(part, "admin", { password: password(part, "admin", rotation) }).revision);
       });
       return { revision: revisions[0] };
@@ -191,7 +191,7 @@ describe("a pod", () => {
   });
 
   it("asks its probes as often as it is told", () => {
-    expect(runs(["true"], { every: 2, failures: 300 })).toEqual({
+    expect(execProbe(["true"], { every: 2, failures: 300 })).toEqual({
       exec: { command: ["true"] },
       periodSeconds: 2,
       timeoutSeconds: 5,
@@ -304,9 +304,9 @@ describe("a number of pods that is fixed", () => {
 describe("connections", () => {
   it("name what is there, and nothing else compiles", async () => {
     await program(() => {
-      const here = place();
+      const here = namespaceOf();
       const postgresql = new Postgresql("postgresql", {
-        place: here,
+        namespace: here,
         config: config().postgresql,
         databases: ["nessie"],
       });
@@ -322,7 +322,7 @@ describe("PostgreSQL's configuration", () => {
     const made = await program(() => {
       const resources = { requests: { memory: "256Mi" }, limits: { memory: limit } };
       new Postgresql("postgresql", {
-        place: place(),
+        namespace: namespaceOf(),
         config: config({ postgresql: { resources, storage: { size } } }).postgresql,
         databases: [],
       });

@@ -3,14 +3,14 @@ import * as pulumi from "@pulumi/pulumi";
 import { resolveImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 
-/** Where a part stands, and what holds for every part that stands there. */
-export interface Place {
+/** Where a component stands, and what holds for every component that stands there. */
+export interface NamespaceContext {
   /** The stack's name: dev, test or prod. */
   stack: string;
-  /** Which of the platform's places it is: its key under `namespaces` in the configuration. */
+  /** Which of the platform's namespaces it is: its key under `namespaces` in the configuration. */
   key: string;
   /** Name of the namespace, which is also the middle of every host name in it. */
-  namespace: string;
+  name: string;
   /** What must exist before anything is made here: the namespace with its limits. */
   ready: pulumi.Resource[];
   global: Config["global"];
@@ -22,7 +22,7 @@ export interface Place {
 
 /** Where Prometheus reads what a component's pods tell of themselves. */
 export interface Metrics {
-  component: string;
+  role: string;
   /** Name of the container's port. */
   port: string;
   /** Default: `/metrics`. */
@@ -31,12 +31,12 @@ export interface Metrics {
   user?: string;
 }
 
-/** How a part's objects are called where its own name does not say enough. */
+/** How a component's objects are called where its own name does not say enough. */
 export interface Naming {
-  /** What their names begin with, in place of the part's name. */
+  /** What their names begin with, in place of the component's name. */
   prefix: string;
   /** Labels beside the standard ones, or in place of them, of one component or of what belongs to none. */
-  labels: (component?: string) => Record<string, string>;
+  labels: (role?: string) => Record<string, string>;
 }
 
 /**
@@ -52,13 +52,13 @@ export const labelValue = (text: string): string =>
 type Metadata = { name: string; namespace: string; labels: Record<string, string> };
 
 /**
- * One part of the platform. It owns its children, gives them their names and labels, and runs them under a
+ * One component of the platform. It owns its children, gives them their names and labels, and runs them under a
  * service account of its own that may ask nothing of the API.
  */
-export abstract class Part extends pulumi.ComponentResource {
+export abstract class Component extends pulumi.ComponentResource {
   readonly name: string;
-  readonly place: Place;
-  /** Its block in the configuration, where that is not named as the part is. */
+  readonly namespace: NamespaceContext;
+  /** Its block in the configuration, where that is not named as the component is. */
   readonly configKey: string;
   /** What there is to monitor. */
   readonly metrics: Metrics[] = [];
@@ -70,7 +70,7 @@ export abstract class Part extends pulumi.ComponentResource {
   protected constructor(
     kind: string,
     name: string,
-    place: Place,
+    namespace: NamespaceContext,
     version: string,
     opts?: pulumi.ComponentResourceOptions,
     naming: Naming = { prefix: name, labels: () => ({}) },
@@ -78,7 +78,7 @@ export abstract class Part extends pulumi.ComponentResource {
     super(`data-platform:index:${kind}`, name, {}, opts);
     this.name = name;
     this.configKey = name;
-    this.place = place;
+    this.namespace = namespace;
     this.version = version;
     this.naming = naming;
   }
@@ -88,68 +88,68 @@ export abstract class Part extends pulumi.ComponentResource {
     return this.account();
   }
 
-  /** The same of one component, where that may do something else than the part's other pods. */
-  account(component?: string): pulumi.Output<string> {
+  /** The same of one component, where that may do something else than the component's other pods. */
+  account(role?: string): pulumi.Output<string> {
     const account =
-      this.accounts.get(component) ??
+      this.accounts.get(role) ??
       new k8s.core.v1.ServiceAccount(
-        this.named(component),
-        { metadata: this.metadata(component), automountServiceAccountToken: false },
+        this.named(role),
+        { metadata: this.metadata(role), automountServiceAccountToken: false },
         this.child(),
       ).metadata.name;
-    this.accounts.set(component, account);
+    this.accounts.set(role, account);
     return account;
   }
 
-  /** Options of a child: owned by this part, made after its namespace and after `dependsOn`. */
+  /** Options of a child: owned by this component, made after its namespace and after `dependsOn`. */
   child(options: pulumi.CustomResourceOptions & { dependsOn?: pulumi.Resource[] } = {}): pulumi.CustomResourceOptions {
-    return { ...options, parent: this, dependsOn: [...this.place.ready, ...(options.dependsOn ?? [])] };
+    return { ...options, parent: this, dependsOn: [...this.namespace.ready, ...(options.dependsOn ?? [])] };
   }
 
   /** Options of a child that holds data: as the stack says, it refuses to be deleted and outlives its resource. */
   dataChild(
     options: pulumi.CustomResourceOptions & { dependsOn?: pulumi.Resource[] } = {},
   ): pulumi.CustomResourceOptions {
-    const keep = this.place.global.protectData;
+    const keep = this.namespace.global.protectData;
     return this.child({ protect: keep, retainOnDelete: keep, ...options });
   }
 
-  /** The part's name, or that of one of its pieces: `minio`, `minio-headless`. */
-  named(piece?: string): string {
-    return piece ? `${this.naming.prefix}-${piece}` : this.naming.prefix;
+  /** The component's name, or that of its name with a suffix: `minio`, `minio-headless`. */
+  named(suffix?: string): string {
+    return suffix ? `${this.naming.prefix}-${suffix}` : this.naming.prefix;
   }
 
-  /** What finds this part's pods. It never changes: a workload's selector cannot. */
-  selector(component?: string): Record<string, string> {
+  /** What finds this component's pods. It never changes: a workload's selector cannot. */
+  selector(role?: string): Record<string, string> {
     return {
       "app.kubernetes.io/name": this.name,
-      "app.kubernetes.io/instance": labelValue(`${this.place.stack}-${this.name}`),
-      ...(component && { "app.kubernetes.io/component": component }),
+      "app.kubernetes.io/instance": labelValue(`${this.namespace.stack}-${this.name}`),
+      ...(role && { "app.kubernetes.io/component": role }),
     };
   }
 
-  labels(component?: string): Record<string, string> {
+  labels(role?: string): Record<string, string> {
     return {
-      ...this.selector(component),
+      ...this.selector(role),
       "app.kubernetes.io/version": labelValue(this.version),
       "app.kubernetes.io/part-of": "data-platform",
       "app.kubernetes.io/managed-by": "pulumi",
-      ...this.naming.labels(component),
+      ...this.naming.labels(role),
     };
   }
 
-  /** Name, namespace and labels of a child. Its namespace is the part's own, but for copies of Secrets. */
-  metadata(piece?: string, component?: string, namespace = this.place.namespace): Metadata {
-    return { name: this.named(piece), namespace, labels: this.labels(component) };
+  /** Name, namespace and labels of a child. Its namespace is the component's own, but for copies of Secrets. */
+  metadata(suffix?: string, role?: string, namespace = this.namespace.name): Metadata {
+    return { name: this.named(suffix), namespace, labels: this.labels(role) };
   }
 
   /** The image as pods here should name it: by the digest of what was built, or through the mirror where the stack has one. */
   image(reference: string): pulumi.Input<string> {
-    return this.place.built?.(reference) ?? resolveImage(reference, this.place.global.imageRegistry);
+    return this.namespace.built?.(reference) ?? resolveImage(reference, this.namespace.global.imageRegistry);
   }
 
-  /** The host name of one of this part's Services, from any namespace of the cluster. */
-  host(piece?: string): string {
-    return `${this.named(piece)}.${this.place.namespace}.svc`;
+  /** The host name of one of this component's Services, from any namespace of the cluster. */
+  host(suffix?: string): string {
+    return `${this.named(suffix)}.${this.namespace.name}.svc`;
   }
 }
