@@ -1,6 +1,6 @@
-import type { Evaluation } from "../engine/evaluate.ts";
-import { type KubeObject, manifests } from "../engine/manifests.ts";
-import type { StackFile } from "../engine/stack.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, manifests } from "../render/manifests.ts";
+import type { StackFile } from "../render/stack.ts";
 import { evaluateRedacted, type Outputs, outputsOf } from "./project.ts";
 import { Pulumi } from "./pulumi.ts";
 

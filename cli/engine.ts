@@ -1,5 +1,5 @@
-import type { Kube } from "../engine/kube.ts";
-import type { StackFile } from "../engine/stack.ts";
+import type { Kube } from "../kube/client.ts";
+import type { StackFile } from "../render/stack.ts";
 import { chooseEngine, type Engine } from "./choose.ts";
 import { ownerOf } from "./owner.ts";
 import { findPulumi, pulumiSteps } from "./pulumi.ts";

@@ -1,6 +1,6 @@
-import type { Kube } from "../engine/kube.ts";
-import type { StackFile } from "../engine/stack.ts";
 import { StateStore } from "../engine/state.ts";
+import type { Kube } from "../kube/client.ts";
+import type { StackFile } from "../render/stack.ts";
 import type { Engine } from "./choose.ts";
 import { Pulumi } from "./pulumi.ts";
 

@@ -1,9 +1,9 @@
-import type { Evaluation } from "../engine/evaluate.ts";
-import { ApiError, type Kube } from "../engine/kube.ts";
-import { keyOf, manifests, titleOf } from "../engine/manifests.ts";
-import { ConfigError, type StackFile } from "../engine/stack.ts";
+import { ApiError, type Kube } from "../kube/client.ts";
 import type { KubernetesObject } from "../policy/rules/index.ts";
 import { madeOf, references } from "../policy/rules/whole.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { keyOf, manifests, titleOf } from "../render/manifests.ts";
+import { ConfigError, type StackFile } from "../render/stack.ts";
 
 /** A Secret or ConfigMap that pods use and the stack does not make. */
 interface Need {

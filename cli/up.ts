@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { apply, type Outcome } from "../engine/apply.ts";
-import { diagnoseAll } from "../engine/diagnose.ts";
-import type { Evaluation } from "../engine/evaluate.ts";
-import type { Kube } from "../engine/kube.ts";
-import { type KubeObject, manifests } from "../engine/manifests.ts";
-import { chartType, refuseCharts, refuseEncrypted, type StackFile } from "../engine/stack.ts";
+import type { Kube } from "../kube/client.ts";
+import { diagnoseAll } from "../kube/diagnose.ts";
 import * as cluster from "../local/cluster/index.ts";
 import { ensureImages, ensureImagesByDocker } from "../local/images/index.ts";
 import { type Say, type Step, UserError } from "../local/step.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, manifests } from "../render/manifests.ts";
+import { chartType, refuseCharts, refuseEncrypted, type StackFile } from "../render/stack.ts";
 import type { Engine, Target } from "./choose.ts";
 import { type Deployed, ofProgram } from "./deployed.ts";
 import { pickEngine } from "./engine.ts";

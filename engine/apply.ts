@@ -1,13 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { ApiError, type Kube, type Live } from "../kube/client.ts";
+import { diagnose, reason } from "../kube/diagnose.ts";
+import { readiness } from "../kube/ready.ts";
 import { type Say, UserError } from "../local/step.ts";
-import { diagnose, reason } from "./diagnose.ts";
-import type { Evaluation, RandomSource } from "./evaluate.ts";
+import type { Evaluation, RandomSource } from "../render/evaluate.ts";
+import { keyOf, manifests, titleOf } from "../render/manifests.ts";
+import { ConfigError } from "../render/stack.ts";
 import { inOrder, reversed } from "./graph.ts";
-import { ApiError, type Kube, type Live } from "./kube.ts";
-import { keyOf, manifests, titleOf } from "./manifests.ts";
 import { type Plan, type Planned, partition, plan, submitted } from "./plan.ts";
-import { readiness } from "./ready.ts";
-import { ConfigError } from "./stack.ts";
 import { type Known, knownOf, StateStore, union } from "./state.ts";
 import { Values } from "./values.ts";
 

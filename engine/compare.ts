@@ -1,7 +1,7 @@
 import { fixedReplicas, resizes } from "../config/fixed-replicas.ts";
 import { bytes } from "../config/quantity.ts";
-import type { Live } from "./kube.ts";
-import type { KubeObject } from "./manifests.ts";
+import type { Live } from "../kube/client.ts";
+import type { KubeObject } from "../render/manifests.ts";
 
 /** Fields that the server keeps for itself: they change without anything having changed. */
 const bookkeeping = new Set(["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"]);

@@ -1,8 +1,8 @@
+import { ApiError, type Kube, type Live } from "../kube/client.ts";
+import { readiness } from "../kube/ready.ts";
+import { type KubeObject, keyOf, type Manifest, titleOf } from "../render/manifests.ts";
+import { ConfigError } from "../render/stack.ts";
 import { canReplace, changedPaths, configKey, fixedChange, resized, shrinks } from "./compare.ts";
-import { ApiError, type Kube, type Live } from "./kube.ts";
-import { type KubeObject, keyOf, type Manifest, titleOf } from "./manifests.ts";
-import { readiness } from "./ready.ts";
-import { ConfigError } from "./stack.ts";
 import type { Known, State } from "./state.ts";
 
 export interface Planned {

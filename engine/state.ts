@@ -1,6 +1,6 @@
+import { ApiError, type Kube, type Live } from "../kube/client.ts";
 import { UserError } from "../local/step.ts";
-import { ApiError, type Kube, type Live } from "./kube.ts";
-import { keyOf, type Manifest, titleOf } from "./manifests.ts";
+import { keyOf, type Manifest, titleOf } from "../render/manifests.ts";
 import type { Stored } from "./values.ts";
 
 /** An object that this engine has applied. */

@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from "node:crypto";
-import type { RandomSource } from "./evaluate.ts";
+import type { RandomSource } from "../render/evaluate.ts";
 
 /** A generated value with what it was generated from. */
 export interface Stored {

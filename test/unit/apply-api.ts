@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fixedChange } from "../../engine/compare.ts";
-import { Kube } from "../../engine/kube.ts";
-import { type KubeObject, titleOf } from "../../engine/manifests.ts";
+import { Kube } from "../../kube/client.ts";
+import { type KubeObject, titleOf } from "../../render/manifests.ts";
 
 const kinds: Record<string, [string, string, boolean][]> = {
   "/api/v1": [

@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { needs, preflight } from "../../cli/preflight.ts";
-import type { Evaluation } from "../../engine/evaluate.ts";
-import type { StackFile } from "../../engine/stack.ts";
+import type { Evaluation } from "../../render/evaluate.ts";
+import type { StackFile } from "../../render/stack.ts";
 import { type Evaluated, evaluated } from "../program/stacks.ts";
 import { FakeApi } from "./apply-api.ts";
 

@@ -1,8 +1,8 @@
 /** What counts as a change, and what cannot be one. That the API server agrees is the cluster tests' to prove. */
 import { expect, test } from "vitest";
 import { canReplace, changedPaths, fixedChange, resized, shrinks } from "../../engine/compare.ts";
-import type { Live } from "../../engine/kube.ts";
-import type { KubeObject } from "../../engine/manifests.ts";
+import type { Live } from "../../kube/client.ts";
+import type { KubeObject } from "../../render/manifests.ts";
 
 const of = (kind: string, fields: Record<string, unknown>, metadata = {}): KubeObject => ({
   apiVersion: "v1",

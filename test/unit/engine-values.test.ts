@@ -1,7 +1,7 @@
 /** Which generated values stay and which are made anew. That they survive in a cluster is apply.test.ts's. */
 import { expect, test } from "vitest";
-import { seeded } from "../../engine/evaluate.ts";
 import { Values } from "../../engine/values.ts";
+import { seeded } from "../../render/evaluate.ts";
 
 const password = (name: string, inputs: Record<string, unknown> = {}) => ({
   type: "random:index/randomPassword:RandomPassword",

@@ -1,9 +1,9 @@
 /** When an object counts as up, and what is said until then. */
 import { expect, test } from "vitest";
-import { hide, troubleOf } from "../../engine/diagnose.ts";
 import { inOrder, reversed } from "../../engine/graph.ts";
-import type { Live } from "../../engine/kube.ts";
-import { readiness } from "../../engine/ready.ts";
+import type { Live } from "../../kube/client.ts";
+import { hide, troubleOf } from "../../kube/diagnose.ts";
+import { readiness } from "../../kube/ready.ts";
 
 const live = (kind: string, status: object, spec: object = {}, metadata: object = {}) =>
   ({ apiVersion: "v1", kind, metadata: { name: "x", generation: 2, ...metadata }, spec, status }) as unknown as Live;

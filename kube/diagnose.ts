@@ -1,5 +1,5 @@
-import type { Kube, Live } from "./kube.ts";
-import { titleOf } from "./manifests.ts";
+import { titleOf } from "../render/manifests.ts";
+import type { Kube, Live } from "./client.ts";
 import { readiness } from "./ready.ts";
 
 interface ContainerStatus {
