@@ -31,7 +31,6 @@ export interface Proof {
 /** What every cluster test depends on: the tools that bring a stack up, and what every component is made of. */
 const shared = [
   "cli",
-  "engine",
   "kube",
   "render",
   "launch",

@@ -111,7 +111,7 @@ describe("the whole test stack", () => {
 
   it("is not changed by a second run", async () => {
     if (process.env.TEST_STACK) return;
-    expect(await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile()])).toMatch(
+    expect(await mustRun(["up", "--stack", "test", "--config-file", wholeFile()])).toMatch(
       /0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged/,
     );
   });
