@@ -23,7 +23,7 @@ import {
 
 /** Has the core of `dev` up, with changes. */
 const command = (changes = "") => [
-  ...["up", "--stack", "dev", "--engine", "apply"],
+  ...["up", "--stack", "dev"],
   ...["--config-file", stackFile("dev", `${withoutApplications}\n${changes}`)],
 ];
 const up = (changes?: string) => mustRun(command(changes));

@@ -3,7 +3,7 @@
 // Exercises: every component.
 import { beforeAll, describe, expect, it } from "vitest";
 import { bytes, millicores } from "../../config/quantity.ts";
-import type { Live } from "../../engine/kube.ts";
+import type { Live } from "../../kube/client.ts";
 import { kube, mustRun, podList, servers, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 import { expectedWarnings } from "./warnings.ts";
 
@@ -111,7 +111,7 @@ describe("the whole test stack", () => {
 
   it("is not changed by a second run", async () => {
     if (process.env.TEST_STACK) return;
-    expect(await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile()])).toMatch(
+    expect(await mustRun(["up", "--stack", "test", "--config-file", wholeFile()])).toMatch(
       /0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged/,
     );
   });

@@ -10,10 +10,10 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { images } from "../../config/images.ts";
-import type { KubeObject } from "../../engine/manifests.ts";
-import { readiness } from "../../engine/ready.ts";
+import { readiness } from "../../kube/ready.ts";
 import { ensureImages } from "../../local/images/index.ts";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
+import type { KubeObject } from "../../render/manifests.ts";
 import {
   fileOfParts,
   get,
@@ -41,7 +41,7 @@ const file = (database: object = {}) =>
   });
 /** As the tests have it; `app` writes into it. */
 const own = file();
-const up = ["up", "--stack", stack, "--engine", "apply", "--config-file"];
+const up = ["up", "--stack", stack, "--config-file"];
 
 const operator = "cnpg-system";
 /** What the project releases for `kubectl apply`: kinds, rights, webhooks and the operator, in this order. */
@@ -165,7 +165,7 @@ describe("an application from elsewhere", () => {
   const source = surveySource();
   afterAll(() => rmSync(source, { recursive: true }));
   const app = (command: string, ...more: string[]) =>
-    mustRun(["app", command, "--stack", stack, "--config-file", own, "--engine", "apply", "--name", name, ...more]);
+    mustRun(["app", command, "--stack", stack, "--config-file", own, "--name", name, ...more]);
   const version = (number: string) => ["--path", source, "--version", number];
 
   it("is created with servers of its own", async () => {

@@ -13,8 +13,8 @@ import pg from "pg";
 import { expect, inject, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { parseConfig } from "../../config/problems.ts";
-import { Kube, type Live } from "../../engine/kube.ts";
-import { readiness } from "../../engine/ready.ts";
+import { Kube, type Live } from "../../kube/client.ts";
+import { readiness } from "../../kube/ready.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 
 /*
@@ -47,7 +47,7 @@ export async function wholeStack(): Promise<void> {
     // One node has no room for two stacks.
     await mustRun(["cluster", "up"]);
     await mustRun(["destroy", "--stack", "dev"]);
-    await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile()]);
+    await mustRun(["up", "--stack", "test", "--config-file", wholeFile()]);
   } catch (error) {
     writeFileSync(failed, "");
     throw error;
@@ -76,7 +76,7 @@ export async function smallStack(): Promise<void> {
   // One node has no room for it beside the whole stack.
   await mustRun(["cluster", "up"]);
   await mustRun(["destroy", "--stack", "test"]);
-  await mustRun(["up", "--stack", small.stack, "--engine", "apply"]);
+  await mustRun(["up", "--stack", small.stack]);
 }
 
 let connection: Kube | undefined;
