@@ -20,7 +20,7 @@ import {
 } from "./kit.ts";
 
 beforeAll(async () => {
-  await mustRun(["up", "--stack", "dev", "--engine", "apply"]);
+  await mustRun(["up", "--stack", "dev"]);
 });
 
 it("everything is ready, and nothing has restarted", async () => {

@@ -9,7 +9,7 @@ const namespace = "test-core";
 beforeAll(async () => {
   // Each of the four within what one machine has: sizes are not what is tried here.
   const file = stackFile("dev", `${withoutApplications}\nminio: { replicas: 4, storage: { size: 1Gi } }`);
-  await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", file]);
+  await mustRun(["up", "--stack", "test", "--config-file", file]);
 });
 
 afterAll(async () => {

@@ -30,7 +30,7 @@ nessie: { replicas: 2 }
 kafka: { enabled: true, replicas: 3 }
 schemaRegistry: { enabled: true, replicas: 2 }
 flink: { enabled: true, jobManager: { replicas: 2 }, taskManager: { replicas: 2 } }`;
-  await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", stackFile("dev", changes)]);
+  await mustRun(["up", "--stack", "test", "--config-file", stackFile("dev", changes)]);
   await resolveClusterNames();
 });
 

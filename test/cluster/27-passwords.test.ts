@@ -50,7 +50,7 @@ const keep = (part: Part, password: string) =>
   );
 
 const up = (parts: Record<string, object>) =>
-  mustRun(["up", "--stack", "dev", "--engine", "apply", "--config-file", fileOfParts(parts)]);
+  mustRun(["up", "--stack", "dev", "--config-file", fileOfParts(parts)]);
 
 beforeAll(async () => {
   await mustRun(["cluster", "up"]);

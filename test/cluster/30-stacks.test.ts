@@ -119,7 +119,7 @@ describe("prod", () => {
   });
 
   it("refuses to follow the current context", async () => {
-    const { exitCode, all } = await platform(["up", "--stack", "prod", "--engine", "apply"], {
+    const { exitCode, all } = await platform(["up", "--stack", "prod"], {
       env: { KUBECONFIG: kubeconfigPath() },
     });
     expect(exitCode).toBe(2);

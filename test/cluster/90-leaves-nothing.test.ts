@@ -11,7 +11,7 @@ import { machine } from "./machine.ts";
 it("destroy and cluster down leave the machine as it was", { timeout: 600_000 }, async () => {
   // One node has no room for two stacks.
   await mustRun(["destroy", "--stack", "test"]);
-  await mustRun(["up", "--stack", "dev", "--engine", "apply"]);
+  await mustRun(["up", "--stack", "dev"]);
   const during = await machine();
   expect(during.processes).toEqual(expect.arrayContaining(["kubelet", "postgres", "redis-server", "minio"]));
   expect(during.interfaces.length).toBeGreaterThan(inject("before").interfaces.length);

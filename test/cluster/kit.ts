@@ -47,7 +47,7 @@ export async function wholeStack(): Promise<void> {
     // One node has no room for two stacks.
     await mustRun(["cluster", "up"]);
     await mustRun(["destroy", "--stack", "dev"]);
-    await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile()]);
+    await mustRun(["up", "--stack", "test", "--config-file", wholeFile()]);
   } catch (error) {
     writeFileSync(failed, "");
     throw error;
@@ -76,7 +76,7 @@ export async function smallStack(): Promise<void> {
   // One node has no room for it beside the whole stack.
   await mustRun(["cluster", "up"]);
   await mustRun(["destroy", "--stack", "test"]);
-  await mustRun(["up", "--stack", small.stack, "--engine", "apply"]);
+  await mustRun(["up", "--stack", small.stack]);
 }
 
 let connection: Kube | undefined;
@@ -94,6 +94,23 @@ export async function mustRun(args: string[], options: Options = {}): Promise<st
   const { exitCode, all } = await platform(args, options);
   if (exitCode !== 0) throw new Error(`./platform ${args.join(" ")} ended with ${exitCode}:\n${all}`);
   return String(all);
+}
+
+/** What `up` says at its end when it found nothing to do. */
+export const unchanged = /^\d+ unchanged$/m;
+
+/** Runs `./platform …`, and sends it a signal after some milliseconds. To `all`: also to everything that it has started. */
+export async function interrupted(args: string[], signal: "SIGINT" | "SIGKILL", after: number, all = false) {
+  // A process group of its own, for the signal to reach it and no one else.
+  const run = platform(args, { detached: true });
+  const send = () => {
+    if (!all || !run.pid) run.kill(signal);
+    else if (run.exitCode === null && run.signalCode === null) process.kill(-run.pid, signal);
+  };
+  const timer = setTimeout(send, after);
+  const { exitCode, signal: endedBy, all: printed } = await run;
+  clearTimeout(timer);
+  return { exitCode, endedBy, printed: String(printed) };
 }
 
 /** A stack file with changes (YAML, keyed by part) laid over the stack's own: for `--config-file`. */
