@@ -7,7 +7,6 @@ import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   address,
-  core,
   interrupted,
   mustRun,
   platform,

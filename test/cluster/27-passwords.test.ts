@@ -49,8 +49,7 @@ const keep = (part: Part, password: string) =>
     ),
   );
 
-const up = (parts: Record<string, object>) =>
-  mustRun(["up", "--stack", "dev", "--config-file", fileOfParts(parts)]);
+const up = (parts: Record<string, object>) => mustRun(["up", "--stack", "dev", "--config-file", fileOfParts(parts)]);
 
 beforeAll(async () => {
   await mustRun(["cluster", "up"]);

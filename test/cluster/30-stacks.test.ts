@@ -39,8 +39,7 @@ afterAll(async () => {
 
 const onCluster = (command: string, stack: string, args: string[] = []) => {
   const options = { env: { KUBECONFIG: kubeconfigPath() } };
-  const engine = command === "up" ? ["--engine", "apply"] : [];
-  return platform([command, "--stack", stack, "--context", api().context, ...engine, ...args], options);
+  return platform([command, "--stack", stack, "--context", api().context, ...args], options);
 };
 
 describe.each([

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findPulumi, pulumiEnvironment, pulumiSteps } from "../../cli/pulumi.ts";
+import { findPulumi, presentEngine, pulumiSteps } from "../../cli/engine.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { stateDir } from "../../local/paths.ts";
 import { core, get, mustRun, query, secret, unchanged } from "./kit.ts";
@@ -47,7 +47,7 @@ describe("the Pulumi engine", () => {
     const found = await findPulumi();
     console.log(`pulumi: ${found}`);
     for (const step of pulumiSteps(found)) await step.run(() => {});
-    environment = await pulumiEnvironment();
+    ({ environment } = await presentEngine());
     await mustRun(["cluster", "up"]);
     await mustRun(["destroy", "--stack", "dev"]);
     mkdirSync(join(home, "state"));

@@ -10,7 +10,19 @@ import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { stateDir } from "../../local/paths.ts";
-import { core, fileOfParts, get, interrupted, kube, mustRun, platform, query, secret, unchanged, unready } from "./kit.ts";
+import {
+  core,
+  fileOfParts,
+  get,
+  interrupted,
+  kube,
+  mustRun,
+  platform,
+  query,
+  secret,
+  unchanged,
+  unready,
+} from "./kit.ts";
 
 /** How often each of the two signals interrupts an `up` and a `destroy`. */
 const rounds = Number(process.env.TEST_INTERRUPTIONS ?? 3);

@@ -3,7 +3,7 @@
 // Exercises: every component.
 import { beforeAll, describe, expect, it } from "vitest";
 import { bytes, millicores } from "../../config/quantity.ts";
-import type { Live } from "../../engine/kube.ts";
+import type { Live } from "../../kube/client.ts";
 import { kube, mustRun, podList, servers, unchanged, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 import { expectedWarnings } from "./warnings.ts";
 

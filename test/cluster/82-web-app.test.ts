@@ -69,8 +69,7 @@ const done = (id: string, timeout = 60_000) =>
 
 beforeAll(async () => {
   await smallStack();
-  if (!process.env.TEST_STACK)
-    await mustRun(["up", "--stack", second, "--config-file", secondFile()]);
+  if (!process.env.TEST_STACK) await mustRun(["up", "--stack", second, "--config-file", secondFile()]);
   const urlOf = async (stack: string) => `http://${await address(`app-${stack}-service-flask`, `${stack}-apps`)}:5000`;
   url = { first: await urlOf(first), second: await urlOf(second) };
   await ask("/data", undefined, "DELETE");

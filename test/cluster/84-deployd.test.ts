@@ -9,7 +9,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import type { Live } from "../../engine/kube.ts";
+import type { Live } from "../../kube/client.ts";
 import { cacheDir } from "../../local/paths.ts";
 import { address, get, kube, podsOf, ready, runIn, secret, small, smallStack, succeedPod } from "./kit.ts";
 

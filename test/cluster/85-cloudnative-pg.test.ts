@@ -10,10 +10,10 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { images } from "../../config/images.ts";
-import type { KubeObject } from "../../engine/manifests.ts";
-import { readiness } from "../../engine/ready.ts";
+import { readiness } from "../../kube/ready.ts";
 import { ensureImages } from "../../local/images/index.ts";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
+import type { KubeObject } from "../../render/manifests.ts";
 import {
   fileOfParts,
   get,

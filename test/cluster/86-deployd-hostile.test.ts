@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import type { Live } from "../../engine/kube.ts";
+import type { Live } from "../../kube/client.ts";
 import { address, get, kube, podsOf, small, smallStack } from "./kit.ts";
 
 const own = small.apps;

@@ -13,8 +13,8 @@ import pg from "pg";
 import { expect, inject, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { parseConfig } from "../../config/problems.ts";
-import { Kube, type Live } from "../../engine/kube.ts";
-import { readiness } from "../../engine/ready.ts";
+import { Kube, type Live } from "../../kube/client.ts";
+import { readiness } from "../../kube/ready.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 
 /*

@@ -1,8 +1,8 @@
 // Proves what Kafka's and the schema registry's objects say without a cluster: what a change of each rolls, and that
 // what depends on the number of brokers follows it. That the software starts with them, the cluster tests prove.
 import { beforeAll, describe, expect, it } from "vitest";
-import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 /** With values that look like real ones, and the same ones each time. */

@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { needs, preflight } from "../../cli/preflight.ts";
-import type { Evaluation } from "../../engine/evaluate.ts";
-import type { StackFile } from "../../engine/stack.ts";
+import type { Evaluation } from "../../render/evaluate.ts";
+import type { StackFile } from "../../render/stack.ts";
 import { type Evaluated, evaluated } from "../program/stacks.ts";
-import { FakeApi } from "./apply-api.ts";
+import { FakeApi } from "./fake-api.ts";
 
 let api: FakeApi;
 beforeEach(async () => {
@@ -24,7 +24,7 @@ const fileOf = (changes: Record<string, object>): StackFile => ({
 });
 
 async function refusal(evaluation: Evaluation, changes: Record<string, object>): Promise<string[]> {
-  return preflight(api.connect(), fileOf(changes), evaluation).then(
+  return preflight(api.connect(), fileOf(changes), evaluation, { resources: [], pending: [] }).then(
     () => [],
     ({ message }: Error) => message.split("\n"),
   );

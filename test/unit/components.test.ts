@@ -11,7 +11,7 @@ import { shrinks } from "../../components/kit/storage.ts";
 import { Namespace } from "../../components/namespaces.ts";
 import { logSizes, Postgresql } from "../../components/postgresql/index.ts";
 import { parseConfig } from "../../config/problems.ts";
-import { type Evaluation, evaluate, type Resource, seeded } from "../../engine/evaluate.ts";
+import { type Evaluation, evaluate, type Resource, seeded } from "../../render/evaluate.ts";
 
 const config = (values: Record<string, unknown> = {}) => parseConfig("unit", values);
 

@@ -1,4 +1,4 @@
-import type { Live } from "./kube.ts";
+import type { Live } from "./client.ts";
 
 /** How far an object has come. `failed` will not mend itself. */
 export type Readiness = { state: "ready" } | { state: "waiting" | "failed"; why: string };

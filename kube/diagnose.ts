@@ -1,5 +1,5 @@
-import type { Kube, Live } from "./kube.ts";
-import { titleOf } from "./manifests.ts";
+import { type KubeObject, titleOf } from "../render/manifests.ts";
+import type { Kube, Live } from "./client.ts";
 import { readiness } from "./ready.ts";
 
 interface ContainerStatus {
@@ -109,19 +109,18 @@ export function hide(text: string, secrets: string[]): string {
     .reduce((shown, secret) => shown.replaceAll(secret, "•••"), text);
 }
 
-/** The same for all that is not ready in some namespaces, for an engine that does not say. */
-export async function diagnoseAll(kube: Kube, namespaces: string[]): Promise<string> {
-  const all = async (apiVersion: string, kind: string) =>
-    (await Promise.all(namespaces.map((namespace) => kube.list(apiVersion, kind, namespace)))).flat();
-  const secrets = (await all("v1", "Secret"))
+/** The same of several objects, those that are ready left out. */
+export async function diagnoseAll(kube: Kube, objects: KubeObject[], secrets: string[]): Promise<string> {
+  const found = await Promise.all(objects.map((object) => kube.get(object)));
+  const stuck = found.filter((live) => live !== undefined).filter((live) => readiness(live).state !== "ready");
+  return (await Promise.all(stuck.map((live) => diagnose(kube, live, secrets)))).filter(Boolean).join("\n");
+}
+
+/** Every value of every Secret in some namespaces: what must not be shown. */
+export async function secretsIn(kube: Kube, namespaces: string[]): Promise<string[]> {
+  const all = await Promise.all(namespaces.map((namespace) => kube.list("v1", "Secret", namespace)));
+  return all
+    .flat()
     .flatMap(({ data }) => Object.values((data as Record<string, string> | undefined) ?? {}))
     .map((value) => Buffer.from(value, "base64").toString());
-  const workloads = await Promise.all([
-    all("apps/v1", "StatefulSet"),
-    all("apps/v1", "Deployment"),
-    all("apps/v1", "DaemonSet"),
-    all("batch/v1", "Job"),
-  ]);
-  const stuck = workloads.flat().filter((live) => readiness(live).state !== "ready");
-  return (await Promise.all(stuck.map((live) => diagnose(kube, live, secrets)))).filter(Boolean).join("\n");
 }

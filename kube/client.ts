@@ -4,7 +4,7 @@ import { text as readAll } from "node:stream/consumers";
 // The whole client takes longer to load than most commands take.
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { UserError } from "../local/step.ts";
-import type { KubeObject } from "./manifests.ts";
+import type { KubeObject } from "../render/manifests.ts";
 
 /** An object as the cluster has it. */
 export type Live = KubeObject & {

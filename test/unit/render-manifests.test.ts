@@ -1,6 +1,6 @@
 /** Order and contents of a program's objects. That the whole program's order can be applied is the cluster tests' to prove. */
 import { expect, test } from "vitest";
-import { manifests } from "../../engine/manifests.ts";
+import { manifests } from "../../render/manifests.ts";
 import { component, evaluation, object, password, urn } from "./engine-program.ts";
 
 const keys = (...resources: Parameters<typeof evaluation>) => manifests(evaluation(...resources)).map(({ key }) => key);

@@ -1,9 +1,8 @@
 /** When an object counts as up, and what is said until then. */
 import { expect, test } from "vitest";
-import { hide, troubleOf } from "../../engine/diagnose.ts";
-import { inOrder, reversed } from "../../engine/graph.ts";
-import type { Live } from "../../engine/kube.ts";
-import { readiness } from "../../engine/ready.ts";
+import type { Live } from "../../kube/client.ts";
+import { hide, troubleOf } from "../../kube/diagnose.ts";
+import { readiness } from "../../kube/ready.ts";
 
 const live = (kind: string, status: object, spec: object = {}, metadata: object = {}) =>
   ({ apiVersion: "v1", kind, metadata: { name: "x", generation: 2, ...metadata }, spec, status }) as unknown as Live;
@@ -75,24 +74,4 @@ test("a finished init container is no trouble, an unscheduled pod is", () => {
 
 test("secrets are taken out of text, words are not", () => {
   expect(hide("user admin password s3cr3ts3cr3t", ["s3cr3ts3cr3t", "admin"])).toBe("user admin password •••");
-});
-
-test("a graph is walked in order, and a failure stops what comes after it and nothing else", async () => {
-  const seen: string[] = [];
-  const nodes = [
-    { key: "c", after: ["b"] },
-    { key: "b", after: ["a", "nobody"] },
-    { key: "a", after: [] },
-  ];
-  await inOrder(nodes, async ({ key }) => void seen.push(key));
-  await inOrder(reversed(nodes), async ({ key }) => void seen.push(key));
-  expect(seen.join("")).toBe("abccba");
-
-  const visited: string[] = [];
-  const failing = inOrder(nodes, async ({ key }) => {
-    visited.push(key);
-    if (key === "b") throw new Error("b broke");
-  });
-  await expect(failing).rejects.toThrow("b broke");
-  expect(visited).toEqual(["a", "b"]);
 });

@@ -4,9 +4,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { fixedChange } from "../../engine/compare.ts";
-import { Kube } from "../../engine/kube.ts";
-import { type KubeObject, titleOf } from "../../engine/manifests.ts";
+import { Kube } from "../../kube/client.ts";
+import { type KubeObject, titleOf } from "../../render/manifests.ts";
 
 const kinds: Record<string, [string, string, boolean][]> = {
   "/api/v1": [
@@ -22,7 +21,7 @@ const kinds: Record<string, [string, string, boolean][]> = {
   "/apis/batch/v1": [["Job", "jobs", true]],
 };
 
-/** As much of an API server as the engine talks to: it stores, refuses fixed fields, and makes everything ready. */
+/** As much of an API server as the command line talks to: it stores, and makes everything ready. */
 export class FakeApi {
   readonly objects = new Map<string, KubeObject>();
   /** Everything that changed something, as `APPLY Service dev/web`. */
@@ -125,8 +124,6 @@ export class FakeApi {
       case "PATCH": {
         if (namespace && !this.get(`Namespace ${namespace}`))
           return [404, { message: `namespaces "${namespace}" not found` }];
-        const path = live && fixedChange(live, object!);
-        if (path) return [422, { reason: "Invalid", message: `${path}: field is immutable` }];
         return [200, dryRun ? this.next(live, object!) : this.store(key, object!, "APPLY")];
       }
       default:

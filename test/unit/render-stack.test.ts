@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { redacted } from "../../engine/evaluate.ts";
-import { run } from "../../engine/run.ts";
-import { readStack, redactEncrypted, refuseEncrypted } from "../../engine/stack.ts";
+import { redacted } from "../../render/evaluate.ts";
+import { run } from "../../render/run.ts";
+import { readStack, redactEncrypted, refuseEncrypted } from "../../render/stack.ts";
 
 let root: string;
 beforeEach(() => {
