@@ -15,6 +15,7 @@ import {
   reachable,
   read,
   ready,
+  roomFor,
   s3,
   secret,
   stackFile,
@@ -77,6 +78,7 @@ const rolled = (before: Record<string, string>, after: Record<string, string>) =
   Object.keys(after).filter((name) => /^[a-z]+-\d+$/.test(name) && before[name] !== after[name]);
 
 beforeAll(async () => {
+  await roomFor("dev");
   await up();
   await keep("kept");
 });

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bytes, millicores } from "../../config/quantity.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { budgets } from "../budgets.ts";
-import { mustRun, platform, stackFile, unchanged, unready } from "./kit.ts";
+import { mustRun, platform, roomFor, stackFile, unchanged, unready } from "./kit.ts";
 
 const nodes = 4;
 const api = () => {
@@ -25,7 +25,7 @@ const cordon = (unschedulable: boolean) =>
   api().core.patchNode({ name: realNode, body: [{ op: "add", path: "/spec/unschedulable", value: unschedulable }] });
 
 beforeAll(async () => {
-  await mustRun(["cluster", "up"]);
+  await roomFor(undefined);
   const before = await api().core.listNode();
   realNode = before.items[0]!.metadata!.name!;
   await mustRun(["cluster", "up", "--simulated-nodes", String(nodes), "--cpu", "4", "--memory", "12Gi"]);

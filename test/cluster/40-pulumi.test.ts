@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findPulumi, presentEngine, pulumiSteps } from "../../cli/engine.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { stateDir } from "../../local/paths.ts";
-import { core, get, mustRun, query, secret, unchanged } from "./kit.ts";
+import { core, get, mustRun, query, roomFor, secret, unchanged } from "./kit.ts";
 
 describe("the Pulumi engine", () => {
   const home = mkdtempSync(join(tmpdir(), "pulumi-"));
@@ -48,8 +48,7 @@ describe("the Pulumi engine", () => {
     console.log(`pulumi: ${found}`);
     for (const step of pulumiSteps(found)) await step.run(() => {});
     ({ environment } = await presentEngine());
-    await mustRun(["cluster", "up"]);
-    await mustRun(["destroy", "--stack", "dev"]);
+    await roomFor(undefined);
     mkdirSync(join(home, "state"));
     for (const path of [
       "Pulumi.yaml",

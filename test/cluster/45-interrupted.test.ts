@@ -19,6 +19,7 @@ import {
   mustRun,
   platform,
   query,
+  roomFor,
   secret,
   unchanged,
   unready,
@@ -79,8 +80,7 @@ const timed = async (run: () => Promise<unknown>): Promise<number> => {
 const length = { up: 0, destroy: 0 };
 
 beforeAll(async () => {
-  await mustRun(["cluster", "up"]);
-  for (const stack of ["test", "dev"]) await mustRun(["destroy", "--stack", stack]);
+  await roomFor(undefined);
   // The first has images to pull.
   await mustRun(up);
   await mustRun(destroy);
