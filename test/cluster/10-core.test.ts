@@ -14,12 +14,14 @@ import {
   reachable,
   read,
   replacePod,
+  roomFor,
   s3,
   secret,
   unready,
 } from "./kit.ts";
 
 beforeAll(async () => {
+  await roomFor("dev");
   await mustRun(["up", "--stack", "dev"]);
 });
 

@@ -14,6 +14,7 @@ import {
   podsOf,
   ready,
   resolveClusterNames,
+  roomFor,
   runIn,
   stackFile,
   unready,
@@ -23,8 +24,7 @@ import {
 const [core, apps] = ["test-core", "test-apps"];
 
 beforeAll(async () => {
-  // One node has no room for two stacks.
-  await mustRun(["destroy", "--stack", "dev"]);
+  await roomFor("test");
   const changes = `${withoutApplications}
 nessie: { replicas: 2 }
 kafka: { enabled: true, replicas: 3 }

@@ -10,9 +10,9 @@ import { execa } from "execa";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withInstance } from "../../cli/noetl.ts";
-import { address, fileOfParts, kube, mustRun, platform, replacePod, runIn, secret, unready } from "./kit.ts";
+import { address, fileOfParts, kube, mustRun, platform, replacePod, roomFor, runIn, secret, unready } from "./kit.ts";
 
-/** A stack of its own beside whatever runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
+/** A stack of its own beside `dev`, where that runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
 const stack = "noetl";
 const [core, apps] = [`${stack}-core`, `${stack}-apps`];
 const small = { resources: { requests: { cpu: "1m" } } };
@@ -134,7 +134,7 @@ noetl = ["**/*"]
 `;
 
 beforeAll(async () => {
-  await mustRun(["cluster", "up"]);
+  await roomFor("dev");
   await deploy("--type", "version", "--version", "latest");
 });
 
