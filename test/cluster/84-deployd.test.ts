@@ -9,9 +9,9 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import type { Live } from "../../engine/kube.ts";
 import { cacheDir } from "../../local/paths.ts";
-import { address, get, kube, podsOf, ready, runIn, secret, small, smallStack, succeedPod } from "./kit.ts";
+import { ask as askUrl, configMap, configure, deleteDeployed, deploydUp, deployedValue } from "./deployd.ts";
+import { get, kube, podsOf, ready, runIn, secret, small, succeedPod } from "./kit.ts";
 
 /** Where deployd runs, and where it deploys. */
 const own = small.apps;
@@ -23,9 +23,6 @@ let webhookSecret: string;
 let authorization: string;
 /** What the stack itself has deployd keep: it has it again in the end. */
 let before: string;
-
-const configMap = (name: string, value: string) =>
-  stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
 
 /** A Deployment of one pod that does nothing, in the image that every cluster has. */
 const workload = (name: string, version: string, image = "registry.k8s.io/pause:3.10", account?: string) =>
@@ -88,14 +85,8 @@ async function seconds(within: number, check: () => Promise<void>): Promise<numb
   return (performance.now() - start) / 1000;
 }
 
-const ask = async (path: string, options: RequestInit = {}) => {
-  const answer = await fetch(`${url}${path}`, { ...options, signal: AbortSignal.timeout(60_000) });
-  // biome-ignore lint/suspicious/noExplicitAny: what the API answers, as plain data
-  return { code: answer.status, body: (await answer.json()) as any };
-};
+const ask = (path: string, options?: RequestInit) => askUrl(`${url}${path}`, options);
 const summary = async (name: string) => (await ask(`/deployment/${name}`)).body;
-const value = async (name: string) =>
-  ((await get("ConfigMap", name, namespace)) as (Live & { data?: { value: string } }) | undefined)?.data?.value;
 const phase = (name: string, wanted: string) => async () =>
   expect(await summary(name)).toMatchObject({ phase: wanted });
 
@@ -121,16 +112,6 @@ async function deployed(name: string, files: Parameters<GitServer["commit"]>[1])
   return (await summary(name)).commit;
 }
 
-async function configure(text: string): Promise<void> {
-  const map = (await get("ConfigMap", "deployd-config", own))!;
-  await kube().replace({ ...map, data: { "config.yaml": text } } as typeof map);
-  // A node brings files up to date once a minute, and when something of their pod changes.
-  const [name = ""] = await podsOf("deployd", "server", own);
-  const pod = (await get("Pod", name, own))!;
-  pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
-  await kube().replace(pod);
-}
-
 const repositories = () =>
   stringify({
     repositories: Object.entries({
@@ -143,13 +124,10 @@ const repositories = () =>
   });
 
 beforeAll(async () => {
-  await smallStack();
-  url = `http://${await address("deployd", own)}:8080`;
+  ({ url, configuration: before } = await deploydUp());
   const credentials = await secret("deployd-webhook", own);
   webhookSecret = credentials.secret!;
   authorization = `Bearer ${credentials.token}`;
-  const config = (await get("ConfigMap", "deployd-config", own)) as Live & { data: Record<string, string> };
-  before = config.data["config.yaml"]!;
   // Where the cluster's own server listens, pods reach this machine.
   git = await GitServer.start(new URL(kube().server).hostname);
   git.hanging.add("shop/hangs");
@@ -168,16 +146,7 @@ beforeAll(async () => {
 afterAll(async () => {
   if (before) await configure(before);
   git?.stop();
-  const label = "deployd/repository";
-  for (const [version, kind] of [
-    ["apps/v1", "Deployment"],
-    ["batch/v1", "Job"],
-    ["v1", "ServiceAccount"],
-    ["v1", "ConfigMap"],
-  ] as const)
-    for (const { metadata } of await kube().list(version, kind, namespace))
-      if (metadata.labels?.[label] || metadata.labels?.["deployd/record-of"])
-        await kube().delete({ apiVersion: version, kind, metadata: { name: metadata.name, namespace } });
+  await deleteDeployed();
 });
 
 it("deploys plain manifests, a kustomization with its overlay and a chart with its values; and waits for none that hangs", async () => {
@@ -185,7 +154,7 @@ it("deploys plain manifests, a kustomization with its overlay and a chart with i
   await seconds(soon, phase("shop/kustomized", "ready"));
   await seconds(soon, phase("shop/chart", "ready"));
   await seconds(soon, phase("shop/pushed", "ready"));
-  expect(await Promise.all(["shop-web", "shop-kustomized", "shop-chart", "shop-pushed"].map(value))).toEqual([
+  expect(await Promise.all(["shop-web", "shop-kustomized", "shop-chart", "shop-pushed"].map(deployedValue))).toEqual([
     "1",
     "tested",
     "tested chart",
@@ -206,14 +175,14 @@ const ref = (apiVersion: string, kind: string, name: string) => ({ apiVersion, k
 
 it("has a commit live within 15 seconds by polling", async () => {
   const commit = await git.commit("shop/web", { "deploy/manifests/map.yaml": configMap("shop-web", "2") });
-  await seconds(15, async () => expect(await value("shop-web")).toBe("2"));
+  await seconds(15, async () => expect(await deployedValue("shop-web")).toBe("2"));
   await seconds(soon, async () => expect(await summary("shop/web")).toMatchObject({ phase: "ready", commit }));
 });
 
 it("has a commit live within 5 seconds by the webhook", async () => {
   await git.commit("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "2") });
   expect(await push("shop/pushed")).toEqual({ code: 202, body: { triggered: ["shop/pushed"] } });
-  await seconds(5, async () => expect(await value("shop-pushed")).toBe("2"));
+  await seconds(5, async () => expect(await deployedValue("shop-pushed")).toBe("2"));
 });
 
 it("redeploys nothing for a commit elsewhere", async () => {
@@ -264,7 +233,7 @@ it.each([
         error: { message: expect.stringMatching(message), commit: bad },
       }),
     );
-    expect(await value("shop-web")).toBe("good");
+    expect(await deployedValue("shop-web")).toBe("good");
     expect(await pods()).toEqual(running);
     // Nobody tells it of the next one.
     const head = await git.commit("shop/web", {
@@ -274,7 +243,7 @@ it.each([
     await seconds(soon, async () =>
       expect(await summary("shop/web")).toMatchObject({ phase: "ready", error: null, commit: head }),
     );
-    expect(await value("shop-web")).toBe("better");
+    expect(await deployedValue("shop-web")).toBe("better");
   },
 );
 
@@ -295,14 +264,14 @@ it("tells of a version that the cluster takes but that does not start", async ()
 it("deletes what is declared no more where that is asked for, and nowhere else", async () => {
   await deployed("shop/web", { "deploy/manifests/extra.yaml": configMap("shop-extra", "2") });
   await deployed("shop/web", { "deploy/manifests/extra.yaml": null });
-  expect(await value("shop-extra")).toBeUndefined();
+  expect(await deployedValue("shop-extra")).toBeUndefined();
   await deployed("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "kept") });
   await deployed("shop/pushed", {
     "deploy/manifests/map.yaml": null,
     "deploy/manifests/other.yaml": configMap("shop-other", "1"),
   });
-  expect(await value("shop-other")).toBe("1");
-  expect(await value("shop-pushed")).toBe("kept");
+  expect(await deployedValue("shop-other")).toBe("1");
+  expect(await deployedValue("shop-pushed")).toBe("kept");
   expect((await summary("shop/pushed")).objects).toContainEqual(
     expect.objectContaining({ name: "shop-pushed", message: "no longer declared, and left since prune is off" }),
   );
@@ -317,7 +286,7 @@ it("leaves alone what it has not made", async () => {
   expect((await summary("shop/pushed")).error.message).toContain(
     "ConfigMap theirs: exists and was not made by deployd",
   );
-  expect(await value("theirs")).toBe("theirs");
+  expect(await deployedValue("theirs")).toBe("theirs");
   await kube().delete({ apiVersion: "v1", kind: "ConfigMap", metadata });
   await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "1") });
 });
@@ -372,15 +341,15 @@ describe("an object that someone changed by hand", () => {
       ask("/deployment/shop/kustomized/sync", { method: "POST", headers });
     expect((await sync({})).code).toBe(401);
     expect((await sync({ authorization: "Bearer another" })).code).toBe(401);
-    expect(await value("shop-kustomized")).toBe("by hand");
+    expect(await deployedValue("shop-kustomized")).toBe("by hand");
     expect((await sync({ authorization })).code).toBe(202);
-    await seconds(soon, async () => expect(await value("shop-kustomized")).toBe("tested"));
+    await seconds(soon, async () => expect(await deployedValue("shop-kustomized")).toBe("tested"));
     await seconds(soon, phase("shop/kustomized", "ready"));
   });
 
   it("is set back by itself where that is asked for", async () => {
     await change("shop-chart");
-    await seconds(soon, async () => expect(await value("shop-chart")).toBe("tested chart"));
+    await seconds(soon, async () => expect(await deployedValue("shop-chart")).toBe("tested chart"));
   });
 });
 
@@ -399,7 +368,7 @@ it("keeps what was right while its configuration is wrong, and says what is wron
     }),
   );
   await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "2") });
-  expect(await value("shop-other")).toBe("2");
+  expect(await deployedValue("shop-other")).toBe("2");
   await configure(repositories());
   await seconds(soon, async () => expect((await ask("/deployments")).body.configuration.error).toBeNull());
 });

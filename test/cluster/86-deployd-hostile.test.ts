@@ -9,8 +9,8 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import type { Live } from "../../engine/kube.ts";
-import { address, get, kube, podsOf, small, smallStack } from "./kit.ts";
+import { ask, configMap, configure, deleteDeployed, deploydUp, deployedValue } from "./deployd.ts";
+import { get, kube, podsOf, small } from "./kit.ts";
 
 const own = small.apps;
 const namespace = small.deployed;
@@ -23,8 +23,6 @@ let web: Server;
 let target: string;
 const asked: string[] = [];
 
-const configMap = (name: string, value: string) =>
-  stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
 const chart = stringify({ apiVersion: "v2", name: "chart", version: "1.0.0" });
 const recordOf = (name: string) => `deployd-record-${createHash("sha256").update(name).digest("hex").slice(0, 10)}`;
 
@@ -88,23 +86,8 @@ const attacks: Record<string, { files: () => Record<string, string | Buffer>; sa
 };
 const names = Object.keys(attacks).map((_, i) => `hostile/repository-${i}`);
 
-const summary = async (name: string) => {
-  const answer = await fetch(`${url}/deployment/${name}`, { signal: AbortSignal.timeout(60_000) });
-  // biome-ignore lint/suspicious/noExplicitAny: what the API answers, as plain data
-  return (await answer.json()) as any;
-};
-const value = async () =>
-  ((await get("ConfigMap", "good", namespace)) as (Live & { data?: { value: string } }) | undefined)?.data?.value;
-
-async function configure(text: string): Promise<void> {
-  const map = (await get("ConfigMap", "deployd-config", own))!;
-  await kube().replace({ ...map, data: { "config.yaml": text } } as typeof map);
-  // A node brings files up to date once a minute, and when something of their pod changes.
-  const [name = ""] = await podsOf("deployd", "server", own);
-  const pod = (await get("Pod", name, own))!;
-  pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
-  await kube().replace(pod);
-}
+const summary = async (name: string) => (await ask(`${url}/deployment/${name}`)).body;
+const value = () => deployedValue("good");
 
 /** The pod's identity, and how often its containers have started again. */
 async function life() {
@@ -116,10 +99,7 @@ async function life() {
 }
 
 beforeAll(async () => {
-  await smallStack();
-  url = `http://${await address("deployd", own)}:8080`;
-  const config = (await get("ConfigMap", "deployd-config", own)) as Live & { data: Record<string, string> };
-  before = config.data["config.yaml"] ?? "";
+  ({ url, configuration: before } = await deploydUp());
   const host = new URL(kube().server).hostname;
   git = await GitServer.start(host);
   web = createServer((request, response) => {
@@ -141,9 +121,7 @@ afterAll(async () => {
   if (before) await configure(before);
   git?.stop();
   web?.close();
-  for (const { metadata } of await kube().list("v1", "ConfigMap", namespace))
-    if (metadata.labels?.["deployd/repository"] || metadata.labels?.["deployd/record-of"])
-      await kube().delete({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: metadata.name, namespace } });
+  await deleteDeployed();
 });
 
 it("each attack fails in one sentence, and a good repository is deployed and stays so", {
