@@ -36,6 +36,7 @@ const shared = [
   "launch",
   "local",
   "components/kit",
+  "components/images.ts",
   "platform",
   "Pulumi.yaml",
   "package-lock.json",
@@ -48,6 +49,8 @@ const sha256 = (text: string | Buffer): string => createHash("sha256").update(te
 
 /** A file, or every file below a folder, with a hash of what it holds. Paths are relative to the checkout. */
 function hashes(path: string): [string, string][] {
+  // An image's key stands for its folder.
+  if (/^components\/[^/]+\/images$/.test(path)) return [];
   if (statSync(join(root, path)).isFile()) return [[path, sha256(readFileSync(join(root, path)))]];
   return readdirSync(join(root, path), { withFileTypes: true })
     .filter(({ name }) => name !== "node_modules" && name !== "__pycache__" && !name.startsWith("."))

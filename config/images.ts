@@ -26,12 +26,12 @@ export const images = {
   clickhouse: "clickhouse/clickhouse-server:26.3.4.1",
   /** The newest whose server Maven Central has whole, which is what the tests run. */
   trino: "trinodb/trino:476",
-  /** `flink:2.3.0-java21` with the jars for Iceberg: apps/flink/Dockerfile. */
+  /** `flink:2.3.0-java21` with the jars for Iceberg: components/flink/images/flink-iceberg. */
   flink: "data-platform/flink:2.3.0",
-  /** `apache/spark:4.1.4` with the jars for Iceberg and S3: apps/spark/Dockerfile. */
+  /** `apache/spark:4.1.4` with the jars for Iceberg and S3: components/spark/images/spark-iceberg. */
   spark: "data-platform/spark:4.1.4",
   airflow: "apache/airflow:3.3.2",
-  /** `apache/superset:6.1.0` with the drivers of the platform's databases: apps/superset/Dockerfile. */
+  /** `apache/superset:6.1.0` with the drivers of the platform's databases: components/superset/images/superset-drivers. */
   superset: "data-platform/superset:6.1.0",
   /** The Django application in apps/polls. */
   polls: "data-platform/polls:1.0.0",
@@ -50,7 +50,7 @@ export const images = {
   postgresqlExporter: "quay.io/prometheuscommunity/postgres-exporter:v0.19.1",
   redisExporter: "oliver006/redis_exporter:v1.88.0",
   statsdExporter: "prom/statsd-exporter:v0.31.0",
-  /** The JMX exporter's agent, which no image is published of: apps/jmx-exporter/Dockerfile. */
+  /** The JMX exporter's agent, which no image is published of: components/monitoring/images/jmx-exporter. */
   jmxExporter: "data-platform/jmx-exporter:1.0.1",
 } as const;
 

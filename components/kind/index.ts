@@ -11,8 +11,9 @@ import {
   networkName,
   registry as settings,
 } from "../../local/cluster/kind-config.ts";
-import { buildArguments, definitionOf, isOwn } from "../../local/images/definitions.ts";
 import { localName, parseReference } from "../../local/images/reference.ts";
+import { buildArguments, ownImage } from "../images.ts";
+import type { ImageDefinition } from "../kit/image.ts";
 
 /**
  * The cluster of a stack that says `cluster: kind` and names none, on the machine that Pulumi runs on: kind's one node,
@@ -58,17 +59,17 @@ export class Kind extends pulumi.ComponentResource {
    * image. It is built when it is first asked for. Undefined for an image that is someone else's or pinned already.
    */
   readonly image = (reference: string): pulumi.Output<string> | undefined => {
-    if (!isOwn(reference)) return undefined;
-    const image = this.images.get(reference) ?? this.build(reference);
+    const definition = ownImage(reference);
+    if (!definition) return undefined;
+    const image = this.images.get(reference) ?? this.build(reference, definition);
     this.images.set(reference, image);
     return image.repoDigest;
   };
 
-  private build(reference: string): docker.Image {
-    const definition = definitionOf(reference)!;
+  private build(reference: string, definition: ImageDefinition): docker.Image {
     const { path, tag } = parseReference(reference);
     // Seen from where Pulumi runs, which is the same for everyone: an absolute path would differ between checkouts.
-    const context = posix.join("local/images", definition.folder);
+    const context = definition.folder;
     const imageName = localName(reference);
     return new docker.Image(
       `${this.name}-${posix.basename(path)}-${tag}`,

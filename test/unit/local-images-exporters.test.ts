@@ -43,7 +43,7 @@ describe("exporters", () => {
     ["redis-exporter", "quay.io/oliver006/redis_exporter:v1.88.0"],
     ["statsd-exporter", "quay.io/prometheus/statsd-exporter:v0.31.0"],
   ])("%s answers to %s", (folder, image) => {
-    expect(definitionOf(image)?.folder).toBe(folder);
+    expect(definitionOf(image)?.folder).toBe(`components/monitoring/images/${folder}`);
   });
 
   it.each([

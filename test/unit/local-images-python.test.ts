@@ -14,7 +14,7 @@ import { inOrder } from "../../local/images/index.ts";
 const images = ["apache/airflow:3.3.2", "apache/superset:6.1.0"];
 const standIn = (image: string) => definitionOf(image)!;
 const fileOf = (image: string, name: string) => readFileSync(join(folderOf(standIn(image)), name), "utf8");
-const derived = fileURLToPath(new URL("../../apps/superset/", import.meta.url));
+const derived = fileURLToPath(new URL("../../components/superset/images/superset-drivers/", import.meta.url));
 const drivers = readFileSync(join(derived, "requirements.txt"), "utf8");
 
 /** The packages of a list and their versions. A line that is no exact pin has none. */

@@ -1,7 +1,7 @@
 // What is computed before anything is built: names, keys, sources, what a Dockerfile stands on.
 // Does not prove that a build works, nor what is inside an image: the cluster tests run them.
 
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -19,6 +19,7 @@ import { run } from "../../local/images/run.ts";
 import { assertCanBuild } from "../../local/images/tools.ts";
 
 describe("local name", () => {
+  const digest = `sha256:${"ab".repeat(32)}`;
   it.each([
     ["redis:8.2.1", "localhost:5001/library/redis:8.2.1"],
     ["docker.io/redis:8.2.1", "localhost:5001/library/redis:8.2.1"],
@@ -29,9 +30,15 @@ describe("local name", () => {
     ["ghcr.io/projectnessie/nessie", "localhost:5001/projectnessie/nessie:latest"],
     ["registry.example.com:8443/team/app:1.0", "localhost:5001/team/app:1.0"],
     ["localhost/app:1.0", "localhost:5001/app:1.0"],
-    ["redis:8.2.1@sha256:abc", "localhost:5001/library/redis:8.2.1@sha256:abc"],
+    [`redis:8.2.1@${digest}`, `localhost:5001/library/redis:8.2.1@${digest}`],
   ])("%s is %s", (reference, name) => {
     expect(localName(reference)).toBe(name);
+  });
+
+  it("is of nothing that is no image reference", () => {
+    expect(() => localName("redis:8.2.1@sha256:abc")).toThrow(
+      'found "redis:8.2.1@sha256:abc"; expected an image reference such as quay.io/minio/minio:1.0',
+    );
   });
 
   it("is its own local name", () => {
@@ -223,6 +230,15 @@ describe("key", () => {
 });
 
 describe("definitions", () => {
+  it("are there for each folder with a Dockerfile, and for no other", () => {
+    const below = (folder: string) => readdirSync(folder).map((name) => join(folder, name));
+    const images = below("components").map((component) => join(component, "images"));
+    const folders = ["apps", "local/images", ...images.filter((path) => existsSync(path))]
+      .flatMap(below)
+      .filter((path) => existsSync(join(path, "Dockerfile")));
+    expect([...new Set(definitions.map(({ folder }) => folder))].sort()).toEqual(folders.sort());
+  });
+
   it.each(definitions.map((definition) => [definition.folder, definition] as const))("%s has all it names", (_, it) => {
     const dockerfile = dockerfileOf(it);
     for (const artifact of it.artifacts ?? []) {
@@ -262,23 +278,23 @@ describe("definitions", () => {
   });
 
   it("take up what the host has made in place of the stage that makes it in Docker", () => {
-    const deployd = definitions.find(({ folder }) => folder === "../../apps/deployd")!;
+    const deployd = definitions.find(({ folder }) => folder === "apps/deployd")!;
     expect(dockerfileOf(deployd)).toMatch(
       /^#.*\nFROM scratch AS artifacts\nCOPY helm \/helm\nCOPY kustomize \/kustomize\nFROM node:/,
     );
-    const python = definitions.find(({ folder }) => folder === "python")!;
+    const python = definitions.find(({ folder }) => folder === "local/images/python")!;
     expect(dockerfileOf(python)).toBe(fileOf(python));
   });
 
   it("stand in for the repository they name, under any way to write it", () => {
-    expect(definitionOf("docker.io/library/redis:8.9.9")?.folder).toBe("redis");
-    expect(definitionOf("quay.io/minio/minio:any")?.folder).toBe("minio");
+    expect(definitionOf("docker.io/library/redis:8.9.9")?.folder).toBe("components/redis/images/redis");
+    expect(definitionOf("quay.io/minio/minio:any")?.folder).toBe("components/minio/images/minio");
     expect(definitionOf("ghcr.io/someone/redis:8.2.1")).toBeUndefined();
   });
 
   it("do not answer to a major version that lays its data out otherwise", () => {
-    expect(definitionOf("postgres:17.11")?.folder).toBe("postgres");
-    expect(definitionOf("postgres:17")?.folder).toBe("postgres");
+    expect(definitionOf("postgres:17.11")?.folder).toBe("components/postgresql/images/postgres");
+    expect(definitionOf("postgres:17")?.folder).toBe("components/postgresql/images/postgres");
     expect(definitionOf("postgres:18.1")).toBeUndefined();
     expect(definitionOf("postgres:171")).toBeUndefined();
   });
