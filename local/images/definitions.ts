@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import type { BinaryName } from "../cluster/binaries.ts";
 import { parseReference, repositoryOf } from "./reference.ts";
 
 /** Something made on the host by a package client, put into the build context as `output`. */
@@ -7,6 +8,10 @@ export type Artifact =
   | { kind: "debian"; suite: string; include: string[]; output: string }
   /** A static program from the Go module in the definition's folder `go/`, whose go.mod and go.sum pin it. */
   | { kind: "go"; package: string; output: string; ldflags?: string; tags?: string[] }
+  /** Programs of the local cluster, which are built once for both, in a folder. */
+  | { kind: "binaries"; names: BinaryName[]; output: string }
+  /** A folder of a Go module that `../cluster/go/<pins>` pins: `path` in the module `module`. */
+  | { kind: "module"; pins: string; module: string; path: string; output: string }
   /** A folder of what the definition's pom.xml depends on, which pins it: jars, or whole distributions. */
   | { kind: "maven"; output: string };
 
@@ -84,6 +89,26 @@ export const definitions: readonly Definition[] = [
     repositories: ["registry.k8s.io/pause"],
     holds: "a program that sleeps and reaps",
     artifacts: [{ kind: "go", package: ".", output: "pause" }],
+  },
+  {
+    folder: "kind-node",
+    repositories: ["kindest/node"],
+    // The version that the local cluster's programs are of.
+    tags: /^v1\.36\.3$/,
+    holds: "a node of kind with Kubernetes 1.36.3 (Go modules, Debian trixie)",
+    artifacts: [
+      {
+        kind: "binaries",
+        names: [
+          ...(["kubeadm", "kubectl", "kubelet", "kube-apiserver", "kube-controller-manager"] as const),
+          ...(["kube-scheduler", "kube-proxy", "etcd", "coredns", "provisioner"] as const),
+          ...(["containerd", "containerd-shim-runc-v2", "ctr", "runc"] as const),
+          ...(["host-local", "loopback", "portmap", "ptp"] as const),
+        ],
+        output: "bin",
+      },
+      { kind: "module", pins: "kind", module: "sigs.k8s.io/kind", path: "images/base/files", output: "files" },
+    ],
   },
   { folder: "busybox", repositories: ["busybox"], holds: "busybox 1.37 (Debian trixie)" },
   // The tag's major version decides where the data lies, so a 17 must not answer to the name of an 18.
