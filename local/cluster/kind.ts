@@ -1,16 +1,30 @@
 import { existsSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { stringify } from "yaml";
+import { ensureImages } from "../images/index.ts";
+import { answers, canBePulled } from "../images/mode.ts";
+import { localName } from "../images/reference.ts";
+import { run } from "../images/run.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 import { binary } from "./binaries.ts";
 import { writeFiles } from "./host.ts";
-import { kindConfig, kindHosts, clusterName as name, networkName, registry, thisMachine } from "./kind-config.ts";
-import { kubeconfigPath } from "./layout.ts";
+import {
+  kindConfig,
+  kindHosts,
+  clusterName as name,
+  networkName,
+  packagedNode,
+  registry,
+  registryConfig,
+  thisMachine,
+} from "./kind-config.ts";
+import { dir, kubeconfigPath } from "./layout.ts";
 
-/**
- * The cluster where Docker answers: kind, and a registry in a container that its nodes ask first.
- * Only the pure parts are tested by this repository; its own machines have no Docker.
- */
+/** The cluster where Docker answers: kind, and a registry in a container that its nodes ask first. */
 
 /** Whether a Docker daemon answers this user. */
 export async function dockerAnswers(): Promise<boolean> {
@@ -18,17 +32,31 @@ export async function dockerAnswers(): Promise<boolean> {
     .failed;
 }
 
+/** Everything from an empty Docker to a node that is ready, with a registry that serves it images. */
 export function kindUpSteps(): Step[] {
   return [
     {
+      title: "Image of the registry, in Docker",
+      skip: async () => {
+        if (await canBePulled(registry.image)) return "comes from docker.io";
+        return (await has("image", localName(registry.image))) && "in Docker";
+      },
+      run: importRegistry,
+    },
+    {
       title: "Start the image registry in Docker",
       run: async () => {
-        if (!(await execa("docker", ["start", registry.name], { reject: false })).failed) return;
-        const { published, port, restart, image } = registry;
-        const publish = `${published.address}:${published.port}:${port}`;
-        await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", registry.name, image);
+        const { name, published, port, restart, image } = registry;
+        if (await has("container", name)) await docker("start", name);
+        else {
+          const publish = `${published.address}:${published.port}:${port}`;
+          const from = (await canBePulled(image)) ? image : localName(image);
+          await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", name, from);
+        }
+        await registryAnswers();
       },
     },
+    ...ensureImages([packagedNode]),
     {
       title: "Create the kind cluster",
       skip: async () => {
@@ -44,8 +72,9 @@ export function kindUpSteps(): Step[] {
         await writeFiles(
           kindHosts().map(({ path, content }) => ({ path: `${machine.certs}/${path}`, content, mode: 0o644 })),
         );
+        const image = (await canBePulled(packagedNode)) ? undefined : localName(packagedNode);
         const args = ["create", "cluster", "--config", "-", "--kubeconfig", kubeconfigPath(), "--wait", "180s"];
-        await kind(args, { input: stringify(kindConfig(machine)), say });
+        await kind(args, { input: stringify(kindConfig(machine, image)), say });
       },
     },
     {
@@ -69,10 +98,48 @@ export function kindDownSteps({ deleteData }: { deleteData: boolean }): Step[] {
       run: async () => {
         await kind(["delete", "cluster", "--name", name, "--kubeconfig", kubeconfigPath()]);
         await docker("rm", "--force", "--volumes", registry.name);
+        await rm(dir(), { recursive: true, force: true });
       },
     },
   ];
 }
+
+/** The registry's own image where no other registry has it: its program alone, by the official image's paths. */
+async function importRegistry(say: Say): Promise<void> {
+  const root = await mkdtemp(join(tmpdir(), "data-platform-registry-"));
+  try {
+    await writeFiles([
+      { path: join(root, "etc", "distribution", "config.yml"), content: stringify(registryConfig), mode: 0o644 },
+    ]);
+    await mkdir(join(root, "bin"));
+    await copyFile(await binary("registry", say), join(root, "bin", "registry"));
+    const changes = [
+      'ENTRYPOINT ["/bin/registry"]',
+      'CMD ["serve", "/etc/distribution/config.yml"]',
+      `VOLUME ${registryConfig.storage.filesystem.rootdirectory}`,
+      "ENV OTEL_TRACES_EXPORTER=none",
+    ].map((change) => `--change=${change}`);
+    const archive = join(root, "rootfs.tar");
+    await run(say, ["tar", "--create", "--file", archive, "--directory", root, "bin", "etc"]);
+    await docker("import", ...changes, archive, localName(registry.image));
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+}
+
+/** Until it does: what comes next pushes to it. */
+async function registryAnswers(): Promise<void> {
+  const { address, port } = registry.published;
+  for (const deadline = Date.now() + 30_000; !(await answers(`http://${address}:${port}`)); await sleep(200))
+    if (Date.now() > deadline)
+      throw new UserError(
+        `The image registry did not answer on ${address}:${port} within 30 s: see \`docker logs ${registry.name}\``,
+      );
+}
+
+/** Whether Docker has an image or a container of this name. */
+const has = async (what: "image" | "container", name: string): Promise<boolean> =>
+  !(await execa("docker", [what, "inspect", name], { reject: false })).failed;
 
 async function docker(...args: string[]): Promise<void> {
   const { failed, stderr } = await execa("docker", args, { reject: false });

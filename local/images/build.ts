@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { cacheDir } from "../paths.ts";
 import { type Say, UserError } from "../step.ts";
 import { make } from "./artifacts.ts";
-import { definitionOf, folderOf } from "./definitions.ts";
+import { type Definition, definitionOf, folderOf } from "./definitions.ts";
 import { afterEachFrom, checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
 import { dockerfileOf, keyFor } from "./key.ts";
 import { imageMode } from "./mode.ts";
@@ -40,14 +40,13 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Builds the stand-in for an image, keeps it under its key, and pushes it. What it builds upon must be there. */
-export async function buildStandIn(reference: string, say: Say): Promise<Built> {
-  const definition = definitionOf(reference);
-  if (!definition) throw new UserError(`There is no stand-in for ${reference}.`);
-  assertCanBuild();
-  const started = Date.now();
+/** The folder that a definition is built from: its own, its Dockerfile for packages, and what the host makes for it. */
+export async function withContext<T>(
+  definition: Definition,
+  say: Say,
+  use: (context: string, scratch: string) => Promise<T>,
+): Promise<T> {
   const folder = folderOf(definition);
-  const key = keyFor(reference);
   return withScratch(async (scratch) => {
     const context = join(scratch, "context");
     // Sources a program is built from stay out of the image, and so does what was installed here to test one.
@@ -55,6 +54,18 @@ export async function buildStandIn(reference: string, say: Say): Promise<Built> 
     await cp(folder, context, { recursive: true, filter: (path) => !left.includes(path) });
     await writeFile(join(context, "Dockerfile"), dockerfileOf(definition));
     for (const artifact of definition.artifacts ?? []) await make(artifact, folder, context, say);
+    return use(context, scratch);
+  });
+}
+
+/** Builds the stand-in for an image, keeps it under its key, and pushes it. What it builds upon must be there. */
+export async function buildStandIn(reference: string, say: Say): Promise<Built> {
+  const definition = definitionOf(reference);
+  if (!definition) throw new UserError(`There is no stand-in for ${reference}.`);
+  assertCanBuild();
+  const started = Date.now();
+  const key = keyFor(reference);
+  return withContext(definition, say, async (context, scratch) => {
     // One layer for all of an image's own steps: what a step deletes is then not in it.
     const argument = definition.tagAs && `${definition.tagAs}=${parseReference(reference).tag}`;
     const { layout, output } = await bud({ context, scratch, reference, layers: false, argument }, say);
@@ -137,9 +148,9 @@ async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: s
 }
 
 /** What this machine trusts, which can be more than an image does: a company's proxy with a certificate of its own. */
-const hostCertificates = "/etc/ssl/certs/ca-certificates.crt";
+export const hostCertificates = "/etc/ssl/certs/ca-certificates.crt";
 /** Where a build sees it. In the image's own place it would be in the way of an `apt-get install ca-certificates`. */
-const certificates = "/run/host-certificates.crt";
+export const certificates = "/run/host-certificates.crt";
 
 /**
  * A Dockerfile whose steps trust what this machine does, so that pip, npm, curl, git and Go work in it as they do here.

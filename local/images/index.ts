@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Say, type Step, UserError } from "../step.ts";
 import { buildFile, buildStandIn } from "./build.ts";
 import { definitionOf, definitions, isOwn } from "./definitions.ts";
-import { buildByDocker } from "./docker.ts";
+import { basesForDocker, buildByDocker } from "./docker.ts";
 import { checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
 import { dockerfileOf, keyFor } from "./key.ts";
 import { canBePulled, imageMode } from "./mode.ts";
@@ -118,15 +118,21 @@ export function ensureImages(names: string[]): Step[] {
 }
 
 /**
- * The same where Docker runs: it builds the platform's own images from official ones, unless all are to be made from
- * packages.
+ * The same where Docker runs: it builds the platform's own images, from official ones or, where those are out of reach,
+ * from images made from packages; unless all are to be made from packages.
  */
 export function ensureImagesByDocker(names: string[]): Step[] {
   if (imageMode() === "packages") return ensureImages(names);
   const own = names.filter(isOwn);
   return [
     ...ensureImages(names.filter((name) => !own.includes(name))),
-    ...own.map((reference) => ({ title: titleOf(reference), run: (say: Say) => buildByDocker(reference, say) })),
+    ...own.map((reference) => ({
+      title: titleOf(reference),
+      run: async (say: Say) => {
+        await runSteps(ensureImages(await basesForDocker(reference)), say);
+        await buildByDocker(reference, say);
+      },
+    })),
   ];
 }
 
@@ -139,10 +145,12 @@ export async function buildDockerfile(
   say: Say,
 ): Promise<{ digest: string }> {
   const dockerfile = readDockerfile(options.dockerfile ?? join(options.context, "Dockerfile"));
-  for (const step of ensureImages(basesOf(dockerfile))) {
-    if (!(await step.skip?.())) await step.run(say);
-  }
+  await runSteps(ensureImages(basesOf(dockerfile)), say);
   return buildFile(options, say);
+}
+
+async function runSteps(steps: Step[], say: Say): Promise<void> {
+  for (const step of steps) if (!(await step.skip?.())) await step.run(say);
 }
 
 /** Fills a registry that was emptied or started anew with all that was built before. */

@@ -74,8 +74,10 @@ describe("a kind cluster of the platform's name", () => {
 
 describe("images for kind's cluster", () => {
   const notes = () => readFileSync(join(folder, "notes"), "utf8").trim().split("\n");
-  const docker = (script: string) => {
-    writeFileSync(join(folder, "docker"), `#!/bin/sh\necho "$DOCKER_BUILDKIT $*" >> ${folder}/notes\n${script}\n`);
+  const docker = (script: string, { version = "20.10.24", buildx = false } = {}) => {
+    const answers = `case $1 in version) echo ${version}; exit ;; buildx) exit ${buildx ? 0 : 1} ;; esac`;
+    const note = `echo "$DOCKER_BUILDKIT $*" >> ${folder}/notes`;
+    writeFileSync(join(folder, "docker"), `#!/bin/sh\n${answers}\n${note}\n${script}\n`);
     chmodSync(join(folder, "docker"), 0o755);
   };
 
@@ -103,6 +105,21 @@ describe("images for kind's cluster", () => {
     const step = ensureImagesByDocker(["data-platform/polls:1.0.0"]).at(-1);
     await expect(step!.run(() => {})).rejects.toThrow(/`docker build .*` failed with exit code 1:\n {2}no such base/);
     expect(notes()).toHaveLength(1);
+  });
+
+  it("are not built by a Docker whose command lacks its plugin, of which the way on is told", async () => {
+    const steps = () => ensureImagesByDocker(["data-platform/polls:1.0.0"]);
+    docker("", { version: "28.2.2" });
+    await expect(
+      steps()
+        .at(-1)!
+        .run(() => {}),
+    ).rejects.toThrow(/docker 28\.2\.2 has no plugin buildx.*install docker-buildx-plugin.*PLATFORM_IMAGES=packages/);
+    docker("", { version: "28.2.2", buildx: true });
+    await steps()
+      .at(-1)!
+      .run(() => {});
+    expect(notes()).toHaveLength(2);
   });
 
   it("are made from packages where that is asked for, and then not by Docker", () => {
