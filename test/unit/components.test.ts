@@ -312,7 +312,7 @@ describe("connections", () => {
       });
       expect(postgresql.database("nessie", here).host).toBe("postgresql.unit-core.svc");
       // @ts-expect-error a database that nobody declared must not compile
-      expect(() => postgresql.database("nesie", here)).toThrow();
+      expect(() => postgresql.database("nesie", here)).toThrow("found no database nesie; valid: nessie");
     });
   });
 });
