@@ -31,19 +31,3 @@ password = ${pythonPassword(variable)}
 if not password.isprintable() or not password:
     raise SystemExit("${refusal(key)}")
 `.trim();
-
-/**
- * Shell: prints the lines of `redis.conf` for the one user there is. A hash needs no quoting. The value counts with and
- * without line ends after it, since clients that have it as an environment variable send it as it is.
- */
-export const redisLogin = (variable: string, key: SecretKey): string =>
-  `
-sha256() { sha256sum | cut -c 1-64; }
-untrimmed="$(printf %s "$${variable}" | sha256)"
-${shellPassword(variable, key)}
-printf 'user default on #%s #%s ~* &* +@all\\n' "$untrimmed" "$(printf %s "$${variable}" | sha256)"
-`.trim();
-
-/** Shell: prints a variable's value as a string of `redis.conf`, each byte by its number. */
-export const redisString = (variable: string): string =>
-  `printf '"%s"' "$(printf %s "$${variable}" | od -An -v -tx1 | sed 's/ /\\\\x/g' | tr -d '\\n')"`;

@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Component } from "./component.ts";
+import type { Endpoint } from "./connection.ts";
 import type { Ports } from "./pod.ts";
 
 /**
@@ -38,6 +39,14 @@ export function service(
     component.child({ dependsOn: balanced ? [spec.workload] : [] }),
   );
 }
+
+/** The address of one of a component's Services, for the stack's outputs. */
+export const endpoint = (component: Component, port: number, suffix?: string): Endpoint => ({
+  namespace: component.namespace.name,
+  service: component.named(suffix),
+  host: component.host(suffix),
+  port,
+});
 
 /** The headless Service that gives a component's pods host names of their own, ready or not. */
 export function headlessService(

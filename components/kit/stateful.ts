@@ -7,6 +7,11 @@ import { type Pod, pod, type Volume } from "./pod.ts";
 import { headlessService } from "./service.ts";
 import { claims } from "./storage.ts";
 
+/** The pod of a StatefulSet. It mounts its own volume by the name `data`; `volumes` lists the others. */
+export type StatefulPod<V extends string> = Omit<Pod<V | "data">, "volumes"> & {
+  volumes: Record<Exclude<V, "data">, Volume>;
+};
+
 /**
  * A StatefulSet whose pods keep a volume each, mounted by the name `data`, and the headless Service that gives
  * them their host names.
@@ -17,8 +22,7 @@ export function stateful<V extends string>(
     /** Its name is the component's and this; or the component's alone where it has no other. */
     suffix?: string;
     replicas: number;
-    /** Its volume `data` is the pod's own; the others are listed. */
-    pod: Omit<Pod<V | "data">, "volumes"> & { volumes: Record<Exclude<V, "data">, Volume> };
+    pod: StatefulPod<V>;
     ports: Record<string, number>;
     storage: { size: string; storageClass?: string };
     /** Start all pods at once: for servers that need each other to become ready. Default: one after another. */

@@ -1,6 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
-import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import { Component, labelValue, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
@@ -9,16 +8,15 @@ import { deployment } from "../kit/deployment.ts";
 import { ingress, reachedBy } from "../kit/ingress.ts";
 import { cronJob } from "../kit/job.ts";
 import { gunicorn } from "../kit/listen.ts";
-import { redisLogin, redisString } from "../kit/password.ts";
-import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
+import { drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
 import { service } from "../kit/service.ts";
 import { claim } from "../kit/storage.ts";
+import { maxMemory, redisConf, redisLogin, redisPod, redisPort } from "../redis/server.ts";
 
 const ports = { http: 5000 };
-const redisPort = 6379;
-/** The image's own user, and `redis` of the official image. */
-const [user, redisUser] = [1000, 999];
+/** The image's own user. */
+const user = 1000;
 
 /**
  * An API that takes jobs, workers that do them, and a Redis of their own between the two. Its objects carry their kind
@@ -58,38 +56,25 @@ export class WebApp extends Component {
       password: password(this, "secret-redis", config.auth.rotation),
     }));
     const image = this.image(config.image);
-    const redisImage = this.image(config.redis.image);
 
-    const configuration = files(this, "config-redis", settings(config));
+    const configuration = files(this, "config-redis", redisConf(snapshotsAndMemory(config.redis)));
     const volume = claim(this, "pvc-redis", config.storage);
+    const server = redisPod(this, {
+      role: "redis",
+      image: config.redis.image,
+      resources: config.redis.resources,
+      admin: this.admin,
+      configuration,
+      replicates: true,
+      locksVolume: true,
+    });
     const redis = deployment(this, {
       suffix: "deployment-redis",
       replicas: 1,
       upgrade: "recreate",
       pod: {
-        user: redisUser,
-        role: "redis",
-        checksums: { config: configuration.checksum, admin: this.admin.revision },
-        gracePeriod: 60,
-        containers: {
-          redis: {
-            image: redisImage,
-            command: ["sh", "-eu", "-c", startRedis(this.admin.key("password"))],
-            env: { PASSWORD: this.admin.key("password") },
-            ports: { redis: redisPort },
-            resources: config.redis.resources,
-            mounts: { "/data": "data", "/etc/redis": "config", "/run/redis": "run" },
-            // Reading the append-only file: Redis answers LOADING, which is not ready, for as long as it takes.
-            startup: execProbe(["sh", "-c", ping], { every: 2, failures: 300 }),
-            readiness: execProbe(["sh", "-c", ping]),
-            liveness: execProbe(["sh", "-c", ping], lenientLiveness),
-          },
-        },
-        volumes: {
-          data: { persistentVolumeClaim: { claimName: volume.metadata.name } },
-          config: configFiles(configuration.name),
-          run: scratch({ size: "1Mi", memory: true }),
-        },
+        ...server,
+        volumes: { data: { persistentVolumeClaim: { claimName: volume.metadata.name } }, ...server.volumes },
       },
       dependsOn: [volume],
     });
@@ -308,48 +293,18 @@ export class WebApp extends Component {
 
 const tagOf = (image: string): string => parseImage(image)?.tag ?? "";
 
-/**
- * The password reaches Redis by a file in memory: as an argument every process could read it. A pod that is deleted
- * may still be writing when its successor starts, so whoever has the lock on the volume runs alone.
- */
-const startRedis = (password: SecretKey) =>
-  `
-umask 077
-{
-${redisLogin("PASSWORD", password)}
-printf 'masterauth %s\\n' "$(${redisString("PASSWORD")})"
-} > /run/redis/auth.conf
-unset PASSWORD
-exec 9> /data/lock
-flock 9
-exec redis-server /etc/redis/redis.conf
-`.trim();
-
-/** A wrong password or a server that is still loading does not answer PONG. */
-const ping = `test "$(REDISCLI_AUTH="$PASSWORD" redis-cli --no-auth-warning ping)" = PONG`;
-
 /** The worker touches it between two jobs and, while a job takes no longer than it may, during one. */
 const aliveLately = 'test -n "$(find /tmp/alive -mmin -1)"';
 
-function settings({ redis: { resources } }: Config["webApp"]) {
-  const maxMemory = Math.floor(mebibytes(bytes(resources.limits.memory)) * 0.6);
-  return {
-    "redis.conf": `include /run/redis/auth.conf
-bind * -::*
-port ${redisPort}
-dir /data
-# Every write is in the file within a second; a rewrite starts from a snapshot, so loading is quick.
-appendonly yes
-appendfsync everysec
-aof-use-rdb-preamble yes
-# And a snapshot of its own, dump.rdb: each hour in which something changed, each five minutes in which a lot did.
+/** Snapshots beside the append-only file, and no eviction: all that the web app stores is data. */
+const snapshotsAndMemory = ({
+  resources: { limits },
+}: Config["webApp"]["redis"]) => `# And a snapshot of its own, dump.rdb: each hour in which something changed, each five minutes in which a lot did.
 save 3600 1 300 100
-# 60 % of webApp.redis.resources.limits.memory (${resources.limits.memory}). Jobs, leases and results are data, although some expire: a full server refuses writes, it never drops a key.
-maxmemory ${maxMemory}mb
+# 60 % of webApp.redis.resources.limits.memory (${limits.memory}). Jobs, leases and results are data, although some expire: a full server refuses writes, it never drops a key.
+${maxMemory(limits.memory, 60)}
 maxmemory-policy noeviction
-`,
-  };
-}
+`;
 
 /** Redis sends what it would send a replica: one moment of all its databases. A copy that cannot be read is none. */
 const copy = `

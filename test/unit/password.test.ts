@@ -9,8 +9,9 @@ import * as pulumi from "@pulumi/pulumi";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gitEnvironment, settings } from "../../components/airflow/manifests.ts";
-import { checkedPythonPassword, redisLogin, redisString, shellPassword } from "../../components/kit/password.ts";
+import { checkedPythonPassword, shellPassword } from "../../components/kit/password.ts";
 import type { SecretKey, TypedSecret } from "../../components/kit/secret.ts";
+import { redisLogin, redisString } from "../../components/redis/server.ts";
 import { parseConfig } from "../../config/problems.ts";
 
 const key = (name = "password"): SecretKey => ({
