@@ -117,7 +117,7 @@ it("git gets the user and token that the Secret holds", () => {
     airflow: { dags: { git: { repository: "https://git.example.com/dags.git", existingSecret: "mine" } } },
   }).airflow;
   const access = { key } as unknown as TypedSecret<"username" | "password">;
-  const plain = Object.entries(gitEnvironment(dags, access)).flatMap(([name, value]) =>
+  const plain = Object.entries(gitEnvironment(dags.git!, access)).flatMap(([name, value]) =>
     typeof value === "string" ? [[name, value] as const] : [],
   );
   const check = (password: string, ends: string) => {
