@@ -36,7 +36,6 @@ export class Pulumi {
   private readonly file: StackFile;
   private readonly stack: Stack;
   private readonly kube: Kube | undefined;
-
   private readonly isExpected: (warning: string) => boolean;
 
   private constructor(file: StackFile, stack: Stack, kube: Kube | undefined, isExpected: (warning: string) => boolean) {
@@ -70,12 +69,14 @@ export class Pulumi {
       ...env,
       ...(upsert && { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true", PULUMI_K8S_ENABLE_PATCH_FORCE: "true" }),
     };
-    const pulumiCommand = await PulumiCommand.get();
-    const stack = await LocalWorkspace.createOrSelectStack(
-      { stackName: file.stack, workDir },
-      { envVars, pulumiCommand },
-    );
-    return new Pulumi(file, stack, kube, isExpected);
+    try {
+      const pulumiCommand = await PulumiCommand.get();
+      const args = { stackName: file.stack, workDir };
+      const stack = await LocalWorkspace.createOrSelectStack(args, { envVars, pulumiCommand });
+      return new Pulumi(file, stack, kube, isExpected);
+    } catch (error) {
+      throw new UserError(`pulumi, stack ${file.stack}: ${wordsOf(error).join("\n")}`);
+    }
   }
 
   /** Brings the stack up to what the program says. `total` resources are to be expected. */
@@ -162,8 +163,8 @@ export class Pulumi {
     const refusals = problems.filter(({ message }) => message.startsWith(`stack ${stack}: `));
     if (refusals.length > 0) return new ConfigError([...new Set(refusals.map(({ message }) => message))].join("\n"));
     const lines = problems.map(({ of, message }) => (of ? `${of}: ${message}` : message));
-    const words = lines.length > 0 ? lines : progress.lastWords;
-    const text = words.length > 0 ? words : lastLines(error instanceof Error ? error.message : String(error));
+    const said = lines.length > 0 ? lines : progress.lastWords;
+    const text = said.length > 0 ? said : wordsOf(error);
     return new UpdateFailed(`pulumi ${what} of stack ${stack} failed:\n${[...new Set(text)].join("\n")}`, progress);
   }
 }
@@ -177,4 +178,11 @@ export function refuseOwnCluster(stack: string, resources: { type: string }[] = 
     );
 }
 
-const lastLines = (text: string): string[] => text.trim().split("\n").slice(-5);
+/** What the command said is wrong, without how it was called. */
+function wordsOf(error: unknown): string[] {
+  const lines = String(error instanceof Error ? error.message : error)
+    .split("\n")
+    .map((line) => line.trim());
+  const errors = lines.flatMap((line) => /^error: (.+)$/.exec(line)?.[1] ?? []);
+  return errors.length > 0 ? [...new Set(errors)] : lines.filter(Boolean).slice(0, 5);
+}
