@@ -12,7 +12,6 @@ import { reason } from "../kube/diagnose.ts";
 import { type Say, UserError } from "../local/step.ts";
 import { ConfigError, type StackFile } from "../render/stack.ts";
 import { breakDeadLock, projectFolder, type StackState } from "./backend.ts";
-import { nameOfUrn } from "./changes.ts";
 import type { Target } from "./choose.ts";
 import { presentEngine } from "./engine.ts";
 import { isStopping, onInterrupt } from "./interrupt.ts";
@@ -152,11 +151,11 @@ export class Pulumi {
   private explained(what: string, error: unknown, progress: Progress): UserError {
     const { stack } = this.file;
     // The sum of it, where a resource says what is wrong.
-    const precise = progress.problems.some(({ urn }) => urn);
+    const precise = progress.problems.some(({ of }) => of);
     const problems = progress.problems
-      .filter(({ urn }) => urn || !precise)
-      .map(({ urn, message }) => ({
-        of: urn && nameOfUrn(urn),
+      .filter(({ of }) => of || !precise)
+      .map(({ of, message }) => ({
+        of,
         message: message.replace(/^(Preview failed: )?before hook "[^"]*" failed: /, ""),
       }));
     // The program's own refusal names the stack and the key.

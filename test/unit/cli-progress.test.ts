@@ -135,7 +135,7 @@ it("keeps each problem with its resource, and each warning once but for the expe
     said("expected", { severity: "warning" }),
     said("a line of the program", { severity: "info#err" }),
   );
-  expect(progress.problems).toEqual([{ urn, message: "refused" }, { message: "update failed" }]);
+  expect(progress.problems).toEqual([{ of: "StatefulSet redis", message: "refused" }, { message: "update failed" }]);
   expect([...progress.warnings]).toEqual(["old"]);
   expect(progress.lastWords).toEqual(["a line of the program"]);
 });

@@ -21,7 +21,10 @@ it("is the pod with its last events and words, and no password", async () => {
     apiVersion: "v1",
     kind: "Secret",
     metadata: { name: "admin", namespace: "dev" },
-    data: { password: Buffer.from(password).toString("base64") },
+    data: {
+      password: Buffer.from(password).toString("base64"),
+      username: Buffer.from("connecting").toString("base64"),
+    },
   });
   put(job);
   const containerStatuses = [
