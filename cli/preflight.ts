@@ -84,14 +84,17 @@ async function existing(
       .filter(({ type }) => type.startsWith("kubernetes:"))
       .flatMap(({ inputs }) => (inputs?.kind ? [keyOf(inputs as KubernetesObject)] : [])),
   );
+  const fresh = manifests(evaluation).filter(
+    ({ object: { kind, metadata }, key, patch }) =>
+      !patch && !known.has(key) && !absent.has(metadata.namespace ?? (kind === "Namespace" ? metadata.name : "")),
+  );
+  const lives = await Promise.all(fresh.map(({ object }) => there(kube, object)));
   const adopted: KubernetesObject[] = [];
   const foreign: string[] = [];
-  for (const { object, key, patch } of manifests(evaluation)) {
-    const { namespace, name } = object.metadata;
-    if (patch || known.has(key) || absent.has(namespace ?? (object.kind === "Namespace" ? name : ""))) continue;
-    const live = await there(kube, object);
+  for (const [i, { object }] of fresh.entries()) {
+    const live = lives[i];
     if (!live || live === "not told") continue;
-    if (adoptable(stack, live as Live)) adopted.push(object as KubernetesObject);
+    if (adoptable(stack, live)) adopted.push(object as KubernetesObject);
     else foreign.push(titleOf(object));
   }
   if (foreign.length === 0) return { adopted, foreign };
@@ -167,7 +170,8 @@ async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promi
   const live = await there(kube, { apiVersion: "v1", kind, metadata: { namespace, name } });
   if (!live) return `found no ${kind} ${name} in namespace ${namespace}; expected ${what}, ${users}`;
   if (live === "not told") return undefined;
-  const has = { ...live.data, ...live.binaryData };
+  const { data, binaryData } = live as { data?: object; binaryData?: object };
+  const has = { ...data, ...binaryData };
   const lacking = keys.filter((key) => !(key in has));
   return lacking.length > 0
     ? `found ${kind} ${name} in namespace ${namespace} without ${list(lacking)}; expected ${list(keys)}, ${users}`
@@ -177,9 +181,9 @@ async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promi
 const list = (keys: string[]) => `the key${keys.length > 1 ? "s" : ""} ${keys.join(", ")}`;
 
 /** The object; undefined where there is none; "not told" to a login that may not read it. */
-async function there(kube: Kube, ref: Parameters<Kube["get"]>[0]) {
+async function there(kube: Kube, ref: Parameters<Kube["get"]>[0]): Promise<Live | "not told" | undefined> {
   try {
-    return (await kube.get(ref)) as { data?: object; binaryData?: object } | undefined;
+    return await kube.get(ref);
   } catch (error) {
     if (error instanceof ApiError && error.code === 403) return "not told" as const;
     throw error;

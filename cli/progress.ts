@@ -1,6 +1,6 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
 import type { KubeObject } from "../render/manifests.ts";
-import { type Change, changeOf, nameOfUrn, objectOf } from "./changes.ts";
+import { type Change, changeOf, nameOfStep, nameOfUrn, objectOf } from "./changes.ts";
 
 /** A resource that is being worked on. */
 export interface Waiting {
@@ -17,7 +17,7 @@ export class Progress {
   /** What was changed, or would be, in the order of the events. */
   readonly changes: Change[] = [];
   /** What the engine says is wrong, with the resource that it says it of. */
-  readonly problems: { urn?: string; message: string }[] = [];
+  readonly problems: { of?: string; message: string }[] = [];
   /** Kubernetes objects that could not be brought to where they should be. */
   readonly failed: KubeObject[] = [];
   readonly warnings = new Set<string>();
@@ -25,6 +25,7 @@ export class Progress {
   readonly waiting = new Map<string, Waiting>();
   /** Each operation with its number of resources, once the engine has come to its end. */
   counts: Record<string, number | undefined> = {};
+  private readonly names = new Map<string, string>();
   private compared = 0;
   private finished = 0;
   private readonly said: string[] = [];
@@ -69,6 +70,7 @@ export class Progress {
   }
 
   private begin(metadata: StepEventMetadata): void {
+    this.names.set(metadata.urn, nameOfStep(metadata));
     const change = changeOf(metadata);
     if (!change) return;
     const title = change.fate === "delete" ? `${change.title} to go` : change.title;
@@ -90,10 +92,10 @@ export class Progress {
     const text = message.trim();
     if (!text) return;
     const waiting = urn && this.waiting.get(urn);
+    const of = urn && (this.names.get(urn) ?? nameOfUrn(urn));
     if (ephemeral && waiting) waiting.why = text.replace(/^\[\d+\/\d+\] /, "");
-    else if (severity === "error") this.problems.push({ ...(urn && { urn }), message: text });
-    else if (severity === "warning" && !this.isExpected(text))
-      this.warnings.add(urn ? `${nameOfUrn(urn)}: ${text}` : text);
+    else if (severity === "error") this.problems.push({ ...(of && { of }), message: text });
+    else if (severity === "warning" && !this.isExpected(text)) this.warnings.add(of ? `${of}: ${text}` : text);
     else if (severity === "info#err") this.said.push(text);
   }
 }

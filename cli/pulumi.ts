@@ -12,7 +12,6 @@ import { reason } from "../kube/diagnose.ts";
 import { type Say, UserError } from "../local/step.ts";
 import { ConfigError, type StackFile } from "../render/stack.ts";
 import { breakDeadLock, projectFolder, type StackState } from "./backend.ts";
-import { nameOfUrn } from "./changes.ts";
 import type { Target } from "./choose.ts";
 import { presentEngine } from "./engine.ts";
 import { isStopping, onInterrupt } from "./interrupt.ts";
@@ -36,7 +35,6 @@ export class Pulumi {
   private readonly file: StackFile;
   private readonly stack: Stack;
   private readonly kube: Kube | undefined;
-
   private readonly isExpected: (warning: string) => boolean;
 
   private constructor(file: StackFile, stack: Stack, kube: Kube | undefined, isExpected: (warning: string) => boolean) {
@@ -70,12 +68,14 @@ export class Pulumi {
       ...env,
       ...(upsert && { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true", PULUMI_K8S_ENABLE_PATCH_FORCE: "true" }),
     };
-    const pulumiCommand = await PulumiCommand.get();
-    const stack = await LocalWorkspace.createOrSelectStack(
-      { stackName: file.stack, workDir },
-      { envVars, pulumiCommand },
-    );
-    return new Pulumi(file, stack, kube, isExpected);
+    try {
+      const pulumiCommand = await PulumiCommand.get();
+      const args = { stackName: file.stack, workDir };
+      const stack = await LocalWorkspace.createOrSelectStack(args, { envVars, pulumiCommand });
+      return new Pulumi(file, stack, kube, isExpected);
+    } catch (error) {
+      throw new UserError(`pulumi, stack ${file.stack}: ${wordsOf(error).join("\n")}`);
+    }
   }
 
   /** Brings the stack up to what the program says. `total` resources are to be expected. */
@@ -151,19 +151,19 @@ export class Pulumi {
   private explained(what: string, error: unknown, progress: Progress): UserError {
     const { stack } = this.file;
     // The sum of it, where a resource says what is wrong.
-    const precise = progress.problems.some(({ urn }) => urn);
+    const precise = progress.problems.some(({ of }) => of);
     const problems = progress.problems
-      .filter(({ urn }) => urn || !precise)
-      .map(({ urn, message }) => ({
-        of: urn && nameOfUrn(urn),
+      .filter(({ of }) => of || !precise)
+      .map(({ of, message }) => ({
+        of,
         message: message.replace(/^(Preview failed: )?before hook "[^"]*" failed: /, ""),
       }));
     // The program's own refusal names the stack and the key.
     const refusals = problems.filter(({ message }) => message.startsWith(`stack ${stack}: `));
     if (refusals.length > 0) return new ConfigError([...new Set(refusals.map(({ message }) => message))].join("\n"));
     const lines = problems.map(({ of, message }) => (of ? `${of}: ${message}` : message));
-    const words = lines.length > 0 ? lines : progress.lastWords;
-    const text = words.length > 0 ? words : lastLines(error instanceof Error ? error.message : String(error));
+    const said = lines.length > 0 ? lines : progress.lastWords;
+    const text = said.length > 0 ? said : wordsOf(error);
     return new UpdateFailed(`pulumi ${what} of stack ${stack} failed:\n${[...new Set(text)].join("\n")}`, progress);
   }
 }
@@ -177,4 +177,11 @@ export function refuseOwnCluster(stack: string, resources: { type: string }[] = 
     );
 }
 
-const lastLines = (text: string): string[] => text.trim().split("\n").slice(-5);
+/** What the command said is wrong, without how it was called. */
+function wordsOf(error: unknown): string[] {
+  const lines = String(error instanceof Error ? error.message : error)
+    .split("\n")
+    .map((line) => line.trim());
+  const errors = lines.flatMap((line) => /^error: (.+)$/.exec(line)?.[1] ?? []);
+  return errors.length > 0 ? [...new Set(errors)] : lines.filter(Boolean).slice(0, 5);
+}

@@ -41,7 +41,7 @@ type Named = { apiVersion: string; kind: string; metadata: { name: string; names
 export const fieldManager = "data-platform";
 
 /**
- * The few calls that an engine needs. They go out as plain JSON, because the typed client of the library drops every
+ * The few calls that the command line and the tests need. They go out as plain JSON, because the typed client of the library drops every
  * field that its release does not know, on the way out and on the way in; its part here is the kubeconfig with all
  * the ways of logging in.
  */
@@ -98,8 +98,8 @@ export class Kube {
    * Server-side apply. With force, because these fields are ours: a value that someone set by hand comes back to
    * what the configuration says, as it would with Pulumi. Fields that we never set stay whose they are.
    */
-  async apply(object: KubeObject, options: { dryRun?: boolean } = {}): Promise<Live> {
-    const query = search({ fieldManager, force: "true", ...(options.dryRun && { dryRun: "All" }) });
+  async apply(object: KubeObject): Promise<Live> {
+    const query = search({ fieldManager, force: "true" });
     return (await this.call(
       "PATCH",
       (await this.path(object)) + query,

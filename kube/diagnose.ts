@@ -116,11 +116,14 @@ export async function diagnoseAll(kube: Kube, objects: KubeObject[], secrets: st
   return (await Promise.all(stuck.map((live) => diagnose(kube, live, secrets)))).filter(Boolean).join("\n");
 }
 
+/** Names of users, which would blank out ordinary words. */
+const isName = (key: string): boolean => /(^|-)user(name)?$|^access-key$/.test(key);
+
 /** Every value of every Secret in some namespaces: what must not be shown. */
 export async function secretsIn(kube: Kube, namespaces: string[]): Promise<string[]> {
   const all = await Promise.all(namespaces.map((namespace) => kube.list("v1", "Secret", namespace)));
   return all
     .flat()
-    .flatMap(({ data }) => Object.values((data as Record<string, string> | undefined) ?? {}))
-    .map((value) => Buffer.from(value, "base64").toString());
+    .flatMap(({ data }) => Object.entries((data as Record<string, string> | undefined) ?? {}))
+    .flatMap(([key, value]) => (isName(key) ? [] : [Buffer.from(value, "base64").toString()]));
 }

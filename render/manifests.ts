@@ -24,8 +24,6 @@ export interface Manifest {
   dependsOn: string[];
   protect: boolean;
   retainOnDelete: boolean;
-  /** Do not wait until it is ready. */
-  skipAwait: boolean;
   /** The object is someone else's and only these fields of it are ours: it is never deleted. */
   patch: boolean;
 }
@@ -116,7 +114,6 @@ export function manifests({ resources }: Evaluation): Manifest[] {
       dependsOn: [...dependsOn].filter((dependency) => known.has(dependency)).sort(),
       protect: resource.options.protect,
       retainOnDelete: resource.options.retainOnDelete,
-      skipAwait: object.metadata.annotations?.[`${forEngines}skipAwait`] === "true",
       patch: resource.type.endsWith("Patch"),
     };
   });

@@ -27,11 +27,8 @@ export class FakeApi {
   /** Everything that changed something, as `APPLY Service dev/web`. */
   readonly writes: string[] = [];
   /** Answers for one object, by title: `undefined` lets it through. */
-  answer: (
-    method: string,
-    title: string,
-    dryRun: boolean,
-  ) => { code: number; message: string } | "hang up" | undefined = () => undefined;
+  answer: (method: string, title: string) => { code: number; message: string } | "hang up" | undefined = () =>
+    undefined;
   /** Set by a test to say how far an object has come. */
   status: (object: KubeObject) => unknown = ({ kind, spec, metadata }) => {
     const replicas = (spec as { replicas?: number } | undefined)?.replicas ?? 1;
@@ -103,8 +100,7 @@ export class FakeApi {
     const apiVersion = base!.replace(/^\/apis?\//, "");
     const identity = { apiVersion, kind, metadata: { name: name ?? object?.metadata.name ?? "", namespace } };
     const title = titleOf(identity);
-    const dryRun = url.searchParams.has("dryRun");
-    const told = this.answer(request.method!, title, dryRun);
+    const told = this.answer(request.method!, title);
     if (told === "hang up") return told;
     if (told) return [told.code, { reason: "Told", message: told.message }];
     const key = `${apiVersion} ${title}`;
@@ -124,7 +120,7 @@ export class FakeApi {
       case "PATCH": {
         if (namespace && !this.get(`Namespace ${namespace}`))
           return [404, { message: `namespaces "${namespace}" not found` }];
-        return [200, dryRun ? this.next(live, object!) : this.store(key, object!, "APPLY")];
+        return [200, this.store(key, object!, "APPLY")];
       }
       default:
         if (!live) return [404, { message: "not found" }];
