@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
+import writeFileAtomic from "write-file-atomic";
 import { dir, runDir } from "./layout.ts";
 import { missingPaths } from "./namespace.ts";
 
@@ -39,8 +40,7 @@ export async function noteBefore(): Promise<void> {
   const before: Before = { directory: dir(), sysctls: {}, tables: await filterTables(), made: missingPaths() };
   for (const name of sysctls) before.sysctls[name] = await readFile(join("/proc/sys", name), "utf8").catch(() => "");
   await mkdir(dirname(file), { recursive: true, mode: 0o711 });
-  await writeFile(`${file}.new`, JSON.stringify(before, null, 2));
-  await rename(`${file}.new`, file);
+  await writeFileAtomic(file, JSON.stringify(before, null, 2));
 }
 
 /** Puts the kernel's settings back and forgets the note. */

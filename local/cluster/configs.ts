@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
+import * as toml from "smol-toml";
 import { stringify } from "yaml";
 import { cgroupName } from "./daemons.ts";
 import { dir, network, nodeName, ports, runDir } from "./layout.ts";
@@ -62,48 +63,48 @@ export const kubeconfigOf = (identity: IdentityName): string => dir("config", `$
 export const pauseImage = "registry.k8s.io/pause:3.10";
 
 export function containerdFiles(binaries: { runc: string; cniPlugin: string }): File[] {
-  const config = `# Made by the local cluster at each start.
-version = 3
-root = "${dir("containerd")}"
-state = "${runDir("containerd")}"
-# Whatever an existing containerd of this machine imports is not ours.
-imports = []
-disabled_plugins = [
-  "io.containerd.internal.v1.tracing", "io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.blockfile",
-  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs",
-  "io.containerd.snapshotter.v1.zfs",
-]
-
-[grpc]
-  address = "${containerdSocket}"
-
-[plugins."io.containerd.internal.v1.opt"]
-  path = "${dir("containerd", "opt")}"
-
-[plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "${pauseImage}"
-
-[plugins."io.containerd.cri.v1.images".registry]
-  config_path = "${dir("config", "certs.d")}"
-
-[plugins."io.containerd.cri.v1.runtime"]
-  # Without CAP_SYS_RESOURCE (inside another sandbox) no process may protect itself from the memory killer.
-  restrict_oom_score_adj = ${!mayRaisePriority()}
-  netns_mounts_under_state_dir = true
-
-[plugins."io.containerd.cri.v1.runtime".cni]
-  bin_dirs = ["${dirname(binaries.cniPlugin)}"]
-  conf_dir = "${dir("config", "cni")}"
-  use_internal_loopback = true
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-  runtime_type = "io.containerd.runc.v2"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-  BinaryName = "${binaries.runc}"
-  Root = "${runDir("runc")}"
-  SystemdCgroup = false
-`;
+  const config = {
+    version: 3,
+    root: dir("containerd"),
+    state: runDir("containerd"),
+    // Ignores the configuration of another containerd on this machine.
+    imports: [],
+    disabled_plugins: [
+      "io.containerd.internal.v1.tracing",
+      "io.containerd.nri.v1.nri",
+      "io.containerd.snapshotter.v1.blockfile",
+      "io.containerd.snapshotter.v1.btrfs",
+      "io.containerd.snapshotter.v1.devmapper",
+      "io.containerd.snapshotter.v1.erofs",
+      "io.containerd.snapshotter.v1.zfs",
+    ],
+    grpc: { address: containerdSocket },
+    plugins: {
+      "io.containerd.internal.v1.opt": { path: dir("containerd", "opt") },
+      "io.containerd.cri.v1.images": {
+        pinned_images: { sandbox: pauseImage },
+        registry: { config_path: dir("config", "certs.d") },
+      },
+      "io.containerd.cri.v1.runtime": {
+        // Without CAP_SYS_RESOURCE (inside another sandbox) no process may protect itself from the OOM killer.
+        restrict_oom_score_adj: !mayRaisePriority(),
+        netns_mounts_under_state_dir: true,
+        cni: {
+          bin_dirs: [dirname(binaries.cniPlugin)],
+          conf_dir: dir("config", "cni"),
+          use_internal_loopback: true,
+        },
+        containerd: {
+          runtimes: {
+            runc: {
+              runtime_type: "io.containerd.runc.v2",
+              options: { BinaryName: binaries.runc, Root: runDir("runc"), SystemdCgroup: false },
+            },
+          },
+        },
+      },
+    },
+  };
   const cni = {
     cniVersion: "1.0.0",
     name: "data-platform",
@@ -123,7 +124,7 @@ disabled_plugins = [
     ],
   };
   return [
-    { path: dir("config", "containerd.toml"), content: config },
+    { path: dir("config", "containerd.toml"), content: toml.stringify(config) },
     { path: dir("config", "cni", "10-data-platform.conflist"), content: JSON.stringify(cni, null, 2) },
     ...registryHosts().map(({ path, content }) => ({ path: dir("config", "certs.d", path), content, mode: 0o644 })),
   ];

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { BlockList } from "node:net";
 import { execa } from "execa";
 import { UserError } from "../step.ts";
 import type { Before } from "./before.ts";
@@ -67,13 +68,13 @@ async function routes(): Promise<{ dst: string; dev: string }[]> {
 }
 
 /** Whether two IPv4 networks in CIDR form (a bare address is a /32) have an address in common. */
-export function overlaps(a: string, b: string): boolean {
-  const [left, right] = [parse(a), parse(b)];
-  const bits = Math.min(left.bits, right.bits);
-  return bits === 0 || left.address >>> (32 - bits) === right.address >>> (32 - bits);
-}
+export const overlaps = (a: string, b: string): boolean => contains(a, b) || contains(b, a);
 
-function parse(cidr: string): { address: number; bits: number } {
-  const [address = "", bits = "32"] = cidr.split("/");
-  return { address: address.split(".").reduce((sum, part) => (sum << 8) | Number(part), 0), bits: Number(bits) };
+/** Whether the first address of a network is in another one. */
+function contains(network: string, other: string): boolean {
+  const [address = "", bits = "32"] = network.split("/");
+  const [first = ""] = other.split("/");
+  const list = new BlockList();
+  list.addSubnet(address, Number(bits));
+  return list.check(first);
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stringify } from "smol-toml";
 import { cacheDir } from "../paths.ts";
 import { type Say, UserError } from "../step.ts";
 import { make } from "./artifacts.ts";
@@ -158,19 +159,17 @@ function progress(line: string): string | undefined {
   return /^(Get:\d+|writing the image|Unpacking|Setting up|Collecting|Installing|Writing)\b.*/.exec(line)?.[0];
 }
 
-/** Where the images a build starts from come from: this machine's registry, then their own, if it may be asked at all. */
+/** containers-registries.conf(5): base images come from this machine's registry, then from their own, if it may be asked at all. */
 export function registriesConf(images: string[], mode = imageMode()): string {
   const hosts = new Set(["docker.io", ...images.map((image) => parseReference(image).host)]);
   hosts.delete(localRegistry);
-  const local = `location = "${localRegistry}"\ninsecure = true\n`;
-  const mirrored = [...hosts].map((host) =>
-    mode === "packages"
-      ? `[[registry]]\nprefix = "${host}"\n${local}`
-      : `[[registry]]\nprefix = "${host}"\nlocation = "${host}"\n[[registry.mirror]]\n${local}`,
+  const local = { location: localRegistry, insecure: true };
+  const mirrored = [...hosts].map((prefix) =>
+    mode === "packages" ? { prefix, ...local } : { prefix, location: prefix, mirror: [local] },
   );
-  return [
-    'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "permissive"\n',
-    ...mirrored,
-    `[[registry]]\n${local}`,
-  ].join("\n");
+  return stringify({
+    "unqualified-search-registries": ["docker.io"],
+    "short-name-mode": "permissive",
+    registry: [...mirrored, local],
+  });
 }

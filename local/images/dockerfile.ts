@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Copy, DockerfileParser, type Instruction, type ModifiableInstruction } from "dockerfile-ast";
-import { compare } from "../../components/noetl/versions.ts";
+import { lt } from "semver";
 
 /** One instruction of a Dockerfile. Lines are counted from 0. */
 interface Step {
@@ -131,7 +131,7 @@ export function checkDockerfile(dockerfile: string, context: string, builder?: s
       const needs = buildah ? `buildah ${buildah} or newer` : "Docker, since no version of buildah knows it";
       const sentence = `${line}: ${what} needs ${needs} (with Docker: Dockerfile syntax ${syntax})`;
       if (builder === undefined && buildah) notes.push(sentence);
-      else if (!buildah || compare(builder ?? "0.0.0", buildah) < 0)
+      else if (!buildah || lt(builder ?? "0.0.0", buildah))
         problems.push(`${sentence}; found buildah ${builder ?? "of an unknown version"}`);
     }
     for (const source of sourcesOf(step))

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import writeFileAtomic from "write-file-atomic";
 import { cacheDir } from "../paths.ts";
 import { UserError } from "../step.ts";
 import { localName, localRegistry, parseReference } from "./reference.ts";
@@ -77,8 +78,7 @@ export async function keep(
   const bytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
   const record: Built = { ...built, digest, id: manifest.config.digest, bytes };
   await mkdir(recordDir(), { recursive: true });
-  await writeFile(`${recordFile(key)}.new`, JSON.stringify(record, null, 2));
-  await rename(`${recordFile(key)}.new`, recordFile(key));
+  await writeFileAtomic(recordFile(key), JSON.stringify(record, null, 2));
   await forget((old, oldKey) => oldKey !== key && localName(old.reference) === localName(record.reference));
   return record;
 }

@@ -1,6 +1,5 @@
-import { access, constants } from "node:fs/promises";
-import { delimiter, join } from "node:path";
 import { execa } from "execa";
+import which from "which";
 import { debianPackages } from "../cluster/debian.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 
@@ -11,16 +10,8 @@ const programs: Record<string, string> = {
 };
 
 /** Whether a program is on PATH. */
-export async function isInstalled(program: string): Promise<boolean> {
-  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
-    const found = await access(join(folder, program), constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) return true;
-  }
-  return false;
-}
+export const isInstalled = async (program: string): Promise<boolean> =>
+  (await which(program, { nothrow: true })) !== null;
 
 /** The version of buildah on this machine, such as 1.28.2. Undefined where it is not installed yet. */
 export async function buildahVersion(): Promise<string | undefined> {

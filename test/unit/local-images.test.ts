@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "smol-toml";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
 import { registriesConf, trusting } from "../../local/images/build.ts";
@@ -123,13 +124,14 @@ RUN echo FROM nothing`;
   });
 
   it("is asked of this machine's registry first, and of nobody else where images are made from packages", () => {
-    const open = registriesConf(["ghcr.io/a/b:1"], "auto");
-    expect(open).toContain(
-      '[[registry]]\nprefix = "ghcr.io"\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "localhost:5001"',
-    );
-    const closed = registriesConf(["ghcr.io/a/b:1"], "packages");
-    expect(closed).toContain('[[registry]]\nprefix = "ghcr.io"\nlocation = "localhost:5001"');
-    expect(closed).not.toMatch(/location = "(?!localhost:5001")/);
+    const registries = (mode: "auto" | "packages") => parse(registriesConf(["ghcr.io/a/b:1"], mode)).registry;
+    const local = { location: "localhost:5001", insecure: true };
+    expect(registries("auto")).toEqual([
+      { prefix: "docker.io", location: "docker.io", mirror: [local] },
+      { prefix: "ghcr.io", location: "ghcr.io", mirror: [local] },
+      local,
+    ]);
+    expect(registries("packages")).toEqual([{ prefix: "docker.io", ...local }, { prefix: "ghcr.io", ...local }, local]);
   });
 
   it("gets the machine's certificates in every stage, and no words in between", () => {
