@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { execa } from "execa";
 import { debianPackages } from "./cluster/debian.ts";
 import { cacheDir } from "./paths.ts";
@@ -120,11 +120,7 @@ async function compile(name: string, group: Binaries, say: Say): Promise<void> {
 }
 
 /** What `go build` calls the binary of a package: the last part of its path that is no major version. */
-export const builtName = (pkg: string): string =>
-  pkg
-    .replace(/\/v\d+$/, "")
-    .split("/")
-    .at(-1)!;
+export const builtName = (pkg: string): string => basename(pkg.replace(/\/v\d+$/, ""));
 
 /** The step that leaves the binaries in the cache; skipped where they already are. */
 export function buildStep(name: string, group: Binaries): Step {

@@ -81,8 +81,11 @@ const binariesOf = (name: GroupName): Binaries => {
   return { ...group, dir: join(import.meta.dirname, "go", group.module) };
 };
 
-const groupOf = (name: BinaryName): GroupName =>
-  (Object.keys(groups) as GroupName[]).find((group) => name in groups[group].binaries)!;
+function groupOf(name: BinaryName): GroupName {
+  const group = (Object.keys(groups) as GroupName[]).find((group) => name in groups[group].binaries);
+  if (!group) throw new Error(`no group builds ${name}`);
+  return group;
+}
 
 /** The path of a binary, which is built first where the cache lacks it. */
 export async function binary(name: BinaryName, say: Say = () => {}): Promise<string> {

@@ -123,7 +123,8 @@ function simulationSteps(simulated?: SimulatedNodes): Step[] {
       title: simulated ? `Simulate ${simulated.count} nodes` : "Simulate nodes",
       skip: () => (simulated ? false : "as many as before"),
       run: async () => {
-        const wanted = simulatedNodes(simulated!);
+        if (!simulated) return;
+        const wanted = simulatedNodes(simulated);
         const names = wanted.map(({ metadata }) => metadata.name);
         const { apply, core, listSimulated, setNodeSize } = await api();
         await apply(wanted);
@@ -231,7 +232,7 @@ export async function status(): Promise<ClusterStatus> {
     .then(({ items }) => ({ items, problem: undefined }))
     .catch((error: Error) => ({ items: [], problem: error.message }));
   const nodes = items.map((node) => ({
-    name: node.metadata!.name!,
+    name: node.metadata?.name ?? "",
     ready: isReady(node),
     version: node.status?.nodeInfo?.kubeletVersion ?? "",
     simulated: node.metadata?.labels?.type === "kwok",

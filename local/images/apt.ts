@@ -27,7 +27,7 @@ export function parseDeb822(text: string): AptSource[] {
   return paragraphs.flatMap((paragraph) => {
     const fields = new Map<string, string>();
     for (const [, name, value] of paragraph.matchAll(/^([\w-]+):(.*(?:\n[ \t].*)*)/gm)) {
-      fields.set(name!.toLowerCase(), value!);
+      if (name !== undefined && value !== undefined) fields.set(name.toLowerCase(), value);
     }
     const get = (name: string) => words(fields.get(name));
     if (!get("types").includes("deb") || /^\s*(no|false)\s*$/i.test(fields.get("enabled") ?? "")) return [];

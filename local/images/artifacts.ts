@@ -90,16 +90,16 @@ const dependencyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0
 
 async function maven(artifact: Artifact & { kind: "maven" }, folder: string, context: string, say: Say): Promise<void> {
   if (!(await isInstalled("mvn"))) await debianPackages({ maven: "gets programs that are written in Java" }, say);
-  const goal = [`${dependencyPlugin}:copy-dependencies`, "-DincludeScope=runtime"];
-  const output = `-DoutputDirectory=${join(context, artifact.output)}`;
+  const goal = `${dependencyPlugin}:copy-dependencies`;
+  const options = ["-DincludeScope=runtime", `-DoutputDirectory=${join(context, artifact.output)}`];
   // Without the word, a file that came through damaged is only warned of.
-  const command = ["mvn", "--batch-mode", "--strict-checksums", "--file", join(folder, "pom.xml"), ...goal, output];
+  const command = ["mvn", "--batch-mode", "--strict-checksums", "--file", join(folder, "pom.xml"), goal, ...options];
   await run(say, command, {
     name: `mvn copy-dependencies (${artifact.output})`,
     show: (line) => {
       const [, file] = /Downloading from \S+ .*\/([^/]+)$/.exec(line) ?? [];
       return file && `downloading ${file}`;
     },
-    hint: `Check that Maven reaches its repository here: mvn ${goal[0]!.replace(/copy.*/, "help")}`,
+    hint: `Check that Maven reaches its repository here: mvn ${dependencyPlugin}:help`,
   });
 }

@@ -59,10 +59,11 @@ export async function buildStandIn(reference: string, say: Say): Promise<Built> 
     // One layer for all of an image's own steps: what a step deletes is then not in it.
     const argument = definition.tagAs && `${definition.tagAs}=${parseReference(reference).tag}`;
     const { layout, output } = await bud({ context, scratch, reference, layers: false, argument }, say);
+    if (!layout) throw new Error(`buildah wrote no image for ${reference}`);
     const holds = /^holds: (.*)$/m.exec(output)?.[1];
     const seconds = Math.round((Date.now() - started) / 1000);
     say("pushing to the local registry");
-    const built = await keep(layout!, key, { reference, holds, seconds });
+    const built = await keep(layout, key, { reference, holds, seconds });
     await push(reference, built.digest);
     say(`${holds ?? definition.holds}: ${seconds} s, ${Math.round(built.bytes / 1e6)} MB`);
     return built;
@@ -85,10 +86,11 @@ export async function buildFile(
     const reference = options.tag;
     const { layout } = await bud({ ...options, scratch, reference, layers: true, before: before?.id }, say);
     const seconds = Math.round((Date.now() - started) / 1000);
-    const { digest } = layout ? await keep(layout, key, { reference, seconds }) : before!;
+    const built = layout ? await keep(layout, key, { reference, seconds }) : before;
+    if (!built) throw new Error(`buildah wrote no image for ${reference}`);
     say("pushing to the local registry");
-    await push(reference, digest);
-    return { digest };
+    await push(reference, built.digest);
+    return { digest: built.digest };
   });
 }
 

@@ -8,7 +8,8 @@ import { run } from "./run.ts";
  * nothing has changed, BuildKit's cache has all of it.
  */
 export async function buildByDocker(reference: string, say: Say): Promise<void> {
-  const definition = definitionOf(reference)!;
+  const definition = definitionOf(reference);
+  if (!definition) throw new Error(`${reference} has no definition`);
   const name = localName(reference);
   const args = Object.entries(buildArguments(definition, reference)).map(
     ([key, value]) => `--build-arg=${key}=${value}`,

@@ -44,6 +44,7 @@ export async function canBePulled(reference: string, ask = answers): Promise<boo
   const mode = imageMode();
   if (mode !== "auto") return mode === "pull";
   const { host } = parseReference(reference);
-  if (!reachable.has(host)) reachable.set(host, ask(`https://${apiHost(host)}`));
-  return reachable.get(host)!;
+  const answer = reachable.get(host) ?? ask(`https://${apiHost(host)}`);
+  reachable.set(host, answer);
+  return answer;
 }

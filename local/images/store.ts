@@ -149,7 +149,7 @@ export async function push(reference: string, digest: string, there = new Set<st
 async function upload(path: string, digest: string): Promise<void> {
   const started = await ask(api(`${path}/blobs/uploads/`), { method: "POST" });
   await accepted(started, "a layer");
-  const target = new URL(started.headers.get("location")!, `http://${localRegistry}`);
+  const target = new URL(started.headers.get("location") ?? "", `http://${localRegistry}`);
   target.searchParams.set("digest", digest);
   const body = Readable.toWeb(createReadStream(blobFile(digest))) as ReadableStream;
   await accepted(await ask(target.href, { method: "PUT", body, duplex: "half" } as RequestInit), "a layer");

@@ -4,7 +4,7 @@ import { debianPackages } from "../cluster/debian.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 
 /** Programs a build needs, each from the Debian package of its name, with what it is for. */
-const programs: Record<string, string> = {
+const programs = {
   buildah: "builds images from Dockerfiles, without a daemon",
   mmdebstrap: "makes the base of all images from Debian's packages",
 };
@@ -19,10 +19,11 @@ export async function buildahVersion(): Promise<string | undefined> {
   return /(\d+\.\d+\.\d+)/.exec(stdout ?? "")?.[1];
 }
 
-async function missingPrograms(): Promise<string[]> {
-  const names = Object.keys(programs);
-  const installed = await Promise.all(names.map(isInstalled));
-  return names.filter((_, i) => !installed[i]);
+/** Those of `programs` that are not on PATH. */
+async function missingPrograms(): Promise<Record<string, string>> {
+  const all = Object.entries(programs);
+  const installed = await Promise.all(all.map(([name]) => isInstalled(name)));
+  return Object.fromEntries(all.filter((_, i) => !installed[i]));
 }
 
 /** Building changes roots and mounts file systems: that takes Linux, and root. */
@@ -37,8 +38,7 @@ export function assertCanBuild(): void {
 /** Installs what building images takes and this machine lacks. */
 export async function installTools(say: Say): Promise<void> {
   assertCanBuild();
-  const missing = await missingPrograms();
-  await debianPackages(Object.fromEntries(missing.map((name) => [name, programs[name]!])), say);
+  await debianPackages(await missingPrograms(), say);
 }
 
 /** The step that does so, where anything has to be built at all. */
@@ -46,7 +46,7 @@ export const toolsStep = (needed: () => Promise<boolean>): Step => ({
   title: "Tools that build images",
   skip: async () => {
     if (!(await needed())) return "no image has to be built";
-    return (await missingPrograms()).length ? false : "installed";
+    return Object.keys(await missingPrograms()).length > 0 ? false : "installed";
   },
   run: installTools,
 });
