@@ -2,7 +2,7 @@ import { generateKeyPairSync, webcrypto, X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import "reflect-metadata"; // which @peculiar/x509 expects to find
+import "reflect-metadata"; // required by @peculiar/x509
 import * as x509 from "@peculiar/x509";
 import writeFileAtomic from "write-file-atomic";
 import {
@@ -19,7 +19,7 @@ import {
 const day = 24 * 3600 * 1000;
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
-/** Makes what is missing, or ends within 30 days, or names another address; keeps the rest, so that tokens stay valid. */
+/** Creates certificates that are missing, expire within 30 days or have other names. Keeps the others, so that tokens stay valid. */
 export async function ensureCertificates(): Promise<void> {
   for (const name of ["cluster", "front-proxy", "etcd"] as const) await ensureAuthority(name);
   for (const [name, identity] of Object.entries(identities)) await ensureCertificate(name as IdentityName, identity);
@@ -66,7 +66,7 @@ async function ensureCertificate(name: IdentityName, { by, user, group, serves =
     notAfter: new Date(Date.now() + 730 * day),
     extensions: [
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      // etcd is a client too: of itself, when it asks its own gateway.
+      // etcd is also a client, of its own gateway.
       new x509.ExtendedKeyUsageExtension(names.length > 0 ? [clientAuth, serverAuth] : [clientAuth]),
       await x509.AuthorityKeyIdentifierExtension.create(new x509.X509Certificate(issuer)),
       ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
@@ -75,7 +75,7 @@ async function ensureCertificate(name: IdentityName, { by, user, group, serves =
   await savePair(certificateFile(name), keyFile(name), certificate, keys.privateKey);
 }
 
-/** Whether a certificate is there, ends no sooner than in 30 days, and is what would be made now. */
+/** Whether a certificate exists, is valid for 30 more days, and has the issuer, subject and names that a new one would have. */
 async function lasts(file: string, issuer?: string, identity?: Identity): Promise<boolean> {
   const pem = await readFile(file, "utf8").catch(() => undefined);
   if (pem === undefined) return false;
@@ -93,7 +93,7 @@ async function lasts(file: string, issuer?: string, identity?: Identity): Promis
   );
 }
 
-/** The key first and the certificate last: a certificate that is there has its key. */
+/** Writes the key first, so that a certificate that exists has its key. */
 async function savePair(
   certFile: string,
   key: string,

@@ -18,7 +18,7 @@ export interface File {
 export const containerdSocket = runDir("containerd.sock");
 const apiServer = `https://${network.address}:${ports.api}`;
 
-/** How `identity` reaches the API server. Refers to its key in `pki`, except the administrator's, which is moved about. */
+/** A kubeconfig of `identity`. Refers to its key in `pki`; the administrator's has it inline, so that the file can be copied. */
 export function kubeconfig(identity: IdentityName, path: string): File {
   const name = identity === "admin" ? "data-platform" : identities[identity].user;
   const embedded = (file: string) => readFileSync(file).toString("base64");
@@ -57,7 +57,7 @@ export function kubeconfig(identity: IdentityName, path: string): File {
   };
 }
 
-/** Where a component's own kubeconfig is. */
+/** The path of a daemon's kubeconfig. */
 export const kubeconfigOf = (identity: IdentityName): string => dir("config", `${identity}.kubeconfig`);
 
 export const pauseImage = "registry.k8s.io/pause:3.10";
@@ -110,8 +110,8 @@ export function containerdFiles(binaries: { runc: string; cniPlugin: string }): 
     name: "data-platform",
     plugins: [
       {
-        // A pair of interfaces per pod and everything routed by the host: Services then work between any two pods
-        // without filtering inside a bridge, which is a setting of the whole machine.
+        // A veth pair for each pod, and routing by the host. With a bridge, Services between pods of a node would need
+        // net.bridge.bridge-nf-call-iptables, a setting of the whole machine.
         type: "ptp",
         ipMasq: false,
         ipam: {
@@ -136,7 +136,7 @@ function mayRaisePriority(): boolean {
   return (BigInt(`0x${effective}`) & capSysResource) !== 0n;
 }
 
-/** systemd-resolved's stub answers on the machine's loopback only, which is not a pod's. */
+/** Not systemd-resolved's stub: it listens on the machine's loopback, which pods cannot reach. */
 const resolvConf = (): string =>
   ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"].find((path) => existsSync(path)) ?? "";
 
@@ -173,7 +173,7 @@ export function kubeletFile(): File {
     serializeImagePulls: false,
     maxParallelImagePulls: 4,
     registryPullQPS: 0,
-    // The machine's disk is the user's, who may have it nearly full for good: no pod leaves and no image goes for that.
+    // The user's disk may be nearly full all the time: that evicts no pod and deletes no image.
     evictionHard: {
       "memory.available": "100Mi",
       "nodefs.available": "0%",
@@ -197,12 +197,12 @@ export function proxyFile(): File {
     clientConnection: { kubeconfig: kubeconfigOf("proxy") },
     clusterCIDR: network.cluster,
     detectLocalMode: "ClusterCIDR",
-    // Node ports answer on the cluster's own address only, not on the networks that this machine is in.
+    // Node ports listen on the cluster's address only, not on this machine's networks.
     nodePortAddresses: [`${network.address}/32`],
     healthzBindAddress: `127.0.0.1:${ports.proxyHealth}`,
     metricsBindAddress: `127.0.0.1:${ports.proxyMetrics}`,
     oomScoreAdj: 0,
-    // Leaves the machine's connection tracking as it is.
+    // Changes none of the machine's conntrack settings.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
     nftables: { minSyncPeriod: "0s" },
   };

@@ -1,7 +1,7 @@
 import { stringify, type TomlTable } from "smol-toml";
 import { registryHost } from "./layout.ts";
 
-/** The registries that images of the platform come from: a manifest's name is looked up on this machine first. */
+/** Registries of the platform's images, each with the address of its API. */
 const upstreams: Record<string, string> = {
   "docker.io": "https://registry-1.docker.io",
   "quay.io": "https://quay.io",

@@ -17,7 +17,7 @@ import { assertCanBuild, buildahVersion, installTools } from "./tools.ts";
 
 const home = () => join(cacheDir(), "images");
 
-/** A scratch folder that is gone after `use`; what a killed process left of its own is removed by the next one. */
+/** Removes the folder after `use`, and folders that a killed process left. */
 async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const parent = join(home(), "work");
   await mkdir(parent, { recursive: true });
@@ -41,22 +41,22 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Builds the stand-in for an image, keeps it under its key, and pushes it. What it builds upon must be there. */
-export async function buildStandIn(reference: string, say: Say): Promise<Built> {
+/** Builds an image from packages, keeps it under its key, and pushes it. Its base images must exist. */
+export async function buildFromPackages(reference: string, say: Say): Promise<Built> {
   const definition = definitionOf(reference);
-  if (!definition) throw new UserError(`There is no stand-in for ${reference}.`);
+  if (!definition) throw new UserError(`${reference} cannot be built from packages: it has no definition.`);
   assertCanBuild();
   const started = Date.now();
   const folder = folderOf(definition);
   const key = keyFor(reference);
   return withScratch(async (scratch) => {
     const context = join(scratch, "context");
-    // Sources a program is built from stay out of the image, and so does what was installed here to test one.
+    // Without the sources of Go programs and installed node modules.
     const left = [join(folder, "go"), join(folder, "node_modules")];
     await cp(folder, context, { recursive: true, filter: (path) => !left.includes(path) });
     await writeFile(join(context, "Dockerfile"), dockerfileOf(definition));
     for (const artifact of definition.artifacts ?? []) await make(artifact, folder, context, say);
-    // One layer for all of an image's own steps: what a step deletes is then not in it.
+    // One layer for all steps, so that a file which a step deletes is in no layer.
     const argument = definition.tagAs && `${definition.tagAs}=${parseReference(reference).tag}`;
     const { layout, output } = await bud({ context, scratch, reference, layers: false, argument }, say);
     if (!layout) throw new Error(`buildah wrote no image for ${reference}`);
@@ -70,7 +70,7 @@ export async function buildStandIn(reference: string, say: Say): Promise<Built> 
   });
 }
 
-/** Builds a Dockerfile and pushes it under its local name. Steps that did not change come from buildah's own cache. */
+/** Builds a Dockerfile and pushes it under its local name. Unchanged steps come from buildah's cache. */
 export async function buildFile(
   options: { context: string; dockerfile?: string; tag: string },
   say: Say,
@@ -99,15 +99,15 @@ interface Bud {
   dockerfile?: string;
   reference: string;
   scratch: string;
-  /** Each step a layer of its own, taken from the build before while nothing above it changed; or one for all. */
+  /** Whether each step is a layer, cached until a step before it changes; otherwise one layer for all. */
   layers: boolean;
   /** A build argument, as `NAME=value`. */
   argument?: string;
-  /** The image's id when it was built before: the same again is not written out again. */
+  /** The id of the last build: an equal image is not written again. */
   before?: string;
 }
 
-/** Runs buildah on a Dockerfile. There is no `layout` where it came to the same image as `before`. */
+/** Runs buildah on a Dockerfile. Returns no `layout` if the image equals `before`. */
 async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: string }> {
   const { context, scratch, reference } = options;
   const text = readDockerfile(options.dockerfile ?? join(context, "Dockerfile"));
@@ -139,14 +139,14 @@ async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: s
   return existsSync(layout) ? { layout, output } : { output };
 }
 
-/** What this machine trusts, which can be more than an image does: a company's proxy with a certificate of its own. */
+/** The machine's trusted certificates, which may include a company's proxy. */
 const hostCertificates = "/etc/ssl/certs/ca-certificates.crt";
-/** Where a build sees it. In the image's own place it would be in the way of an `apt-get install ca-certificates`. */
+/** Mount point in a build. At the image's own path it would break `apt-get install ca-certificates`. */
 const certificates = "/run/host-certificates.crt";
 
 /**
- * A Dockerfile whose steps trust what this machine does, so that pip, npm, curl, git and Go work in it as they do here.
- * An `ARG` is in the environment of the steps and not in the image's.
+ * Adds an `ARG` that has pip, npm, curl, git and Go trust the machine's certificates. An `ARG` is in the environment of the
+ * steps, but not of the image.
  */
 export function trusting(dockerfile: string): string {
   const names = ["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"];
@@ -154,7 +154,7 @@ export function trusting(dockerfile: string): string {
   return afterEachFrom(dockerfile, `ARG ${args}`);
 }
 
-/** What is worth showing of a build: the step it is at, and the package it installs. */
+/** The progress in a line of output: the current step, or the package being installed. */
 function progress(line: string): string | undefined {
   const step = /^(?:\[\d+\/\d+\] )?STEP (\d+)\/(\d+): (.*)/.exec(line);
   if (step) return `step ${step[1]} of ${step[2]}: ${step[3]}`;

@@ -4,8 +4,8 @@ import { localName } from "./reference.ts";
 import { run } from "./run.ts";
 
 /**
- * Has Docker build one of the platform's own images and push it to the local registry. It is done at every run: where
- * nothing has changed, BuildKit's cache has all of it.
+ * Builds one of the platform's own images with Docker and pushes it to the local registry. Done at every run: without a
+ * change, every step comes from BuildKit's cache.
  */
 export async function buildByDocker(reference: string, say: Say): Promise<void> {
   const definition = definitionOf(reference);

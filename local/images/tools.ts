@@ -3,7 +3,7 @@ import which from "which";
 import { debianPackages } from "../cluster/debian.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 
-/** Programs a build needs, each from the Debian package of its name, with what it is for. */
+/** Programs that a build needs, each from the Debian package of the same name, with its purpose. */
 const programs = {
   buildah: "builds images from Dockerfiles, without a daemon",
   mmdebstrap: "makes the base of all images from Debian's packages",
@@ -13,7 +13,7 @@ const programs = {
 export const isInstalled = async (program: string): Promise<boolean> =>
   (await which(program, { nothrow: true })) !== null;
 
-/** The version of buildah on this machine, such as 1.28.2. Undefined where it is not installed yet. */
+/** The version of buildah on this machine, such as 1.28.2; undefined if it is not installed. */
 export async function buildahVersion(): Promise<string | undefined> {
   const { stdout } = await execa("buildah", ["--version"], { reject: false });
   return /(\d+\.\d+\.\d+)/.exec(stdout ?? "")?.[1];
@@ -26,7 +26,7 @@ async function missingPrograms(): Promise<Record<string, string>> {
   return Object.fromEntries(all.filter((_, i) => !installed[i]));
 }
 
-/** Building changes roots and mounts file systems: that takes Linux, and root. */
+/** Throws a UserError unless this is Linux and the user is root: a build uses chroot and mounts file systems. */
 export function assertCanBuild(): void {
   if (process.platform === "linux" && process.getuid?.() === 0) return;
   throw new UserError(
@@ -35,13 +35,13 @@ export function assertCanBuild(): void {
   );
 }
 
-/** Installs what building images takes and this machine lacks. */
+/** Installs the missing programs. */
 export async function installTools(say: Say): Promise<void> {
   assertCanBuild();
   await debianPackages(await missingPrograms(), say);
 }
 
-/** The step that does so, where anything has to be built at all. */
+/** The step that installs them, if an image has to be built. */
 export const toolsStep = (needed: () => Promise<boolean>): Step => ({
   title: "Tools that build images",
   skip: async () => {

@@ -35,7 +35,7 @@ describe("overlaps", () => {
     expect(overlaps(b, a)).toBe(expected);
   });
 
-  it("finds the cluster's own networks apart from each other, and their parts inside", () => {
+  it("finds no overlap of the cluster's networks with each other, and finds the ranges inside them", () => {
     expect(overlaps(network.cluster, network.services)).toBe(false);
     expect(overlaps(network.pods, network.simulatedPods)).toBe(false);
     expect(overlaps(network.address, network.pods)).toBe(true);
@@ -203,13 +203,13 @@ describe("certificates and what refers to them", () => {
     expect(statSync(join(state, "cluster", "pki")).mode & 0o777).toBe(0o700);
   });
 
-  it("makes nothing anew while it lasts", async () => {
+  it("keeps what is valid", async () => {
     const before = [read(authorityFile("cluster")), read(certificateFile("kubelet"))];
     await ensureCertificates();
     expect([read(authorityFile("cluster")), read(certificateFile("kubelet"))]).toEqual(before);
   });
 
-  it("makes anew what ends soon, and what a new authority did not sign", async () => {
+  it("replaces what expires soon, and what a new authority did not sign", async () => {
     const [authority, own] = [read(authorityFile("cluster")), read(certificateFile("kubelet"))];
     vi.useFakeTimers({
       now: Date.parse(certificate(certificateFile("kubelet")).validTo) - 86_400_000,

@@ -1,4 +1,4 @@
-// What is computed before anything is built: names, keys, sources, what a Dockerfile stands on.
+// What is computed before anything is built: names, keys, sources, a Dockerfile's base images.
 // Does not prove that a build works, nor what is inside an image: the cluster tests run them.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -99,7 +99,7 @@ describe("apt sources", () => {
     const ubuntu = parseOneLine(
       "deb http://archive.example/ubuntu noble main\ndeb http://archive.example/ubuntu noble-updates main",
     );
-    expect(() => debianSources(ubuntu, "trixie")).toThrow(/No Debian mirror .*PLATFORM_IMAGES=pull/);
+    expect(() => debianSources(ubuntu, "trixie")).toThrow(/has no Debian mirror .*PLATFORM_IMAGES=pull/);
   });
 });
 
@@ -288,7 +288,7 @@ describe("definitions", () => {
     expect(dockerfileOf(python)).toBe(fileOf(python));
   });
 
-  it("stand in for the repository they name, under any way to write it", () => {
+  it("replace images of the repository they name, under any way to write it", () => {
     expect(definitionOf("docker.io/library/redis:8.9.9")?.folder).toBe("components/redis/images/redis");
     expect(definitionOf("quay.io/minio/minio:any")?.folder).toBe("components/minio/images/minio");
     expect(definitionOf("ghcr.io/someone/redis:8.2.1")).toBeUndefined();
