@@ -4,8 +4,8 @@ import { type Binaries, buildStep, builtDir } from "../go.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 
 /**
- * Groups of one module have the same versions of what they share, so that each package is compiled once: etcd and
- * CoreDNS are of the versions that fit Kubernetes' own pins.
+ * Groups of one module share the versions of their dependencies, so that each package is compiled once: etcd and CoreDNS
+ * have the versions that fit Kubernetes' pins.
  */
 interface Group extends Omit<Binaries, "dir"> {
   /** The Go module in `go/` that pins what the binaries are built from. */
@@ -16,7 +16,7 @@ export const kubernetesVersion = "v1.36.3";
 const cniPlugins = "github.com/containernetworking/plugins/plugins";
 const stampKubernetes = `-X k8s.io/component-base/version.gitVersion=${kubernetesVersion}`;
 
-/** In the order they are built: small ones first, so that what needs only them can start while the big one compiles. */
+/** In build order: small ones first, so that steps which need only them can start while Kubernetes compiles. */
 export const groups = {
   crane: { module: "crane", binaries: { crane: "github.com/google/go-containerregistry/cmd/crane" } },
   runc: {
@@ -80,7 +80,7 @@ export type GroupName = keyof typeof groups;
 type NamesOf<G> = G extends { binaries: infer B } ? keyof B : never;
 export type BinaryName = NamesOf<(typeof groups)[GroupName]>;
 
-/** The steps that leave these groups in the cache; each is skipped where it already is. */
+/** The steps that build these groups into the cache; a group that is there is skipped. */
 export function buildSteps(names: GroupName[]): Step[] {
   return names.map((name) => buildStep(name, binariesOf(name)));
 }
@@ -106,10 +106,13 @@ const binariesOf = (name: GroupName): Binaries => {
   return { ...group, dir: moduleOf(group.module) };
 };
 
-const groupOf = (name: BinaryName): GroupName =>
-  (Object.keys(groups) as GroupName[]).find((group) => name in groups[group].binaries)!;
+function groupOf(name: BinaryName): GroupName {
+  const group = (Object.keys(groups) as GroupName[]).find((group) => name in groups[group].binaries);
+  if (!group) throw new Error(`no group builds ${name}`);
+  return group;
+}
 
-/** The path of a binary, which is built first where the cache lacks it. */
+/** The path of a binary. Builds it if it is not in the cache. */
 export async function binary(name: BinaryName, say: Say = () => {}): Promise<string> {
   const group = groupOf(name);
   for (const step of buildSteps([group])) if (!(await step.skip?.())) await step.run(say);

@@ -16,7 +16,7 @@ import { run } from "./run.ts";
  * where all that its Dockerfile names can be pulled.
  */
 export async function basesForDocker(reference: string): Promise<string[]> {
-  const definition = definitionOf(reference)!;
+  const definition = definitionFor(reference);
   const named = imagesUnder(readDockerfile(join(folderOf(definition), "Dockerfile")));
   if ((await Promise.all(named.map((image) => canBePulled(image)))).every(Boolean)) return [];
   return imagesUnder(dockerfileOf(definition));
@@ -28,7 +28,7 @@ export async function basesForDocker(reference: string): Promise<string[]> {
  * the local one, which has it then.
  */
 export async function buildByDocker(reference: string, say: Say): Promise<void> {
-  const definition = definitionOf(reference)!;
+  const definition = definitionFor(reference);
   await assertBuildKit();
   const bases = await basesForDocker(reference);
   if (bases.length === 0) await build(definition, reference, folderOf(definition), [], say);
@@ -67,4 +67,10 @@ async function assertBuildKit(): Promise<void> {
     `docker ${version} has no plugin buildx, which builds the platform's own images: install docker-buildx-plugin ` +
       "(Debian and Ubuntu: docker-buildx), or have them built without Docker by PLATFORM_IMAGES=packages",
   );
+}
+
+function definitionFor(reference: string): Definition {
+  const definition = definitionOf(reference);
+  if (!definition) throw new Error(`${reference} has no definition`);
+  return definition;
 }

@@ -1,6 +1,6 @@
 // What is made of Maven's packages: that they are pinned, how Maven is called, and the scripts of our own beside them.
-// Does not prove that a server starts: the cluster tests run them. A program that only writes down how it was called
-// stands in for mvn and java.
+// Does not prove that a server starts: the cluster tests run them. mvn and java are
+// replaced by a program that records its arguments.
 
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -91,7 +91,7 @@ describe("pom.xml", () => {
   });
 });
 
-describe("stand-ins", () => {
+describe("images built from packages", () => {
   it("answer to the majors whose configuration they take", () => {
     expect(definitionOf("apache/kafka:4.3.1")?.folder).toBe("components/kafka/images/kafka");
     expect(definitionOf("apache/kafka:3.9.0")).toBeUndefined();

@@ -38,7 +38,7 @@ describe("requirements", () => {
     expect(new Set(all.map(([name]) => name)).size).toBe(all.length);
   });
 
-  it.each(images)("hold what the stand-in for %s is said to", (image) => {
+  it.each(images)("hold what the definition of %s says", (image) => {
     const [, name, version] = /^(.*\/.*):(.*)$/.exec(image)!;
     const requirements = fileOf(image, "requirements.txt");
     expect(pins(requirements)).toContainEqual([name!.replace("/", "-"), version]);
@@ -61,7 +61,7 @@ describe("requirements", () => {
 describe("Superset with drivers", () => {
   const base = new Map(pins(fileOf("apache/superset:6.1.0", "requirements.txt")));
 
-  it("is built on the official image's name, for which there is a stand-in on an older Debian", () => {
+  it("is built on the official image's name, which is built on an older Debian", () => {
     const under = imagesUnder(readFileSync(join(derived, "Dockerfile"), "utf8"));
     expect(under).toEqual(["apache/superset:6.1.0"]);
     expect(inOrder(under)).toEqual(["debian:bookworm-slim", "apache/superset:6.1.0"]);

@@ -1,4 +1,4 @@
-// What is computed before anything is built: names, keys, sources, what a Dockerfile stands on.
+// What is computed before anything is built: names, keys, sources, a Dockerfile's base images.
 // Does not prove that a build works, nor what is inside an image: the cluster tests run them.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "smol-toml";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
 import { registriesConf, trusting } from "../../local/images/build.ts";
@@ -98,7 +99,7 @@ describe("apt sources", () => {
     const ubuntu = parseOneLine(
       "deb http://archive.example/ubuntu noble main\ndeb http://archive.example/ubuntu noble-updates main",
     );
-    expect(() => debianSources(ubuntu, "trixie")).toThrow(/No Debian mirror .*PLATFORM_IMAGES=pull/);
+    expect(() => debianSources(ubuntu, "trixie")).toThrow(/has no Debian mirror .*PLATFORM_IMAGES=pull/);
   });
 });
 
@@ -123,13 +124,14 @@ RUN echo FROM nothing`;
   });
 
   it("is asked of this machine's registry first, and of nobody else where images are made from packages", () => {
-    const open = registriesConf(["ghcr.io/a/b:1"], "auto");
-    expect(open).toContain(
-      '[[registry]]\nprefix = "ghcr.io"\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "localhost:5001"',
-    );
-    const closed = registriesConf(["ghcr.io/a/b:1"], "packages");
-    expect(closed).toContain('[[registry]]\nprefix = "ghcr.io"\nlocation = "localhost:5001"');
-    expect(closed).not.toMatch(/location = "(?!localhost:5001")/);
+    const registries = (mode: "auto" | "packages") => parse(registriesConf(["ghcr.io/a/b:1"], mode)).registry;
+    const local = { location: "localhost:5001", insecure: true };
+    expect(registries("auto")).toEqual([
+      { prefix: "docker.io", location: "docker.io", mirror: [local] },
+      { prefix: "ghcr.io", location: "ghcr.io", mirror: [local] },
+      local,
+    ]);
+    expect(registries("packages")).toEqual([{ prefix: "docker.io", ...local }, { prefix: "ghcr.io", ...local }, local]);
   });
 
   it("gets the machine's certificates in every stage, and no words in between", () => {
@@ -286,7 +288,7 @@ describe("definitions", () => {
     expect(dockerfileOf(python)).toBe(fileOf(python));
   });
 
-  it("stand in for the repository they name, under any way to write it", () => {
+  it("replace images of the repository they name, under any way to write it", () => {
     expect(definitionOf("docker.io/library/redis:8.9.9")?.folder).toBe("components/redis/images/redis");
     expect(definitionOf("quay.io/minio/minio:any")?.folder).toBe("components/minio/images/minio");
     expect(definitionOf("ghcr.io/someone/redis:8.2.1")).toBeUndefined();
