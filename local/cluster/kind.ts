@@ -32,6 +32,8 @@ export async function dockerAnswers(): Promise<boolean> {
     .failed;
 }
 
+/** The node's container. */
+const node = `${name}-control-plane`;
 /** Everything from an empty Docker to a node that is ready, with a registry that serves it images. */
 export function kindUpSteps(): Step[] {
   return [
@@ -46,12 +48,14 @@ export function kindUpSteps(): Step[] {
     {
       title: "Start the image registry in Docker",
       run: async () => {
-        const { name, published, port, restart, image } = registry;
-        if (await has("container", name)) await docker("start", name);
+        // The node first: addresses are given out in the order of starting, and it has certificates for its own.
+        if (await has("container", node)) await docker("start", node);
+        if (await has("container", registry.name)) await docker("start", registry.name);
         else {
+          const { published, port, restart, image } = registry;
           const publish = `${published.address}:${published.port}:${port}`;
           const from = (await canBePulled(image)) ? image : localName(image);
-          await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", name, from);
+          await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", registry.name, from);
         }
         await registryAnswers();
       },
@@ -80,7 +84,7 @@ export function kindUpSteps(): Step[] {
     {
       title: "Start the kind cluster",
       run: async () => {
-        await docker("start", `${name}-control-plane`);
+        await docker("start", node);
         // It fails where they are connected already.
         await execa("docker", ["network", "connect", networkName, registry.name], { reject: false });
       },
@@ -90,8 +94,7 @@ export function kindUpSteps(): Step[] {
 
 /** kind keeps a cluster's data in its node's container, so an end without `deleteData` only stops the containers. */
 export function kindDownSteps({ deleteData }: { deleteData: boolean }): Step[] {
-  const containers = [`${name}-control-plane`, registry.name];
-  if (!deleteData) return [{ title: "Stop the kind cluster", run: () => docker("stop", ...containers) }];
+  if (!deleteData) return [{ title: "Stop the kind cluster", run: () => docker("stop", node, registry.name) }];
   return [
     {
       title: "Delete the kind cluster",
