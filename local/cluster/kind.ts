@@ -23,6 +23,7 @@ import {
   thisMachine,
 } from "./kind-config.ts";
 import { dir, kubeconfigPath } from "./layout.ts";
+import { checkFree } from "./ports.ts";
 
 /** The cluster where Docker answers: kind, and a registry in a container that its nodes ask first. */
 
@@ -50,9 +51,11 @@ export function kindUpSteps(): Step[] {
       run: async () => {
         // The node first: addresses are given out in the order of starting, and it has certificates for its own.
         if (await has("container", node)) await docker("start", node);
+        const { published, port, restart, image } = registry;
+        if (!(await isRunning(registry.name)))
+          await checkFree("the image registry", [[published.address, published.port]]);
         if (await has("container", registry.name)) await docker("start", registry.name);
         else {
-          const { published, port, restart, image } = registry;
           const publish = `${published.address}:${published.port}:${port}`;
           const from = (await canBePulled(image)) ? image : localName(image);
           await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", registry.name, from);
@@ -87,6 +90,7 @@ export function kindUpSteps(): Step[] {
         await docker("start", node);
         // It fails where they are connected already.
         await execa("docker", ["network", "connect", networkName, registry.name], { reject: false });
+        await clusterAnswers();
       },
     },
   ];
@@ -140,9 +144,27 @@ async function registryAnswers(): Promise<void> {
       );
 }
 
+/** Until its API server is ready: one that has just started does not know yet what its administrator may do. */
+async function clusterAnswers(): Promise<void> {
+  const isReady = ["exec", node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz"];
+  for (const deadline = Date.now() + 120_000; ; await sleep(500)) {
+    const { failed, stderr } = await execa("docker", isReady, { reject: false });
+    if (!failed) return;
+    if (Date.now() > deadline)
+      throw new UserError(
+        `The kind cluster did not answer within 2 minutes (see \`docker logs ${node}\`): ${stderr.split("\n").at(-1)}`,
+      );
+  }
+}
+
 /** Whether Docker has an image or a container of this name. */
 const has = async (what: "image" | "container", name: string): Promise<boolean> =>
   !(await execa("docker", [what, "inspect", name], { reject: false })).failed;
+
+async function isRunning(container: string): Promise<boolean> {
+  const args = ["container", "inspect", "--format={{.State.Running}}", container];
+  return (await execa("docker", args, { reject: false })).stdout === "true";
+}
 
 async function docker(...args: string[]): Promise<void> {
   const { failed, stderr } = await execa("docker", args, { reject: false });

@@ -17,7 +17,7 @@ import { assertCanBuild, buildahVersion, installTools } from "./tools.ts";
 const home = () => join(cacheDir(), "images");
 
 /** A scratch folder that is gone after `use`; what a killed process left of its own is removed by the next one. */
-async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
+export async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const parent = join(home(), "work");
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent))

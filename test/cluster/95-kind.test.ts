@@ -24,8 +24,8 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
   let docker: Docker;
 
   beforeAll(async () => {
-    // There is not room for both.
-    await mustRun(["cluster", "down"]);
+    // There is not room for both, unless someone else's runs.
+    if (!process.env.TEST_STACK) await mustRun(["cluster", "down"]);
     before = await machine();
     // Made from packages, images are built without Docker.
     docker = await startDocker({ PLATFORM_IMAGES: "auto" });
@@ -43,14 +43,15 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
   async function pods(): Promise<Record<string, { uid: string; image: string; ready: boolean }>> {
     const { items } = JSON.parse(await kubectl("get", "pods", "--all-namespaces", "--output", "json")) as {
       items: {
-        metadata: { name: string; namespace: string; uid: string };
+        metadata: { name: string; namespace: string; uid: string; deletionTimestamp?: string };
         spec: { restartPolicy: string; containers: { image: string }[] };
         status: { conditions?: { type: string; status: string }[] };
       }[];
     };
     return Object.fromEntries(
       items
-        .filter(({ metadata, spec }) => metadata.namespace.startsWith("dev-") && spec.restartPolicy === "Always")
+        .filter(({ metadata }) => metadata.namespace.startsWith("dev-") && !metadata.deletionTimestamp)
+        .filter(({ spec }) => spec.restartPolicy === "Always")
         .map(({ metadata, spec, status }) => [
           metadata.name.replace(/-[0-9a-f]+-\w{5}$/, ""),
           {
@@ -99,6 +100,7 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
     expect(await containers()).toEqual([]);
     expect(await docker.run("docker", ["volume", "ls", "--quiet"])).toBe("");
     await docker.stop();
-    expect(await machine()).toEqual(before);
+    // What else runs here comes and goes.
+    if (!process.env.TEST_STACK) expect(await machine()).toEqual(before);
   });
 });
