@@ -98,7 +98,8 @@ async function deploy(options: AppOptions): Promise<void> {
         title: `Image ${tag}`,
         run: async (say) => {
           const { context, dockerfile } = source;
-          ({ digest } = await buildDockerfile({ context, dockerfile, tag }, say));
+          const byDocker = target.cluster === "kind";
+          ({ digest } = await buildDockerfile({ context, dockerfile, tag, byDocker }, say));
         },
       },
     ]);

@@ -23,6 +23,7 @@ import {
   thisMachine,
 } from "./kind-config.ts";
 import { dir, kubeconfigPath } from "./layout.ts";
+import { checkFree } from "./ports.ts";
 
 /** The cluster where Docker answers: kind, and a registry in a container that its nodes ask first. */
 
@@ -32,6 +33,8 @@ export async function dockerAnswers(): Promise<boolean> {
     .failed;
 }
 
+/** The node's container. */
+const node = `${name}-control-plane`;
 /** Everything from an empty Docker to a node that is ready, with a registry that serves it images. */
 export function kindUpSteps(): Step[] {
   return [
@@ -46,12 +49,16 @@ export function kindUpSteps(): Step[] {
     {
       title: "Start the image registry in Docker",
       run: async () => {
-        const { name, published, port, restart, image } = registry;
-        if (await has("container", name)) await docker("start", name);
+        // The node first: addresses are given out in the order of starting, and it has certificates for its own.
+        if (await has("container", node)) await docker("start", node);
+        const { published, port, restart, image } = registry;
+        if (!(await isRunning(registry.name)))
+          await checkFree("the image registry", [[published.address, published.port]]);
+        if (await has("container", registry.name)) await docker("start", registry.name);
         else {
           const publish = `${published.address}:${published.port}:${port}`;
           const from = (await canBePulled(image)) ? image : localName(image);
-          await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", name, from);
+          await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", registry.name, from);
         }
         await registryAnswers();
       },
@@ -80,9 +87,10 @@ export function kindUpSteps(): Step[] {
     {
       title: "Start the kind cluster",
       run: async () => {
-        await docker("start", `${name}-control-plane`);
+        await docker("start", node);
         // It fails where they are connected already.
         await execa("docker", ["network", "connect", networkName, registry.name], { reject: false });
+        await clusterAnswers();
       },
     },
   ];
@@ -90,8 +98,7 @@ export function kindUpSteps(): Step[] {
 
 /** kind keeps a cluster's data in its node's container, so an end without `deleteData` only stops the containers. */
 export function kindDownSteps({ deleteData }: { deleteData: boolean }): Step[] {
-  const containers = [`${name}-control-plane`, registry.name];
-  if (!deleteData) return [{ title: "Stop the kind cluster", run: () => docker("stop", ...containers) }];
+  if (!deleteData) return [{ title: "Stop the kind cluster", run: () => docker("stop", node, registry.name) }];
   return [
     {
       title: "Delete the kind cluster",
@@ -137,9 +144,27 @@ async function registryAnswers(): Promise<void> {
       );
 }
 
+/** Until its API server is ready: one that has just started does not know yet what its administrator may do. */
+async function clusterAnswers(): Promise<void> {
+  const isReady = ["exec", node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz"];
+  for (const deadline = Date.now() + 120_000; ; await sleep(500)) {
+    const { failed, stderr } = await execa("docker", isReady, { reject: false });
+    if (!failed) return;
+    if (Date.now() > deadline)
+      throw new UserError(
+        `The kind cluster did not answer within 2 minutes (see \`docker logs ${node}\`): ${stderr.split("\n").at(-1)}`,
+      );
+  }
+}
+
 /** Whether Docker has an image or a container of this name. */
 const has = async (what: "image" | "container", name: string): Promise<boolean> =>
   !(await execa("docker", [what, "inspect", name], { reject: false })).failed;
+
+async function isRunning(container: string): Promise<boolean> {
+  const args = ["container", "inspect", "--format={{.State.Running}}", container];
+  return (await execa("docker", args, { reject: false })).stdout === "true";
+}
 
 async function docker(...args: string[]): Promise<void> {
   const { failed, stderr } = await execa("docker", args, { reject: false });

@@ -18,7 +18,7 @@ import { assertCanBuild, buildahVersion, installTools } from "./tools.ts";
 const home = () => join(cacheDir(), "images");
 
 /** Removes the folder after `use`, and folders that a killed process left. */
-async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
+export async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const parent = join(home(), "work");
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent))

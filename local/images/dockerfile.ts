@@ -84,9 +84,10 @@ export function afterEachFrom(dockerfile: string, line: string): string {
 }
 
 /**
- * The Dockerfile with another name for each of the images it builds upon that `names` has, and with `flag` in each `RUN`.
+ * The Dockerfile with another name for each of the images it builds upon that `names` has, and with `flag`
+ * in each `RUN`.
  */
-export function rewritten(dockerfile: string, names: Map<string, string>, flag: string): string {
+export function rewritten(dockerfile: string, names: Map<string, string>, flag?: string): string {
   const lines = dockerfile.split("\n");
   const put = (range: Range, text: string) => {
     const line = lines[range.start.line] ?? "";
@@ -95,8 +96,9 @@ export function rewritten(dockerfile: string, names: Map<string, string>, flag: 
   const expand = expander(stepsOf(dockerfile));
   for (const instruction of DockerfileParser.parse(dockerfile).getInstructions()) {
     const keyword = instruction.getKeyword();
-    if (keyword === "RUN") put(instruction.getInstructionRange(), `RUN ${flag}`);
-    const from = keyword === "COPY" ? (instruction as Copy).getFromFlag() : undefined;
+    if (flag && keyword === "RUN") put(instruction.getInstructionRange(), `RUN ${flag}`);
+    const flags = keyword === "COPY" ? (instruction as Copy).getFlags() : [];
+    const from = flags.find((one) => one.getName().toLowerCase() === "from");
     const range = keyword === "FROM" ? (instruction as From).getImageRange() : from?.getValueRange();
     const image = keyword === "FROM" ? (instruction as From).getImage() : from?.getValue();
     const name = image && names.get(expand(image));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Say, type Step, UserError } from "../step.ts";
 import { buildFile, buildFromPackages } from "./build.ts";
 import { definitionOf, definitions, isOwn } from "./definitions.ts";
-import { basesForDocker, buildByDocker } from "./docker.ts";
+import { buildByDocker, buildFileByDocker } from "./docker.ts";
 import { checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
 import { dockerfileOf, keyFor } from "./key.ts";
 import { canBePulled, imageMode } from "./mode.ts";
@@ -130,26 +130,30 @@ export function ensureImagesByDocker(names: string[]): Step[] {
     ...ensureImages(names.filter((name) => !own.includes(name))),
     ...own.map((reference) => ({
       title: titleOf(reference),
-      run: async (say: Say) => {
-        await runSteps(ensureImages(await basesForDocker(reference)), say);
-        await buildByDocker(reference, say);
-      },
+      run: (say: Say) => buildByDocker(reference, provideBy(say), say),
     })),
   ];
 }
 
 /**
- * Builds a Dockerfile without a daemon and puts the image into the local registry as `localName(tag)`. What it starts
- * from is pulled, or built from packages first. `dockerfile` is `<context>/Dockerfile` by default.
+ * Builds a Dockerfile and puts the image into the local registry as `localName(tag)`: `byDocker`, or without a daemon.
+ * What it starts from comes from its registry, or is built from packages first. `dockerfile` is `<context>/Dockerfile` by
+ * default.
  */
 export async function buildDockerfile(
-  options: { context: string; dockerfile?: string; tag: string },
+  options: { context: string; dockerfile?: string; tag: string; byDocker?: boolean },
   say: Say,
 ): Promise<{ digest: string }> {
+  if (options.byDocker && imageMode() !== "packages") {
+    await buildFileByDocker(options, provideBy(say), say);
+    return { digest: (await servedDigest(options.tag))! };
+  }
   const dockerfile = readDockerfile(options.dockerfile ?? join(options.context, "Dockerfile"));
   await runSteps(ensureImages(basesOf(dockerfile)), say);
   return buildFile(options, say);
 }
+
+const provideBy = (say: Say) => (images: string[]) => runSteps(ensureImages(images), say);
 
 async function runSteps(steps: Step[], say: Say): Promise<void> {
   for (const step of steps) if (!(await step.skip?.())) await step.run(say);
