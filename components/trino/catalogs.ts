@@ -89,7 +89,7 @@ const kafkaCatalog = ({ bootstrapServers, ready }: KafkaConnection, topics: stri
   properties: `connector.name=kafka
 kafka.nodes=${bootstrapServers}
 kafka.table-names=${topics.join(",")}
-# A topic without a description of its fields has the message itself and where it stands, which are internal columns.
+# The message, its partition and its offset are internal columns, the only ones of a topic without a table description.
 kafka.hide-internal-columns=false
 `,
   ready,

@@ -85,7 +85,7 @@ node-scheduler.include-coordinator=false
 discovery.uri=http://localhost:${ports.http}
 # A proxy says by X-Forwarded-* what the client asked for; without this Trino answers 406 to such a request.
 http-server.process-forwarded=true
-${common(coordinator.resources.limits.memory)}# What each worker gives a query bounds it: so more workers give it more, and the coordinator need not start anew.
+${common(coordinator.resources.limits.memory)}# Effectively unlimited: query.max-memory-per-node is the limit. So a change of the number of workers does not restart the coordinator.
 query.max-memory=100TB
 `,
 });
