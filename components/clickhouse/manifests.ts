@@ -41,7 +41,7 @@ export const settings = (limit: string) => `<clickhouse>
     <events>true</events>
     <asynchronous_metrics>true</asynchronous_metrics>
   </prometheus>
-  <!-- Nothing is told to anybody outside. -->
+  <!-- No crash reports to ClickHouse's vendor. -->
   <send_crash_reports><enabled>false</enabled></send_crash_reports>
 
   <path>/var/lib/clickhouse/</path>
@@ -61,7 +61,7 @@ export const settings = (limit: string) => `<clickhouse>
   <mark_cache_size>${percentOf(limit, 10)}</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
 
-  <!-- The one log that is kept as a table. The others write all the time, and nobody looks. -->
+  <!-- The only log table. The others would write all the time. -->
   <query_log>
     <database>system</database>
     <table>query_log</table>

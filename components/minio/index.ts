@@ -145,7 +145,7 @@ export class Minio<B extends string> extends Component {
         },
         volumes: { policy: configFiles(access.name), tmp: scratch({ size: "16Mi" }) },
       },
-      { dependsOn, retries: 6, hopeless: noClient },
+      { dependsOn, retries: 6, fatalExitCode: noClient },
     );
   }
 }

@@ -84,7 +84,7 @@ apicurio.kafkasql.snapshots.topic=${topics.snapshots}
 apicurio.events.kafka.topic=${topics.events}
 apicurio.kafkasql.topic.auto-create=false
 
-# What Confluent's registry does when it is told nothing; Apicurio itself would take any schema.
+# The default of Confluent's registry. Apicurio's default accepts any schema.
 apicurio.rules.global.compatibility=BACKWARD
 `,
 });
