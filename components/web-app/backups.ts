@@ -3,7 +3,7 @@ import type { Config } from "../../config/schema.ts";
 import type { Component } from "../kit/component.ts";
 import type { BucketConnection } from "../kit/connection.ts";
 import { cronJob } from "../kit/job.ts";
-import { type Container, limitedAs, type Resources, scratch } from "../kit/pod.ts";
+import { type Container, limitedAs, type Resources, scratch, type Volume } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
 import { redisLogin } from "../redis/server.ts";
 
@@ -29,64 +29,56 @@ const mounts = { "/backup": "backup", "/tmp": "tmp" } as const;
 
 /** The CronJob that copies Redis to a bucket, and a suspended one from which `./platform web-app restore` makes its Job. */
 export function backups(component: Component, config: Config["webApp"], options: Options): void {
-  const dependsOn = [...options.dependsOn, ...options.bucket.ready];
-  const volumes = { backup: scratch({ size: config.storage.size }), tmp: scratch({ size: "64Mi" }) };
   const resources = limitedAs(config.redis.resources, {
     requests: { cpu: "5m", memory: "32Mi" },
     limits: { memory: "256Mi" },
   });
   const redis = redisTools(component, config, options, resources);
   const mc = bucketTools(component, options, resources);
+  const volumes = { backup: scratch({ size: config.storage.size }), tmp: scratch({ size: "64Mi" }) };
+  const dependsOn = [...options.dependsOn, ...options.bucket.ready];
 
-  cronJob(
-    component,
-    "cronjob-backup",
-    {
-      schedule: config.backup.schedule,
-      retries: 2,
-      pod: {
-        user,
-        role: "backup",
-        init: { copy: { ...redis, command: ["sh", "-eu", "-c", copy] } },
-        containers: {
-          upload: {
-            ...mc,
-            command: ["sh", "-eu", "-c", upload],
-            env: { ...mc.env, KEEP: String(config.backup.keep) },
-          },
-        },
-        volumes,
-      },
-    },
-    { dependsOn },
-  );
-  cronJob(
-    component,
-    "cronjob-restore",
-    {
-      // Suspended: it is the template of a Job that sets FROM to the name of a backup.
-      schedule: "@yearly",
-      suspend: true,
-      retries: 0,
-      pod: {
-        user,
-        role: "restore",
-        init: { fetch: { ...mc, command: ["sh", "-eu", "-c", fetch], env: { ...mc.env, FROM: "" } } },
-        containers: {
-          restore: {
-            ...redis,
-            command: ["sh", "-eu", "-c", restore(options.admin.key("password"))],
-            env: { ...redis.env, POD_IP: { field: "status.podIP" } },
-            // It loads the backup into memory, as Redis does.
-            resources: { ...resources, limits: config.redis.resources.limits },
-          },
-        },
-        volumes,
-      },
-    },
-    { dependsOn },
-  );
+  cronJob(component, "cronjob-backup", backupJob(config, redis, mc, volumes), { dependsOn });
+  cronJob(component, "cronjob-restore", restoreJob(config, options.admin, redis, mc, volumes), { dependsOn });
 }
+
+type Volumes = Record<"backup" | "tmp", Volume>;
+
+const backupJob = ({ backup }: Config["webApp"], redis: Tools, mc: Tools, volumes: Volumes) => ({
+  schedule: backup.schedule,
+  retries: 2,
+  pod: {
+    user,
+    role: "backup",
+    init: { copy: { ...redis, command: ["sh", "-eu", "-c", copy] } },
+    containers: {
+      upload: { ...mc, command: ["sh", "-eu", "-c", upload], env: { ...mc.env, KEEP: String(backup.keep) } },
+    },
+    volumes,
+  },
+});
+
+const restoreJob = (config: Config["webApp"], admin: Options["admin"], redis: Tools, mc: Tools, volumes: Volumes) => ({
+  // Suspended: it is the template of a Job that sets FROM to the name of a backup.
+  schedule: "@yearly",
+  suspend: true,
+  retries: 0,
+  pod: {
+    user,
+    role: "restore",
+    init: { fetch: { ...mc, command: ["sh", "-eu", "-c", fetch], env: { ...mc.env, FROM: "" } } },
+    containers: {
+      restore: {
+        ...redis,
+        command: ["sh", "-eu", "-c", restore(admin.key("password"))],
+        env: { ...redis.env, POD_IP: { field: "status.podIP" } },
+        // It loads the backup into memory, as Redis does.
+        resources: { ...redis.resources, limits: config.redis.resources.limits },
+      },
+    },
+    volumes,
+  },
+});
 
 type Tools = Omit<Container<"backup" | "tmp">, "command">;
 
