@@ -1,7 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type {
   BucketConnection,
@@ -24,7 +25,7 @@ import {
   type Volume,
 } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import {
   capacity,
   environment,
@@ -48,10 +49,7 @@ const schedulerIsHealthy = [
 ];
 
 /** What Airflow needs from the platform. */
-export interface AirflowArgs {
-  namespace: NamespaceContext;
-  /** The stack's block `airflow`. */
-  config: Config["airflow"];
+export interface AirflowArgs extends ComponentArgs<Config["airflow"]> {
   /** The metadata database, which also holds the results of Celery tasks. */
   database: SqlConnection;
   /** The Celery broker. Airflow's login rate limit is counted there too. */
@@ -118,7 +116,7 @@ export class Airflow extends Component {
     this.workers(config, ready, dags);
 
     service(this, { role: "api-server", ports: { http: ports.http }, type: config.service.type, workload: server });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
+    this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
   }
 

@@ -4,9 +4,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component, type Metrics } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { type SecretKey, TypedSecret } from "../kit/secret.ts";
+import { endpoint } from "../kit/service.ts";
 import { refuseToShrink } from "../kit/storage.ts";
 import { logSizes } from "../postgresql/index.ts";
 
@@ -17,11 +19,7 @@ const port = 5432;
 const role = "postgresql";
 
 /** What the operator needs from the platform. */
-export interface CloudnativePgArgs {
-  namespace: NamespaceContext;
-  /** The stack's block `cloudnativePg`. */
-  config: Config["cloudnativePg"];
-}
+export interface CloudnativePgArgs extends ComponentArgs<Config["cloudnativePg"]> {}
 
 /** CloudNativePG's operator, one for the whole Kubernetes cluster. */
 export class CloudnativePg extends Component {
@@ -69,11 +67,8 @@ export const keepKinds =
       ? { props, opts: { ...opts, protect: keep, retainOnDelete: keep } }
       : undefined;
 
-/** What a database cluster needs from the platform. */
-export interface DatabaseClusterArgs {
-  namespace: NamespaceContext;
-  /** The application's block `databaseCluster`. */
-  config: Config["polls"]["databaseCluster"];
+/** What a database cluster needs from the platform. Its `config` is an application's block `databaseCluster`. */
+export interface DatabaseClusterArgs extends ComponentArgs<Config["polls"]["databaseCluster"]> {
   /** Path of that block in the stack's configuration: `polls.databaseCluster`. */
   configKey: string;
   /** Name of the database and of its owner. */
@@ -98,7 +93,7 @@ export class DatabaseCluster extends Component {
     const cluster = this.cluster(args);
     this.connection = this.ownerConnection(cluster);
     // The Service `-rw` leads to the primary.
-    this.endpoint = { namespace: namespace.name, service: this.named("rw"), host: this.host("rw"), port };
+    this.endpoint = endpoint(this, port, "rw");
     this.registerOutputs({});
   }
 

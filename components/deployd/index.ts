@@ -2,6 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
@@ -9,17 +10,14 @@ import { deployment } from "../kit/deployment.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, httpProbe, lenientLiveness, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 
 const ports = { http: 8080 };
 /** User and group `node` of the official image. */
 const user = 1000;
 
 /** What deployd needs from the platform. */
-export interface DeploydArgs {
-  namespace: NamespaceContext;
-  /** The stack's block `deployd`. */
-  config: Config["deployd"];
+export interface DeploydArgs extends ComponentArgs<Config["deployd"]> {
   /** The namespace that it deploys to. It holds nothing of the platform's. */
   target: NamespaceContext;
 }
@@ -45,7 +43,7 @@ export class Deployd extends Component {
     const server = this.server(config, configuration.name, allowed);
 
     service(this, { role: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
+    this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
   }
 

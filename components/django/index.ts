@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { ingress, reachedBy } from "../kit/ingress.ts";
@@ -20,7 +21,7 @@ import {
   type Volume,
 } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { djangoThreads } from "../postgresql/connections.ts";
 
 const port = 8000;
@@ -29,11 +30,8 @@ const user = 1000;
 /** User name of the administrator. */
 const admin = "admin";
 
-/** What a Django application needs from the platform. */
-export interface DjangoArgs {
-  namespace: NamespaceContext;
-  /** The application's block: `polls`, or one of `djangoApps`. */
-  config: Config["djangoApps"][string];
+/** What a Django application needs from the platform. Its `config` is the block `polls`, or one of `djangoApps`. */
+export interface DjangoArgs extends ComponentArgs<Config["djangoApps"][string]> {
   /** The application's own database. An operator's Secret may give its host and name. */
   database: SqlConnection<string | SecretKey>;
 }
@@ -76,7 +74,7 @@ export class Django extends Component {
     const front = service(this, { role: "web", ports: { http: port }, type, workload: web });
     ingress(this, config.ingress, { role: "web", front });
 
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
+    this.endpoint = endpoint(this, port);
     this.registerOutputs({});
   }
 

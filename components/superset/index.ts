@@ -1,7 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
@@ -18,7 +19,7 @@ import {
   type Volume,
 } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { supersetTasks } from "../postgresql/connections.ts";
 import {
   credentialsOf,
@@ -37,10 +38,7 @@ const bin = "/app/.venv/bin";
 const celery = [`${bin}/celery`, "--app", "superset.tasks.celery_app:app"];
 
 /** What Superset needs from the platform. */
-export interface SupersetArgs {
-  namespace: NamespaceContext;
-  /** The stack's block `superset`. */
-  config: Config["superset"];
+export interface SupersetArgs extends ComponentArgs<Config["superset"]> {
   /** The metadata database: dashboards, users, connections. */
   database: SqlConnection;
   /** Caches and query results. */
@@ -86,7 +84,7 @@ export class Superset extends Component {
     this.beat(config, shared, migrated);
 
     service(this, { role: "web", ports: { http: port }, type: config.service.type, workload: web });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
+    this.endpoint = endpoint(this, port);
     this.registerOutputs({});
   }
 
