@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, objectName, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
 /** Where the DAGs come from: the platform's example, a ConfigMap, or a git repository. */
 const dags = block({
@@ -53,7 +54,7 @@ const dags = block({
   })
   .prefault({});
 
-export const airflow = block({
+const config = block({
   enabled: enabled(),
   image: image("airflow"),
   apiServer: block({
@@ -79,3 +80,17 @@ export const airflow = block({
   service,
   auth: auth("the key password, the user admin's"),
 }).prefault({});
+
+export const airflow = component({
+  title: "Apache Airflow",
+  summary: "Workflows on a schedule, with Celery workers",
+  folder: "airflow",
+  namespace: "apps",
+  config,
+  needs: {
+    postgresql: "it keeps its state there",
+    redis: "its workers get their tasks there",
+    minio: "its logs are stored there",
+  },
+  uses: ["monitoring"],
+});

@@ -1,6 +1,7 @@
 import { auth, block, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const clickhouse = block({
+const config = block({
   enabled: enabled(),
   image: image("clickhouse"),
   resources: resources({ cpu: "100m", memory: "768Mi", limit: "1Gi" }),
@@ -8,3 +9,11 @@ export const clickhouse = block({
   service,
   auth: auth("the keys username, which is platform, and password"),
 }).prefault({});
+
+export const clickhouse = component({
+  title: "ClickHouse",
+  summary: "Column store for analytics",
+  folder: "clickhouse",
+  namespace: "apps",
+  config,
+});

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { block, count, enabled, image, resources, storage } from "../../config/fields.ts";
 import { images } from "../../config/images.ts";
+import { component } from "../kit/definition.ts";
 import { leastVolume, postgresqlMajor } from "../postgresql/schema.ts";
 
-export const cloudnativePg = block({
+const config = block({
   enabled: enabled(false).describe("Whether applications may have their database on a cluster of CloudNativePG's."),
   operator: z
     .enum(["chart", "existing"], { error: "expected chart or existing" })
@@ -14,6 +15,16 @@ export const cloudnativePg = block({
   image: image("cloudnativePg"),
   resources: resources({ cpu: "50m", memory: "128Mi", limit: "256Mi" }),
 }).prefault({});
+
+export const cloudnativePg = component({
+  title: "CloudNativePG",
+  summary: "Operator that runs PostgreSQL clusters for the Django applications",
+  folder: "cloudnative-pg",
+  namespace: "operators",
+  config,
+  // An operator that the Kubernetes cluster already has is not the stack's to install.
+  isInstalled: ({ enabled, operator }) => enabled && operator === "chart",
+});
 
 /** What an application says of its database. */
 export const database = {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { auth, block, count, dnsLabel, enabled, image, objectName, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
 const text = (regex: RegExp, expected: string) =>
   z.string({ error: `expected ${expected}` }).regex(regex, { error: `expected ${expected}` });
@@ -72,7 +73,7 @@ const repository = block({
     .describe("For a private repository: the key of its token in `deployd.tokensSecret`."),
 });
 
-export const deployd = block({
+const config = block({
   enabled: enabled(),
   image: image("deployd"),
   repositories: z
@@ -124,3 +125,11 @@ export const deployd = block({
     });
   })
   .prefault({});
+
+export const deployd = component({
+  title: "deployd",
+  summary: "Deploys manifests, kustomizations and charts from git repositories",
+  folder: "deployd",
+  namespace: "apps",
+  config,
+});

@@ -12,6 +12,7 @@ import {
   resources,
 } from "../../config/fields.ts";
 import { database } from "../cloudnative-pg/schema.ts";
+import { component, instances } from "../kit/definition.ts";
 
 /** Variables that the platform alone sets. Others of its variables, such as ALLOWED_HOSTS, may be given another value. */
 const reserved =
@@ -28,13 +29,21 @@ const django = {
   auth: auth("the key password, the user admin's"),
 };
 
-export const polls = block({ enabled: enabled(), image: image("polls"), ...django }).prefault({});
+export const polls = component({
+  title: "Polls",
+  summary: "Django application with polls",
+  folder: "django",
+  page: "polls.md",
+  namespace: "apps",
+  config: block({ enabled: enabled(), image: image("polls"), ...django }).prefault({}),
+  uses: ["postgresql", "cloudnativePg"],
+});
 
 /** A Python module, with the name in it that is served or without. */
 export const appModule = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$/;
 
-/** Applications from elsewhere, as `./platform app` writes them. */
-export const djangoApps = z
+/** Applications from other repositories, as `./platform app` writes them. */
+const apps = z
   .record(
     z.string(),
     block({
@@ -68,6 +77,16 @@ export const djangoApps = z
         context.addIssue({ code: "custom", path: [name], input: name, message: appNameExpected });
   })
   .default({});
+
+export const djangoApps = instances({
+  title: "Django applications",
+  summary: "Your own Django applications, by name",
+  folder: "django",
+  page: "polls.md",
+  namespace: "apps",
+  config: apps,
+  uses: ["postgresql", "cloudnativePg"],
+});
 
 /** Of a Django application: `django-<name>-migrate-<hash>` has to be a host name too. */
 export const appName = /^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$/;

@@ -1,10 +1,11 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
 import { bytes } from "../../config/quantity.ts";
+import { component } from "../kit/definition.ts";
 
 /** Below these Flink does not start: what it takes for itself beside the heap, and a heap that is of use. */
 const least = { jobManager: "768Mi", taskManager: "1Gi" } as const;
 
-export const flink = block({
+const config = block({
   enabled: enabled(),
   image: image("flink"),
   jobManager: block({
@@ -33,3 +34,13 @@ export const flink = block({
     }
   })
   .prefault({});
+
+export const flink = component({
+  title: "Apache Flink",
+  summary: "Stream processing, as a session cluster",
+  folder: "flink",
+  namespace: "apps",
+  config,
+  needs: { minio: "its checkpoints are stored there" },
+  uses: ["nessie"],
+});

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { block, enabled, image, resources, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const kafka = block({
+const config = block({
   enabled: enabled(),
   image: image("kafka"),
   replicas: z
@@ -25,3 +26,11 @@ export const kafka = block({
       .describe("Kind of the Service that clients use. Brokers are reached from within the cluster alone."),
   }).prefault({}),
 }).prefault({});
+
+export const kafka = component({
+  title: "Apache Kafka",
+  summary: "Event streams, in KRaft mode",
+  folder: "kafka",
+  namespace: "apps",
+  config,
+});

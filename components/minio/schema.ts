@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { auth, block, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const minio = block({
+const config = block({
   enabled: enabled(),
   image: image("minio"),
   replicas: z
@@ -27,3 +28,11 @@ export const minio = block({
     .default([])
     .describe("Buckets beside those the platform's components ask for."),
 }).prefault({});
+
+export const minio = component({
+  title: "MinIO",
+  summary: "S3 object storage, with a bucket for each client",
+  folder: "minio",
+  namespace: "core",
+  config,
+});

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
 const label = "expected labels, each a text";
 
-export const monitoring = block({
+const config = block({
   enabled: enabled(false),
   prometheus: block({
     enabled: enabled(),
@@ -51,3 +52,12 @@ export const monitoring = block({
       });
   })
   .prefault({});
+
+export const monitoring = component({
+  title: "Prometheus and Grafana",
+  summary: "Metrics, dashboards and exporters",
+  folder: "monitoring",
+  namespace: "monitoring",
+  config,
+  uses: ["postgresql", "redis"],
+});

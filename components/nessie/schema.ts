@@ -1,6 +1,7 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const nessie = block({
+const config = block({
   enabled: enabled(),
   image: image("nessie"),
   replicas: count("servers", 1, 16)
@@ -9,3 +10,12 @@ export const nessie = block({
   resources: resources({ cpu: "50m", memory: "640Mi" }),
   service,
 }).prefault({});
+
+export const nessie = component({
+  title: "Nessie",
+  summary: "Iceberg REST catalog with branches and history",
+  folder: "nessie",
+  namespace: "core",
+  config,
+  needs: { postgresql: "it keeps its versions there", minio: "the tables are stored there" },
+});

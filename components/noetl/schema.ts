@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 import { latest, startPlan } from "./versions.ts";
 
 /** The name of the instance that is called `noetl` alone. */
@@ -41,7 +42,7 @@ const instance = block({
     refuse("path", undefined, `expected a directory's absolute path beside type: ${type}`);
 });
 
-export const noetl = block({
+const config = block({
   enabled: enabled(),
   image: image("noetl"),
   packageIndex: z
@@ -71,3 +72,12 @@ export const noetl = block({
   }).prefault({}),
   service,
 }).prefault({});
+
+export const noetl = component({
+  title: "NoETL",
+  summary: "Workflows as playbooks, with a NATS queue",
+  folder: "noetl",
+  namespace: "apps",
+  config,
+  needs: { postgresql: "it keeps its playbooks and their results there" },
+});

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
 import { images, parseImage } from "../../config/images.ts";
+import { component } from "../kit/definition.ts";
 
 /** Of PostgreSQL itself: its superuser, its templates, and what no role may be called. */
 const reserved = /^(postgres|template0|template1|public|none|pg_.*)$/;
@@ -10,7 +11,7 @@ const databaseExpected =
 /** An empty server takes some 50 MiB, and its log at least 32 MiB. */
 export const leastVolume = "512Mi";
 
-export const postgresql = block({
+const config = block({
   enabled: enabled(),
   image: image("postgresql")
     .refine((reference) => postgresqlMajor(reference) !== undefined, {
@@ -42,6 +43,14 @@ export const postgresql = block({
     .default([])
     .describe("Databases beside those the platform's components ask for, each with a user of its own name."),
 }).prefault({});
+
+export const postgresql = component({
+  title: "PostgreSQL",
+  summary: "Relational database, with a database and a user for each client",
+  folder: "postgresql",
+  namespace: "core",
+  config,
+});
 
 /** The major version in an image's tag, where it is one that this platform knows the data layout of. */
 export function postgresqlMajor(reference: string): number | undefined {

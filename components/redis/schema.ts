@@ -1,6 +1,7 @@
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const redis = block({
+const config = block({
   enabled: enabled(),
   image: image("redis"),
   resources: resources({ cpu: "50m", memory: "128Mi", limit: "256Mi" }),
@@ -13,3 +14,11 @@ export const redis = block({
       "Share of the memory limit that data may take. The rest is for rewriting the append-only file, which copies what changes meanwhile.",
     ),
 }).prefault({});
+
+export const redis = component({
+  title: "Redis",
+  summary: "Cache and task queue, with a logical database for each client",
+  folder: "redis",
+  namespace: "core",
+  config,
+});

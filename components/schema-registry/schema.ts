@@ -1,6 +1,7 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const schemaRegistry = block({
+const config = block({
   enabled: enabled(),
   image: image("schemaRegistry"),
   replicas: count("servers", 1, 16)
@@ -9,3 +10,12 @@ export const schemaRegistry = block({
   resources: resources({ cpu: "50m", memory: "448Mi" }),
   service,
 }).prefault({});
+
+export const schemaRegistry = component({
+  title: "Apicurio Registry",
+  summary: "Schemas of Kafka topics, behind the API of Confluent's registry",
+  folder: "schema-registry",
+  namespace: "apps",
+  config,
+  needs: { kafka: "it keeps its schemas there" },
+});

@@ -1,6 +1,7 @@
 import { auth, block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const superset = block({
+const config = block({
   enabled: enabled(),
   image: image("superset"),
   web: block({
@@ -20,3 +21,13 @@ export const superset = block({
   service,
   auth: auth("the key password, the user admin's"),
 }).prefault({});
+
+export const superset = component({
+  title: "Apache Superset",
+  summary: "Dashboards and SQL in the browser",
+  folder: "superset",
+  namespace: "apps",
+  config,
+  needs: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },
+  uses: ["trino", "clickhouse", "monitoring"],
+});

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
 const topic = "expected a topic's name of letters, digits, dots, dashes and underscores";
 
-export const trino = block({
+const config = block({
   enabled: enabled(),
   image: image("trino"),
   coordinator: block({
@@ -25,3 +26,13 @@ export const trino = block({
   service,
   auth: auth("the key shared-secret, by which coordinator and workers know each other"),
 }).prefault({});
+
+export const trino = component({
+  title: "Trino",
+  summary: "SQL over the lakehouse and the platform's other data",
+  folder: "trino",
+  namespace: "apps",
+  config,
+  needs: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables are stored there" },
+  uses: ["postgresql", "clickhouse", "kafka"],
+});

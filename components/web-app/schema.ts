@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { auth, block, count, enabled, reached, resources, storage } from "../../config/fields.ts";
 import { type ImageName, images, parseImage } from "../../config/images.ts";
+import { component } from "../kit/definition.ts";
 
 /** As semver.org has it, without build metadata, for which tags have no sign. */
 export const semanticVersion =
@@ -16,7 +17,7 @@ const promoted = (name: ImageName) => {
     .describe("Image, with a semantic version as its tag: `./platform promote` writes it.");
 };
 
-export const webApp = block({
+const config = block({
   enabled: enabled(),
   environment: z
     .string({ error: "expected a name such as test" })
@@ -56,3 +57,12 @@ export const webApp = block({
     .default(false)
     .describe("Whether there is a pod with a Python shell that reaches Redis, for looking into things."),
 }).prefault({});
+
+export const webApp = component({
+  title: "Web app",
+  summary: "Jobs API with workers and a Redis of its own",
+  folder: "web-app",
+  namespace: "apps",
+  config,
+  uses: ["minio"],
+});

@@ -63,7 +63,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a part without what it needs",
     "minio: { enabled: false }\nnessie: { enabled: false }\ntrino: { enabled: false }\nspark: { enabled: false }\nairflow: { enabled: false }",
-    "flink.enabled: found true; expected minio.enabled: true beside it, since its checkpoints lie there; or flink.enabled: false",
+    "flink.enabled: found true; expected minio.enabled: true beside it, since its checkpoints are stored there; or flink.enabled: false",
   ],
   ["a misspelt key", "minio: { replica: 4 }", "minio.replica: unknown key; did you mean replicas?"],
   [
