@@ -71,11 +71,13 @@ export function parseImage(reference: string): ImageReference | undefined {
       reference,
     );
   if (!match) return undefined;
-  const path = `${match[1]}${match[2]}`.split("/");
-  // As every container runtime decides it: a first part with a dot or a port, or localhost, is a registry.
-  const named = path.length > 1 && /[.:]|^localhost$/.test(path[0]!);
-  const registry = named ? path.shift()! : "docker.io";
-  const repository = registry === "docker.io" && path.length === 1 ? `library/${path[0]}` : path.join("/");
+  const path = `${match[1]}${match[2]}`;
+  const [first = "", ...rest] = path.split("/");
+  // As container runtimes decide: a first part with a dot or a port, or localhost, is a registry.
+  const named = rest.length > 0 && /[.:]|^localhost$/.test(first);
+  const registry = named ? first : "docker.io";
+  const inRegistry = named ? rest.join("/") : path;
+  const repository = registry === "docker.io" && !inRegistry.includes("/") ? `library/${inRegistry}` : inRegistry;
   return { registry, repository, ...(match[3] && { tag: match[3] }), ...(match[4] && { digest: match[4] }) };
 }
 

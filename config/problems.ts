@@ -1,9 +1,10 @@
 import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
+import { ConfigError } from "./errors.ts";
 import { type Config, schema, schemaOf } from "./schema.ts";
 
 /** Everything that is wrong with a stack's configuration, each in one line: which key, what was found, what would be right. */
-export class ConfigProblems extends Error {
+export class ConfigProblems extends ConfigError {
   override name = "ConfigProblems";
   readonly stackName: string;
   readonly problems: string[];

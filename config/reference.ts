@@ -22,14 +22,15 @@ interface Node {
   not?: object;
 }
 
-const inputs = () => z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node;
+/** Each block of a stack's configuration as a JSON schema. */
+const blocks = (): [key: string, block: Node][] => {
+  const { properties = {} } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node;
+  return Object.entries(properties);
+};
 
 /** A JSON schema of the stack files, for completion and checks in an editor. */
 export function editorSchema(): string {
-  const components = Object.entries(inputs().properties!).map(([component, node]) => [
-    `data-platform:${component}`,
-    node,
-  ]);
+  const components = blocks().map(([component, node]) => [`data-platform:${component}`, node]);
   return `${JSON.stringify(
     {
       $schema: "https://json-schema.org/draft/2020-12/schema",
@@ -57,7 +58,7 @@ export function editorSchema(): string {
 
 /** `docs/configuration.md`: every key with its meaning and default. */
 export function referencePage(): string {
-  const sections = Object.entries(inputs().properties!).map(
+  const sections = blocks().map(
     ([component, node]) =>
       `## ${component}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows(component, node).join("\n")}\n`,
   );
@@ -106,7 +107,8 @@ function value(node: Node): string {
   if (node.enum) return node.enum.join(", ");
   if (node.anyOf) return node.anyOf.map(value).join(" or ");
   if (node.type === "array") return `list of ${node.items?.type ?? "value"}s`;
-  if (node.type === "integer" && node.maximum! < Number.MAX_SAFE_INTEGER) return `${node.minimum} to ${node.maximum}`;
+  if (node.type === "integer" && node.maximum !== undefined && node.maximum < Number.MAX_SAFE_INTEGER)
+    return `${node.minimum} to ${node.maximum}`;
   return [node.type ?? "any"].flat().join(" or ");
 }
 

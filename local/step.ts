@@ -1,3 +1,5 @@
+export { UserError } from "../config/errors.ts";
+
 /** Says what a long step is doing right now, in one short line; the command line shows it beside the step's title. */
 export type Say = (line: string) => void;
 
@@ -7,9 +9,4 @@ export interface Step {
   /** Why there is nothing to do, or false. */
   skip?: () => string | false | Promise<string | false>;
   run: (say: Say) => Promise<void>;
-}
-
-/** A failure the user can do something about: printed as its message alone, never with a stack trace. */
-export class UserError extends Error {
-  override name = "UserError";
 }

@@ -3,29 +3,17 @@
 // manifests are right.
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { immutableValues } from "../../config/immutable-fields.ts";
 import { renderFiles } from "../../engine/render.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { evaluated, stacks } from "./stacks.ts";
 
-/** What of an object cannot be changed in place: another value means deleting the object and making it anew. */
-function identity({ apiVersion, kind, metadata, ...object }: KubernetesObject) {
-  const { spec = {} } = object;
-  const of: Record<string, unknown> = {
-    StatefulSet: {
-      selector: spec.selector,
-      serviceName: spec.serviceName,
-      podManagementPolicy: spec.podManagementPolicy,
-      volumeClaimTemplates: spec.volumeClaimTemplates,
-      revisionHistoryLimit: spec.revisionHistoryLimit,
-    },
-    Deployment: { selector: spec.selector },
-    PersistentVolumeClaim: { accessModes: spec.accessModes, storageClassName: spec.storageClassName },
-    Service: { clusterIP: spec.clusterIP },
-    Secret: { type: object.type },
-    RoleBinding: { roleRef: object.roleRef },
-  };
+/** What of an object cannot be changed in place: another value means deleting the object and creating it again. */
+function identity(object: KubernetesObject) {
+  const { apiVersion, kind, metadata } = object;
   const name = [metadata.namespace, metadata.name].filter(Boolean).join("/");
-  return [`${apiVersion} ${kind} ${name}`, of[kind] ?? {}] as const;
+  const fields = immutableValues(object).map(([path, value]) => [path.replace("spec.", ""), value]);
+  return [`${apiVersion} ${kind} ${name}`, Object.fromEntries(fields)] as const;
 }
 
 describe.each(stacks)("stack %s", (stack) => {
