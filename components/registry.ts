@@ -50,3 +50,7 @@ export type ComponentKey = keyof Registry;
 export type NeedsOf<Key extends ComponentKey> = Extract<keyof Registry[Key]["needs"], string>;
 /** The components of the registry that `key` works with if the stack enables them. */
 export type UsesOf<Key extends ComponentKey> = Registry[Key]["uses"][number];
+
+/** The component that an object belongs to, by its label app.kubernetes.io/name; undefined for a namespace's own objects. */
+export const componentOf = (name: string): ComponentKey | undefined =>
+  (Object.keys(registry) as ComponentKey[]).find((key) => registry[key].names.test(name));

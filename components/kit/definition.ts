@@ -16,8 +16,10 @@ export interface Definition<
   title: string;
   /** What the component is for, as a table of the documentation says it: no full stop. */
   summary: string;
-  /** Its folder in `components/`; also the name of its objects, unless it has several instances. */
+  /** Its folder in `components/`. */
   folder: string;
+  /** The label app.kubernetes.io/name of its objects. */
+  names: RegExp;
   /** Its page in `docs/`. */
   page: string;
   /** The namespace that its objects are in. */
@@ -32,18 +34,21 @@ export interface Definition<
   isInstalled: (config: z.output<Schema>) => boolean;
 }
 
+/** What has a default. */
+type Defaulted = "names" | "page" | "needs" | "uses" | "isInstalled";
+
 /** A definition in which what is usual is left out. */
 type Given<Schema extends z.ZodType, Needs extends Record<string, string>, Uses extends string> = Omit<
   Definition<Schema, Needs, Uses>,
-  "page" | "needs" | "uses" | "isInstalled"
+  Defaulted
 > &
-  Partial<Pick<Definition<Schema, Needs, Uses>, "page" | "needs" | "uses" | "isInstalled">>;
+  Partial<Pick<Definition<Schema, Needs, Uses>, Defaulted>>;
 
 type Nothing = Record<never, string>;
 
 /**
- * Defines a component that a stack installs by `enabled`. By default its page has the name of its folder, and it
- * neither needs nor uses another component.
+ * Defines a component that a stack installs by `enabled`. By default its objects and its page have the name of its
+ * folder, and it neither needs nor uses another component.
  */
 export const component = <
   Schema extends z.ZodType<{ enabled: boolean }>,
@@ -66,6 +71,7 @@ const complete = <Schema extends z.ZodType, Needs extends Record<string, string>
   given: Given<Schema, Needs, Uses>,
   isInstalled: (config: z.output<Schema>) => boolean,
 ): Definition<Schema, Needs, Uses> => ({
+  names: new RegExp(`^${given.folder}$`),
   page: `${given.folder}.md`,
   // Without needs, the compiler infers the empty type for them.
   needs: {} as Needs,

@@ -57,6 +57,7 @@ export const monitoring = component({
   title: "Prometheus and Grafana",
   summary: "Metrics, dashboards and exporters",
   folder: "monitoring",
+  names: /^(prometheus|grafana|exporters)$/,
   namespace: "monitoring",
   config,
   uses: ["postgresql", "redis"],

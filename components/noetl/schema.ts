@@ -77,6 +77,7 @@ export const noetl = component({
   title: "NoETL",
   summary: "Workflows as playbooks, with a NATS queue",
   folder: "noetl",
+  names: /^noetl(-|$)/,
   namespace: "apps",
   config,
   needs: { postgresql: "it keeps its playbooks and their results there" },
