@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ImageName, images, isFixedTag, parseImage } from "./images.ts";
+import { isFixedTag, parseImage } from "./images.ts";
 import { bytes, millicores } from "./quantity.ts";
 
 /*
@@ -234,7 +234,8 @@ export const imageReference = (example: string) =>
     else if (!isFixedTag(found.tag)) refuse(`${imageExpected} ${example}: a tag that moves is refused`);
   });
 
-export const image = (name: ImageName) =>
-  imageReference(images[name])
-    .default(images[name])
+/** The image of a component, which a stack may change. `pin` is the default: the version that is tested. */
+export const image = (pin: string) =>
+  imageReference(pin)
+    .default(pin)
     .describe("Image, with a version or a commit as its tag, or a digest. The pin is tested; another is yours to try.");

@@ -1,6 +1,6 @@
 import type { Definition } from "../components/kit/definition.ts";
 import { componentOf, registry } from "../components/registry.ts";
-import { images } from "../config/images.ts";
+import { isFixedTag, parseImage } from "../config/images.ts";
 import { parseConfig } from "../config/problems.ts";
 import { mebibytes } from "../config/quantity.ts";
 import type { KubernetesObject } from "../policy/rules/index.ts";
@@ -42,9 +42,11 @@ const graph = () =>
     ]),
   );
 
-/** Keys with an image of the table in config/images.ts, in a component's block with every default. */
+const isImage = (text: string) => isFixedTag(parseImage(text)?.tag ?? "");
+
+/** Keys whose default is an image, in a component's block. */
 function imageKeys(path: string, value: unknown): [key: string, image: string][] {
-  if (typeof value === "string") return Object.values<string>(images).includes(value) ? [[path, value]] : [];
+  if (typeof value === "string") return isImage(value) ? [[path, value]] : [];
   if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
   return Object.entries(value).flatMap(([key, child]) => imageKeys(`${path}.${key}`, child));
 }

@@ -56,7 +56,7 @@ const dags = block({
 
 const config = block({
   enabled: enabled(),
-  image: image("airflow"),
+  image: image("apache/airflow:3.3.2"),
   apiServer: block({
     replicas: count("servers", 1, 16).default(1).describe("API servers, which serve the web pages too."),
     resources: resources({ cpu: "100m", memory: "704Mi", limit: "1Gi" }),

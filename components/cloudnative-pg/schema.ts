@@ -1,8 +1,13 @@
 import { z } from "zod";
 import { block, count, enabled, image, resources, storage } from "../../config/fields.ts";
-import { images } from "../../config/images.ts";
 import { component } from "../kit/definition.ts";
 import { leastVolume, postgresqlMajor } from "../postgresql/schema.ts";
+
+/** PostgreSQL alone, without extensions and without Barman. The newest release that the operator was tested with. */
+export const clusterImage = "ghcr.io/cloudnative-pg/postgresql:17.11-minimal-trixie";
+
+/** The operator. The chart in charts/cloudnative-pg is of the same release. */
+export const operatorImage = "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0";
 
 const config = block({
   enabled: enabled(false).describe("Whether applications may have their database on a cluster of CloudNativePG's."),
@@ -12,7 +17,7 @@ const config = block({
     .describe(
       "Where the operator comes from. chart: this stack installs it from charts/cloudnative-pg, which takes the Pulumi engine. existing: the Kubernetes cluster has it, 1.30 or newer.",
     ),
-  image: image("cloudnativePg"),
+  image: image(operatorImage),
   resources: resources({ cpu: "50m", memory: "128Mi", limit: "256Mi" }),
 }).prefault({});
 
@@ -33,8 +38,8 @@ export const database = {
     .default("postgresql")
     .describe("Who has its data: the platform's PostgreSQL, or a cluster of its own that CloudNativePG runs."),
   databaseCluster: block({
-    image: image("cloudnativePgPostgresql").refine((reference) => postgresqlMajor(reference) !== undefined, {
-      error: `expected a tag that starts with the major version, 16 to 18, such as ${images.cloudnativePgPostgresql}: the operator reads it there`,
+    image: image(clusterImage).refine((reference) => postgresqlMajor(reference) !== undefined, {
+      error: `expected a tag that starts with the major version, 16 to 18, such as ${clusterImage}: the operator reads it there`,
     }),
     instances: count("servers", 1, 9)
       .default(1)

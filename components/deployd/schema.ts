@@ -75,7 +75,8 @@ const repository = block({
 
 const config = block({
   enabled: enabled(),
-  image: image("deployd"),
+  // Node.js with git, Helm and kustomize: apps/deployd/Dockerfile.
+  image: image("data-platform/deployd:1.0.0"),
   repositories: z
     .array(repository, { error: "expected a list of repositories" })
     .superRefine((all, context) => {

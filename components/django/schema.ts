@@ -36,7 +36,7 @@ export const polls = component({
   page: "polls.md",
   names: /^polls(-database)?$/,
   namespace: "apps",
-  config: block({ enabled: enabled(), image: image("polls"), ...django }).prefault({}),
+  config: block({ enabled: enabled(), image: image("data-platform/polls:1.0.0"), ...django }).prefault({}),
   uses: ["postgresql", "cloudnativePg"],
 });
 

@@ -2,12 +2,15 @@ import { block, count, enabled, image, resources, service } from "../../config/f
 import { bytes } from "../../config/quantity.ts";
 import { component } from "../kit/definition.ts";
 
+/** `flink:2.3.0-java21` with the jars for Iceberg: components/flink/images/flink-iceberg. */
+export const flinkImage = "data-platform/flink:2.3.0";
+
 /** Below these Flink does not start: what it takes for itself beside the heap, and a heap that is of use. */
 const least = { jobManager: "768Mi", taskManager: "1Gi" } as const;
 
 const config = block({
   enabled: enabled(),
-  image: image("flink"),
+  image: image(flinkImage),
   jobManager: block({
     replicas: count("JobManagers", 1, 3)
       .default(1)

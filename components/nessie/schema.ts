@@ -3,7 +3,8 @@ import { component } from "../kit/definition.ts";
 
 const config = block({
   enabled: enabled(),
-  image: image("nessie"),
+  // The newest whose server is complete in Maven Central, which the tests run.
+  image: image("ghcr.io/projectnessie/nessie:0.99.0"),
   replicas: count("servers", 1, 16)
     .default(1)
     .describe("Servers. They keep everything in PostgreSQL, so any of them may answer any client."),

@@ -44,7 +44,8 @@ const instance = block({
 
 const config = block({
   enabled: enabled(),
-  image: image("noetl"),
+  // NoETL with all that it imports, at the version that most instances run: apps/noetl/Dockerfile.
+  image: image("data-platform/noetl:4.26.0"),
   packageIndex: z
     .url({ protocol: /^https?$/, error: "expected a package index's URL such as https://pypi.example.com/simple" })
     .optional()
@@ -66,7 +67,8 @@ const config = block({
   }).prefault({}),
   storage: storage("256Mi", "the volume of each server and each worker, with its data and logs"),
   nats: block({
-    image: image("nats"),
+    // The 2.12 line still gets fixes; NoETL's client wants nothing newer.
+    image: image("nats:2.12.15"),
     resources: resources({ cpu: "5m", memory: "32Mi", limit: "128Mi" }),
     storage: storage("256Mi", "the queue's volume"),
   }).prefault({}),

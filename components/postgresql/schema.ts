@@ -1,7 +1,10 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
-import { images, parseImage } from "../../config/images.ts";
+import { parseImage } from "../../config/images.ts";
 import { component } from "../kit/definition.ts";
+
+/** 17 is the oldest major that every component of the platform is tested with; its data is under …/data/pgdata. */
+export const postgresqlImage = "postgres:17.12";
 
 /** Of PostgreSQL itself: its superuser, its templates, and what no role may be called. */
 const reserved = /^(postgres|template0|template1|public|none|pg_.*)$/;
@@ -13,13 +16,13 @@ export const leastVolume = "512Mi";
 
 const config = block({
   enabled: enabled(),
-  image: image("postgresql")
+  image: image(postgresqlImage)
     .refine((reference) => postgresqlMajor(reference) !== undefined, {
       error:
         "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies",
     })
     .refine((reference) => !/alpine/i.test(parseImage(reference)?.tag ?? ""), {
-      error: `expected the image on Debian, such as ${images.postgresql}: the one on Alpine has another user and other paths`,
+      error: `expected the image on Debian, such as ${postgresqlImage}: the one on Alpine has another user and other paths`,
     }),
   resources: resources({ cpu: "100m", memory: "512Mi" }),
   storage: storage("10Gi", "the volume", leastVolume),

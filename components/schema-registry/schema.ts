@@ -3,7 +3,8 @@ import { component } from "../kit/definition.ts";
 
 const config = block({
   enabled: enabled(),
-  image: image("schemaRegistry"),
+  // Speaks the API of Confluent's registry under /apis/ccompat/v7, under a licence without conditions of use.
+  image: image("apicurio/apicurio-registry:3.3.3"),
   replicas: count("servers", 1, 16)
     .default(1)
     .describe("Servers. They keep everything in Kafka, so any of them may answer any client."),

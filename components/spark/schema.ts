@@ -2,6 +2,9 @@ import { auth, block, count, enabled, image, memory, resources, service } from "
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import { component } from "../kit/definition.ts";
 
+/** `apache/spark:4.1.4` with the jars for Iceberg and S3: components/spark/images/spark-iceberg. */
+export const sparkImage = "data-platform/spark:4.1.4";
+
 /** Mebibytes of a worker's limit that are no executor's heap. */
 const overhead = 768;
 /** Mebibytes of heap below which Spark starts no executor. */
@@ -9,7 +12,7 @@ const smallest = 512;
 
 const config = block({
   enabled: enabled(),
-  image: image("spark"),
+  image: image(sparkImage),
   master: block({
     resources: resources({ cpu: "50m", memory: "512Mi" }),
   }).prefault({}),

@@ -3,7 +3,8 @@ import { component } from "../kit/definition.ts";
 
 const config = block({
   enabled: enabled(),
-  image: image("superset"),
+  // `apache/superset:6.1.0` with the drivers of the platform's databases: components/superset/images/superset-drivers.
+  image: image("data-platform/superset:6.1.0"),
   web: block({
     replicas: count("servers", 1, 16).default(1).describe("Web servers."),
     workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),

@@ -6,7 +6,8 @@ const topic = "expected a topic's name of letters, digits, dots, dashes and unde
 
 const config = block({
   enabled: enabled(),
-  image: image("trino"),
+  // The newest whose server is complete in Maven Central, which the tests run.
+  image: image("trinodb/trino:476"),
   coordinator: block({
     resources: resources({ cpu: "100m", memory: "1280Mi" }),
   }).prefault({}),

@@ -1,19 +1,23 @@
 import { z } from "zod";
 import { auth, block, count, enabled, reached, resources, storage } from "../../config/fields.ts";
-import { type ImageName, images, parseImage } from "../../config/images.ts";
+import { parseImage } from "../../config/images.ts";
 import { component } from "../kit/definition.ts";
+import { redisImage } from "../redis/schema.ts";
+
+/** The jobs API and its worker in apps/web-app. */
+export const webAppImage = "data-platform/web-app:1.0.0";
 
 /** As semver.org has it, without build metadata, for which tags have no sign. */
 export const semanticVersion =
   /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*))*)?$/;
 
 /** An image whose versions are promoted from one stack to another: its tag says which, with a digest beside it or not. */
-const promoted = (name: ImageName) => {
-  const error = `expected an image with a semantic version as its tag, such as ${images[name]}: it is what a promotion writes`;
+const promoted = (pin: string) => {
+  const error = `expected an image with a semantic version as its tag, such as ${pin}: it is what a promotion writes`;
   return z
     .string({ error })
     .refine((reference) => semanticVersion.test(parseImage(reference)?.tag ?? ""), { error })
-    .default(images[name])
+    .default(pin)
     .describe("Image, with a semantic version as its tag: `./platform promote` writes it.");
 };
 
@@ -26,7 +30,7 @@ const config = block({
     })
     .optional()
     .describe("What its objects are named and labelled after. Default: the stack's name."),
-  image: promoted("webApp"),
+  image: promoted(webAppImage),
   flask: block({
     replicas: count("servers", 1, 16).default(1).describe("Servers of the API."),
     resources: resources({ cpu: "10m", memory: "80Mi", limit: "192Mi" }),
@@ -36,7 +40,7 @@ const config = block({
     resources: resources({ cpu: "10m", memory: "64Mi", limit: "192Mi" }),
   }).prefault({}),
   redis: block({
-    image: promoted("redis"),
+    image: promoted(redisImage),
     resources: resources({ cpu: "10m", memory: "48Mi", limit: "128Mi" }),
   }).prefault({}),
   storage: storage("1Gi", "Redis' volume"),

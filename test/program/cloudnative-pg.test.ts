@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { imagesOf } from "../../cli/up.ts";
 import { keepKinds } from "../../components/cloudnative-pg/index.ts";
-import { images } from "../../config/images.ts";
+import { clusterImage, operatorImage } from "../../components/cloudnative-pg/schema.ts";
 import { refuseCharts } from "../../engine/stack.ts";
 import { rules } from "../../policy/rules/index.ts";
 import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
@@ -66,7 +66,7 @@ describe("polls on a cluster of its own", () => {
   it("is one small server, which does not keep its node from being emptied", () => {
     expect(cluster(after).spec).toMatchObject({
       instances: 1,
-      imageName: images.cloudnativePgPostgresql,
+      imageName: clusterImage,
       enablePDB: false,
       bootstrap: { initdb: { database: "polls", owner: "polls" } },
       postgresql: { parameters: { shared_buffers: "64MB" } },
@@ -196,9 +196,7 @@ describe("the operator that the stack installs", () => {
       repository: "registry.example.com:8443/cnpg@sha256",
       tag: "0".repeat(64),
     });
-    expect(imagesOf(program.evaluation)).toEqual(
-      expect.arrayContaining([images.cloudnativePg, images.cloudnativePgPostgresql]),
-    );
+    expect(imagesOf(program.evaluation)).toEqual(expect.arrayContaining([operatorImage, clusterImage]));
   });
 
   it.each([true, false])("keeps its kinds as the stack keeps its volumes: %s", (keep) => {
