@@ -31,7 +31,7 @@ describe.each(components)("%s", (key, { folder, page, needs, uses, namespace }) 
   });
 
   it.each(Object.entries(needs))("is refused without %s", (need, reason) => {
-    const without = () => parseConfig("unit", { [need]: { enabled: false } });
+    const without = () => parseConfig("unit", { [need]: { enabled: false }, [key]: { enabled: true } });
     expect(without).toThrow(
       `stack unit: ${key}.enabled: found true; expected ${need}.enabled: true beside it, since ${reason}; or ${key}.enabled: false`,
     );
