@@ -9,6 +9,7 @@ import { share } from "../kit/jvm.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch, tcpProbe } from "../kit/pod.ts";
 import { headlessService, service } from "../kit/service.ts";
+import { serviceAccount } from "../kit/service-account.ts";
 
 const metrics = 9249;
 const jobManagerPorts = { rest: 8081, rpc: 6123, blob: 6124, metrics };
@@ -155,7 +156,7 @@ export class Flink extends Component {
       replicas: taskManager.replicas,
       pod: {
         ...pod(taskManagerFiles),
-        ...(election && { account: this.account("taskmanager") }),
+        ...(election && { account: serviceAccount(this, "taskmanager") }),
         role: "taskmanager",
         containers: {
           taskmanager: {

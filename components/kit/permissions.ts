@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Component, NamespaceContext } from "./component.ts";
+import { serviceAccount } from "./service-account.ts";
 
 /**
  * What a component's service account, or that of one of its workloads, may do in some namespaces. A pod uses it only where
@@ -27,7 +28,9 @@ export function permissions(
       {
         metadata,
         roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: granted.metadata.name },
-        subjects: [{ kind: "ServiceAccount", name: component.account(role), namespace: component.namespace.name }],
+        subjects: [
+          { kind: "ServiceAccount", name: serviceAccount(component, role), namespace: component.namespace.name },
+        ],
       },
       options,
     );

@@ -3,6 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { millicores } from "../../config/quantity.ts";
 import type { Component } from "./component.ts";
 import type { SecretKey } from "./secret.ts";
+import { serviceAccount } from "./service-account.ts";
 
 export type Volume = Omit<k8s.types.input.core.v1.Volume, "name">;
 type Probe = k8s.types.input.core.v1.Probe;
@@ -52,7 +53,7 @@ export interface Container<V extends string> {
   ports?: Ports;
   resources: Resources;
   /** Path in the container → volume. The root file system is read-only: what is written to is mounted. */
-  mounts?: Partial<Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>>;
+  mounts?: Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>;
   startup?: Probe;
   readiness?: Probe;
   liveness?: Probe;
@@ -80,7 +81,7 @@ export interface Pod<V extends string> {
    * it as an annotation; what the account may do, `permissions` says. Default: no token.
    */
   talksToApi?: string;
-  /** The account that the pod runs under, as `Component.account` gives it. Default: the component's own. */
+  /** The account that the pod runs under, as `serviceAccount` gives it. Default: the component's own. */
   account?: pulumi.Input<string>;
 }
 
@@ -107,7 +108,7 @@ export function pod<V extends string>(
       },
     },
     spec: {
-      serviceAccountName: spec.account ?? component.serviceAccount,
+      serviceAccountName: spec.account ?? serviceAccount(component),
       automountServiceAccountToken: spec.talksToApi !== undefined,
       enableServiceLinks: false,
       securityContext: {
@@ -174,7 +175,7 @@ function container<V extends string>(
     resources: spec.resources,
     ...(spec.mounts && {
       volumeMounts: Object.entries(spec.mounts).map(([mountPath, mount]) =>
-        typeof mount === "object" ? { name: mount.volume, mountPath, ...rest(mount) } : { name: mount!, mountPath },
+        typeof mount === "object" ? { name: mount.volume, mountPath, ...rest(mount) } : { name: mount, mountPath },
       ),
     }),
     ...(spec.startup && { startupProbe: spec.startup }),

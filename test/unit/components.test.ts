@@ -6,6 +6,7 @@ import { Component, type NamespaceContext } from "../../components/kit/component
 import { runOnce } from "../../components/kit/job.ts";
 import { execProbe, pod, scratch } from "../../components/kit/pod.ts";
 import { credentials, password, TypedSecret } from "../../components/kit/secret.ts";
+import { serviceAccount } from "../../components/kit/service-account.ts";
 import { refuseToResize, stateful } from "../../components/kit/stateful.ts";
 import { shrinks } from "../../components/kit/storage.ts";
 import { Namespace } from "../../components/namespaces.ts";
@@ -60,7 +61,7 @@ describe("a part", () => {
   it("owns its children, makes them after the namespace, and has an account without a token for its pods", async () => {
     const made = await sample((part) => {
       // Asked for twice, made once.
-      expect(part.serviceAccount).toBe(part.serviceAccount);
+      expect(serviceAccount(part)).toBe(serviceAccount(part));
     });
     const account = of(made, "ServiceAccount");
     expect(account.inputs.automountServiceAccountToken).toBe(false);
