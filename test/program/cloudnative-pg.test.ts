@@ -7,12 +7,9 @@ import { keepKinds } from "../../components/cloudnative-pg/index.ts";
 import { clusterImage, operatorImage } from "../../components/cloudnative-pg/schema.ts";
 import { refuseCharts } from "../../engine/stack.ts";
 import { rules } from "../../policy/rules/index.ts";
-import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
+import { changed, type Evaluated, evaluated, named, only } from "./stacks.ts";
 
-/** Nothing but what is looked at: it makes the program quick. */
-const alone = Object.fromEntries(
-  ["redis", "minio", "nessie", "noetl", "webApp", "deployd"].map((part) => [part, { enabled: false }]),
-);
+const alone = only("postgresql", "polls");
 const render = (changes: object = {}, stack = "dev") =>
   evaluated(stack, { changes: JSON.stringify({ ...alone, ...changes }) });
 const existing = { cloudnativePg: { enabled: true, operator: "existing" } };

@@ -1,4 +1,6 @@
 import { parse } from "yaml";
+import type { Definition } from "../../components/kit/definition.ts";
+import { type ComponentKey, registry } from "../../components/registry.ts";
 import { type Evaluation, type RandomSource, redacted, seeded } from "../../engine/evaluate.ts";
 import { type Manifest, manifests } from "../../engine/manifests.ts";
 import { run } from "../../engine/run.ts";
@@ -18,9 +20,8 @@ export interface Evaluated {
 const known = new Map<string, Promise<Evaluated>>();
 
 /**
- * The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. `name` is
- * what the stack is called in place of its file's name. The same is evaluated once, and cannot be changed by a test;
- * `fresh` evaluates it again.
+ * The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by component) laid over it. `name` is
+ * the stack's name in place of its file's. Evaluated once and frozen; `fresh` evaluates it again.
  */
 export function evaluated(
   stack: string,
@@ -50,8 +51,8 @@ async function evaluate(
 ): Promise<Evaluated> {
   const file = { ...readStack(".", stack), stack: options.name ?? stack };
   const changes = Object.entries((parse(options.changes ?? "{}") ?? {}) as Record<string, unknown>);
-  for (const [part, change] of changes) {
-    const key = `data-platform:${part}`;
+  for (const [component, change] of changes) {
+    const key = `data-platform:${component}`;
     file.config[key] = merged(file.config[key], change);
   }
   const evaluation = await run(program, file, { random: options.random ?? redacted, context: "a-cluster" });
@@ -62,6 +63,20 @@ async function evaluate(
 /** The same with real-looking secrets, so that a leak is not hidden by what stands in for them. */
 export const evaluatedWithSecrets = (stack: string, changes?: string) =>
   evaluated(stack, { changes, random: seeded("a test's seed") });
+
+/** Changes that disable every component but these, so that a test renders no more than it looks at. */
+export const only = (...kept: ComponentKey[]) =>
+  disabled(Object.keys(registry).filter((key) => key !== "djangoApps" && !kept.some((one) => one === key)));
+
+/** Changes that disable a component and all that need it. */
+export const without = (key: ComponentKey) => disabled([key, ...needing(key)]);
+
+const needing = (key: string): string[] =>
+  Object.entries<Definition>(registry)
+    .filter(([, { needs }]) => key in needs)
+    .flatMap(([other]) => [other, ...needing(other)]);
+
+const disabled = (keys: string[]) => Object.fromEntries(keys.map((key) => [key, { enabled: false }]));
 
 /** The one object of a kind and name. */
 export const named = ({ objects }: Evaluated, kind: string, name: string) =>
