@@ -41,12 +41,12 @@ export class Namespaces {
 type Settings = Config["namespaces"]["core"];
 
 /**
- * A namespace that refuses every pod that Pod Security `restricted` does not allow, with a quota and defaults where
- * the stack asks for them. With `create: false` it is someone else's: no object is made of it.
+ * A namespace that refuses every pod that Pod Security `restricted` does not allow, with a quota and defaults if
+ * the stack has them. With `create: false` the stack uses an existing namespace and creates nothing.
  */
 export class Namespace extends pulumi.ComponentResource {
   readonly name: string;
-  /** What must exist before anything is made in the namespace. */
+  /** Create before any object in the namespace. Empty if the stack does not create it. */
   readonly ready: pulumi.Resource[] = [];
 
   constructor(
@@ -87,7 +87,7 @@ export class Namespace extends pulumi.ComponentResource {
           },
         },
       },
-      // A namespace that goes takes its volumes along, whatever protects those.
+      // Deleting a namespace deletes its volumes, even protected ones.
       { parent: this, protect: protectData, retainOnDelete: protectData },
     );
     const child = { parent: this, dependsOn: [namespace] };

@@ -1,4 +1,4 @@
-/** The parts of an image reference. `registry` is "docker.io" where the reference names none. */
+/** The parts of an image reference. `registry` is "docker.io" if the reference names none. */
 export interface ImageReference {
   registry: string;
   repository: string;
@@ -6,7 +6,7 @@ export interface ImageReference {
   digest?: string;
 }
 
-/** Takes `[registry/]repository[:tag][@digest]` apart, or returns undefined where it is not a reference. */
+/** Parses `[registry/]repository[:tag][@digest]`; undefined if it is not a reference. */
 export function parseImage(reference: string): ImageReference | undefined {
   const match =
     /^((?:[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::\d+)?\/)*)([a-z0-9]+(?:[._-]+[a-z0-9]+)*)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(
@@ -23,7 +23,7 @@ export function parseImage(reference: string): ImageReference | undefined {
   return { registry, repository, ...(match[3] && { tag: match[3] }), ...(match[4] && { digest: match[4] }) };
 }
 
-/** The reference as a pod should name it: unchanged, or with its registry replaced by a mirror's prefix. */
+/** The reference as a pod names it: unchanged, or with the registry replaced by a mirror's prefix. Throws if it is not a reference. */
 export function resolveImage(reference: string, mirror?: string): string {
   if (!mirror) return reference;
   const image = parseImage(reference);

@@ -5,8 +5,8 @@ import { type ComponentKey, type Registry, registry } from "../components/regist
 import { block, count, cpu, dnsLabel, memory, objectName } from "./fields.ts";
 
 /*
- * The whole configuration of a stack. Pure: it knows nothing of Pulumi, so it can be tested, documented and
- * turned into a JSON schema by itself. The defaults are the smallest honest sizes; Pulumi.prod.yaml raises them.
+ * The whole configuration of a stack. Pure: it imports no Pulumi, so it can be tested, documented and
+ * turned into a JSON schema by itself. The defaults are the smallest sizes that work; Pulumi.prod.yaml raises them.
  */
 
 const global = block({
@@ -16,14 +16,14 @@ const global = block({
       error: "expected a registry's prefix without a scheme such as registry.example.com/mirror",
     })
     .optional()
-    .describe("Prefix that takes the place of every image's registry, for clusters that pull from a mirror."),
+    .describe("Prefix that replaces every image's registry, for clusters that pull from a mirror."),
   cluster: z
     .enum(["plain", "kind", "embedded", "eks", "aks", "gke"], {
       error: "expected plain, kind, embedded, eks, aks or gke",
     })
     .default("plain")
     .describe(
-      "Kind of the cluster: applications that people visit are reached as is usual there. With kind and no context named, `pulumi up` makes the cluster: see docs/delivery.md.",
+      "Kind of the cluster. It decides the default Service type of applications that people visit. With kind and without a context, `pulumi up` creates the cluster: see docs/delivery.md.",
     ),
   imagePullPolicy: z
     .enum(["IfNotPresent", "Always", "Never"], { error: "expected IfNotPresent, Always or Never" })
@@ -32,7 +32,7 @@ const global = block({
   imagePullSecrets: z
     .array(objectName, { error: "expected a list of names of Secrets" })
     .default([])
-    .describe("Names of Secrets, in each namespace, that open the registry."),
+    .describe("Names of Secrets with the registry's credentials, in each namespace."),
   jobDeadline: count("seconds", 60, 604_800)
     .default(1800)
     .describe(
@@ -64,15 +64,17 @@ const namespace = (what: string) =>
       .boolean({ error: "expected true or false" })
       .default(true)
       .describe(
-        "Whether the stack makes the namespace, labels it for Pod Security and deletes it. With false it must exist, and is left as it is.",
+        "Whether the stack creates the namespace, labels it for Pod Security and deletes it. With false it must exist, and is not changed.",
       ),
     quota: quota.optional().describe("Limits on what the namespace may request. Default: none."),
     limitRange: block({
-      memory: memory.describe("Memory limit of a container that states none."),
-      cpu: cpu.describe("CPU request of a container that states none."),
+      memory: memory.describe("Memory limit of a container that has none."),
+      cpu: cpu.describe("CPU request of a container that has none."),
     })
       .optional()
-      .describe("What a container gets that states nothing. The platform's own state everything. Default: none."),
+      .describe(
+        "Defaults for containers without requests and limits. The platform's containers have both. Default: none.",
+      ),
   })
     .superRefine(({ create, quota, limitRange }, context) => {
       for (const [key, value] of Object.entries({ quota, limitRange }))
@@ -81,7 +83,7 @@ const namespace = (what: string) =>
             code: "custom",
             path: [key],
             input: value,
-            message: "expected create: true beside it, since the limits of a namespace belong to whoever makes it",
+            message: "expected create: true beside it, since the stack limits only a namespace that it creates",
           });
     })
     .prefault({});

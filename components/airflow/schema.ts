@@ -15,9 +15,9 @@ const dags = block({
       .superRefine((address, context) => {
         const refuse = (message: string, input = address) => context.addIssue({ code: "custom", input, message });
         if (/^\w+:\/\/[^/]*@/.test(address))
-          // Whatever stands there may be a password, and is not shown.
+          // It may be a password, so it is not shown.
           refuse(
-            "expected an address without a user or password: they belong into a Secret, named in dags.git.existingSecret",
+            "expected an address without a user or password: put them into a Secret, named in dags.git.existingSecret",
             address.replace(/\/\/.*@/, "//…@"),
           );
         else if (!/^https?:\/\/[^\s/@]+\/\S+$/.test(address))
@@ -41,7 +41,7 @@ const dags = block({
       ),
   })
     .optional()
-    .describe("Git repository that the DAGs come from, in place of a ConfigMap."),
+    .describe("Git repository with the DAGs, instead of a ConfigMap."),
 })
   .superRefine(({ configMap, git }, context) => {
     if (configMap && git)
@@ -49,7 +49,7 @@ const dags = block({
         code: "custom",
         path: ["configMap"],
         input: configMap,
-        message: "expected no ConfigMap beside dags.git: the DAGs come from one place",
+        message: "expected no ConfigMap beside dags.git: the DAGs have one source",
       });
   })
   .prefault({});

@@ -31,12 +31,12 @@ export const cloudnativePg = component({
   isInstalled: ({ enabled, operator }) => enabled && operator === "chart",
 });
 
-/** What an application says of its database. */
+/** The database of an application. */
 export const database = {
   database: z
     .enum(["postgresql", "cloudnative-pg"], { error: "expected postgresql or cloudnative-pg" })
     .default("postgresql")
-    .describe("Who has its data: the platform's PostgreSQL, or a cluster of its own that CloudNativePG runs."),
+    .describe("Where its data is: in the platform's PostgreSQL, or in a cluster of its own that CloudNativePG runs."),
   databaseCluster: block({
     image: image(clusterImage).refine((reference) => postgresqlMajor(reference) !== undefined, {
       error: `expected a tag that starts with the major version, 16 to 18, such as ${clusterImage}: the operator reads it there`,
@@ -44,7 +44,7 @@ export const database = {
     instances: count("servers", 1, 9)
       .default(1)
       .describe(
-        "With cloudnative-pg: servers. One takes what is written, the others follow it and one of them takes over. From three on, a write is on two of them before it is confirmed.",
+        "With cloudnative-pg: servers. One is the primary; the others are replicas, and one of them takes over. With three or more, a write is confirmed when it is on two.",
       ),
     resources: resources({ cpu: "50m", memory: "256Mi", limit: "512Mi" }),
     storage: storage("1Gi", "each server's volume", leastVolume),

@@ -18,14 +18,14 @@ import { component, instances } from "../kit/definition.ts";
 const reserved =
   /^(SECRET_KEY|DATABASE_(HOST|PORT|NAME|USER|PASSWORD)|POD_IP|NODE_IP|ADMINISTRATOR|DJANGO_SUPERUSER_(USERNAME|PASSWORD))$/;
 
-/** What every Django application says of how it runs. */
+/** Settings of every Django application. */
 const django = {
   replicas: count("servers", 1, 16).default(1).describe("Web servers."),
   workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
   resources: resources({ cpu: "5m", memory: "96Mi", limit: "256Mi" }),
   ...database,
   ...environment(reserved),
-  ...reached("Name that people visit. With it there is an Ingress, and the application answers to it."),
+  ...reached("Host name that people visit. With it there is an Ingress, and the application accepts it."),
   auth: auth("the key password, the user admin's"),
 };
 
@@ -67,7 +67,7 @@ const apps = z
         ),
       healthPath: pattern(/^\/[\w./~-]*$/, "a path such as /healthz")
         .default("/healthz")
-        .describe("Path that answers 200 to 399 where the application can do its work, its database included."),
+        .describe("Path that answers 200 to 399 when the application works, its database included."),
       ...django,
     }),
     { error: "expected applications by their names" },

@@ -11,7 +11,7 @@ const config = block({
     image: image("prom/prometheus:v3.13.5"),
     retention: count("days", 1, 3_650)
       .default(15)
-      .describe("Days that Prometheus keeps what it has read. Where the volume fills up before, the oldest goes."),
+      .describe("Days that Prometheus keeps samples. If the volume fills up earlier, it deletes the oldest."),
     resources: resources({ cpu: "100m", memory: "512Mi", limit: "1Gi" }),
     storage: storage("10Gi"),
     service,
@@ -51,7 +51,7 @@ const config = block({
         path: ["grafana", "enabled"],
         input: true,
         message:
-          "expected monitoring.prometheus.enabled: true beside it, since it shows what is there; or monitoring.grafana.enabled: false",
+          "expected monitoring.prometheus.enabled: true beside it, since Grafana reads from it; or monitoring.grafana.enabled: false",
       });
   })
   .prefault({});

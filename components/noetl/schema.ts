@@ -9,7 +9,7 @@ export const mainInstance = "main";
 /** What an instance is called in the cluster. */
 export const nameOf = (instance: string): string => (instance === mainInstance ? "noetl" : `noetl-${instance}`);
 
-/** Names that pieces of an instance have. */
+/** Suffixes that objects of an instance have. */
 const taken = ["headless", "nats", "schema", "source", "worker"];
 
 const instanceName = z
@@ -21,7 +21,7 @@ const instance = block({
   type: z
     .enum(["version", "package", "dev"], { error: "expected version, package or dev" })
     .default("version")
-    .describe("What is installed: a released version, a package of one's own, or a checkout that is being worked on."),
+    .describe("What is installed: a released version, a package of your own, or a checkout under development."),
   version: z
     .string({ error: `expected a version such as "${latest}", or latest` })
     .default(latest)

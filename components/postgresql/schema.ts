@@ -19,7 +19,7 @@ const config = block({
   image: image(postgresqlImage)
     .refine((reference) => postgresqlMajor(reference) !== undefined, {
       error:
-        "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies",
+        "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data is",
     })
     .refine((reference) => !/alpine/i.test(parseImage(reference)?.tag ?? ""), {
       error: `expected the image on Debian, such as ${postgresqlImage}: the one on Alpine has another user and other paths`,
@@ -44,7 +44,7 @@ const config = block({
       { error: "expected a list of names" },
     )
     .default([])
-    .describe("Databases beside those the platform's components ask for, each with a user of its own name."),
+    .describe("Databases beside those of the platform's components, each with a user of the same name."),
 }).prefault({});
 
 export const postgresql = component({
@@ -55,7 +55,7 @@ export const postgresql = component({
   config,
 });
 
-/** The major version in an image's tag, where it is one that this platform knows the data layout of. */
+/** The major version in an image's tag; undefined if its data layout is unknown here. */
 export function postgresqlMajor(reference: string): number | undefined {
   // Not the digits that a commit begins with.
   const major = Number(/^(\d+)(?=[.-]|beta|rc|$)/.exec(parseImage(reference)?.tag ?? "")?.[1]);

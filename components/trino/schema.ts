@@ -16,7 +16,7 @@ const config = block({
     resources: resources({ cpu: "100m", memory: "1152Mi" }),
     drain: count("seconds", 10, 7_200)
       .default(120)
-      .describe("Seconds that a worker which is told to stop may spend on finishing what it runs."),
+      .describe("Seconds that a stopping worker may take to finish its tasks."),
   }).prefault({}),
   kafkaTopics: z
     .array(z.string({ error: topic }).regex(/^[a-zA-Z0-9._-]{1,249}$/, { error: topic }), {

@@ -11,7 +11,7 @@ export const webAppImage = "data-platform/web-app:1.0.0";
 export const semanticVersion =
   /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*))*)?$/;
 
-/** An image whose versions are promoted from one stack to another: its tag says which, with a digest beside it or not. */
+/** An image whose versions are promoted from one stack to another: its tag names the version, with or without a digest. */
 const promoted = (pin: string) => {
   const error = `expected an image with a semantic version as its tag, such as ${pin}: it is what a promotion writes`;
   return z
@@ -51,15 +51,15 @@ const config = block({
         error: "expected a cron schedule such as 17 3 * * *",
       })
       .default("17 3 * * *")
-      .describe("When Redis is copied to MinIO, where the stack has one: minute, hour, day, month, weekday, in UTC."),
-    keep: count("backups", 1, 1_000).default(7).describe("How many backups are kept. The oldest goes."),
+      .describe("When Redis is backed up to MinIO, if the stack has it: minute, hour, day, month, weekday, in UTC."),
+    keep: count("backups", 1, 1_000).default(7).describe("How many backups are kept. The oldest is deleted."),
   }).prefault({}),
-  ...reached("Name that clients use. With it there is an Ingress. The API asks nobody for a password."),
+  ...reached("Host name that clients use. With it there is an Ingress. The API has no authentication."),
   auth: auth("the key password, Redis'"),
   debug: z
     .boolean({ error: "expected true or false" })
     .default(false)
-    .describe("Whether there is a pod with a Python shell that reaches Redis, for looking into things."),
+    .describe("Whether there is a pod with a Python shell that can connect to Redis, for debugging."),
 }).prefault({});
 
 export const webApp = component({

@@ -8,7 +8,7 @@ import { renderFiles } from "../../engine/render.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { evaluated, stacks } from "./stacks.ts";
 
-/** What of an object cannot be changed in place: another value means deleting the object and creating it again. */
+/** Fields that cannot change in place: another value deletes the object and creates it again. */
 function identity(object: KubernetesObject) {
   const { apiVersion, kind, metadata } = object;
   const name = [metadata.namespace, metadata.name].filter(Boolean).join("/");
@@ -28,7 +28,7 @@ describe.each(stacks)("stack %s", (stack) => {
     const { objects, evaluation } = await evaluated(stack);
     const jobs = (name: string) => name.replace(/-[0-9a-f]{8}$/, "");
     const page = {
-      // A resource whose URN changes without an alias is deleted and made anew.
+      // A resource whose URN changes without an alias is deleted and created again.
       urns: evaluation.resources.map(({ urn }) => urn.split("::").slice(2).join("::")).sort(),
       objects: Object.fromEntries(
         objects

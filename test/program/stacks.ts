@@ -28,7 +28,7 @@ export function evaluated(
   { fresh, ...options }: { changes?: string | undefined; random?: RandomSource; name?: string; fresh?: boolean } = {},
 ): Promise<Evaluated> {
   const { changes = "{}", random = redacted } = options;
-  // Sources of passwords are told apart by what they give.
+  // Sources of passwords are distinguished by what they return.
   const password = random({ type: "random:index/randomPassword:RandomPassword", name: "any", inputs: { length: 32 } });
   const key = JSON.stringify([stack, options.name, changes, password]);
   if (fresh) return evaluate(stack, options);
@@ -60,7 +60,7 @@ async function evaluate(
   return { evaluation, manifests: all, objects: all.map(({ object }) => object as KubernetesObject) };
 }
 
-/** The same with real-looking secrets, so that a leak is not hidden by what stands in for them. */
+/** The same with real-looking secrets, so that no placeholder hides a leak. */
 export const evaluatedWithSecrets = (stack: string, changes?: string) =>
   evaluated(stack, { changes, random: seeded("a test's seed") });
 
