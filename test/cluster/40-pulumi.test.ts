@@ -1,6 +1,7 @@
 // Proves that the program runs on the real Pulumi engine against the local cluster: up, a preview without a change, a
 // changed value, destroy; and that `./platform up --engine pulumi` brings a stack up with it. The engine is the one on
 // PATH, else Pulumi's release, else one built from Go modules.
+// It does not prove another cluster than the local one.
 // Exercises: postgresql, redis, minio.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
