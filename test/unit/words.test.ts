@@ -11,7 +11,7 @@ it("finds comments, strings and templates of TypeScript, and no names", () => {
     "/** Each gizmo. */",
     "const gizmo = 1; // gizmos",
     'const a = "A Gizmo";',
-    "const b = `gizmo ${gizmo} gizmo`;",
+    `const b = \`gizmo \${gizmo} gizmo\`;`,
     "/* none */",
   ].join("\n");
   expect(lines("a.ts", text)).toEqual(["1 gizmo", "2 gizmos", "3 Gizmo", "4 gizmo", "4 gizmo"]);
