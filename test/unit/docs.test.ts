@@ -45,8 +45,3 @@ const form = ["Use it", "Configure it", "Operate it", "Back up", "Upgrade", "Sca
 it.each(components)("docs/%s.md has the form of a component's page", (name) => {
   expect(headings(`docs/${name}.md`).filter((heading) => form.includes(heading))).toEqual(form);
 });
-
-it("leaves no component without a page that the README links to", () => {
-  const linked = textOf("README.md");
-  expect(components.filter((name) => !linked.includes(`(docs/${name}.md)`))).toEqual([]);
-});
