@@ -34,8 +34,8 @@ export interface StackState {
 const nothing: StackState = { resources: [], pending: [] };
 
 /**
- * Where Pulumi keeps its state. Whoever is logged in, or names a backend, gets that one. Everyone else gets files on
- * this machine, with a passphrase of their own.
+ * Where Pulumi keeps its state: in the backend that the user is logged in to or names; else in files on this machine,
+ * with a passphrase that is made for them.
  */
 const home = () => join(stateDir(), "pulumi");
 
