@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Evaluation } from "../engine/evaluate.ts";
-import { type KubeObject, manifests } from "../engine/manifests.ts";
 import { definitionOf } from "../local/images/index.ts";
 import { keyFor } from "../local/images/key.ts";
 import { cacheDir } from "../local/paths.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, manifests } from "../render/manifests.ts";
 import { evaluateRedacted, root, stackFile } from "./project.ts";
 import { imagesOf } from "./up.ts";
 
@@ -31,7 +31,8 @@ export interface Proof {
 /** What every cluster test depends on: the tools that bring a stack up, and what every component is made of. */
 const shared = [
   "cli",
-  "engine",
+  "kube",
+  "render",
   "launch",
   "local",
   "components/kit",
@@ -42,7 +43,7 @@ const shared = [
   "index.ts",
 ];
 /** These change no outcome of a cluster test; the keys of the images stand for their folders. */
-const apart = ["local/images/", "engine/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
+const apart = ["local/images/", "render/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
 
 const sha256 = (text: string | Buffer): string => createHash("sha256").update(text).digest("hex");
 

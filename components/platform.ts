@@ -61,7 +61,7 @@ export class Platform extends pulumi.ComponentResource {
       // Changed in place, and pods rolled by a checksum: replacing one would take what refers to it along.
       enableConfigMapMutable: true,
       enableSecretMutable: true,
-      // A field that someone set by hand comes back to what the program says, as under server-side apply.
+      // A field that someone set by hand comes back to what the program says.
       enablePatchForce: true,
     });
     super("data-platform:index:Platform", "platform", {}, { providers: [provider] });

@@ -1,6 +1,7 @@
 import { join } from "node:path";
+import { execa } from "execa";
 import { type Binaries, buildStep, builtDir } from "../go.ts";
-import type { Say, Step } from "../step.ts";
+import { type Say, type Step, UserError } from "../step.ts";
 
 /**
  * Groups of one module share the versions of their dependencies, so that each package is compiled once: etcd and CoreDNS
@@ -11,7 +12,7 @@ interface Group extends Omit<Binaries, "dir"> {
   module: string;
 }
 
-const kubernetesVersion = "v1.36.3";
+export const kubernetesVersion = "v1.36.3";
 const cniPlugins = "github.com/containernetworking/plugins/plugins";
 const stampKubernetes = `-X k8s.io/component-base/version.gitVersion=${kubernetesVersion}`;
 
@@ -65,6 +66,14 @@ export const groups = {
   addons: { module: "kubernetes", binaries: { coredns: "./coredns", provisioner: "./provisioner" } },
   kwok: { module: "kwok", binaries: { kwok: "sigs.k8s.io/kwok/cmd/kwok", "kwok-stages": "./stages" } },
   kind: { module: "kind", binaries: { kind: "sigs.k8s.io/kind" } },
+  // What a node of kind has beside all that.
+  kubeadm: { module: "kubernetes", binaries: { kubeadm: "k8s.io/kubernetes/cmd/kubeadm" }, stamp: stampKubernetes },
+  ctr: { module: "containerd", binaries: { ctr: "github.com/containerd/containerd/v2/cmd/ctr" } },
+  registry: {
+    module: "registry",
+    title: "the image registry",
+    binaries: { registry: "github.com/distribution/distribution/v3/cmd/registry" },
+  },
 } satisfies Record<string, Group>;
 
 export type GroupName = keyof typeof groups;
@@ -76,9 +85,25 @@ export function buildSteps(names: GroupName[]): Step[] {
   return names.map((name) => buildStep(name, binariesOf(name)));
 }
 
+/** The folder of our own Go module that pins others. */
+export const moduleOf = (module: string): string => join(import.meta.dirname, "go", module);
+
+/** The folders of the Go modules that pin these binaries. */
+export const pinsOf = (names: readonly BinaryName[]): string[] => [
+  ...new Set(names.map((name) => binariesOf(groupOf(name)).dir)),
+];
+
+/** The folder of another's Go module that `go/<module>` pins, downloaded if need be. */
+export async function moduleFolder(module: string, name: string): Promise<string> {
+  const cwd = moduleOf(module);
+  const { failed, stdout, stderr } = await execa("go", ["mod", "download", "-json", name], { cwd, reject: false });
+  if (failed) throw new UserError(`\`go mod download ${name}\` failed in ${cwd}:\n${stderr || stdout}`);
+  return (JSON.parse(stdout) as { Dir: string }).Dir;
+}
+
 const binariesOf = (name: GroupName): Binaries => {
   const group: Group = groups[name];
-  return { ...group, dir: join(import.meta.dirname, "go", group.module) };
+  return { ...group, dir: moduleOf(group.module) };
 };
 
 function groupOf(name: BinaryName): GroupName {

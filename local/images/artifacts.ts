@@ -1,5 +1,6 @@
-import { writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { binary, moduleFolder } from "../cluster/binaries.ts";
 import { debianPackages } from "../cluster/debian.ts";
 import type { Say } from "../step.ts";
 import { UserError } from "../step.ts";
@@ -15,6 +16,10 @@ export async function make(artifact: Artifact, folder: string, context: string, 
       return debian(artifact, context, say);
     case "go":
       return go(artifact, folder, context, say);
+    case "binaries":
+      return binaries(artifact, context, say);
+    case "module":
+      return moduleFiles(artifact, context, say);
     case "maven":
       return maven(artifact, folder, context, say);
   }
@@ -83,6 +88,20 @@ async function go(artifact: Artifact & { kind: "go" }, folder: string, context: 
       line.startsWith("go: downloading") ? line.slice("go: ".length) : `compiling ${line} (${++compiled} packages)`,
     hint: "Check that Go can load modules here: `go list -m -versions golang.org/x/sys`.",
   });
+}
+
+async function binaries(artifact: Artifact & { kind: "binaries" }, context: string, say: Say): Promise<void> {
+  const output = join(context, artifact.output);
+  await mkdir(output);
+  // `binary` builds what is missing, one group after the other: together they would want all the memory there is.
+  for (const name of artifact.names) await copyFile(await binary(name, say), join(output, name));
+}
+
+async function moduleFiles(artifact: Artifact & { kind: "module" }, context: string, say: Say): Promise<void> {
+  const output = join(context, artifact.output);
+  await cp(join(await moduleFolder(artifact.pins, artifact.module), artifact.path), output, { recursive: true });
+  // Go keeps modules read-only.
+  await run(say, ["chmod", "--recursive", "u=rwX,go=rX", output]);
 }
 
 /** Pinned: each Maven would otherwise use the version that it was released with. */

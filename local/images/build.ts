@@ -6,7 +6,7 @@ import { stringify } from "smol-toml";
 import { cacheDir } from "../paths.ts";
 import { type Say, UserError } from "../step.ts";
 import { make } from "./artifacts.ts";
-import { definitionOf, folderOf } from "./definitions.ts";
+import { type Definition, definitionOf, folderOf } from "./definitions.ts";
 import { afterEachFrom, checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
 import { dockerfileOf, keyFor } from "./key.ts";
 import { imageMode } from "./mode.ts";
@@ -18,7 +18,7 @@ import { assertCanBuild, buildahVersion, installTools } from "./tools.ts";
 const home = () => join(cacheDir(), "images");
 
 /** Removes the folder after `use`, and folders that a killed process left. */
-async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
+export async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const parent = join(home(), "work");
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent))
@@ -41,14 +41,13 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Builds an image from packages, keeps it under its key, and pushes it. Its base images must exist. */
-export async function buildFromPackages(reference: string, say: Say): Promise<Built> {
-  const definition = definitionOf(reference);
-  if (!definition) throw new UserError(`${reference} cannot be built from packages: it has no definition.`);
-  assertCanBuild();
-  const started = Date.now();
+/** The folder that a definition is built from: its own, its Dockerfile for packages, and what the host makes for it. */
+export async function withContext<T>(
+  definition: Definition,
+  say: Say,
+  use: (context: string, scratch: string) => Promise<T>,
+): Promise<T> {
   const folder = folderOf(definition);
-  const key = keyFor(reference);
   return withScratch(async (scratch) => {
     const context = join(scratch, "context");
     // Without the sources of Go programs and installed node modules.
@@ -56,6 +55,18 @@ export async function buildFromPackages(reference: string, say: Say): Promise<Bu
     await cp(folder, context, { recursive: true, filter: (path) => !left.includes(path) });
     await writeFile(join(context, "Dockerfile"), dockerfileOf(definition));
     for (const artifact of definition.artifacts ?? []) await make(artifact, folder, context, say);
+    return use(context, scratch);
+  });
+}
+
+/** Builds an image from packages, keeps it under its key, and pushes it. Its base images must exist. */
+export async function buildFromPackages(reference: string, say: Say): Promise<Built> {
+  const definition = definitionOf(reference);
+  if (!definition) throw new UserError(`${reference} cannot be built from packages: it has no definition.`);
+  assertCanBuild();
+  const started = Date.now();
+  const key = keyFor(reference);
+  return withContext(definition, say, async (context, scratch) => {
     // One layer for all steps, so that a file which a step deletes is in no layer.
     const argument = definition.tagAs && `${definition.tagAs}=${parseReference(reference).tag}`;
     const { layout, output } = await bud({ context, scratch, reference, layers: false, argument }, say);
@@ -140,9 +151,9 @@ async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: s
 }
 
 /** The machine's trusted certificates, which may include a company's proxy. */
-const hostCertificates = "/etc/ssl/certs/ca-certificates.crt";
+export const hostCertificates = "/etc/ssl/certs/ca-certificates.crt";
 /** Mount point in a build. At the image's own path it would break `apt-get install ca-certificates`. */
-const certificates = "/run/host-certificates.crt";
+export const certificates = "/run/host-certificates.crt";
 
 /**
  * Adds an `ARG` that has pip, npm, curl, git and Go trust the machine's certificates. An `ARG` is in the environment of the

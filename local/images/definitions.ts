@@ -1,11 +1,18 @@
 import { fileURLToPath } from "node:url";
 import { buildArguments, componentImages, findDefinition, ownImage } from "../../components/images.ts";
 import type { GoProgram, ImageDefinition, MavenDependencies } from "../../components/kit/image.ts";
+import type { BinaryName } from "../cluster/binaries.ts";
 
 /** Something made on the host by a package client, and put into the build context as `output`. */
 export type Artifact =
   /** A whole Debian file system as a tar: the packages that apt cannot do without, and `include`. */
-  { kind: "debian"; suite: string; include: string[]; output: string } | GoProgram | MavenDependencies;
+  | { kind: "debian"; suite: string; include: string[]; output: string }
+  /** Programs of the local cluster, which are built once for both, in a folder. */
+  | { kind: "binaries"; names: BinaryName[]; output: string }
+  /** A folder of a Go module that `../cluster/go/<pins>` pins: `path` in the module `module`. */
+  | { kind: "module"; pins: string; module: string; path: string; output: string }
+  | GoProgram
+  | MavenDependencies;
 
 /** How one image is built from packages. */
 export type Definition = ImageDefinition<Artifact>;
@@ -51,6 +58,26 @@ const baseImages: readonly Definition[] = [
     repositories: ["registry.k8s.io/pause"],
     holds: "a program that sleeps and reaps",
     artifacts: [{ kind: "go", package: ".", output: "pause" }],
+  },
+  {
+    folder: "local/images/kind-node",
+    repositories: ["kindest/node"],
+    // The version that the local cluster's programs are of.
+    tags: /^v1\.36\.3$/,
+    holds: "a node of kind with Kubernetes 1.36.3 (Go modules, Debian trixie)",
+    artifacts: [
+      {
+        kind: "binaries",
+        names: [
+          ...(["kubeadm", "kubectl", "kubelet", "kube-apiserver", "kube-controller-manager"] as const),
+          ...(["kube-scheduler", "kube-proxy", "etcd", "coredns", "provisioner"] as const),
+          ...(["containerd", "containerd-shim-runc-v2", "ctr", "runc"] as const),
+          ...(["host-local", "loopback", "portmap", "ptp"] as const),
+        ],
+        output: "bin",
+      },
+      { kind: "module", pins: "kind", module: "sigs.k8s.io/kind", path: "images/base/files", output: "files" },
+    ],
   },
   { folder: "local/images/busybox", repositories: ["busybox"], holds: "busybox 1.37 (Debian trixie)" },
 ];

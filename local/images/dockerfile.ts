@@ -1,7 +1,9 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Copy, DockerfileParser, type Instruction, type ModifiableInstruction } from "dockerfile-ast";
+import { type Copy, DockerfileParser, type From, type Instruction, type ModifiableInstruction } from "dockerfile-ast";
 import { lt } from "semver";
+
+type Range = ReturnType<Instruction["getRange"]>;
 
 /** One instruction of a Dockerfile. Lines are counted from 0. */
 interface Step {
@@ -40,20 +42,25 @@ export const readDockerfile = (path: string): string =>
     .replace(/^\uFEFF/, "")
     .replaceAll("\r\n", "\n");
 
-/**
- * The images a Dockerfile builds upon: `FROM` and `COPY --from`, without `scratch` and its own stages.
- * An `ARG` counts with its default.
- */
-export function imagesUnder(dockerfile: string): string[] {
-  const steps = stepsOf(dockerfile);
+/** Fills in the defaults of a Dockerfile's ARGs. */
+function expander(steps: Step[]): (word: string) => string {
   const args = new Map(
     steps
       .filter(({ keyword }) => keyword === "ARG")
       .flatMap(({ words }) => words.map((word) => /^(\w+)=["']?([^"']*)/.exec(word)))
       .flatMap((found) => (found ? [[found[1], found[2] ?? ""] as const] : [])),
   );
-  const expand = (word: string) =>
+  return (word) =>
     word.replace(/\$\{?(\w+)(?::-([^}]*))?\}?/g, (whole, name, other) => args.get(name) ?? other ?? whole);
+}
+
+/**
+ * The images a Dockerfile builds upon: `FROM` and `COPY --from`, without `scratch` and its own stages.
+ * An `ARG` counts with its default.
+ */
+export function imagesUnder(dockerfile: string): string[] {
+  const steps = stepsOf(dockerfile);
+  const expand = expander(steps);
   const stages = new Set<string>(["scratch"]);
   const found = new Set<string>();
   for (const { keyword, flags, words } of steps) {
@@ -73,6 +80,30 @@ export function afterEachFrom(dockerfile: string, line: string): string {
     .filter(({ keyword }) => keyword === "FROM")
     .reverse())
     lines.splice(last + 1, 0, line);
+  return lines.join("\n");
+}
+
+/**
+ * The Dockerfile with another name for each of the images it builds upon that `names` has, and with `flag`
+ * in each `RUN`.
+ */
+export function rewritten(dockerfile: string, names: Map<string, string>, flag?: string): string {
+  const lines = dockerfile.split("\n");
+  const put = (range: Range, text: string) => {
+    const line = lines[range.start.line] ?? "";
+    lines[range.start.line] = line.slice(0, range.start.character) + text + line.slice(range.end.character);
+  };
+  const expand = expander(stepsOf(dockerfile));
+  for (const instruction of DockerfileParser.parse(dockerfile).getInstructions()) {
+    const keyword = instruction.getKeyword();
+    if (flag && keyword === "RUN") put(instruction.getInstructionRange(), `RUN ${flag}`);
+    const flags = keyword === "COPY" ? (instruction as Copy).getFlags() : [];
+    const from = flags.find((one) => one.getName().toLowerCase() === "from");
+    const range = keyword === "FROM" ? (instruction as From).getImageRange() : from?.getValueRange();
+    const image = keyword === "FROM" ? (instruction as From).getImage() : from?.getValue();
+    const name = image && names.get(expand(image));
+    if (range && name) put(range, name);
+  }
   return lines.join("\n");
 }
 

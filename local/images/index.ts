@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Say, type Step, UserError } from "../step.ts";
 import { buildFile, buildFromPackages } from "./build.ts";
 import { definitionOf, definitions, isOwn } from "./definitions.ts";
-import { buildByDocker } from "./docker.ts";
+import { buildByDocker, buildFileByDocker } from "./docker.ts";
 import { checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
 import { dockerfileOf, keyFor } from "./key.ts";
 import { canBePulled, imageMode } from "./mode.ts";
@@ -120,31 +120,43 @@ export function ensureImages(names: string[]): Step[] {
 }
 
 /**
- * The same where Docker runs: it builds the platform's own images from official ones, unless all are to be made from
- * packages.
+ * The same where Docker runs: it builds the platform's own images, from official ones or, where those are out of reach,
+ * from images made from packages; unless all are to be made from packages.
  */
 export function ensureImagesByDocker(names: string[]): Step[] {
   if (imageMode() === "packages") return ensureImages(names);
   const own = names.filter(isOwn);
   return [
     ...ensureImages(names.filter((name) => !own.includes(name))),
-    ...own.map((reference) => ({ title: titleOf(reference), run: (say: Say) => buildByDocker(reference, say) })),
+    ...own.map((reference) => ({
+      title: titleOf(reference),
+      run: (say: Say) => buildByDocker(reference, provideBy(say), say),
+    })),
   ];
 }
 
 /**
- * Builds a Dockerfile without a daemon and puts the image into the local registry as `localName(tag)`. What it starts
- * from is pulled, or built from packages first. `dockerfile` is `<context>/Dockerfile` by default.
+ * Builds a Dockerfile and puts the image into the local registry as `localName(tag)`: `byDocker`, or without a daemon.
+ * What it starts from comes from its registry, or is built from packages first. `dockerfile` is `<context>/Dockerfile` by
+ * default.
  */
 export async function buildDockerfile(
-  options: { context: string; dockerfile?: string; tag: string },
+  options: { context: string; dockerfile?: string; tag: string; byDocker?: boolean },
   say: Say,
 ): Promise<{ digest: string }> {
-  const dockerfile = readDockerfile(options.dockerfile ?? join(options.context, "Dockerfile"));
-  for (const step of ensureImages(basesOf(dockerfile))) {
-    if (!(await step.skip?.())) await step.run(say);
+  if (options.byDocker && imageMode() !== "packages") {
+    await buildFileByDocker(options, provideBy(say), say);
+    return { digest: (await servedDigest(options.tag))! };
   }
+  const dockerfile = readDockerfile(options.dockerfile ?? join(options.context, "Dockerfile"));
+  await runSteps(ensureImages(basesOf(dockerfile)), say);
   return buildFile(options, say);
+}
+
+const provideBy = (say: Say) => (images: string[]) => runSteps(ensureImages(images), say);
+
+async function runSteps(steps: Step[], say: Say): Promise<void> {
+  for (const step of steps) if (!(await step.skip?.())) await step.run(say);
 }
 
 /** Pushes every image that was built before to a registry that was emptied or restarted. */

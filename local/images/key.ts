@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { moduleOf, pinsOf } from "../cluster/binaries.ts";
 import { debianSources, hostSources } from "./apt.ts";
 import { type Artifact, type Definition, definitionOf, folderOf } from "./definitions.ts";
 import { imagesUnder } from "./dockerfile.ts";
@@ -49,6 +50,14 @@ export const keyOf = (reference: string, ingredients: Ingredients): string => {
 export const sourcesFor = (artifact: Artifact): string[] =>
   artifact.kind === "debian" ? debianSources(hostSources(), artifact.suite) : [];
 
+/** What pins an artifact that `../cluster/go` builds or downloads. */
+const pinsFor = (artifact: Artifact): [string, string][] =>
+  artifact.kind === "binaries"
+    ? pinsOf(artifact.names).flatMap((folder) => filesIn(folder))
+    : artifact.kind === "module"
+      ? filesIn(moduleOf(artifact.pins))
+      : [];
+
 /**
  * The key of an image that is built from packages. It changes with the definition, name, base image or mirror. It does not
  * change with newer packages: an image is used until its definition changes or the cache is emptied.
@@ -59,7 +68,7 @@ export function keyFor(reference: string): string {
   const folder = folderOf(definition);
   const artifacts = definition.artifacts ?? [];
   return keyOf(reference, {
-    files: filesIn(folder),
+    files: [...filesIn(folder), ...artifacts.flatMap(pinsFor)],
     artifacts,
     under: imagesUnder(dockerfileOf(definition)).map(keyFor),
     sources: artifacts.flatMap(sourcesFor),

@@ -10,12 +10,20 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
 import { cacheDir } from "../../local/paths.ts";
-import { ask as askUrl, configMap, configure, deleteDeployed, deploydUp, deployedValue } from "./deployd.ts";
-import { get, kube, podsOf, ready, runIn, secret, small, succeedPod } from "./kit.ts";
+import {
+  ask,
+  configMap,
+  configuration,
+  configure,
+  namespace,
+  own,
+  removeDeployed,
+  summary,
+  urlOf,
+  value,
+} from "./deployd.ts";
+import { get, kube, podsOf, ready, runIn, secret, smallStack, succeedPod } from "./kit.ts";
 
-/** Where deployd runs, and where it deploys. */
-const own = small.apps;
-const namespace = small.deployed;
 let git: GitServer;
 let url: string;
 let webhookSecret: string;
@@ -85,8 +93,6 @@ async function seconds(within: number, check: () => Promise<void>): Promise<numb
   return (performance.now() - start) / 1000;
 }
 
-const ask = (path: string, options?: RequestInit) => askUrl(`${url}${path}`, options);
-const summary = async (name: string) => (await ask(`/deployment/${name}`)).body;
 const phase = (name: string, wanted: string) => async () =>
   expect(await summary(name)).toMatchObject({ phase: wanted });
 
@@ -124,10 +130,12 @@ const repositories = () =>
   });
 
 beforeAll(async () => {
-  ({ url, configuration: before } = await deploydUp());
+  await smallStack();
+  url = await urlOf();
   const credentials = await secret("deployd-webhook", own);
   webhookSecret = credentials.secret!;
   authorization = `Bearer ${credentials.token}`;
+  before = await configuration();
   // Where the cluster's own server listens, pods reach this machine.
   git = await GitServer.start(new URL(kube().server).hostname);
   git.hanging.add("shop/hangs");
@@ -146,7 +154,7 @@ beforeAll(async () => {
 afterAll(async () => {
   if (before) await configure(before);
   git?.stop();
-  await deleteDeployed();
+  await removeDeployed();
 });
 
 it("deploys plain manifests, a kustomization with its overlay and a chart with its values; and waits for none that hangs", async () => {
@@ -154,7 +162,7 @@ it("deploys plain manifests, a kustomization with its overlay and a chart with i
   await seconds(soon, phase("shop/kustomized", "ready"));
   await seconds(soon, phase("shop/chart", "ready"));
   await seconds(soon, phase("shop/pushed", "ready"));
-  expect(await Promise.all(["shop-web", "shop-kustomized", "shop-chart", "shop-pushed"].map(deployedValue))).toEqual([
+  expect(await Promise.all(["shop-web", "shop-kustomized", "shop-chart", "shop-pushed"].map(value))).toEqual([
     "1",
     "tested",
     "tested chart",
@@ -175,14 +183,14 @@ const ref = (apiVersion: string, kind: string, name: string) => ({ apiVersion, k
 
 it("has a commit live within 15 seconds by polling", async () => {
   const commit = await git.commit("shop/web", { "deploy/manifests/map.yaml": configMap("shop-web", "2") });
-  await seconds(15, async () => expect(await deployedValue("shop-web")).toBe("2"));
+  await seconds(15, async () => expect(await value("shop-web")).toBe("2"));
   await seconds(soon, async () => expect(await summary("shop/web")).toMatchObject({ phase: "ready", commit }));
 });
 
 it("has a commit live within 5 seconds by the webhook", async () => {
   await git.commit("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "2") });
   expect(await push("shop/pushed")).toEqual({ code: 202, body: { triggered: ["shop/pushed"] } });
-  await seconds(5, async () => expect(await deployedValue("shop-pushed")).toBe("2"));
+  await seconds(5, async () => expect(await value("shop-pushed")).toBe("2"));
 });
 
 it("redeploys nothing for a commit elsewhere", async () => {
@@ -233,7 +241,7 @@ it.each([
         error: { message: expect.stringMatching(message), commit: bad },
       }),
     );
-    expect(await deployedValue("shop-web")).toBe("good");
+    expect(await value("shop-web")).toBe("good");
     expect(await pods()).toEqual(running);
     // Nobody tells it of the next one.
     const head = await git.commit("shop/web", {
@@ -243,7 +251,7 @@ it.each([
     await seconds(soon, async () =>
       expect(await summary("shop/web")).toMatchObject({ phase: "ready", error: null, commit: head }),
     );
-    expect(await deployedValue("shop-web")).toBe("better");
+    expect(await value("shop-web")).toBe("better");
   },
 );
 
@@ -264,14 +272,14 @@ it("tells of a version that the cluster takes but that does not start", async ()
 it("deletes what is declared no more where that is asked for, and nowhere else", async () => {
   await deployed("shop/web", { "deploy/manifests/extra.yaml": configMap("shop-extra", "2") });
   await deployed("shop/web", { "deploy/manifests/extra.yaml": null });
-  expect(await deployedValue("shop-extra")).toBeUndefined();
+  expect(await value("shop-extra")).toBeUndefined();
   await deployed("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "kept") });
   await deployed("shop/pushed", {
     "deploy/manifests/map.yaml": null,
     "deploy/manifests/other.yaml": configMap("shop-other", "1"),
   });
-  expect(await deployedValue("shop-other")).toBe("1");
-  expect(await deployedValue("shop-pushed")).toBe("kept");
+  expect(await value("shop-other")).toBe("1");
+  expect(await value("shop-pushed")).toBe("kept");
   expect((await summary("shop/pushed")).objects).toContainEqual(
     expect.objectContaining({ name: "shop-pushed", message: "no longer declared, and left since prune is off" }),
   );
@@ -286,7 +294,7 @@ it("leaves alone what it has not made", async () => {
   expect((await summary("shop/pushed")).error.message).toContain(
     "ConfigMap theirs: exists and was not made by deployd",
   );
-  expect(await deployedValue("theirs")).toBe("theirs");
+  expect(await value("theirs")).toBe("theirs");
   await kube().delete({ apiVersion: "v1", kind: "ConfigMap", metadata });
   await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "1") });
 });
@@ -341,15 +349,15 @@ describe("an object that someone changed by hand", () => {
       ask("/deployment/shop/kustomized/sync", { method: "POST", headers });
     expect((await sync({})).code).toBe(401);
     expect((await sync({ authorization: "Bearer another" })).code).toBe(401);
-    expect(await deployedValue("shop-kustomized")).toBe("by hand");
+    expect(await value("shop-kustomized")).toBe("by hand");
     expect((await sync({ authorization })).code).toBe(202);
-    await seconds(soon, async () => expect(await deployedValue("shop-kustomized")).toBe("tested"));
+    await seconds(soon, async () => expect(await value("shop-kustomized")).toBe("tested"));
     await seconds(soon, phase("shop/kustomized", "ready"));
   });
 
   it("is set back by itself where that is asked for", async () => {
     await change("shop-chart");
-    await seconds(soon, async () => expect(await deployedValue("shop-chart")).toBe("tested chart"));
+    await seconds(soon, async () => expect(await value("shop-chart")).toBe("tested chart"));
   });
 });
 
@@ -368,7 +376,7 @@ it("keeps what was right while its configuration is wrong, and says what is wron
     }),
   );
   await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "2") });
-  expect(await deployedValue("shop-other")).toBe("2");
+  expect(await value("shop-other")).toBe("2");
   await configure(repositories());
   await seconds(soon, async () => expect((await ask("/deployments")).body.configuration.error).toBeNull());
 });

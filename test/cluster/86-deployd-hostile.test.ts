@@ -9,13 +9,10 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import { ask, configMap, configure, deleteDeployed, deploydUp, deployedValue } from "./deployd.ts";
-import { get, kube, podsOf, small } from "./kit.ts";
+import { configMap, configuration, configure, namespace, own, removeDeployed, summary, value } from "./deployd.ts";
+import { get, kube, podsOf, smallStack } from "./kit.ts";
 
-const own = small.apps;
-const namespace = small.deployed;
 let git: GitServer;
-let url: string;
 /** The stack's own configuration, which deployd has again in the end. */
 let before: string;
 /** A server that nothing of a repository may have deployd ask, and what it was asked. */
@@ -86,9 +83,6 @@ const attacks: Record<string, { files: () => Record<string, string | Buffer>; sa
 };
 const names = Object.keys(attacks).map((_, i) => `hostile/repository-${i}`);
 
-const summary = async (name: string) => (await ask(`${url}/deployment/${name}`)).body;
-const value = () => deployedValue("good");
-
 /** The pod's identity, and how often its containers have started again. */
 async function life() {
   const [name = ""] = await podsOf("deployd", "server", own);
@@ -99,7 +93,8 @@ async function life() {
 }
 
 beforeAll(async () => {
-  ({ url, configuration: before } = await deploydUp());
+  await smallStack();
+  before = await configuration();
   const host = new URL(kube().server).hostname;
   git = await GitServer.start(host);
   web = createServer((request, response) => {
@@ -121,7 +116,7 @@ afterAll(async () => {
   if (before) await configure(before);
   git?.stop();
   web?.close();
-  await deleteDeployed();
+  await removeDeployed();
 });
 
 it("each attack fails in one sentence, and a good repository is deployed and stays so", {
@@ -130,7 +125,7 @@ it("each attack fails in one sentence, and a good repository is deployed and sta
   const born = await life();
   const repository = (name: string) => ({ name, url: git.url(name), interval: 5, namespace });
   await configure(stringify({ repositories: [...names, "hostile/good"].map(repository) }));
-  await vi.waitFor(async () => expect(await value()).toBe("1"), { timeout: 300_000, interval: 1_000 });
+  await vi.waitFor(async () => expect(await value("good")).toBe("1"), { timeout: 300_000, interval: 1_000 });
 
   const attacked = Object.entries(attacks).map(([attack, { says }], i) => ({ attack, says, name: names[i] ?? "" }));
   for (const { attack, says, name } of attacked)
@@ -149,7 +144,7 @@ it("each attack fails in one sentence, and a good repository is deployed and sta
 
   // They are tried again all the while.
   await git.commit("hostile/good", { "deploy/manifests/a.yaml": configMap("good", "2") });
-  await vi.waitFor(async () => expect(await value()).toBe("2"), { timeout: 120_000, interval: 1_000 });
+  await vi.waitFor(async () => expect(await value("good")).toBe("2"), { timeout: 120_000, interval: 1_000 });
   // What was declared for it is not believed.
   await git.commit("hostile/victim", { "deploy/manifests/a.yaml": configMap("victim", "1") });
   await configure(stringify({ repositories: [...names, "hostile/good", "hostile/victim"].map(repository) }));

@@ -1,65 +1,61 @@
+// deployd of the small stack, for the tests that give it repositories.
 import { stringify } from "yaml";
-import type { Live } from "../../engine/kube.ts";
-import { address, get, kube, podsOf, small, smallStack } from "./kit.ts";
+import type { Live } from "../../kube/client.ts";
+import { address, get, kube, podsOf, small } from "./kit.ts";
 
-/** The namespace deployd runs in. */
-const own = small.apps;
-/** The namespace it deploys to. */
-const namespace = small.deployed;
-
-const configName = "deployd-config";
+/** Where deployd runs. */
+export const own = small.apps;
+/** Where it deploys. */
+export const namespace = small.deployed;
 
 type ConfigMap = Live & { data?: Record<string, string> };
-const readMap = async (name: string, from: string) => (await get("ConfigMap", name, from)) as ConfigMap | undefined;
 
-/** A ConfigMap with the one key `value`, as a manifest. */
-export const configMap = (name: string, value: string): string =>
+/** A manifest of a ConfigMap with one value. */
+export const configMap = (name: string, value: string) =>
   stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
 
-/** What a deployed ConfigMap of `configMap` holds; undefined without one. */
-export const deployedValue = async (name: string): Promise<string | undefined> =>
-  (await readMap(name, namespace))?.data?.value;
+/** The value of a ConfigMap that was deployed; undefined where there is none. */
+export const value = async (name: string): Promise<string | undefined> =>
+  ((await get("ConfigMap", name, namespace)) as ConfigMap | undefined)?.data?.value;
 
-/** Brings up the stack and returns deployd's URL and the configuration that the stack gives it. */
-export async function deploydUp(): Promise<{ url: string; configuration: string }> {
-  await smallStack();
-  const configuration = (await readMap(configName, own))?.data?.["config.yaml"];
-  if (!configuration) throw new Error(`ConfigMap ${own}/${configName} has no config.yaml`);
-  return { url: `http://${await address("deployd", own)}:8080`, configuration };
+export const urlOf = async (): Promise<string> => `http://${await address("deployd", own)}:8080`;
+
+/** What the API answers, as plain data. */
+export async function ask(path: string, options: RequestInit = {}) {
+  const answer = await fetch((await urlOf()) + path, { ...options, signal: AbortSignal.timeout(60_000) });
+  // biome-ignore lint/suspicious/noExplicitAny: of whatever shape the API gives it
+  return { code: answer.status, body: (await answer.json()) as any };
 }
 
-/** Replaces deployd's configuration, and has the node update the mounted file now. */
+/** What deployd says of a repository. */
+export const summary = async (name: string) => (await ask(`/deployment/${name}`)).body;
+
+/** The configuration that deployd has. */
+export async function configuration(): Promise<string> {
+  const { data } = (await get("ConfigMap", "deployd-config", own)) as ConfigMap;
+  return data?.["config.yaml"] ?? "";
+}
+
+/** Gives deployd another configuration, and makes it look at once. */
 export async function configure(text: string): Promise<void> {
-  const map = await readMap(configName, own);
-  if (!map) throw new Error(`ConfigMap ${own}/${configName} is missing`);
-  const changed: ConfigMap = { ...map, data: { "config.yaml": text } };
-  await kube().replace(changed);
-  // kubelet updates mounted files once a minute, and when their pod's metadata changes.
+  const map = (await get("ConfigMap", "deployd-config", own))!;
+  await kube().replace({ ...map, data: { "config.yaml": text } } as ConfigMap);
+  // A node brings files up to date once a minute, and when something of their pod changes.
   const [name = ""] = await podsOf("deployd", "server", own);
-  const pod = await get("Pod", name, own);
-  if (!pod) throw new Error(`deployd has no pod in ${own}`);
+  const pod = (await get("Pod", name, own))!;
   pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
   await kube().replace(pod);
 }
 
-const kinds = [
-  ["apps/v1", "Deployment"],
-  ["batch/v1", "Job"],
-  ["v1", "ServiceAccount"],
-  ["v1", "ConfigMap"],
-] as const;
-
-/** Deletes everything that deployd deployed, and its records. */
-export async function deleteDeployed(): Promise<void> {
-  for (const [apiVersion, kind] of kinds)
+/** Deletes what was deployed, and deployd's own notes of it. */
+export async function removeDeployed(): Promise<void> {
+  for (const [apiVersion, kind] of [
+    ["apps/v1", "Deployment"],
+    ["batch/v1", "Job"],
+    ["v1", "ServiceAccount"],
+    ["v1", "ConfigMap"],
+  ] as const)
     for (const { metadata } of await kube().list(apiVersion, kind, namespace))
       if (metadata.labels?.["deployd/repository"] || metadata.labels?.["deployd/record-of"])
         await kube().delete({ apiVersion, kind, metadata: { name: metadata.name, namespace } });
-}
-
-/** What deployd's API answers to a request. */
-export async function ask(url: string, options: RequestInit = {}) {
-  const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(60_000) });
-  // biome-ignore lint/suspicious/noExplicitAny: what the API answers, as plain data
-  return { code: answer.status, body: (await answer.json()) as any };
 }

@@ -5,8 +5,8 @@ import { parse } from "yaml";
 import { imagesOf } from "../../cli/up.ts";
 import { keepKinds } from "../../components/cloudnative-pg/index.ts";
 import { images } from "../../config/images.ts";
-import { refuseCharts } from "../../engine/stack.ts";
 import { rules } from "../../policy/rules/index.ts";
+import { refuseCharts } from "../../render/stack.ts";
 import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
 
 /** Nothing but what is looked at: it makes the program quick. */

@@ -3,8 +3,8 @@
 // manifests are right.
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { renderFiles } from "../../engine/render.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { renderFiles } from "../../render/render.ts";
 import { evaluated, stacks } from "./stacks.ts";
 
 /** What of an object cannot be changed in place: another value means deleting the object and making it anew. */

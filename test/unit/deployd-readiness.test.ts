@@ -2,7 +2,7 @@
 // image is built from its folder alone. It does not prove that the rules are Kubernetes' own.
 import { expect, it } from "vitest";
 import { readiness as deployd } from "../../apps/deployd/src/objects.ts";
-import { readiness as platform } from "../../engine/ready.ts";
+import { readiness as platform } from "../../kube/ready.ts";
 
 const replicas = { observedGeneration: 2, replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2 };
 const { updatedReplicas: _, ...uncounted } = replicas;

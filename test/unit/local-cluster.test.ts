@@ -1,4 +1,4 @@
-/** The pure parts of the local cluster. That it runs is proven by the cluster tests; that kind does, by nothing here. */
+/** The pure parts of the local cluster. That it runs is proven by the cluster tests, kind's by 95-kind. */
 import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
@@ -7,11 +7,11 @@ import { join } from "node:path";
 import * as toml from "smol-toml";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
-import { groups } from "../../local/cluster/binaries.ts";
+import { groups, kubernetesVersion } from "../../local/cluster/binaries.ts";
 import { ensureCertificates } from "../../local/cluster/certificates.ts";
 import { corefile, kubeconfig, kubeletFile, proxyFile } from "../../local/cluster/configs.ts";
 import { processesIn } from "../../local/cluster/daemons.ts";
-import { kindConfig, kindHosts } from "../../local/cluster/kind-config.ts";
+import { kindConfig, kindHosts, packagedNode } from "../../local/cluster/kind-config.ts";
 import { network, ports } from "../../local/cluster/layout.ts";
 import { baseManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
 import { overlaps } from "../../local/cluster/network.ts";
@@ -19,6 +19,7 @@ import { authorityFile, certificateFile, identities, keyFile } from "../../local
 import { checkFree } from "../../local/cluster/ports.ts";
 import { registryHosts } from "../../local/cluster/registry-hosts.ts";
 import { builtName } from "../../local/go.ts";
+import { definitionOf } from "../../local/images/definitions.ts";
 
 describe("overlaps", () => {
   it.each([
@@ -91,8 +92,10 @@ describe("registry hosts", () => {
 });
 
 describe("kind", () => {
+  const machine = { certs: "/certs", home: "/home/me", cgroupV1: false };
+
   it("mounts the hosts where its containerd looks, and the user's files where they are", () => {
-    expect(kindConfig({ certs: "/certs", home: "/home/me" }).nodes).toEqual([
+    expect(kindConfig(machine).nodes).toEqual([
       {
         role: "control-plane",
         extraMounts: [
@@ -101,6 +104,26 @@ describe("kind", () => {
         ],
       },
     ]);
+  });
+
+  it("makes the node from the image that it is given, else from kind's own", () => {
+    expect(kindConfig(machine).nodes[0]).not.toHaveProperty("image");
+    expect(kindConfig(machine, "localhost:5001/kindest/node:v1.0.0").nodes[0]).toMatchObject({
+      image: "localhost:5001/kindest/node:v1.0.0",
+    });
+  });
+
+  it("has kubelet accept control groups of version 1 where the machine has them, and only there", () => {
+    expect(kindConfig(machine)).not.toHaveProperty("kubeadmConfigPatches");
+    const [patch] = (kindConfig({ ...machine, cgroupV1: true }) as { kubeadmConfigPatches: string[] })
+      .kubeadmConfigPatches;
+    expect(parse(patch!)).toMatchObject({ kind: "KubeletConfiguration", failCgroupV1: false });
+  });
+
+  it("has an image from packages of the same Kubernetes as the embedded cluster", () => {
+    expect(packagedNode).toBe(`kindest/node:${kubernetesVersion}`);
+    expect(definitionOf(packagedNode)?.folder).toBe("kind-node");
+    expect(definitionOf("kindest/node:v1.35.0")).toBeUndefined();
   });
 
   it("reaches the registry by its container's name, whatever the image's", () => {

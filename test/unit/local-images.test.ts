@@ -11,7 +11,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
 import { registriesConf, trusting } from "../../local/images/build.ts";
 import { type Definition, definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
-import { checkDockerfile, imagesUnder, readDockerfile } from "../../local/images/dockerfile.ts";
+import { checkDockerfile, imagesUnder, readDockerfile, rewritten } from "../../local/images/dockerfile.ts";
 import { inOrder } from "../../local/images/index.ts";
 import { dockerfileOf, type Ingredients, keyOf } from "../../local/images/key.ts";
 import { answers, canBePulled, imageMode } from "../../local/images/mode.ts";
@@ -202,6 +202,23 @@ describe("a Dockerfile", () => {
   it("is read without what Windows adds to it", () => {
     writeFileSync(join(context, "Dockerfile"), "\uFEFFFROM scratch\r\nCOPY there \\\r\n  /app\r\n");
     expect(readDockerfile(join(context, "Dockerfile"))).toBe("FROM scratch\nCOPY there \\\n  /app\n");
+  });
+});
+
+describe("rewritten", () => {
+  it("names other images in FROM and COPY --from, also where an ARG names them, and leaves stages", () => {
+    const text =
+      "ARG BASE=redis:8\nFROM $BASE AS one\nFROM busybox:1.36\nCOPY --from=one /a /\nCOPY --from=redis:8 --chmod=0644 /a /\n";
+    expect(rewritten(text, new Map([["redis:8", "mirror/redis:8"]]))).toBe(
+      "ARG BASE=redis:8\nFROM mirror/redis:8 AS one\nFROM busybox:1.36\nCOPY --from=one /a /\nCOPY --from=mirror/redis:8 --chmod=0644 /a /\n",
+    );
+  });
+
+  it("puts a flag into each RUN, before its own", () => {
+    const text = "FROM a:1\nRUN --mount=type=cache,target=/c one \\\n && RUN\n run two\n# RUN three\n";
+    expect(rewritten(text, new Map(), "--flag")).toBe(
+      "FROM a:1\nRUN --flag --mount=type=cache,target=/c one \\\n && RUN\n RUN --flag two\n# RUN three\n",
+    );
   });
 });
 

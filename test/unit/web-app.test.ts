@@ -10,7 +10,7 @@ import { root } from "../../cli/project.ts";
 import { promotedIn, runningImage } from "../../cli/promote.ts";
 import { images } from "../../config/images.ts";
 import { parseConfig } from "../../config/problems.ts";
-import type { Live } from "../../engine/kube.ts";
+import type { Live } from "../../kube/client.ts";
 
 const refusal = (yaml: string): string => {
   try {
