@@ -5,8 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { createTwoFilesPatch } from "diff";
 import { isScalar, parse, parseDocument } from "yaml";
-import { semanticVersion } from "../components/web-app/schema.ts";
-import { images, parseImage } from "../config/images.ts";
+import { redisImage } from "../components/redis/schema.ts";
+import { semanticVersion, webAppImage } from "../components/web-app/schema.ts";
+import { parseImage } from "../config/images.ts";
 import type { Kube } from "../kube/client.ts";
 import { readiness } from "../kube/ready.ts";
 import { UserError } from "../local/step.ts";
@@ -27,8 +28,8 @@ export interface PromoteOptions {
 
 /** The web app's images: where each stands in its block of a stack, what it is by default, and which pods run it. */
 const promoted = [
-  { path: ["image"], byDefault: images.webApp, roles: ["flask", "worker"] },
-  { path: ["redis", "image"], byDefault: images.redis, roles: ["redis"] },
+  { path: ["image"], byDefault: webAppImage, roles: ["flask", "worker"] },
+  { path: ["redis", "image"], byDefault: redisImage, roles: ["redis"] },
 ];
 type Promoted = (typeof promoted)[number];
 

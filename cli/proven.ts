@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { componentOf, registry } from "../components/registry.ts";
 import { definitionOf } from "../local/images/index.ts";
 import { keyFor } from "../local/images/key.ts";
 import { cacheDir } from "../local/paths.ts";
@@ -67,7 +68,7 @@ const imageCode = (): [string, string][] =>
     .flatMap((name) => hashes(join("local/images", name)));
 
 /** An object's component. Namespaces and the like have none, and belong to all of them. */
-const componentOf = ({ metadata }: KubeObject): string | undefined => metadata.labels?.["app.kubernetes.io/name"];
+const nameOf = ({ metadata }: KubeObject): string | undefined => metadata.labels?.["app.kubernetes.io/name"];
 
 /** What a test file says in its head that it exercises: components by name, files and folders by their path. */
 export function exercised(text: string): string[] | "every component" {
@@ -97,12 +98,12 @@ export interface Ingredients {
 
 /** The fingerprint of a test file, by its text. */
 export function fingerprint(text: string, { common, objects, keys, hashes }: Ingredients): string {
-  const names = new Set(objects.flatMap((object) => componentOf(object) ?? []));
+  const names = new Set(objects.flatMap((object) => nameOf(object) ?? []));
   const list = exercised(text);
   const every = list === "every component";
   const components = every ? names : new Set(list.filter((one) => names.has(one)));
   const theirs = objects.filter((object) => {
-    const component = componentOf(object);
+    const component = nameOf(object);
     return component === undefined || components.has(component);
   });
   const rendered = JSON.stringify(theirs);
@@ -135,9 +136,12 @@ export async function fingerprints(): Promise<Map<string, string>> {
   return new Map(clusterTests().map((file) => [file, fingerprint(read(file), ingredients)]));
 }
 
-/** Where a component's code is, if it has a file or a folder of its name. */
-const sourceOf = (component: string): string[] =>
-  [`components/${component}`, `components/${component}.ts`].filter((path) => existsSync(join(root, path)));
+/** The folder of a component, by the label of its objects; of one that the registry does not have, the folder of that name. */
+const sourceOf = (name: string): string[] => {
+  const key = componentOf(name);
+  const path = `components/${key ? registry[key].folder : name}`;
+  return existsSync(join(root, path)) ? [path] : [];
+};
 
 const fileOf = (test: string): string => join(cacheDir(), "proven", `${basename(test, ".test.ts")}.json`);
 

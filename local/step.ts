@@ -1,3 +1,5 @@
+export { UserError } from "../config/errors.ts";
+
 /** Reports what a step is doing, in one short line that the command line shows beside the step's title. */
 export type Say = (line: string) => void;
 
@@ -7,9 +9,4 @@ export interface Step {
   /** The reason why there is nothing to do, or false. */
   skip?: () => string | false | Promise<string | false>;
   run: (say: Say) => Promise<void>;
-}
-
-/** An error that the user can fix. Only its message is printed, without a stack trace. */
-export class UserError extends Error {
-  override name = "UserError";
 }

@@ -1,13 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parse, YAMLParseError } from "yaml";
-import { UserError } from "../local/step.ts";
+import { ConfigError } from "../config/errors.ts";
 import type { Evaluation } from "./evaluate.ts";
 
-/** A mistake in what the user wrote, on the command line or in a stack's configuration. */
-export class ConfigError extends UserError {
-  override name = "ConfigError";
-}
+export { ConfigError };
 
 /** A stack's configuration as its file has it. */
 export interface StackFile {

@@ -9,6 +9,7 @@ import { deployment } from "../kit/deployment.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch, tcpProbe } from "../kit/pod.ts";
 import { endpoint, headlessService, service } from "../kit/service.ts";
+import { serviceAccount } from "../kit/service-account.ts";
 import {
   type Cluster,
   catalogFiles,
@@ -122,7 +123,7 @@ export class Flink extends Component {
       replicas: taskManager.replicas,
       pod: {
         ...this.pod(configuration, catalogs, cluster),
-        ...(election && { account: this.account("taskmanager") }),
+        ...(election && { account: serviceAccount(this, "taskmanager") }),
         role: "taskmanager",
         containers: {
           taskmanager: {

@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Component, NamespaceContext } from "./component.ts";
+import { serviceAccount } from "./service-account.ts";
 
 /**
  * Grants `rules` in `namespaces` to a component's service account, or to that of one `role`. Pods get its token only with
@@ -27,7 +28,9 @@ export function permissions(
       {
         metadata,
         roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: granted.metadata.name },
-        subjects: [{ kind: "ServiceAccount", name: component.account(role), namespace: component.namespace.name }],
+        subjects: [
+          { kind: "ServiceAccount", name: serviceAccount(component, role), namespace: component.namespace.name },
+        ],
       },
       options,
     );

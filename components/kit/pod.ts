@@ -3,6 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { millicores } from "../../config/quantity.ts";
 import type { Component } from "./component.ts";
 import type { SecretKey } from "./secret.ts";
+import { serviceAccount } from "./service-account.ts";
 
 export type Volume = Omit<k8s.types.input.core.v1.Volume, "name">;
 type Probe = k8s.types.input.core.v1.Probe;
@@ -84,7 +85,7 @@ export interface Pod<V extends string> {
    * rights with `permissions`. Default: no token.
    */
   talksToApi?: string;
-  /** Name of the service account, from `Component.account`. Default: the component's own. */
+  /** Name of the service account, from `serviceAccount`. Default: the component's own. */
   account?: pulumi.Input<string>;
 }
 
@@ -102,7 +103,7 @@ export function pod<V extends string>(
   return {
     metadata: { labels: component.labels(spec.role), annotations: annotations(spec) },
     spec: {
-      serviceAccountName: spec.account ?? component.serviceAccount,
+      serviceAccountName: spec.account ?? serviceAccount(component),
       automountServiceAccountToken: spec.talksToApi !== undefined,
       enableServiceLinks: false,
       securityContext: {

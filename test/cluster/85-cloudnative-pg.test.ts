@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { images } from "../../config/images.ts";
+import { operatorImage } from "../../components/cloudnative-pg/schema.ts";
 import { readiness } from "../../kube/ready.ts";
 import { ensureImages } from "../../local/images/index.ts";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
@@ -53,7 +53,7 @@ async function installOperator(): Promise<void> {
   const { stdout } = await execa("go", ["mod", "download", "-json", module], { env: { GOWORK: "off" } });
   const text = readFileSync(join(JSON.parse(stdout).Dir, "releases", "cnpg-1.30.0.yaml"), "utf8");
   released = parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
-  for (const step of ensureImages([images.cloudnativePg])) if (!(await step.skip?.())) await step.run(() => {});
+  for (const step of ensureImages([operatorImage])) if (!(await step.skip?.())) await step.run(() => {});
   for (const object of released) {
     // As the platform has its namespaces.
     if (object.kind === "Namespace")

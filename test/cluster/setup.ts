@@ -7,7 +7,7 @@ import { evaluateRedacted, stackFile } from "../../cli/project.ts";
 import { show } from "../../cli/show.ts";
 import { targetOf } from "../../cli/target.ts";
 import { imagesOf, localWork } from "../../cli/up.ts";
-import { images } from "../../config/images.ts";
+import { clusterImage, operatorImage } from "../../components/cloudnative-pg/schema.ts";
 import { stateDir } from "../../local/paths.ts";
 import { mustRun, wholeFile } from "./kit.ts";
 import { type Machine, machine } from "./machine.ts";
@@ -44,7 +44,7 @@ export default async function setup({ provide }: TestProject) {
 
   // What is slow where nothing can be pulled: here it may take its time, and no test's limit speaks of it.
   const file = stackFile("test", wholeFile());
-  const operators = [images.cloudnativePg, images.cloudnativePgPostgresql];
+  const operators = [operatorImage, clusterImage];
   const all = [...imagesOf(await evaluateRedacted(file)), ...operators];
   await show(localWork(await targetOf(file), all, pulumiSteps(await findPulumi())));
 

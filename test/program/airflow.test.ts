@@ -207,12 +207,12 @@ describe("the configuration", () => {
     [
       "two places",
       { configMap: "mine", git: { repository } },
-      'stack test: airflow.dags.configMap: found "mine"; expected no ConfigMap beside dags.git: the DAGs come from one place',
+      'stack test: airflow.dags.configMap: found "mine"; expected no ConfigMap beside dags.git: the DAGs have one source',
     ],
     [
       "a password in an address, which is not shown",
       { git: { repository: "https://me:hunter2@git.example.com/dags.git" } },
-      'stack test: airflow.dags.git.repository: found "https://…@git.example.com/dags.git"; expected an address without a user or password: they belong into a Secret, named in dags.git.existingSecret',
+      'stack test: airflow.dags.git.repository: found "https://…@git.example.com/dags.git"; expected an address without a user or password: put them into a Secret, named in dags.git.existingSecret',
     ],
     [
       "an address for SSH",

@@ -5,6 +5,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import type { StackState } from "../../cli/backend.ts";
 import { adopt, adoptedIn, needs, preflight } from "../../cli/preflight.ts";
+import { parseConfig } from "../../config/problems.ts";
 import type { Evaluation } from "../../render/evaluate.ts";
 import type { StackFile } from "../../render/stack.ts";
 import { type Evaluated, evaluated } from "../program/stacks.ts";
@@ -144,10 +145,9 @@ it("a stack without such names needs nothing", async () => {
 /** Every key that names a Secret or ConfigMap, with a name that says which it is. */
 const named = {
   ...Object.fromEntries(
-    ["postgresql", "redis", "minio", "clickhouse", "trino", "spark", "superset", "polls", "webApp"].map((part) => [
-      part,
-      { auth: { existingSecret: `${part}-auth`.toLowerCase() } },
-    ]),
+    Object.entries(parseConfig("unit", {}))
+      .filter(([, block]) => "auth" in block)
+      .map(([component]) => [component, { auth: { existingSecret: `${component}-auth`.toLowerCase() } }]),
   ),
   airflow: {
     auth: { existingSecret: "airflow-auth" },

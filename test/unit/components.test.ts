@@ -6,6 +6,7 @@ import { Component, type NamespaceContext } from "../../components/kit/component
 import { runOnce } from "../../components/kit/job.ts";
 import { execProbe, pod, scratch } from "../../components/kit/pod.ts";
 import { credentials, password, TypedSecret } from "../../components/kit/secret.ts";
+import { serviceAccount } from "../../components/kit/service-account.ts";
 import { refuseToResize, stateful } from "../../components/kit/stateful.ts";
 import { shrinks } from "../../components/kit/storage.ts";
 import { Namespace } from "../../components/namespaces.ts";
@@ -60,7 +61,7 @@ describe("a component", () => {
   it("is the parent of its children, which depend on the namespace, and has a service account without a token", async () => {
     const made = await sample((component) => {
       // Read twice, created once.
-      expect(component.serviceAccount).toBe(component.serviceAccount);
+      expect(serviceAccount(component)).toBe(serviceAccount(component));
     });
     const account = of(made, "ServiceAccount");
     expect(account.inputs.automountServiceAccountToken).toBe(false);

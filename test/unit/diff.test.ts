@@ -1,5 +1,5 @@
 // Proves what a reviewer is told about two lists of objects. It does not prove that Pulumi would do just that:
-// render/diff/replaces.ts follows the provider's own list.
+// config/immutable-fields.ts follows the provider's own list.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../policy/rules/index.ts";

@@ -7,7 +7,8 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { images } from "../../config/images.ts";
+import { flinkImage } from "../../components/flink/schema.ts";
+import { sparkImage } from "../../components/spark/schema.ts";
 import { make } from "../../local/images/artifacts.ts";
 import { definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
 
@@ -74,14 +75,14 @@ describe("pom.xml", () => {
   it("of the platform's Flink is for the Flink that its image is made from", () => {
     const folder = folderOf(definitions.find((one) => one.folder === "components/flink/images/flink-iceberg")!);
     const [, base] = /FLINK=(flink:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
-    expect(base).toBe(`${images.flink.replace("data-platform/", "")}-java21`);
+    expect(base).toBe(`${flinkImage.replace("data-platform/", "")}-java21`);
     expect(definitionOf(base!)?.folder).toBe("components/flink/images/flink");
   });
 
   it("of the platform's Spark is for the Spark that its image is made from", () => {
     const folder = folderOf(definitions.find((one) => one.folder === "components/spark/images/spark-iceberg")!);
     const [, base] = /SPARK=(apache\/spark:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
-    expect(base!.split(":")[1]).toBe(images.spark.split(":")[1]);
+    expect(base!.split(":")[1]).toBe(sparkImage.split(":")[1]);
     expect(definitionOf(base!)?.folder).toBe("components/spark/images/spark");
     // What it is made with: another AWS SDK beside it, or another Hadoop, does not go with it.
     const jars = pomOf(folder);
