@@ -1,6 +1,7 @@
 // Proves that the plain `pulumi` command does with the program on the local cluster what it should: up, a preview without a
 // change, a changed value, destroy; and that it and `./platform` go on with each other's stack without a change. The
 // engine is the one on PATH, else Pulumi's release, else one built from Go modules.
+// It does not prove another cluster than the local one.
 // Exercises: postgresql, redis, minio.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
