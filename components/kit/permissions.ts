@@ -3,11 +3,11 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Component, NamespaceContext } from "./component.ts";
 
 /**
- * Grants `rules` in `namespaces` to a component's service account, or to that of one `role`. Pods get its token only with
- * `talksToApi`. Returns the RoleBindings, for such pods to depend on.
+ * Grants `rules` in `namespaces` to a component's service account, or to that of one `role`. Pods get its token only
+ * with `talksToApi`. Returns the RoleBindings, for such pods to depend on.
  *
- * Grant writing of ConfigMaps or Secrets, and running pods, only in a namespace without other objects of the platform: a
- * Role cannot tell them apart.
+ * Grant writing of ConfigMaps or Secrets, and running pods, only in a namespace without other objects of the platform:
+ * a Role cannot tell them apart.
  */
 export function permissions(
   component: Component,
