@@ -64,7 +64,7 @@ it("serves the API by Ingress and by NodePort", () => {
   expect(types).toEqual(["ClusterIP", "NodePort"]);
 });
 
-it("has no backups if the stack has no MinIO", async () => {
+it("has no backups where the stack has no MinIO", async () => {
   const off = ["nessie", "trino", "flink", "spark", "airflow", "minio"].map((part) => `${part}: { enabled: false }`);
   const without = await evaluated("test", { changes: off.join("\n") });
   expect(list(without).filter((one) => one.startsWith("CronJob"))).toEqual([]);
