@@ -4,10 +4,11 @@ import { load, makesCluster } from "./config/load.ts";
 import { thisMachine } from "./local/cluster/kind-config.ts";
 
 /**
- * The Pulumi program: the stack's configuration in, the platform up, where to find it out. Never a secret.
+ * The Pulumi program. It loads the stack's configuration and creates the platform; the outputs are addresses and names of
+ * Secrets, never a password.
  *
- * Pulumi calls it without arguments. Whoever evaluates it without Pulumi's engine has a cluster, or makes one by other
- * means, and says so.
+ * Pulumi calls it without arguments. With `clusterIsThere` it creates no cluster: for tools that evaluate it without Pulumi's
+ * engine.
  */
 export default function program({ clusterIsThere = false } = {}) {
   const loaded = load();

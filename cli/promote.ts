@@ -5,13 +5,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { createTwoFilesPatch } from "diff";
 import { isScalar, parse, parseDocument } from "yaml";
-import { semanticVersion } from "../components/web-app/schema.ts";
-import { images, parseImage } from "../config/images.ts";
-import type { Kube } from "../engine/kube.ts";
-import { type KubeObject, manifests, titleOf } from "../engine/manifests.ts";
-import { readiness } from "../engine/ready.ts";
-import { ConfigError, type StackFile } from "../engine/stack.ts";
+import { redisImage } from "../components/redis/schema.ts";
+import { semanticVersion, webAppImage } from "../components/web-app/schema.ts";
+import { parseImage } from "../config/images.ts";
+import type { Kube } from "../kube/client.ts";
+import { readiness } from "../kube/ready.ts";
 import { UserError } from "../local/step.ts";
+import { type KubeObject, manifests, titleOf } from "../render/manifests.ts";
+import { ConfigError, type StackFile } from "../render/stack.ts";
 import { keyIn, write } from "./edit.ts";
 import { evaluateRedacted, type Outputs, outputsOf, stackFile } from "./project.ts";
 import { connect, targetOf } from "./target.ts";
@@ -27,8 +28,8 @@ export interface PromoteOptions {
 
 /** The web app's images: where each stands in its block of a stack, what it is by default, and which pods run it. */
 const promoted = [
-  { path: ["image"], byDefault: images.webApp, roles: ["flask", "worker"] },
-  { path: ["redis", "image"], byDefault: images.redis, roles: ["redis"] },
+  { path: ["image"], byDefault: webAppImage, roles: ["flask", "worker"] },
+  { path: ["redis", "image"], byDefault: redisImage, roles: ["redis"] },
 ];
 type Promoted = (typeof promoted)[number];
 

@@ -2,11 +2,12 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Evaluation } from "../engine/evaluate.ts";
-import { type KubeObject, manifests } from "../engine/manifests.ts";
+import { componentOf, registry } from "../components/registry.ts";
 import { definitionOf } from "../local/images/index.ts";
 import { keyFor } from "../local/images/key.ts";
 import { cacheDir } from "../local/paths.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, manifests } from "../render/manifests.ts";
 import { evaluateRedacted, root, stackFile } from "./project.ts";
 import { imagesOf } from "./up.ts";
 
@@ -31,22 +32,26 @@ export interface Proof {
 /** What every cluster test depends on: the tools that bring a stack up, and what every component is made of. */
 const shared = [
   "cli",
-  "engine",
+  "kube",
+  "render",
   "launch",
   "local",
   "components/kit",
+  "components/images.ts",
   "platform",
   "Pulumi.yaml",
   "package-lock.json",
   "index.ts",
 ];
 /** These change no outcome of a cluster test; the keys of the images stand for their folders. */
-const apart = ["local/images/", "engine/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
+const apart = ["local/images/", "render/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
 
 const sha256 = (text: string | Buffer): string => createHash("sha256").update(text).digest("hex");
 
 /** A file, or every file below a folder, with a hash of what it holds. Paths are relative to the checkout. */
 function hashes(path: string): [string, string][] {
+  // An image's key stands for its folder.
+  if (/^components\/[^/]+\/images$/.test(path)) return [];
   if (statSync(join(root, path)).isFile()) return [[path, sha256(readFileSync(join(root, path)))]];
   return readdirSync(join(root, path), { withFileTypes: true })
     .filter(({ name }) => name !== "node_modules" && name !== "__pycache__" && !name.startsWith("."))
@@ -63,7 +68,7 @@ const imageCode = (): [string, string][] =>
     .flatMap((name) => hashes(join("local/images", name)));
 
 /** An object's component. Namespaces and the like have none, and belong to all of them. */
-const componentOf = ({ metadata }: KubeObject): string | undefined => metadata.labels?.["app.kubernetes.io/name"];
+const nameOf = ({ metadata }: KubeObject): string | undefined => metadata.labels?.["app.kubernetes.io/name"];
 
 /** What a test file says in its head that it exercises: components by name, files and folders by their path. */
 export function exercised(text: string): string[] | "every component" {
@@ -93,12 +98,12 @@ export interface Ingredients {
 
 /** The fingerprint of a test file, by its text. */
 export function fingerprint(text: string, { common, objects, keys, hashes }: Ingredients): string {
-  const names = new Set(objects.flatMap((object) => componentOf(object) ?? []));
+  const names = new Set(objects.flatMap((object) => nameOf(object) ?? []));
   const list = exercised(text);
   const every = list === "every component";
   const components = every ? names : new Set(list.filter((one) => names.has(one)));
   const theirs = objects.filter((object) => {
-    const component = componentOf(object);
+    const component = nameOf(object);
     return component === undefined || components.has(component);
   });
   const rendered = JSON.stringify(theirs);
@@ -131,9 +136,12 @@ export async function fingerprints(): Promise<Map<string, string>> {
   return new Map(clusterTests().map((file) => [file, fingerprint(read(file), ingredients)]));
 }
 
-/** Where a component's code is, if it has a file or a folder of its name. */
-const sourceOf = (component: string): string[] =>
-  [`components/${component}`, `components/${component}.ts`].filter((path) => existsSync(join(root, path)));
+/** The folder of a component, by the label of its objects; of one that the registry does not have, the folder of that name. */
+const sourceOf = (name: string): string[] => {
+  const key = componentOf(name);
+  const path = `components/${key ? registry[key].folder : name}`;
+  return existsSync(join(root, path)) ? [path] : [];
+};
 
 const fileOf = (test: string): string => join(cacheDir(), "proven", `${basename(test, ".test.ts")}.json`);
 

@@ -1,16 +1,52 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Config } from "../config/schema.ts";
+import type { NamespaceContext } from "./kit/component.ts";
+import type { NamespaceKey } from "./kit/definition.ts";
+
+/** The platform's namespaces. Each is created when a component first needs it; core and apps always. */
+export class Namespaces {
+  private readonly contexts = new Map<NamespaceKey, NamespaceContext>();
+  private readonly args: Pick<NamespaceContext, "stack" | "salt" | "built"> & { config: Config };
+  private readonly opts: pulumi.ComponentResourceOptions;
+
+  constructor(args: Namespaces["args"], opts: pulumi.ComponentResourceOptions) {
+    this.args = args;
+    this.opts = opts;
+    this.get("core");
+    this.get("apps");
+  }
+
+  get(key: NamespaceKey): NamespaceContext {
+    const context = this.contexts.get(key) ?? this.create(key);
+    this.contexts.set(key, context);
+    return context;
+  }
+
+  /** The name of each namespace so far, by its key in the configuration. */
+  get names(): Record<string, string> {
+    return Object.fromEntries([...this.contexts].map(([key, { name }]) => [key, name]));
+  }
+
+  private create(key: NamespaceKey): NamespaceContext {
+    const { stack, config, salt, built } = this.args;
+    const { global, namespaces } = config;
+    // Flink's is empty with a single JobManager, and it must be possible to go back to one.
+    const protectData = global.protectData && key !== "flink";
+    const { name, ready } = new Namespace(key, { stack, settings: namespaces[key], protectData }, this.opts);
+    return { stack, key, name, ready, global, salt, built };
+  }
+}
 
 type Settings = Config["namespaces"]["core"];
 
 /**
- * A namespace that refuses every pod that Pod Security `restricted` does not allow, with a quota and defaults where
- * the stack asks for them. With `create: false` it is someone else's: no object is made of it.
+ * A namespace that refuses every pod that Pod Security `restricted` does not allow, with a quota and defaults if
+ * the stack has them. With `create: false` the stack uses an existing namespace and creates nothing.
  */
 export class Namespace extends pulumi.ComponentResource {
   readonly name: string;
-  /** What must exist before anything is made in the namespace. */
+  /** Create before any object in the namespace. Empty if the stack does not create it. */
   readonly ready: pulumi.Resource[] = [];
 
   constructor(
@@ -51,7 +87,7 @@ export class Namespace extends pulumi.ComponentResource {
           },
         },
       },
-      // A namespace that goes takes its volumes along, whatever protects those.
+      // Deleting a namespace deletes its volumes, even protected ones.
       { parent: this, protect: protectData, retainOnDelete: protectData },
     );
     const child = { parent: this, dependsOn: [namespace] };

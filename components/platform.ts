@@ -2,6 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { LoadedConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
 import { Airflow } from "./airflow/index.ts";
 import { Clickhouse } from "./clickhouse/index.ts";
 import { CloudnativePg, DatabaseCluster } from "./cloudnative-pg/index.ts";
@@ -10,7 +11,7 @@ import { Django } from "./django/index.ts";
 import { Flink } from "./flink/index.ts";
 import { Kafka } from "./kafka/index.ts";
 import type { Kind } from "./kind/index.ts";
-import type { Component, NamespaceContext } from "./kit/component.ts";
+import type { Component } from "./kit/component.ts";
 import type { Endpoint } from "./kit/connection.ts";
 import { Minio } from "./minio/index.ts";
 import { dashboards } from "./monitoring/dashboards.ts";
@@ -18,11 +19,11 @@ import { Exporters } from "./monitoring/exporters.ts";
 import { Grafana } from "./monitoring/grafana.ts";
 import { podMonitors } from "./monitoring/monitors.ts";
 import { Prometheus } from "./monitoring/prometheus.ts";
-import { Namespace } from "./namespaces.ts";
+import { Namespaces } from "./namespaces.ts";
 import { Nessie } from "./nessie/index.ts";
 import { Noetl, databaseOf as noetlDatabase } from "./noetl/index.ts";
 import { Nats } from "./noetl/nats.ts";
-import { nameOf } from "./noetl/schema.ts";
+import { nameOf as noetlName } from "./noetl/schema.ts";
 import { Postgresql } from "./postgresql/index.ts";
 import { Redis } from "./redis/index.ts";
 import { registryTopics, SchemaRegistry } from "./schema-registry/index.ts";
@@ -30,244 +31,226 @@ import { Spark } from "./spark/index.ts";
 import { Superset } from "./superset/index.ts";
 import { Trino } from "./trino/index.ts";
 import { WebApp } from "./web-app/index.ts";
+import { type Given, Wiring } from "./wiring.ts";
 
-/** A Secret's namespace, for whoever may read it. */
+/** Name and namespace of a Secret. */
 interface SecretName {
   namespace: string;
   name: pulumi.Input<string>;
 }
 
-/** What a component tells of itself. Those that ask nobody for a password have no administrator. */
-type Offering = Component & { endpoint: Endpoint; admin?: SecretName };
+/** A component that clients connect to. One without authentication has no administrator. */
+type Server = Component & { endpoint: Endpoint; admin?: SecretName };
 
-type ComponentName = Exclude<
-  keyof LoadedConfig["config"],
-  "global" | "namespaces" | "cloudnativePg" | "monitoring" | "djangoApps"
->;
+/** Logical database of each client of PostgreSQL. */
+type Database =
+  | "nessie"
+  | "airflow"
+  | "superset"
+  | "mlflow"
+  | "trino"
+  | "polls"
+  | ReturnType<typeof noetlDatabase>
+  | ReturnType<typeof djangoDatabase>;
 
-/** The whole platform: reads from top to bottom as what needs what. */
+/** The whole platform. The constructor is the dependency graph: each component is given the ones that its registry entry names. */
 export class Platform extends pulumi.ComponentResource {
-  /** Where each component answers. */
+  /** Host and port of each component. */
   readonly endpoints: Record<string, Endpoint> = {};
-  /** The Secret with each component's administrator's password. Never a password. */
+  /** The Secret with each component's administrator password. Never a password. */
   readonly secrets: Record<string, SecretName> = {};
+  /** Name of each namespace, by its key in the configuration. */
   readonly namespaces: Record<string, string>;
-  private readonly components: Component[] = [];
+  private readonly servers: Server[] = [];
+  private readonly namespace: Namespaces["get"];
+  private readonly child: pulumi.ComponentResourceOptions;
 
-  /** `kind` is the cluster where the program makes one. Without it the cluster is there, and so are all images. */
+  /** `kind` is the cluster, if this program creates it. Otherwise the cluster exists, and the images are in its registry. */
   constructor({ stack, config, cluster }: LoadedConfig, kind?: Kind) {
-    const provider = new k8s.Provider("kubernetes", {
-      ...(kind ? { kubeconfig: kind.kubeconfig } : cluster),
-      // Changed in place, and pods rolled by a checksum: replacing one would take what refers to it along.
-      enableConfigMapMutable: true,
-      enableSecretMutable: true,
-      // A field that someone set by hand comes back to what the program says, as under server-side apply.
-      enablePatchForce: true,
-    });
-    super("data-platform:index:Platform", "platform", {}, { providers: [provider] });
+    super("data-platform:index:Platform", "platform", {}, { providers: [kubernetes(cluster, kind)] });
     const child = { parent: this };
-
-    const { global } = config;
+    this.child = child;
     const salt = new random.RandomPassword("checksum-salt", { length: 32, special: false }, child).result;
-    // A mirror has the platform's own images too.
-    const built = global.imageRegistry ? undefined : kind?.image;
-    const namespace = (key: keyof typeof config.namespaces): NamespaceContext => {
-      const settings = config.namespaces[key];
-      // With a single JobManager Flink's is empty, and going back to one must be possible.
-      const protectData = global.protectData && key !== "flink";
-      const { name, ready } = new Namespace(key, { stack, settings, protectData }, child);
-      return { stack, key, name, ready, global, salt, built };
-    };
-    const core = namespace("core");
-    const apps = namespace("apps");
+    // A mirror holds the platform's own images too.
+    const built = config.global.imageRegistry ? undefined : kind?.image;
+    const namespaces = new Namespaces({ stack, config, salt, built }, child);
+    this.namespace = (key) => namespaces.get(key);
+    const { monitoring, minio, schemaRegistry } = config;
 
-    /** Makes a component where it is enabled. Where it needs another, the schema has seen to it that that one is too. */
-    const component = <P extends Offering>(key: ComponentName, make: () => P): P | undefined =>
-      config[key].enabled ? this.offer(make()) : undefined;
-
-    const { monitoring, cloudnativePg } = config;
-    const watching = monitoring.enabled ? namespace("monitoring") : undefined;
-    const operating = cloudnativePg.enabled && cloudnativePg.operator === "chart" ? namespace("operators") : undefined;
-    const deployed = config.deployd.enabled ? namespace("deployed") : undefined;
-    const { flink } = config;
-    const election = flink.enabled && flink.jobManager.replicas > 1 ? namespace("flink") : undefined;
-    this.namespaces = {
-      core: core.name,
-      apps: apps.name,
-      ...(watching && { monitoring: watching.name }),
-      ...(operating && { operators: operating.name }),
-      ...(deployed && { deployed: deployed.name }),
-      ...(election && { flink: election.name }),
-    };
-
-    const postgresql = component("postgresql", () => {
-      const own = Object.entries(config.djangoApps)
-        .filter(([, app]) => app.database === "postgresql")
-        .map(([key]) => djangoDatabase(key));
-      const ofNoetl = config.noetl.enabled ? Object.keys(config.noetl.instances).map(noetlDatabase) : [];
-      const databases = ["nessie", "airflow", "superset", "mlflow", "trino", "polls", ...ofNoetl, ...own] as const;
-      return new Postgresql(
-        "postgresql",
-        { namespace: core, config: config.postgresql, databases, monitor: watching !== undefined },
-        child,
-      );
-    });
-    const redis = component("redis", () => new Redis("redis", { namespace: core, config: config.redis }, child));
-    const minio = component("minio", () => {
-      const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"] as const;
-      return new Minio("minio", { namespace: core, config: config.minio, buckets }, child);
-    });
-    const nessie = component("nessie", () => {
-      const database = postgresql!.database("nessie", core);
-      const warehouse = minio!.bucket("lakehouse", core);
-      return new Nessie("nessie", { namespace: core, config: config.nessie, database, warehouse }, child);
-    });
-
-    const kafka = component("kafka", () => {
-      const topics = config.schemaRegistry.enabled ? registryTopics : [];
-      const exporter = watching && monitoring.exporters.jmx;
-      return new Kafka("kafka", { namespace: apps, config: config.kafka, topics, exporter }, child);
-    });
-    // Before those that tell them what they do.
-    const exporters =
-      watching &&
-      new Exporters(
-        "exporters",
-        {
-          namespace: watching,
-          config: monitoring.exporters,
-          postgresql: postgresql?.monitor(watching),
-          redis: redis?.connection("monitoring", watching),
-        },
-        child,
-      );
-
-    component("schemaRegistry", () => {
-      const { connection } = kafka!;
-      return new SchemaRegistry(
-        "schema-registry",
-        { namespace: apps, config: config.schemaRegistry, kafka: connection },
-        child,
-      );
-    });
-    const clickhouse = component("clickhouse", () => {
-      return new Clickhouse("clickhouse", { namespace: apps, config: config.clickhouse }, child);
-    });
-    const trino = component("trino", () => {
-      const catalogs = {
-        iceberg: { catalog: nessie!.catalog, bucket: minio!.bucket("lakehouse", apps) },
-        postgresql: postgresql?.database("trino", apps),
-        clickhouse: clickhouse?.connection,
-        kafka: kafka?.connection,
-      };
-      return new Trino("trino", { namespace: apps, config: config.trino, catalogs }, child);
-    });
-    component("flink", () => {
-      const bucket = minio!.bucket("flink", apps);
-      return new Flink("flink", { namespace: apps, config: flink, election, bucket, catalog: nessie?.catalog }, child);
-    });
-    component("spark", () => {
-      const { catalog } = nessie!;
-      const bucket = minio!.bucket("lakehouse", apps);
-      return new Spark("spark", { namespace: apps, config: config.spark, catalog, bucket }, child);
-    });
-    const statsd = exporters?.statsd;
-    component("airflow", () => {
-      const database = postgresql!.database("airflow", apps);
-      const queue = redis!.connection("airflow", apps);
-      const logs = minio!.bucket("airflow", apps);
-      return new Airflow("airflow", { namespace: apps, config: config.airflow, database, queue, logs, statsd }, child);
-    });
-    component("superset", () => {
-      const database = postgresql!.database("superset", apps);
-      const cache = redis!.connection("superset-cache", apps);
-      const queue = redis!.connection("superset-queue", apps);
-      const sources = {
-        trino: trino?.connection,
-        clickhouse: clickhouse?.connection,
-        postgresql: postgresql!.database("trino", apps),
-      };
-      return new Superset(
-        "superset",
-        { namespace: apps, config: config.superset, database, cache, queue, sources, statsd },
-        child,
-      );
-    });
-    const queue = component("noetl", () => {
-      const instances = Object.keys(config.noetl.instances);
-      return new Nats("noetl-nats", { namespace: apps, config: config.noetl.nats, instances }, child);
-    });
-    for (const [key, instance] of Object.entries(config.noetl.instances))
-      component("noetl", () => {
-        const database = postgresql!.database(noetlDatabase(key), apps);
-        const args = { namespace: apps, config: config.noetl, instance, database, queue: queue!.connection(key) };
-        return new Noetl(nameOf(key), args, child);
-      });
-
-    const operator =
-      operating && new CloudnativePg("cloudnative-pg", { namespace: operating, config: cloudnativePg }, child);
-    /** The database of a Django application, with whom the application says. */
-    const djangoData = (
-      name: string,
-      app: typeof config.polls | (typeof config.djangoApps)[string],
-      database: "polls" | ReturnType<typeof djangoDatabase>,
-      configKey: string,
-    ) =>
-      app.database === "postgresql"
-        ? postgresql!.database(database, apps)
-        : this.offer(
-            new DatabaseCluster(
-              `${name}-database`,
-              { namespace: apps, config: app.databaseCluster, configKey, database, operator: operator?.ready ?? [] },
-              child,
-            ),
-          ).connection;
-    component("polls", () => {
-      const { polls } = config;
-      const database = djangoData("polls", polls, "polls", "polls.databaseCluster");
-      const served = { ...polls, application: "mysite.wsgi", interface: "wsgi" as const, healthPath: "/healthz" };
-      return new Django("polls", { namespace: apps, config: served, database }, child);
-    });
-    for (const [key, app] of Object.entries(config.djangoApps)) {
-      const name = `django-${key}`;
-      const database = djangoData(name, app, djangoDatabase(key), `djangoApps.${key}.databaseCluster`);
-      this.offer(new Django(name, { namespace: apps, config: app, database }, child));
-    }
-    component("webApp", () => {
-      const backups = minio && { bucket: minio.bucket("web-app", apps), client: config.minio.image };
-      return new WebApp("web-app", { namespace: apps, config: config.webApp, backups }, child);
-    });
-
-    if (deployed)
-      this.offer(new Deployd("deployd", { namespace: apps, config: config.deployd, target: deployed }, child));
-
-    if (watching && exporters) {
-      const { prometheus, grafana, monitors } = monitoring;
-      const watched = [...this.components, exporters];
-      const shown = dashboards(exporters, watched);
-      if (monitors.enabled) for (const one of watched) podMonitors(one, monitors.labels);
-      if (prometheus.enabled) {
-        const { url } = this.offer(
-          new Prometheus("prometheus", { namespace: watching, config: prometheus, watched }, child),
+    const { components } = new Wiring(config, this.namespace, {})
+      .add("postgresql", (given) => {
+        const args = { ...given, databases: databases(config), monitor: monitoring.enabled };
+        return this.offer(new Postgresql("postgresql", args, child));
+      })
+      .add("redis", (given) => this.offer(new Redis("redis", given, child)))
+      .add("minio", (given) => {
+        const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"] as const;
+        return this.offer(new Minio("minio", { ...given, buckets }, child));
+      })
+      .add("nessie", ({ postgresql, minio, ...given }) => {
+        const database = postgresql.database("nessie", given.namespace);
+        const warehouse = minio.bucket("lakehouse", given.namespace);
+        return this.offer(new Nessie("nessie", { ...given, database, warehouse }, child));
+      })
+      .add("kafka", (given) => {
+        const topics = schemaRegistry.enabled ? registryTopics : [];
+        const exporter = monitoring.enabled ? monitoring.exporters.jmx : undefined;
+        return this.offer(new Kafka("kafka", { ...given, topics, exporter }, child));
+      })
+      // Before the components that send StatsD metrics to it. Prometheus and Grafana come last: they watch all others.
+      .add("monitoring", ({ namespace, config: { exporters }, postgresql, redis }) => {
+        const sources = {
+          postgresql: postgresql?.monitor(namespace),
+          redis: redis?.connection("monitoring", namespace),
+        };
+        return new Exporters("exporters", { namespace, config: exporters, ...sources }, child);
+      })
+      .add("schemaRegistry", ({ kafka, ...given }) =>
+        this.offer(new SchemaRegistry("schema-registry", { ...given, kafka: kafka.connection }, child)),
+      )
+      .add("clickhouse", (given) => this.offer(new Clickhouse("clickhouse", given, child)))
+      .add("trino", ({ nessie, minio, postgresql, clickhouse, kafka, ...given }) => {
+        const catalogs = {
+          iceberg: { catalog: nessie.catalog, bucket: minio.bucket("lakehouse", given.namespace) },
+          postgresql: postgresql?.database("trino", given.namespace),
+          clickhouse: clickhouse?.connection,
+          kafka: kafka?.connection,
+        };
+        return this.offer(new Trino("trino", { ...given, catalogs }, child));
+      })
+      .add("flink", ({ minio, nessie, ...given }) => {
+        const bucket = minio.bucket("flink", given.namespace);
+        const election = given.config.jobManager.replicas > 1 ? this.namespace("flink") : undefined;
+        return this.offer(new Flink("flink", { ...given, election, bucket, catalog: nessie?.catalog }, child));
+      })
+      .add("spark", ({ nessie, minio, ...given }) => {
+        const bucket = minio.bucket("lakehouse", given.namespace);
+        return this.offer(new Spark("spark", { ...given, catalog: nessie.catalog, bucket }, child));
+      })
+      .add("airflow", ({ postgresql, redis, minio, monitoring, ...given }) => {
+        const database = postgresql.database("airflow", given.namespace);
+        const queue = redis.connection("airflow", given.namespace);
+        const logs = minio.bucket("airflow", given.namespace);
+        return this.offer(
+          new Airflow("airflow", { ...given, database, queue, logs, statsd: monitoring?.statsd }, child),
         );
-        if (grafana.enabled)
-          this.offer(
-            new Grafana("grafana", { namespace: watching, config: grafana, prometheus: url, dashboards: shown }, child),
-          );
-      }
-    }
+      })
+      .add("superset", ({ postgresql, redis, trino, clickhouse, monitoring, ...given }) => {
+        const database = postgresql.database("superset", given.namespace);
+        const cache = redis.connection("superset-cache", given.namespace);
+        const queue = redis.connection("superset-queue", given.namespace);
+        const sources = {
+          trino: trino?.connection,
+          clickhouse: clickhouse?.connection,
+          postgresql: postgresql.database("trino", given.namespace),
+        };
+        const args = { ...given, database, cache, queue, sources, statsd: monitoring?.statsd };
+        return this.offer(new Superset("superset", args, child));
+      })
+      .add("noetl", (given) => this.noetl(given))
+      .add("cloudnativePg", (given) => new CloudnativePg("cloudnative-pg", given, child))
+      .add("polls", (given) => {
+        const served = { application: "mysite.wsgi", interface: "wsgi" as const, healthPath: "/healthz" };
+        return this.django("polls", { key: "polls", database: "polls", app: { ...given.config, ...served } }, given);
+      })
+      .add("djangoApps", (given) =>
+        Object.entries(given.config).map(([name, app]) =>
+          this.django(`django-${name}`, { key: `djangoApps.${name}`, database: djangoDatabase(name), app }, given),
+        ),
+      )
+      .add("webApp", ({ minio: store, ...given }) => {
+        const backups = store && { bucket: store.bucket("web-app", given.namespace), client: minio.image };
+        return this.offer(new WebApp("web-app", { ...given, backups }, child));
+      })
+      .add("deployd", (given) =>
+        this.offer(new Deployd("deployd", { ...given, target: this.namespace("deployed") }, child)),
+      )
+      .complete();
+
+    if (components.monitoring) this.watch(components.monitoring, config.monitoring);
+    this.namespaces = namespaces.names;
     this.registerOutputs({});
   }
 
-  /** Has a component's address and administrator among the stack's outputs. */
-  private offer<P extends Offering>(component: P): P {
-    const { name, endpoint, admin } = component;
-    this.components.push(component);
+  /** NoETL: one queue, and a server with workers for each instance. */
+  private noetl({ namespace, config, postgresql }: Given<"noetl", { postgresql: Postgresql<Database> }>): Noetl[] {
+    const instances = Object.entries(config.instances);
+    const queue = this.offer(
+      new Nats(
+        "noetl-nats",
+        { namespace, config: config.nats, instances: instances.map(([name]) => name) },
+        this.child,
+      ),
+    );
+    return instances.map(([name, instance]) => {
+      const database = postgresql.database(noetlDatabase(name), namespace);
+      const args = { namespace, config, instance, database, queue: queue.connection(name) };
+      return this.offer(new Noetl(noetlName(name), args, this.child));
+    });
+  }
+
+  /** A Django application, after its database cluster if it has one of its own. `key` is its block in the configuration. */
+  private django(
+    name: string,
+    { key, database, app }: { key: string; database: Database; app: Config["djangoApps"][string] },
+    { namespace, postgresql, cloudnativePg }: DjangoGiven,
+  ): Django {
+    const connection = () => {
+      if (app.database === "postgresql") {
+        if (!postgresql) throw new Error(`${key}.database is postgresql, which this stack does not install`);
+        return postgresql.database(database, namespace);
+      }
+      const configKey = `${key}.databaseCluster`;
+      const operator = cloudnativePg?.ready ?? [];
+      const args = { namespace, config: app.databaseCluster, configKey, database, operator };
+      return this.offer(new DatabaseCluster(`${name}-database`, args, this.child)).connection;
+    };
+    return this.offer(new Django(name, { namespace, config: app, database: connection() }, this.child));
+  }
+
+  /** Prometheus and Grafana, or monitors for a Prometheus Operator that the cluster has, for all servers so far. */
+  private watch(exporters: Exporters, { prometheus, grafana, monitors }: Config["monitoring"]): void {
+    const { namespace } = exporters;
+    const watched = [...this.servers, exporters];
+    const shown = dashboards(exporters, watched);
+    if (monitors.enabled) for (const one of watched) podMonitors(one, monitors.labels);
+    if (!prometheus.enabled) return;
+    const { url } = this.offer(new Prometheus("prometheus", { namespace, config: prometheus, watched }, this.child));
+    if (!grafana.enabled) return;
+    this.offer(new Grafana("grafana", { namespace, config: grafana, prometheus: url, dashboards: shown }, this.child));
+  }
+
+  /** Adds the component's address and its administrator's Secret to the outputs. */
+  private offer<S extends Server>(server: S): S {
+    const { name, endpoint, admin } = server;
+    this.servers.push(server);
     this.endpoints[name] = endpoint;
     if (admin) this.secrets[name] = { namespace: admin.namespace, name: admin.name };
-    return component;
+    return server;
   }
 }
 
-/** Database and user of an application from elsewhere: none of the platform's own begins so. */
+type DjangoGiven = Omit<Given<"polls", { postgresql: Postgresql<Database>; cloudnativePg: CloudnativePg }>, "config">;
+
+function kubernetes(cluster: LoadedConfig["cluster"], kind: Kind | undefined): k8s.Provider {
+  return new k8s.Provider("kubernetes", {
+    ...(kind ? { kubeconfig: kind.kubeconfig } : cluster),
+    // Update ConfigMaps and Secrets in place; a checksum rolls the pods. A replacement would replace what refers to them too.
+    enableConfigMapMutable: true,
+    enableSecretMutable: true,
+    // Take back a field that someone set by hand, as server-side apply with force does.
+    enablePatchForce: true,
+  });
+}
+
+/** Logical databases that PostgreSQL has for this stack's clients. */
+function databases({ noetl, djangoApps }: Config): Database[] {
+  const ofNoetl = noetl.enabled ? Object.keys(noetl.instances).map(noetlDatabase) : [];
+  const ofDjango = Object.entries(djangoApps)
+    .filter(([, app]) => app.database === "postgresql")
+    .map(([name]) => djangoDatabase(name));
+  return ["nessie", "airflow", "superset", "mlflow", "trino", "polls", ...ofNoetl, ...ofDjango];
+}
+
+/** Database and user of one of `djangoApps`. No other client's database starts with `django_`. */
 const djangoDatabase = (app: string) => `django_${app.replaceAll("-", "_")}` as const;

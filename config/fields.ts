@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { type ImageName, images, isFixedTag, parseImage } from "./images.ts";
+import { isFixedTag, parseImage } from "./images.ts";
 import { bytes, millicores } from "./quantity.ts";
 
 /*
- * The fields that every component's block is made of. The text of each refusal says what would be right;
- * config/problems.ts puts the stack, the key and what was found before it.
+ * The fields that every component's block is made of. The text of each refusal says what is valid;
+ * config/problems.ts adds the stack, the key and what was found.
  */
 
 /** `text`, if it matches; `expected` completes the sentence "found X; expected …". */
@@ -53,7 +53,7 @@ export const cpu = quantity(cpuExpected).pipe(
   z.string().refine((text) => millicores(text) > 0 && millicores(text) <= 1e9, { error: `expected ${cpuExpected}` }),
 );
 
-/** Below this a size is taken for a mistake: no program and no file system fits into it. */
+/** A smaller size is a mistake: no program and no file system fits into it. */
 const smallestSize = "1Mi";
 /** Up to here JavaScript counts bytes exactly. */
 const largestSize = "8Pi";
@@ -69,7 +69,7 @@ export const memory = quantity(sizeExpected).pipe(
   }),
 );
 
-/** Requests and limits of a container. CPU has no limit by default: throttling helps nobody on a shared node. */
+/** Requests and limits of a container. CPU has no limit by default: throttling a busy container leaves a node's CPU idle. */
 export const resources = (of: { cpu: string; memory: string; limit?: string }) =>
   block({
     requests: block({
@@ -107,7 +107,7 @@ export const storage = (size: string, what = "the volume", least = smallestSize)
         error: `expected at least ${least}`,
       })
       .prefault(size)
-      .describe(`Size of ${what}. It may grow where the storage class can; it never shrinks.`),
+      .describe(`Size of ${what}. It can grow if the storage class allows it; it never shrinks.`),
     storageClass: objectName
       .optional()
       .describe("Storage class. Default: `global.storageClass`, else the cluster's own."),
@@ -149,12 +149,12 @@ export const reached = (host: string) => ({
     .prefault({}),
 });
 
-/** Where a component's own password comes from: generated and kept (the default), or a Secret that is already there. */
+/** Where a component's password comes from: generated and kept (the default), or an existing Secret. */
 export const auth = (keys: string) =>
   block({
     rotation: count("rotations", 1, 1_000_000)
       .default(1)
-      .describe("Raise it by one to have every generated password of this component made anew and applied."),
+      .describe("Raise it by one to generate every password of this component again and apply it."),
     existingSecret: objectName
       .optional()
       .describe(
@@ -166,7 +166,7 @@ export const auth = (keys: string) =>
           "expected no password here: leave it out and one is generated, or name a Secret that holds it in auth.existingSecret",
       })
       .optional()
-      .describe("Never: a password does not stand in a stack file. Here to say so."),
+      .describe("Never set: a stack file holds no password."),
   }).prefault({});
 
 /** A key of a Secret or ConfigMap. */
@@ -188,8 +188,7 @@ export const environment = (reserved: RegExp) => ({
           block({ configMapKeyRef: block({ name: objectName, key: dataKey }) }),
         ],
         {
-          error:
-            "expected a text (in quotes where it is a number), secretKeyRef: {name, key} or configMapKeyRef: {name, key}",
+          error: "expected a text (a number in quotes), secretKeyRef: {name, key} or configMapKeyRef: {name, key}",
         },
       ),
       { error: "expected variables by their names" },
@@ -234,7 +233,8 @@ export const imageReference = (example: string) =>
     else if (!isFixedTag(found.tag)) refuse(`${imageExpected} ${example}: a tag that moves is refused`);
   });
 
-export const image = (name: ImageName) =>
-  imageReference(images[name])
-    .default(images[name])
+/** The image of a component, which a stack may change. `pin` is the default: the version that is tested. */
+export const image = (pin: string) =>
+  imageReference(pin)
+    .default(pin)
     .describe("Image, with a version or a commit as its tag, or a digest. The pin is tested; another is yours to try.");

@@ -2,8 +2,8 @@
 export const fixedReplicas = "data-platform/fixed-replicas";
 
 /**
- * Why a StatefulSet whose members are fixed when it is made may not go from `before` to `after` pods; undefined where
- * it may. None at all is no other number: someone has stopped it.
+ * Why a StatefulSet whose members are fixed at its creation may not be scaled from `before` to `after` pods; undefined if
+ * it may. Zero is allowed: someone has stopped it.
  */
 export const resizes = (before: number | undefined, after: number | undefined): string | undefined =>
   before && after !== before

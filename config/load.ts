@@ -16,8 +16,8 @@ export interface LoadedConfig {
 }
 
 /**
- * Reads and checks the configuration of the current stack: the one place where Pulumi's configuration is touched.
- * Throws `pulumi.RunError` with every problem, one a line, which Pulumi prints as it stands.
+ * Reads and checks the configuration of the current stack. Nothing else reads Pulumi's configuration.
+ * Throws `pulumi.RunError` with every problem, one a line, which Pulumi prints unchanged.
  */
 export function load(): LoadedConfig {
   const stack = pulumi.getStack();
@@ -39,11 +39,11 @@ export function load(): LoadedConfig {
   }
 }
 
-/** Whether the program is to make the cluster: where the stack says `cluster: kind`, and names none that is there. */
+/** Whether the program creates the cluster: the stack has `cluster: kind` and names no existing one. */
 export const makesCluster = ({ config, cluster }: LoadedConfig): boolean =>
   config.global.cluster === "kind" && !cluster.context && !cluster.kubeconfig;
 
-/** Pulumi hands structured values over as JSON and plain ones as they stand. */
+/** Pulumi passes structured values as JSON and plain ones as text. */
 function structured(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -52,7 +52,7 @@ function structured(text: string): unknown {
   }
 }
 
-/** An error that is shown as its message alone. Formatting a stack, which nobody would read, takes Pulumi half a minute. */
+/** An error that is printed as its message alone. Pulumi would take half a minute to format a stack trace. */
 function refusal(message: string): pulumi.RunError {
   const error = new pulumi.RunError(message);
   error.stack = message;

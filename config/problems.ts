@@ -1,9 +1,10 @@
 import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
+import { ConfigError } from "./errors.ts";
 import { type Config, schema, schemaOf } from "./schema.ts";
 
-/** Everything that is wrong with a stack's configuration, each in one line: which key, what was found, what would be right. */
-export class ConfigProblems extends Error {
+/** Everything that is wrong with a stack's configuration, each in one line: which key, what was found, what is valid. */
+export class ConfigProblems extends ConfigError {
   override name = "ConfigProblems";
   readonly stackName: string;
   readonly problems: string[];
@@ -23,7 +24,7 @@ const stackName = /^(?!kube(-|$))[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
 const stackNameExpected =
   "expected at most 30 lower-case letters, digits and dashes, with a letter or digit at both ends, and not kube first";
 
-/** The configuration of `stack` with every default filled in, or `ConfigProblems` that names all that is wrong. */
+/** The configuration of `stack` with every default filled in. Throws `ConfigProblems` with everything that is wrong. */
 export function parseConfig(stack: string, values: Record<string, unknown>): Config {
   const result = schemaOf(stack).safeParse(values, { reportInput: true });
   const problems = [
@@ -40,7 +41,7 @@ function describe(issue: z.core.$ZodIssue, values: unknown): string[] {
       const known = knownKeys(issue.path);
       return `${dotted([...issue.path, key])}: unknown key; ${nearest(key, known) ?? `known here: ${known.join(", ")}`}`;
     });
-  // A cross-check hands over what it looked at, which may be a default that stands in no file.
+  // A cross-check passes the value it compared, which may be a default that is in no file.
   const found = issue.code === "custom" ? (issue.input ?? at(values, issue.path)) : at(values, issue.path);
   const shown = isSecret(issue.path, found) ? "a value that is not shown" : show(found);
   return [`${dotted(issue.path)}: found ${shown}; ${issue.message}`];
@@ -73,7 +74,7 @@ function show(value: unknown): string {
 /** The keys that the schema knows under a path. */
 function knownKeys(path: PropertyKey[]): string[] {
   type Definition = { innerType?: unknown; element?: unknown; shape?: Record<string, unknown>; valueType?: unknown };
-  /** What stands under a key of a type: a block's own keys, or in a mapping the same under every name. */
+  /** The type under a key: a block has one for each key, a mapping the same for every name. */
   const under = (type: unknown, key: PropertyKey): unknown => {
     for (let t = type as { def?: Definition }; t?.def; t = (t.def.innerType ?? t.def.element) as typeof t)
       if (t.def.shape) return t.def.shape[String(key)];
@@ -90,7 +91,7 @@ function knownKeys(path: PropertyKey[]): string[] {
   return Object.keys(shape(keys.reduce<unknown>(under, schema)));
 }
 
-/** The known key that a misspelt one is closest to, as advice; undefined where nothing is close. */
+/** The known key that a misspelt one is closest to, as advice; undefined if none is close. */
 function nearest(key: string, known: string[]): string | undefined {
   const best = known
     .map((name) => ({ name, distance: distance(key.toLowerCase(), name.toLowerCase()) }))

@@ -24,12 +24,12 @@ function scaled(quantity: string, digits: number): bigint | undefined {
 /**
  * A quantity that Kubernetes takes (`1.5Gi`, `512M`, `1e9`, `2147483648`) in bytes, exact up to 8 PiB; of a
  * byte's fraction, `1.47Gi`, the next byte, as Kubernetes has it.
- * NaN where it is none, so that a comparison with it finds nothing wrong: the field itself has been refused by then.
+ * NaN if it is not a quantity, so that a comparison with it reports nothing: the field itself is refused already.
  */
 export const bytes = (quantity: string): Bytes => Number(scaled(quantity, 0) ?? Number.NaN);
 
 /** Bytes as whole mebibytes, rounded down: what servers' own configuration files are given. */
 export const mebibytes = (size: Bytes): number => Math.floor(size / 2 ** 20);
 
-/** A CPU quantity (`250m`, `2`, `0.5`) in thousandths of a CPU; NaN where it is none. */
+/** A CPU quantity (`250m`, `2`, `0.5`) in thousandths of a CPU; NaN if it is not a quantity. */
 export const millicores = (quantity: string): number => Number(scaled(quantity, 3) ?? Number.NaN);

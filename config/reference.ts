@@ -2,7 +2,7 @@ import { z } from "zod";
 import { schema } from "./schema.ts";
 
 /*
- * What people and editors read about the configuration, made from the schema itself. `npm run docs` writes both
+ * What people and editors read about the configuration, generated from the schema. `npm run docs` writes both
  * files; a test compares them.
  */
 
@@ -22,14 +22,15 @@ interface Node {
   not?: object;
 }
 
-const inputs = () => z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node;
+/** Each block of a stack's configuration as a JSON schema. */
+const blocks = (): [key: string, block: Node][] => {
+  const { properties = {} } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node;
+  return Object.entries(properties);
+};
 
 /** A JSON schema of the stack files, for completion and checks in an editor. */
 export function editorSchema(): string {
-  const components = Object.entries(inputs().properties!).map(([component, node]) => [
-    `data-platform:${component}`,
-    node,
-  ]);
+  const components = blocks().map(([component, node]) => [`data-platform:${component}`, node]);
   return `${JSON.stringify(
     {
       $schema: "https://json-schema.org/draft/2020-12/schema",
@@ -57,13 +58,13 @@ export function editorSchema(): string {
 
 /** `docs/configuration.md`: every key with its meaning and default. */
 export function referencePage(): string {
-  const sections = Object.entries(inputs().properties!).map(
+  const sections = blocks().map(
     ([component, node]) =>
       `## ${component}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows(component, node).join("\n")}\n`,
   );
   return `# Configuration
 
-Every key that a stack may set. A key stands in \`Pulumi.<stack>.yaml\` under \`config\`, its first word after the
+Every key that a stack may set. A key is in \`Pulumi.<stack>.yaml\` under \`config\`, its first word after the
 project's name:
 
 \`\`\`yaml
@@ -74,20 +75,20 @@ config:
 \`\`\`
 
 or is set by \`pulumi config set --path data-platform:postgresql.storage.size 20Gi\`. An unknown key, a wrong value and
-a password in plain text are refused before anything happens, all at once, each with what would be right.
+a password in plain text are refused before anything happens, all at once, each with what is valid.
 
 - **A stack's name** has at most 30 lower-case letters, digits and dashes, with a letter or digit at both ends, and does not begin
-  with \`kube\`: the names of namespaces, labels and CronJobs are made of it.
+  with \`kube\`: the names of namespaces, labels and CronJobs contain it.
 - **Sizes and CPUs** take every form of a Kubernetes quantity: \`512Mi\`, \`1.5Gi\`, \`2G\`, \`1e9\`; \`250m\`, \`0.5\`. Software that counts in
   whole MiB gets them rounded down.
 - **An image** is named with a tag that says what is in it: a version, a commit such as \`3f2a9c1\`, \`main-3f2a9c1\` or
   \`v1.2.3-4-g3f2a9c1\`, or a day. \`latest\` and other words that move are refused, unless a digest is beside them.
 - **Names of Secrets, ConfigMaps and classes** are DNS subdomains, up to 253 characters with dots.
 
-Which cluster is meant, Pulumi's own keys say: \`kubernetes:context\` and \`kubernetes:kubeconfig\`. Without them dev and
-test follow the current context of the kubeconfig; prod refuses to.
+Pulumi's keys \`kubernetes:context\` and \`kubernetes:kubeconfig\` select the cluster. Without them dev and
+test use the current context of the kubeconfig; prod refuses to.
 
-This page is made from \`config/schema.ts\` by \`npm run docs\`.
+\`npm run docs\` writes this page from \`config/schema.ts\`.
 
 ${sections.join("\n")}`;
 }
@@ -106,7 +107,8 @@ function value(node: Node): string {
   if (node.enum) return node.enum.join(", ");
   if (node.anyOf) return node.anyOf.map(value).join(" or ");
   if (node.type === "array") return `list of ${node.items?.type ?? "value"}s`;
-  if (node.type === "integer" && node.maximum! < Number.MAX_SAFE_INTEGER) return `${node.minimum} to ${node.maximum}`;
+  if (node.type === "integer" && node.maximum !== undefined && node.maximum < Number.MAX_SAFE_INTEGER)
+    return `${node.minimum} to ${node.maximum}`;
   return [node.type ?? "any"].flat().join(" or ");
 }
 

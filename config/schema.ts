@@ -1,28 +1,12 @@
 import { z } from "zod";
-import { airflow } from "../components/airflow/schema.ts";
-import { clickhouse } from "../components/clickhouse/schema.ts";
-import { cloudnativePg } from "../components/cloudnative-pg/schema.ts";
-import { deployd } from "../components/deployd/schema.ts";
-import { djangoApps, polls } from "../components/django/schema.ts";
-import { flink } from "../components/flink/schema.ts";
-import { kafka } from "../components/kafka/schema.ts";
-import { minio } from "../components/minio/schema.ts";
-import { monitoring } from "../components/monitoring/schema.ts";
-import { nessie } from "../components/nessie/schema.ts";
-import { noetl } from "../components/noetl/schema.ts";
+import type { Definition, NamespaceKey } from "../components/kit/definition.ts";
 import { tooFewConnections } from "../components/postgresql/connections.ts";
-import { postgresql } from "../components/postgresql/schema.ts";
-import { redis } from "../components/redis/schema.ts";
-import { schemaRegistry } from "../components/schema-registry/schema.ts";
-import { spark } from "../components/spark/schema.ts";
-import { superset } from "../components/superset/schema.ts";
-import { trino } from "../components/trino/schema.ts";
-import { webApp } from "../components/web-app/schema.ts";
+import { type ComponentKey, type Registry, registry } from "../components/registry.ts";
 import { block, count, cpu, dnsLabel, memory, objectName } from "./fields.ts";
 
 /*
- * The whole configuration of a stack. Pure: it knows nothing of Pulumi, so it can be tested, documented and
- * turned into a JSON schema by itself. The defaults are the smallest honest sizes; Pulumi.prod.yaml raises them.
+ * The whole configuration of a stack. Pure: it imports no Pulumi, so it can be tested, documented and
+ * turned into a JSON schema by itself. The defaults are the smallest sizes that work; Pulumi.prod.yaml raises them.
  */
 
 const global = block({
@@ -32,14 +16,14 @@ const global = block({
       error: "expected a registry's prefix without a scheme such as registry.example.com/mirror",
     })
     .optional()
-    .describe("Prefix that takes the place of every image's registry, for clusters that pull from a mirror."),
+    .describe("Prefix that replaces every image's registry, for clusters that pull from a mirror."),
   cluster: z
     .enum(["plain", "kind", "embedded", "eks", "aks", "gke"], {
       error: "expected plain, kind, embedded, eks, aks or gke",
     })
     .default("plain")
     .describe(
-      "Kind of the cluster: applications that people visit are reached as is usual there. With kind and no context named, `pulumi up` makes the cluster: see docs/delivery.md.",
+      "Kind of the cluster. It decides the default Service type of applications that people visit. With kind and without a context, `pulumi up` creates the cluster: see docs/delivery.md.",
     ),
   imagePullPolicy: z
     .enum(["IfNotPresent", "Always", "Never"], { error: "expected IfNotPresent, Always or Never" })
@@ -48,7 +32,7 @@ const global = block({
   imagePullSecrets: z
     .array(objectName, { error: "expected a list of names of Secrets" })
     .default([])
-    .describe("Names of Secrets, in each namespace, that open the registry."),
+    .describe("Names of Secrets with the registry's credentials, in each namespace."),
   jobDeadline: count("seconds", 60, 604_800)
     .default(1800)
     .describe(
@@ -80,15 +64,17 @@ const namespace = (what: string) =>
       .boolean({ error: "expected true or false" })
       .default(true)
       .describe(
-        "Whether the stack makes the namespace, labels it for Pod Security and deletes it. With false it must exist, and is left as it is.",
+        "Whether the stack creates the namespace, labels it for Pod Security and deletes it. With false it must exist, and is not changed.",
       ),
     quota: quota.optional().describe("Limits on what the namespace may request. Default: none."),
     limitRange: block({
-      memory: memory.describe("Memory limit of a container that states none."),
-      cpu: cpu.describe("CPU request of a container that states none."),
+      memory: memory.describe("Memory limit of a container that has none."),
+      cpu: cpu.describe("CPU request of a container that has none."),
     })
       .optional()
-      .describe("What a container gets that states nothing. The platform's own state everything. Default: none."),
+      .describe(
+        "Defaults for containers without requests and limits. The platform's containers have both. Default: none.",
+      ),
   })
     .superRefine(({ create, quota, limitRange }, context) => {
       for (const [key, value] of Object.entries({ quota, limitRange }))
@@ -97,7 +83,7 @@ const namespace = (what: string) =>
             code: "custom",
             path: [key],
             input: value,
-            message: "expected create: true beside it, since the limits of a namespace belong to whoever makes it",
+            message: "expected create: true beside it, since the stack limits only a namespace that it creates",
           });
     })
     .prefault({});
@@ -108,58 +94,36 @@ const namespaces = block({
   monitoring: namespace("Prometheus and Grafana"),
   deployed: namespace("what deployd deploys"),
   flink: namespace("the ConfigMaps in which several JobManagers of Flink elect a leader"),
-  operators: namespace("CloudNativePG's operator, where the stack installs it"),
-}).prefault({});
+  operators: namespace("CloudNativePG's operator, if the stack installs it"),
+} satisfies Record<NamespaceKey, unknown>).prefault({});
 
-const components = {
-  postgresql,
-  redis,
-  minio,
-  nessie,
-  kafka,
-  schemaRegistry,
-  clickhouse,
-  trino,
-  flink,
-  spark,
-  airflow,
-  superset,
-  noetl,
-  polls,
-  webApp,
-  deployd,
-  cloudnativePg,
-  monitoring,
-};
-type PartName = keyof typeof components;
+type Blocks = { [Key in ComponentKey]: Registry[Key]["config"] };
 
-/** What a component cannot do without, and for what. What it can do without, such as a catalog of Trino, it leaves out. */
-const needs: { [component in PartName]?: { [other in PartName]?: string } } = {
-  nessie: { postgresql: "it keeps its versions there", minio: "the tables lie there" },
-  schemaRegistry: { kafka: "it keeps its schemas there" },
-  trino: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables lie there" },
-  flink: { minio: "its checkpoints lie there" },
-  spark: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables lie there" },
-  airflow: {
-    postgresql: "it keeps its state there",
-    redis: "its workers get their tasks there",
-    minio: "its logs lie there",
-  },
-  superset: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },
-  noetl: { postgresql: "it keeps its playbooks and what became of them there" },
-};
+/** The block of each component. `Object.entries` forgets which key has which type. */
+const blocks = Object.fromEntries(Object.entries(registry).map(([key, { config }]) => [key, config])) as Blocks;
+
+/** Every component that is enabled without one that it needs. */
+const missing = (enabled: (key: string) => boolean): { key: string; need: string; reason: string }[] =>
+  Object.entries<Definition>(registry).flatMap(([key, { needs }]) =>
+    Object.entries(needs)
+      .filter(([need]) => enabled(key) && !enabled(need))
+      .map(([need, reason]) => ({ key, need, reason })),
+  );
 
 /** What a stack may configure; one block for each component. */
-export const schema = block({ global, namespaces, ...components, djangoApps }).superRefine((config, context) => {
-  for (const [component, others] of Object.entries(needs) as [PartName, { [other in PartName]?: string }][])
-    for (const [other, why] of Object.entries(others) as [PartName, string][])
-      if (config[component].enabled && !config[other].enabled)
-        context.addIssue({
-          code: "custom",
-          path: [component, "enabled"],
-          input: true,
-          message: `expected ${other}.enabled: true beside it, since ${why}; or ${component}.enabled: false`,
-        });
+export const schema = block({ global, namespaces, ...blocks }).superRefine((config, context) => {
+  const found: Record<string, object> = config;
+  const enabled = (key: string) => {
+    const settings = found[key];
+    return settings !== undefined && "enabled" in settings && settings.enabled === true;
+  };
+  for (const { key, need, reason } of missing(enabled))
+    context.addIssue({
+      code: "custom",
+      path: [key, "enabled"],
+      input: true,
+      message: `expected ${need}.enabled: true beside it, since ${reason}; or ${key}.enabled: false`,
+    });
   const tooFew = config.postgresql.enabled && tooFewConnections(config);
   if (tooFew)
     context.addIssue({

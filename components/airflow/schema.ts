@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, objectName, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
 /** Where the DAGs come from: the platform's example, a ConfigMap, or a git repository. */
 const dags = block({
@@ -14,9 +15,9 @@ const dags = block({
       .superRefine((address, context) => {
         const refuse = (message: string, input = address) => context.addIssue({ code: "custom", input, message });
         if (/^\w+:\/\/[^/]*@/.test(address))
-          // Whatever stands there may be a password, and is not shown.
+          // It may be a password, so it is not shown.
           refuse(
-            "expected an address without a user or password: they belong into a Secret, named in dags.git.existingSecret",
+            "expected an address without a user or password: put them into a Secret, named in dags.git.existingSecret",
             address.replace(/\/\/.*@/, "//…@"),
           );
         else if (!/^https?:\/\/[^\s/@]+\/\S+$/.test(address))
@@ -40,7 +41,7 @@ const dags = block({
       ),
   })
     .optional()
-    .describe("Git repository that the DAGs come from, in place of a ConfigMap."),
+    .describe("Git repository with the DAGs, instead of a ConfigMap."),
 })
   .superRefine(({ configMap, git }, context) => {
     if (configMap && git)
@@ -48,14 +49,14 @@ const dags = block({
         code: "custom",
         path: ["configMap"],
         input: configMap,
-        message: "expected no ConfigMap beside dags.git: the DAGs come from one place",
+        message: "expected no ConfigMap beside dags.git: the DAGs have one source",
       });
   })
   .prefault({});
 
-export const airflow = block({
+const config = block({
   enabled: enabled(),
-  image: image("airflow"),
+  image: image("apache/airflow:3.3.2"),
   apiServer: block({
     replicas: count("servers", 1, 16).default(1).describe("API servers, which serve the web pages too."),
     resources: resources({ cpu: "100m", memory: "704Mi", limit: "1Gi" }),
@@ -79,3 +80,17 @@ export const airflow = block({
   service,
   auth: auth("the key password, the user admin's"),
 }).prefault({});
+
+export const airflow = component({
+  title: "Apache Airflow",
+  summary: "Workflows on a schedule, with Celery workers",
+  folder: "airflow",
+  namespace: "apps",
+  config,
+  needs: {
+    postgresql: "it keeps its state there",
+    redis: "its workers get their tasks there",
+    minio: "its logs are stored there",
+  },
+  uses: ["monitoring"],
+});

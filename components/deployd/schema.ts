@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { auth, block, count, dnsLabel, enabled, image, objectName, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
 const text = (regex: RegExp, expected: string) =>
   z.string({ error: `expected ${expected}` }).regex(regex, { error: `expected ${expected}` });
@@ -23,13 +24,13 @@ const repository = block({
     .string({ error: `expected ${url}` })
     .superRefine((value, context) => {
       if (!/^https?:\/\/[^\s@]+$/.test(value))
-        // What stands before the @ may be a password.
+        // The text before the @ may be a password.
         context.addIssue({ code: "custom", input: value.replace(/\/\/.*@/, "//…@"), message: `expected ${url}` });
     })
     .describe("Where git clones it from."),
   branch: text(branch, "a branch's name, as git takes it")
     .default("main")
-    .describe("The branch that is deployed. In quotes where it has a `#` in it."),
+    .describe("The branch to deploy. In quotes if it contains `#`."),
   path: text(
     /^(\.|[A-Za-z0-9_-][\w.-]*(\/[A-Za-z0-9_-][\w.-]*)*)$/,
     "a folder of the repository such as deploy/manifests, or . for all of it",
@@ -42,14 +43,14 @@ const repository = block({
         "expected no namespace here: everything is deployed in the namespace that namespaces.deployed names, apart from the platform's Secrets and accounts",
     })
     .optional()
-    .describe("Never: repositories are deployed in `namespaces.deployed`. Here to say so."),
+    .describe("Never set: repositories are deployed in `namespaces.deployed`."),
   environment: dnsLabel
     .optional()
     .describe("Which overlay, `overlays/<environment>` beside the folder, or `values-<environment>.yaml` of a chart."),
-  prune: flag().describe("Whether an object that is declared no more is deleted."),
-  repairDrift: flag().describe("Whether an object that someone changed by hand is set back."),
+  prune: flag().describe("Whether an object that is no longer declared is deleted."),
+  repairDrift: flag().describe("Whether a change made by hand is reverted."),
   overrideNamespace: flag().describe(
-    "Whether an object that names another namespace is deployed in this one all the same. Otherwise it is refused.",
+    "Whether an object of another namespace is deployed in this one. Otherwise it is refused.",
   ),
   skipUnsupported: flag().describe(
     "Whether objects of kinds that deployd may not deploy, such as Secrets and Roles, are left out and the rest deployed. Otherwise the commit is refused.",
@@ -59,22 +60,23 @@ const repository = block({
       error: "expected a list of objects such as PersistentVolumeClaim/data",
     })
     .default([])
-    .describe("Objects that kubectl or Helm made and that become the repository's, as `Kind/name`."),
+    .describe("Objects created by kubectl or Helm that the repository takes over, as `Kind/name`."),
   serviceAccounts: z
     .array(dnsLabel, { error: "expected a list of names of ServiceAccounts" })
     .default([])
-    .describe("Accounts that its pods may run under beside `default` and those that it declares."),
+    .describe("ServiceAccounts that its pods may use beside `default` and those that it declares."),
   interval: count("seconds", 5, 86_400)
     .default(60)
-    .describe("Seconds between two looks at the branch and the cluster. The webhook has it look at once."),
+    .describe("Seconds between two checks of the branch and the cluster. The webhook triggers one at once."),
   token: text(/^[A-Za-z0-9_-][\w.-]*$/, "a key of the Secret that deployd.tokensSecret names")
     .optional()
     .describe("For a private repository: the key of its token in `deployd.tokensSecret`."),
 });
 
-export const deployd = block({
+const config = block({
   enabled: enabled(),
-  image: image("deployd"),
+  // Node.js with git, Helm and kustomize: apps/deployd/Dockerfile.
+  image: image("data-platform/deployd:1.0.0"),
   repositories: z
     .array(repository, { error: "expected a list of repositories" })
     .superRefine((all, context) => {
@@ -112,7 +114,7 @@ export const deployd = block({
           code: "custom",
           path: ["repositories", index, "url"],
           input: url,
-          message: "expected an https URL beside token: over http, anyone on the way could read the token",
+          message: "expected an https URL beside token: over http, anyone on the network path could read the token",
         });
       if (token && !tokensSecret)
         context.addIssue({
@@ -124,3 +126,11 @@ export const deployd = block({
     });
   })
   .prefault({});
+
+export const deployd = component({
+  title: "deployd",
+  summary: "Deploys manifests, kustomizations and charts from git repositories",
+  folder: "deployd",
+  namespace: "apps",
+  config,
+});

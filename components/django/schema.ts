@@ -12,29 +12,39 @@ import {
   resources,
 } from "../../config/fields.ts";
 import { database } from "../cloudnative-pg/schema.ts";
+import { component, instances } from "../kit/definition.ts";
 
 /** Variables that the platform alone sets. Others of its variables, such as ALLOWED_HOSTS, may be given another value. */
 const reserved =
   /^(SECRET_KEY|DATABASE_(HOST|PORT|NAME|USER|PASSWORD)|POD_IP|NODE_IP|ADMINISTRATOR|DJANGO_SUPERUSER_(USERNAME|PASSWORD))$/;
 
-/** What every Django application says of how it runs. */
+/** Settings of every Django application. */
 const django = {
   replicas: count("servers", 1, 16).default(1).describe("Web servers."),
   workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
   resources: resources({ cpu: "5m", memory: "96Mi", limit: "256Mi" }),
   ...database,
   ...environment(reserved),
-  ...reached("Name that people visit. With it there is an Ingress, and the application answers to it."),
+  ...reached("Host name that people visit. With it there is an Ingress, and the application accepts it."),
   auth: auth("the key password, the user admin's"),
 };
 
-export const polls = block({ enabled: enabled(), image: image("polls"), ...django }).prefault({});
+export const polls = component({
+  title: "Polls",
+  summary: "Django application with polls",
+  folder: "django",
+  page: "polls.md",
+  names: /^polls(-database)?$/,
+  namespace: "apps",
+  config: block({ enabled: enabled(), image: image("data-platform/polls:1.0.0"), ...django }).prefault({}),
+  uses: ["postgresql", "cloudnativePg"],
+});
 
 /** A Python module, with the name in it that is served or without. */
 export const appModule = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$/;
 
-/** Applications from elsewhere, as `./platform app` writes them. */
-export const djangoApps = z
+/** Applications from other repositories, as `./platform app` writes them. */
+const apps = z
   .record(
     z.string(),
     block({
@@ -57,7 +67,7 @@ export const djangoApps = z
         ),
       healthPath: pattern(/^\/[\w./~-]*$/, "a path such as /healthz")
         .default("/healthz")
-        .describe("Path that answers 200 to 399 where the application can do its work, its database included."),
+        .describe("Path that answers 200 to 399 when the application works, its database included."),
       ...django,
     }),
     { error: "expected applications by their names" },
@@ -68,6 +78,17 @@ export const djangoApps = z
         context.addIssue({ code: "custom", path: [name], input: name, message: appNameExpected });
   })
   .default({});
+
+export const djangoApps = instances({
+  title: "Django applications",
+  summary: "Your own Django applications, by name",
+  folder: "django",
+  names: /^django-/,
+  page: "polls.md",
+  namespace: "apps",
+  config: apps,
+  uses: ["postgresql", "cloudnativePg"],
+});
 
 /** Of a Django application: `django-<name>-migrate-<hash>` has to be a host name too. */
 export const appName = /^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$/;

@@ -1,12 +1,16 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
 import { bytes } from "../../config/quantity.ts";
+import { component } from "../kit/definition.ts";
+
+/** `flink:2.3.0-java21` with the jars for Iceberg: components/flink/images/flink-iceberg. */
+export const flinkImage = "data-platform/flink:2.3.0";
 
 /** Below these Flink does not start: what it takes for itself beside the heap, and a heap that is of use. */
 const least = { jobManager: "768Mi", taskManager: "1Gi" } as const;
 
-export const flink = block({
+const config = block({
   enabled: enabled(),
-  image: image("flink"),
+  image: image(flinkImage),
   jobManager: block({
     replicas: count("JobManagers", 1, 3)
       .default(1)
@@ -33,3 +37,13 @@ export const flink = block({
     }
   })
   .prefault({});
+
+export const flink = component({
+  title: "Apache Flink",
+  summary: "Stream processing, as a session cluster",
+  folder: "flink",
+  namespace: "apps",
+  config,
+  needs: { minio: "its checkpoints are stored there" },
+  uses: ["nessie"],
+});

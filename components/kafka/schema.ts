@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { block, enabled, image, resources, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const kafka = block({
+const config = block({
   enabled: enabled(),
-  image: image("kafka"),
+  // 4.4.0 lacks a module of its tools in Maven Central, so the tests could not run it.
+  image: image("apache/kafka:4.3.1"),
   replicas: z
     .int({ error: "expected 1, 3, 5 or 7 nodes" })
     .refine((n) => [1, 3, 5, 7].includes(n), {
@@ -25,3 +27,11 @@ export const kafka = block({
       .describe("Kind of the Service that clients use. Brokers are reached from within the cluster alone."),
   }).prefault({}),
 }).prefault({});
+
+export const kafka = component({
+  title: "Apache Kafka",
+  summary: "Event streams, in KRaft mode",
+  folder: "kafka",
+  namespace: "apps",
+  config,
+});

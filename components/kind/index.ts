@@ -11,8 +11,9 @@ import {
   networkName,
   registry as settings,
 } from "../../local/cluster/kind-config.ts";
-import { buildArguments, type Definition, definitionOf, isOwn } from "../../local/images/definitions.ts";
 import { localName, parseReference } from "../../local/images/reference.ts";
+import { buildArguments, ownImage } from "../images.ts";
+import type { ImageDefinition } from "../kit/image.ts";
 
 /** What the kind cluster is made from. */
 export interface KindArgs {
@@ -68,17 +69,17 @@ export class Kind extends pulumi.ComponentResource {
    * image at the first call. Undefined for an image of someone else and for one that has a digest already.
    */
   readonly image = (reference: string): pulumi.Output<string> | undefined => {
-    const definition = definitionOf(reference);
-    if (!definition || !isOwn(reference)) return undefined;
+    const definition = ownImage(reference);
+    if (!definition) return undefined;
     const image = this.images.get(reference) ?? this.build(reference, definition);
     this.images.set(reference, image);
     return image.repoDigest;
   };
 
-  private build(reference: string, definition: Definition): docker.Image {
+  private build(reference: string, definition: ImageDefinition): docker.Image {
     const { path, tag } = parseReference(reference);
-    // Relative to the project's directory: an absolute path would differ between checkouts.
-    const context = posix.join("local/images", definition.folder);
+    // Relative to the project directory: an absolute path would differ between checkouts.
+    const context = definition.folder;
     const imageName = localName(reference);
     return new docker.Image(
       `${this.name}-${posix.basename(path)}-${tag}`,

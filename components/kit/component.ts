@@ -1,47 +1,47 @@
-import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { resolveImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 
-/** Where a component stands, and what holds for every component that stands there. */
+/** A namespace, with what every component in it is given. */
 export interface NamespaceContext {
   /** The stack's name: dev, test or prod. */
   stack: string;
-  /** Which of the platform's namespaces it is: its key under `namespaces` in the configuration. */
+  /** Its key under `namespaces` in the configuration. */
   key: string;
-  /** Name of the namespace, which is also the middle of every host name in it. */
+  /** Its name in the cluster, which is also part of every host name in it. */
   name: string;
-  /** What must exist before anything is made here: the namespace with its limits. */
+  /** Create before any object in it: the namespace with its quota and limits. Empty if the stack does not create it. */
   ready: pulumi.Resource[];
   global: Config["global"];
-  /** A secret that never leaves the state: it makes a checksum of a password useless to whoever reads it. */
+  /** Key for checksums of passwords. It never leaves the state, so a checksum cannot be used to guess the password. */
   salt: pulumi.Output<string>;
-  /** Where the program builds images itself: the one that a reference means, if it is such a one. */
+  /** The digest of an image that this program builds, by its reference; undefined for other images. Default: it builds none. */
   built?: ((reference: string) => pulumi.Output<string> | undefined) | undefined;
 }
 
-/** Where Prometheus reads what a component's pods tell of themselves. */
+/** A metrics endpoint of a component's pods, which Prometheus scrapes. */
 export interface Metrics {
+  /** Role of the workload: its label app.kubernetes.io/component. */
   role: string;
   /** Name of the container's port. */
   port: string;
   /** Default: `/metrics`. */
   path?: string;
-  /** Who asks, where the software wants a name and no password. */
+  /** User name to send, if the software asks for one without a password. */
   user?: string;
 }
 
-/** How a component's objects are called where its own name does not say enough. */
+/** Names and labels of a component whose objects are not simply named after it. */
 export interface Naming {
-  /** What their names begin with, in place of the component's name. */
+  /** Replaces the component's name at the start of its objects' names. */
   prefix: string;
-  /** Labels beside the standard ones, or in place of them, of one component or of what belongs to none. */
+  /** Labels added to the standard ones or replacing them. Without `role`: of objects that belong to no single workload. */
   labels: (role?: string) => Record<string, string>;
 }
 
 /**
- * The text as the value of a label: at most 63 characters, with a letter or digit at both ends. What is cut off a long
- * one is lost, so nothing is told apart by this label alone.
+ * The text as a label's value: at most 63 characters, with a letter or digit at both ends. A longer text is cut, so do
+ * not rely on this label alone to distinguish objects.
  */
 export const labelValue = (text: string): string =>
   text
@@ -51,22 +51,18 @@ export const labelValue = (text: string): string =>
 
 type Metadata = { name: string; namespace: string; labels: Record<string, string> };
 
-/**
- * One component of the platform. It owns its children, gives them their names and labels, and runs them under a
- * service account of its own that may ask nothing of the API.
- */
+/** A component of the platform: its identity, and the names, labels and options of its children. */
 export abstract class Component extends pulumi.ComponentResource {
   readonly name: string;
   readonly namespace: NamespaceContext;
-  /** Its block in the configuration, where that is not named as the component is. */
+  /** Path of its block in the configuration. Default: its name. */
   readonly configKey: string;
-  /** What there is to monitor. */
+  /** Metrics endpoints of its pods. Default: none. */
   readonly metrics: Metrics[] = [];
-  private readonly accounts = new Map<string | undefined, pulumi.Output<string>>();
   private readonly version: string;
   private readonly naming: Naming;
 
-  /** `version` is the image's tag, as the standard labels show it. */
+  /** `version` becomes the label app.kubernetes.io/version: usually the image's tag. */
   protected constructor(
     kind: string,
     name: string,
@@ -83,30 +79,12 @@ export abstract class Component extends pulumi.ComponentResource {
     this.naming = naming;
   }
 
-  /** Name of the account that its pods run under. Made when it is first asked for: others' pods have accounts of theirs. */
-  get serviceAccount(): pulumi.Output<string> {
-    return this.account();
-  }
-
-  /** The same of one component, where that may do something else than the component's other pods. */
-  account(role?: string): pulumi.Output<string> {
-    const account =
-      this.accounts.get(role) ??
-      new k8s.core.v1.ServiceAccount(
-        this.named(role),
-        { metadata: this.metadata(role), automountServiceAccountToken: false },
-        this.child(),
-      ).metadata.name;
-    this.accounts.set(role, account);
-    return account;
-  }
-
-  /** Options of a child: owned by this component, made after its namespace and after `dependsOn`. */
+  /** Options of a child: its parent is this component; it is created after the namespace and `dependsOn`. */
   child(options: pulumi.CustomResourceOptions & { dependsOn?: pulumi.Resource[] } = {}): pulumi.CustomResourceOptions {
     return { ...options, parent: this, dependsOn: [...this.namespace.ready, ...(options.dependsOn ?? [])] };
   }
 
-  /** Options of a child that holds data: as the stack says, it refuses to be deleted and outlives its resource. */
+  /** Options of a child that holds data: with `global.protectData` it is protected, and retained when its resource is deleted. */
   dataChild(
     options: pulumi.CustomResourceOptions & { dependsOn?: pulumi.Resource[] } = {},
   ): pulumi.CustomResourceOptions {
@@ -114,12 +92,12 @@ export abstract class Component extends pulumi.ComponentResource {
     return this.child({ protect: keep, retainOnDelete: keep, ...options });
   }
 
-  /** The component's name, or that of its name with a suffix: `minio`, `minio-headless`. */
+  /** Name of an object: the component's, or with a suffix `minio-headless`. */
   named(suffix?: string): string {
     return suffix ? `${this.naming.prefix}-${suffix}` : this.naming.prefix;
   }
 
-  /** What finds this component's pods. It never changes: a workload's selector cannot. */
+  /** Labels that select the component's pods, or those of one workload. Immutable, as a workload's selector is. */
   selector(role?: string): Record<string, string> {
     return {
       "app.kubernetes.io/name": this.name,
@@ -128,6 +106,7 @@ export abstract class Component extends pulumi.ComponentResource {
     };
   }
 
+  /** The standard labels. */
   labels(role?: string): Record<string, string> {
     return {
       ...this.selector(role),
@@ -138,17 +117,17 @@ export abstract class Component extends pulumi.ComponentResource {
     };
   }
 
-  /** Name, namespace and labels of a child. Its namespace is the component's own, but for copies of Secrets. */
+  /** Metadata of a child. `namespace` differs from the component's only for copies of Secrets. */
   metadata(suffix?: string, role?: string, namespace = this.namespace.name): Metadata {
     return { name: this.named(suffix), namespace, labels: this.labels(role) };
   }
 
-  /** The image as pods here should name it: by the digest of what was built, or through the mirror where the stack has one. */
+  /** The image as pods name it: the digest of one that this program built, or the reference in the stack's mirror if it has one. */
   image(reference: string): pulumi.Input<string> {
     return this.namespace.built?.(reference) ?? resolveImage(reference, this.namespace.global.imageRegistry);
   }
 
-  /** The host name of one of this component's Services, from any namespace of the cluster. */
+  /** Host name of one of the component's Services, valid in every namespace. */
   host(suffix?: string): string {
     return `${this.named(suffix)}.${this.namespace.name}.svc`;
   }

@@ -1,9 +1,12 @@
 import { z } from "zod";
 import { auth, block, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const minio = block({
+const config = block({
   enabled: enabled(),
-  image: image("minio"),
+  // The last image that the MinIO project published of its community edition. `minio.image` takes a maintained build of
+  // the same server: see docs/minio.md.
+  image: image("quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"),
   replicas: z
     .int({ error: "expected 1, or from 4 to 16 servers" })
     .refine((n) => n === 1 || (n >= 4 && n <= 16), {
@@ -27,3 +30,11 @@ export const minio = block({
     .default([])
     .describe("Buckets beside those the platform's components ask for."),
 }).prefault({});
+
+export const minio = component({
+  title: "MinIO",
+  summary: "S3 object storage, with a bucket for each client",
+  folder: "minio",
+  namespace: "core",
+  config,
+});

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 import { latest, startPlan } from "./versions.ts";
 
 /** The name of the instance that is called `noetl` alone. */
@@ -8,7 +9,7 @@ export const mainInstance = "main";
 /** What an instance is called in the cluster. */
 export const nameOf = (instance: string): string => (instance === mainInstance ? "noetl" : `noetl-${instance}`);
 
-/** Names that pieces of an instance have. */
+/** Suffixes that objects of an instance have. */
 const taken = ["headless", "nats", "schema", "source", "worker"];
 
 const instanceName = z
@@ -20,7 +21,7 @@ const instance = block({
   type: z
     .enum(["version", "package", "dev"], { error: "expected version, package or dev" })
     .default("version")
-    .describe("What is installed: a released version, a package of one's own, or a checkout that is being worked on."),
+    .describe("What is installed: a released version, a package of your own, or a checkout under development."),
   version: z
     .string({ error: `expected a version such as "${latest}", or latest` })
     .default(latest)
@@ -41,9 +42,10 @@ const instance = block({
     refuse("path", undefined, `expected a directory's absolute path beside type: ${type}`);
 });
 
-export const noetl = block({
+const config = block({
   enabled: enabled(),
-  image: image("noetl"),
+  // NoETL with all that it imports, at the version that most instances run: apps/noetl/Dockerfile.
+  image: image("data-platform/noetl:4.26.0"),
   packageIndex: z
     .url({ protocol: /^https?$/, error: "expected a package index's URL such as https://pypi.example.com/simple" })
     .optional()
@@ -65,9 +67,20 @@ export const noetl = block({
   }).prefault({}),
   storage: storage("256Mi", "the volume of each server and each worker, with its data and logs"),
   nats: block({
-    image: image("nats"),
+    // The 2.12 line still gets fixes; NoETL's client wants nothing newer.
+    image: image("nats:2.12.15"),
     resources: resources({ cpu: "5m", memory: "32Mi", limit: "128Mi" }),
     storage: storage("256Mi", "the queue's volume"),
   }).prefault({}),
   service,
 }).prefault({});
+
+export const noetl = component({
+  title: "NoETL",
+  summary: "Workflows as playbooks, with a NATS queue",
+  folder: "noetl",
+  names: /^noetl(-|$)/,
+  namespace: "apps",
+  config,
+  needs: { postgresql: "it keeps its playbooks and their results there" },
+});

@@ -1,6 +1,10 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
-import { images, parseImage } from "../../config/images.ts";
+import { parseImage } from "../../config/images.ts";
+import { component } from "../kit/definition.ts";
+
+/** 17 is the oldest major that every component of the platform is tested with; its data is under …/data/pgdata. */
+export const postgresqlImage = "postgres:17.12";
 
 /** Of PostgreSQL itself: its superuser, its templates, and what no role may be called. */
 const reserved = /^(postgres|template0|template1|public|none|pg_.*)$/;
@@ -10,15 +14,15 @@ const databaseExpected =
 /** An empty server takes some 50 MiB, and its log at least 32 MiB. */
 export const leastVolume = "512Mi";
 
-export const postgresql = block({
+const config = block({
   enabled: enabled(),
-  image: image("postgresql")
+  image: image(postgresqlImage)
     .refine((reference) => postgresqlMajor(reference) !== undefined, {
       error:
-        "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies",
+        "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data is",
     })
     .refine((reference) => !/alpine/i.test(parseImage(reference)?.tag ?? ""), {
-      error: `expected the image on Debian, such as ${images.postgresql}: the one on Alpine has another user and other paths`,
+      error: `expected the image on Debian, such as ${postgresqlImage}: the one on Alpine has another user and other paths`,
     }),
   resources: resources({ cpu: "100m", memory: "512Mi" }),
   storage: storage("10Gi", "the volume", leastVolume),
@@ -40,10 +44,18 @@ export const postgresql = block({
       { error: "expected a list of names" },
     )
     .default([])
-    .describe("Databases beside those the platform's components ask for, each with a user of its own name."),
+    .describe("Databases beside those of the platform's components, each with a user of the same name."),
 }).prefault({});
 
-/** The major version in an image's tag, where it is one that this platform knows the data layout of. */
+export const postgresql = component({
+  title: "PostgreSQL",
+  summary: "Relational database, with a database and a user for each client",
+  folder: "postgresql",
+  namespace: "core",
+  config,
+});
+
+/** The major version in an image's tag; undefined if its data layout is unknown here. */
 export function postgresqlMajor(reference: string): number | undefined {
   // Not the digits that a commit begins with.
   const major = Number(/^(\d+)(?=[.-]|beta|rc|$)/.exec(parseImage(reference)?.tag ?? "")?.[1]);

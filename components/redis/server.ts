@@ -48,7 +48,7 @@ export function redisPod(
     containers: {
       redis: {
         image: component.image(image),
-        command: ["sh", "-eu", "-c", start(password, options)],
+        command: ["sh", "-eu", "-c", startScript(password, options)],
         env: { PASSWORD: password },
         ports: { redis: redisPort },
         resources,
@@ -101,7 +101,10 @@ export const redisString = (variable: string): string =>
   `printf '"%s"' "$(printf %s "$${variable}" | od -An -v -tx1 | sed 's/ /\\\\x/g' | tr -d '\\n')"`;
 
 /** Passes the password in a file in memory: every process of the container could read an argument. */
-const start = (password: SecretKey, { replicates, locksVolume }: Pick<RedisPodArgs, "replicates" | "locksVolume">) =>
+const startScript = (
+  password: SecretKey,
+  { replicates, locksVolume }: Pick<RedisPodArgs, "replicates" | "locksVolume">,
+) =>
   [
     "umask 077",
     "{",

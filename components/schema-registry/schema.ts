@@ -1,11 +1,22 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const schemaRegistry = block({
+const config = block({
   enabled: enabled(),
-  image: image("schemaRegistry"),
+  // Speaks the API of Confluent's registry under /apis/ccompat/v7, under a licence without conditions of use.
+  image: image("apicurio/apicurio-registry:3.3.3"),
   replicas: count("servers", 1, 16)
     .default(1)
     .describe("Servers. They keep everything in Kafka, so any of them may answer any client."),
   resources: resources({ cpu: "50m", memory: "448Mi" }),
   service,
 }).prefault({});
+
+export const schemaRegistry = component({
+  title: "Apicurio Registry",
+  summary: "Schemas of Kafka topics, behind the API of Confluent's registry",
+  folder: "schema-registry",
+  namespace: "apps",
+  config,
+  needs: { kafka: "it keeps its schemas there" },
+});

@@ -1,14 +1,18 @@
 import { auth, block, count, enabled, image, memory, resources, service } from "../../config/fields.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
+import { component } from "../kit/definition.ts";
+
+/** `apache/spark:4.1.4` with the jars for Iceberg and S3: components/spark/images/spark-iceberg. */
+export const sparkImage = "data-platform/spark:4.1.4";
 
 /** Mebibytes of a worker's limit that are no executor's heap. */
 const overhead = 768;
 /** Mebibytes of heap below which Spark starts no executor. */
 const smallest = 512;
 
-export const spark = block({
+const config = block({
   enabled: enabled(),
-  image: image("spark"),
+  image: image(sparkImage),
   master: block({
     resources: resources({ cpu: "50m", memory: "512Mi" }),
   }).prefault({}),
@@ -41,3 +45,12 @@ export const spark = block({
   service,
   auth: auth("the key secret, which clients of the cluster share"),
 }).prefault({});
+
+export const spark = component({
+  title: "Apache Spark",
+  summary: "Batch processing, as a standalone cluster",
+  folder: "spark",
+  namespace: "apps",
+  config,
+  needs: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables are stored there" },
+});

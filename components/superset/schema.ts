@@ -1,8 +1,10 @@
 import { auth, block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
-export const superset = block({
+const config = block({
   enabled: enabled(),
-  image: image("superset"),
+  // `apache/superset:6.1.0` with the drivers of the platform's databases: components/superset/images/superset-drivers.
+  image: image("data-platform/superset:6.1.0"),
   web: block({
     replicas: count("servers", 1, 16).default(1).describe("Web servers."),
     workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
@@ -20,3 +22,13 @@ export const superset = block({
   service,
   auth: auth("the key password, the user admin's"),
 }).prefault({});
+
+export const superset = component({
+  title: "Apache Superset",
+  summary: "Dashboards and SQL in the browser",
+  folder: "superset",
+  namespace: "apps",
+  config,
+  needs: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },
+  uses: ["trino", "clickhouse", "monitoring"],
+});

@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { component } from "../kit/definition.ts";
 
 const topic = "expected a topic's name of letters, digits, dots, dashes and underscores";
 
-export const trino = block({
+const config = block({
   enabled: enabled(),
-  image: image("trino"),
+  // The newest whose server is complete in Maven Central, which the tests run.
+  image: image("trinodb/trino:476"),
   coordinator: block({
     resources: resources({ cpu: "100m", memory: "1280Mi" }),
   }).prefault({}),
@@ -14,7 +16,7 @@ export const trino = block({
     resources: resources({ cpu: "100m", memory: "1152Mi" }),
     drain: count("seconds", 10, 7_200)
       .default(120)
-      .describe("Seconds that a worker which is told to stop may spend on finishing what it runs."),
+      .describe("Seconds that a stopping worker may take to finish its tasks."),
   }).prefault({}),
   kafkaTopics: z
     .array(z.string({ error: topic }).regex(/^[a-zA-Z0-9._-]{1,249}$/, { error: topic }), {
@@ -25,3 +27,13 @@ export const trino = block({
   service,
   auth: auth("the key shared-secret, by which coordinator and workers know each other"),
 }).prefault({});
+
+export const trino = component({
+  title: "Trino",
+  summary: "SQL over the lakehouse and the platform's other data",
+  folder: "trino",
+  namespace: "apps",
+  config,
+  needs: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables are stored there" },
+  uses: ["postgresql", "clickhouse", "kafka"],
+});

@@ -1,22 +1,27 @@
 import { z } from "zod";
 import { auth, block, count, enabled, reached, resources, storage } from "../../config/fields.ts";
-import { type ImageName, images, parseImage } from "../../config/images.ts";
+import { parseImage } from "../../config/images.ts";
+import { component } from "../kit/definition.ts";
+import { redisImage } from "../redis/schema.ts";
+
+/** The jobs API and its worker in apps/web-app. */
+export const webAppImage = "data-platform/web-app:1.0.0";
 
 /** As semver.org has it, without build metadata, for which tags have no sign. */
 export const semanticVersion =
   /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][\w-]*))*)?$/;
 
-/** An image whose versions are promoted from one stack to another: its tag says which, with a digest beside it or not. */
-const promoted = (name: ImageName) => {
-  const error = `expected an image with a semantic version as its tag, such as ${images[name]}: it is what a promotion writes`;
+/** An image whose versions are promoted from one stack to another: its tag names the version, with or without a digest. */
+const promoted = (pin: string) => {
+  const error = `expected an image with a semantic version as its tag, such as ${pin}: it is what a promotion writes`;
   return z
     .string({ error })
     .refine((reference) => semanticVersion.test(parseImage(reference)?.tag ?? ""), { error })
-    .default(images[name])
+    .default(pin)
     .describe("Image, with a semantic version as its tag: `./platform promote` writes it.");
 };
 
-export const webApp = block({
+const config = block({
   enabled: enabled(),
   environment: z
     .string({ error: "expected a name such as test" })
@@ -25,7 +30,7 @@ export const webApp = block({
     })
     .optional()
     .describe("What its objects are named and labelled after. Default: the stack's name."),
-  image: promoted("webApp"),
+  image: promoted(webAppImage),
   flask: block({
     replicas: count("servers", 1, 16).default(1).describe("Servers of the API."),
     resources: resources({ cpu: "10m", memory: "80Mi", limit: "192Mi" }),
@@ -35,7 +40,7 @@ export const webApp = block({
     resources: resources({ cpu: "10m", memory: "64Mi", limit: "192Mi" }),
   }).prefault({}),
   redis: block({
-    image: promoted("redis"),
+    image: promoted(redisImage),
     resources: resources({ cpu: "10m", memory: "48Mi", limit: "128Mi" }),
   }).prefault({}),
   storage: storage("1Gi", "Redis' volume"),
@@ -46,13 +51,22 @@ export const webApp = block({
         error: "expected a cron schedule such as 17 3 * * *",
       })
       .default("17 3 * * *")
-      .describe("When Redis is copied to MinIO, where the stack has one: minute, hour, day, month, weekday, in UTC."),
-    keep: count("backups", 1, 1_000).default(7).describe("How many backups are kept. The oldest goes."),
+      .describe("When Redis is backed up to MinIO, if the stack has it: minute, hour, day, month, weekday, in UTC."),
+    keep: count("backups", 1, 1_000).default(7).describe("How many backups are kept. The oldest is deleted."),
   }).prefault({}),
-  ...reached("Name that clients use. With it there is an Ingress. The API asks nobody for a password."),
+  ...reached("Host name that clients use. With it there is an Ingress. The API has no authentication."),
   auth: auth("the key password, Redis'"),
   debug: z
     .boolean({ error: "expected true or false" })
     .default(false)
-    .describe("Whether there is a pod with a Python shell that reaches Redis, for looking into things."),
+    .describe("Whether there is a pod with a Python shell that can connect to Redis, for debugging."),
 }).prefault({});
+
+export const webApp = component({
+  title: "Web app",
+  summary: "Jobs API with workers and a Redis of its own",
+  folder: "web-app",
+  namespace: "apps",
+  config,
+  uses: ["minio"],
+});

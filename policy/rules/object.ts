@@ -1,4 +1,4 @@
-import type { KubeObject } from "../../engine/manifests.ts";
+import type { KubeObject } from "../../render/manifests.ts";
 
 /** A Kubernetes object as the API server receives it. */
 // biome-ignore lint/suspicious/noExplicitAny: what it holds beyond its metadata depends on its kind

@@ -7,8 +7,8 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { images } from "../../config/images.ts";
-import type { KubeObject } from "../../engine/manifests.ts";
+import { sparkImage } from "../../components/spark/schema.ts";
+import type { KubeObject } from "../../render/manifests.ts";
 import { address, kube, podsOf, s3, secret, succeedPod, whole, wholeStack } from "./kit.ts";
 
 /** The driver's container, as far as it is looked at here. */
@@ -61,7 +61,7 @@ const names = { numbers: "", wrong: "", none: "" };
 beforeAll(async () => {
   await wholeStack();
   await vi.waitFor(async () => expect((await master()).aliveworkers).toBe(2), { timeout: 60_000, interval: 500 });
-  names.numbers = await submit("numbers", ({ image }) => expect(image).toBe(images.spark));
+  names.numbers = await submit("numbers", ({ image }) => expect(image).toBe(sparkImage));
 });
 
 afterAll(async () => {

@@ -9,11 +9,11 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { images } from "../../config/images.ts";
-import type { KubeObject } from "../../engine/manifests.ts";
-import { readiness } from "../../engine/ready.ts";
+import { operatorImage } from "../../components/cloudnative-pg/schema.ts";
+import { readiness } from "../../kube/ready.ts";
 import { ensureImages } from "../../local/images/index.ts";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
+import type { KubeObject } from "../../render/manifests.ts";
 import {
   fileOfParts,
   get,
@@ -27,6 +27,7 @@ import {
   small,
   smallStack,
   succeedPod,
+  unchanged,
 } from "./kit.ts";
 import { heading, headingOf, noneFails, surveySource } from "./survey.ts";
 import { openBrowser, siteOf, Visitor, voteForTea } from "./visitor.ts";
@@ -41,7 +42,7 @@ const file = (database: object = {}) =>
   });
 /** As the tests have it; `app` writes into it. */
 const own = file();
-const up = ["up", "--stack", stack, "--engine", "apply", "--config-file"];
+const up = ["up", "--stack", stack, "--config-file"];
 
 const operator = "cnpg-system";
 /** What the project releases for `kubectl apply`: kinds, rights, webhooks and the operator, in this order. */
@@ -52,7 +53,7 @@ async function installOperator(): Promise<void> {
   const { stdout } = await execa("go", ["mod", "download", "-json", module], { env: { GOWORK: "off" } });
   const text = readFileSync(join(JSON.parse(stdout).Dir, "releases", "cnpg-1.30.0.yaml"), "utf8");
   released = parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
-  for (const step of ensureImages([images.cloudnativePg])) if (!(await step.skip?.())) await step.run(() => {});
+  for (const step of ensureImages([operatorImage])) if (!(await step.skip?.())) await step.run(() => {});
   for (const object of released) {
     // As the platform has its namespaces.
     if (object.kind === "Namespace")
@@ -146,7 +147,7 @@ it("is found by Prometheus: by its labels, and by a port that tells of the datab
 });
 
 it("changes nothing when it is brought up again", async () => {
-  expect(await mustRun([...up, own])).toMatch(/^0 created, 0 changed, 0 replaced, 0 deleted, \d+ unchanged$/m);
+  expect(await mustRun([...up, own])).toMatch(unchanged);
 });
 
 it("keeps the vote when the web server's pod goes, and when the database's does", async () => {
@@ -165,7 +166,7 @@ describe("an application from elsewhere", () => {
   const source = surveySource();
   afterAll(() => rmSync(source, { recursive: true }));
   const app = (command: string, ...more: string[]) =>
-    mustRun(["app", command, "--stack", stack, "--config-file", own, "--engine", "apply", "--name", name, ...more]);
+    mustRun(["app", command, "--stack", stack, "--config-file", own, "--name", name, ...more]);
   const version = (number: string) => ["--path", source, "--version", number];
 
   it("is created with servers of its own", async () => {

@@ -2,8 +2,8 @@
 // what the configuration refuses. It does not prove that a process starts.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";
-import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 const stack = (changes = "{}", name = "test") => evaluated(name, { changes, random: seeded("a test's seed") });
@@ -207,12 +207,12 @@ describe("the configuration", () => {
     [
       "two places",
       { configMap: "mine", git: { repository } },
-      'stack test: airflow.dags.configMap: found "mine"; expected no ConfigMap beside dags.git: the DAGs come from one place',
+      'stack test: airflow.dags.configMap: found "mine"; expected no ConfigMap beside dags.git: the DAGs have one source',
     ],
     [
       "a password in an address, which is not shown",
       { git: { repository: "https://me:hunter2@git.example.com/dags.git" } },
-      'stack test: airflow.dags.git.repository: found "https://…@git.example.com/dags.git"; expected an address without a user or password: they belong into a Secret, named in dags.git.existingSecret',
+      'stack test: airflow.dags.git.repository: found "https://…@git.example.com/dags.git"; expected an address without a user or password: put them into a Secret, named in dags.git.existingSecret',
     ],
     [
       "an address for SSH",

@@ -4,15 +4,12 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { imagesOf } from "../../cli/up.ts";
 import { keepKinds } from "../../components/cloudnative-pg/index.ts";
-import { images } from "../../config/images.ts";
-import { refuseCharts } from "../../engine/stack.ts";
+import { clusterImage, operatorImage } from "../../components/cloudnative-pg/schema.ts";
 import { rules } from "../../policy/rules/index.ts";
-import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
+import { refuseCharts } from "../../render/stack.ts";
+import { changed, type Evaluated, evaluated, named, only } from "./stacks.ts";
 
-/** Nothing but what is looked at: it makes the program quick. */
-const alone = Object.fromEntries(
-  ["redis", "minio", "nessie", "noetl", "webApp", "deployd"].map((part) => [part, { enabled: false }]),
-);
+const alone = only("postgresql", "polls");
 const render = (changes: object = {}, stack = "dev") =>
   evaluated(stack, { changes: JSON.stringify({ ...alone, ...changes }) });
 const existing = { cloudnativePg: { enabled: true, operator: "existing" } };
@@ -66,7 +63,7 @@ describe("polls on a cluster of its own", () => {
   it("is one small server, without a PodDisruptionBudget that would block a drain", () => {
     expect(cluster(after).spec).toMatchObject({
       instances: 1,
-      imageName: images.cloudnativePgPostgresql,
+      imageName: clusterImage,
       enablePDB: false,
       bootstrap: { initdb: { database: "polls", owner: "polls" } },
       postgresql: { parameters: { shared_buffers: "64MB" } },
@@ -196,9 +193,7 @@ describe("the operator that the stack installs", () => {
       repository: "registry.example.com:8443/cnpg@sha256",
       tag: "0".repeat(64),
     });
-    expect(imagesOf(program.evaluation)).toEqual(
-      expect.arrayContaining([images.cloudnativePg, images.cloudnativePgPostgresql]),
-    );
+    expect(imagesOf(program.evaluation)).toEqual(expect.arrayContaining([operatorImage, clusterImage]));
   });
 
   it.each([true, false])("protects its CustomResourceDefinitions as the stack protects its volumes: %s", (keep) => {

@@ -3,29 +3,17 @@
 // manifests are right.
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { renderFiles } from "../../engine/render.ts";
+import { immutableValues } from "../../config/immutable-fields.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { renderFiles } from "../../render/render.ts";
 import { evaluated, stacks } from "./stacks.ts";
 
-/** What of an object cannot be changed in place: another value means deleting the object and making it anew. */
-function identity({ apiVersion, kind, metadata, ...object }: KubernetesObject) {
-  const { spec = {} } = object;
-  const of: Record<string, unknown> = {
-    StatefulSet: {
-      selector: spec.selector,
-      serviceName: spec.serviceName,
-      podManagementPolicy: spec.podManagementPolicy,
-      volumeClaimTemplates: spec.volumeClaimTemplates,
-      revisionHistoryLimit: spec.revisionHistoryLimit,
-    },
-    Deployment: { selector: spec.selector },
-    PersistentVolumeClaim: { accessModes: spec.accessModes, storageClassName: spec.storageClassName },
-    Service: { clusterIP: spec.clusterIP },
-    Secret: { type: object.type },
-    RoleBinding: { roleRef: object.roleRef },
-  };
+/** Fields that cannot change in place: another value deletes the object and creates it again. */
+function identity(object: KubernetesObject) {
+  const { apiVersion, kind, metadata } = object;
   const name = [metadata.namespace, metadata.name].filter(Boolean).join("/");
-  return [`${apiVersion} ${kind} ${name}`, of[kind] ?? {}] as const;
+  const fields = immutableValues(object).map(([path, value]) => [path.replace("spec.", ""), value]);
+  return [`${apiVersion} ${kind} ${name}`, Object.fromEntries(fields)] as const;
 }
 
 describe.each(stacks)("stack %s", (stack) => {
@@ -40,7 +28,7 @@ describe.each(stacks)("stack %s", (stack) => {
     const { objects, evaluation } = await evaluated(stack);
     const jobs = (name: string) => name.replace(/-[0-9a-f]{8}$/, "");
     const page = {
-      // A resource whose URN changes without an alias is deleted and made anew.
+      // A resource whose URN changes without an alias is deleted and created again.
       urns: evaluation.resources.map(({ urn }) => urn.split("::").slice(2).join("::")).sort(),
       objects: Object.fromEntries(
         objects

@@ -5,11 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { beforeAll, describe, expect, it } from "vitest";
-import { seeded } from "../../engine/evaluate.ts";
-import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
+import { seeded } from "../../render/evaluate.ts";
+import { changed, type Evaluated, evaluated, named, only } from "./stacks.ts";
 
-/** Nothing but what is looked at: it makes the program quick. */
-const alone = Object.fromEntries(["redis", "minio", "nessie"].map((part) => [part, { enabled: false }]));
+const alone = only("postgresql", "polls");
 const render = (changes: object = {}) =>
   evaluated("dev", { changes: JSON.stringify({ ...alone, ...changes }), random: seeded("a test's seed") });
 const shop = (fields: object = {}) => ({ djangoApps: { "my-shop": { image: "apps/my-shop:1.2.0", ...fields } } });

@@ -1,10 +1,12 @@
 import { parse } from "yaml";
-import { type Evaluation, type RandomSource, redacted, seeded } from "../../engine/evaluate.ts";
-import { type Manifest, manifests } from "../../engine/manifests.ts";
-import { run } from "../../engine/run.ts";
-import { readStack } from "../../engine/stack.ts";
+import type { Definition } from "../../components/kit/definition.ts";
+import { type ComponentKey, registry } from "../../components/registry.ts";
 import program from "../../index.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { type Evaluation, type RandomSource, redacted, seeded } from "../../render/evaluate.ts";
+import { type Manifest, manifests } from "../../render/manifests.ts";
+import { run } from "../../render/run.ts";
+import { readStack } from "../../render/stack.ts";
 
 export const stacks = ["dev", "test", "prod"] as const;
 
@@ -18,16 +20,15 @@ export interface Evaluated {
 const known = new Map<string, Promise<Evaluated>>();
 
 /**
- * The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by part) laid over it. `name` is
- * what the stack is called in place of its file's name. The same is evaluated once, and cannot be changed by a test;
- * `fresh` evaluates it again.
+ * The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by component) laid over it. `name` is
+ * the stack's name in place of its file's. Evaluated once and frozen; `fresh` evaluates it again.
  */
 export function evaluated(
   stack: string,
   { fresh, ...options }: { changes?: string | undefined; random?: RandomSource; name?: string; fresh?: boolean } = {},
 ): Promise<Evaluated> {
   const { changes = "{}", random = redacted } = options;
-  // Sources of passwords are told apart by what they give.
+  // Sources of passwords are distinguished by what they return.
   const password = random({ type: "random:index/randomPassword:RandomPassword", name: "any", inputs: { length: 32 } });
   const key = JSON.stringify([stack, options.name, changes, password]);
   if (fresh) return evaluate(stack, options);
@@ -50,8 +51,8 @@ async function evaluate(
 ): Promise<Evaluated> {
   const file = { ...readStack(".", stack), stack: options.name ?? stack };
   const changes = Object.entries((parse(options.changes ?? "{}") ?? {}) as Record<string, unknown>);
-  for (const [part, change] of changes) {
-    const key = `data-platform:${part}`;
+  for (const [component, change] of changes) {
+    const key = `data-platform:${component}`;
     file.config[key] = merged(file.config[key], change);
   }
   const evaluation = await run(program, file, { random: options.random ?? redacted, context: "a-cluster" });
@@ -59,9 +60,23 @@ async function evaluate(
   return { evaluation, manifests: all, objects: all.map(({ object }) => object as KubernetesObject) };
 }
 
-/** The same with real-looking secrets, so that a leak is not hidden by what stands in for them. */
+/** The same with real-looking secrets, so that no placeholder hides a leak. */
 export const evaluatedWithSecrets = (stack: string, changes?: string) =>
   evaluated(stack, { changes, random: seeded("a test's seed") });
+
+/** Changes that disable every component but these, so that a test renders no more than it looks at. */
+export const only = (...kept: ComponentKey[]) =>
+  disabled(Object.keys(registry).filter((key) => key !== "djangoApps" && !kept.some((one) => one === key)));
+
+/** Changes that disable a component and all that need it. */
+export const without = (key: ComponentKey) => disabled([key, ...needing(key)]);
+
+const needing = (key: string): string[] =>
+  Object.entries<Definition>(registry)
+    .filter(([, { needs }]) => key in needs)
+    .flatMap(([other]) => [other, ...needing(other)]);
+
+const disabled = (keys: string[]) => Object.fromEntries(keys.map((key) => [key, { enabled: false }]));
 
 /** The one object of a kind and name. */
 export const named = ({ objects }: Evaluated, kind: string, name: string) =>

@@ -1,8 +1,8 @@
 // Proves of Superset's rendered objects: what a change rolls, that no file holds a password, and which databases are
 // registered in which stack. It does not prove that the software starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
-import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 /** With passwords that look like passwords, and the same ones each time. */

@@ -43,7 +43,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a PostgreSQL by its commit alone",
     'postgresql: { image: "postgres:17ab3f2" }',
-    'postgresql.image: found "postgres:17ab3f2"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies',
+    'postgresql.image: found "postgres:17ab3f2"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data is',
   ],
   [
     "an image without a tag",
@@ -58,16 +58,16 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a PostgreSQL whose major version is unknown",
     'postgresql: { image: "postgres:12.4" }',
-    'postgresql.image: found "postgres:12.4"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data lies',
+    'postgresql.image: found "postgres:12.4"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data is',
   ],
   [
-    "a part without what it needs",
+    "a component without one that it needs",
     "minio: { enabled: false }\nnessie: { enabled: false }\ntrino: { enabled: false }\nspark: { enabled: false }\nairflow: { enabled: false }",
-    "flink.enabled: found true; expected minio.enabled: true beside it, since its checkpoints lie there; or flink.enabled: false",
+    "flink.enabled: found true; expected minio.enabled: true beside it, since its checkpoints are stored there; or flink.enabled: false",
   ],
   ["a misspelt key", "minio: { replica: 4 }", "minio.replica: unknown key; did you mean replicas?"],
   [
-    "an unknown part",
+    "an unknown component",
     "mysql: { enabled: true }",
     "mysql: unknown key; known here: global, namespaces, postgresql, redis, minio, nessie, kafka, schemaRegistry, clickhouse, trino, flink, spark, airflow, superset, noetl, polls, webApp, deployd, cloudnativePg, monitoring, djangoApps",
   ],
@@ -114,7 +114,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "limits of a namespace that is someone else's",
     "namespaces: { core: { create: false, quota: { pods: 5 } } }",
-    'namespaces.core.quota: found {"pods":5}; expected create: true beside it, since the limits of a namespace belong to whoever makes it',
+    'namespaces.core.quota: found {"pods":5}; expected create: true beside it, since the stack limits only a namespace that it creates',
   ],
   [
     "a memory size without a unit",
@@ -269,14 +269,14 @@ describe("wrong configuration", () => {
     },
   );
 
-  it("in one part hides nothing that is wrong between two", () => {
+  it("in one component hides no problem between two", () => {
     const lines = refusal("test", parse("{ redis: { storage: { size: lots } }, kafka: { enabled: false } }")).split(
       "\n",
     );
     expect(lines.map((line) => line.split(": ")[1])).toEqual(["redis.storage.size", "schemaRegistry.enabled"]);
   });
 
-  it("never shows what stands where a password might", () => {
+  it("never shows a value where a password may be", () => {
     for (const yaml of [
       "redis: { auth: hunter2 }",
       "redis: { auth: { pasword: hunter2 } }",

@@ -91,7 +91,7 @@ describe("the configuration", () => {
     [
       "a number as a variable",
       shop({ env: { PORT: 25 } }),
-      `djangoApps.shop.env.PORT: ${hidden}; expected a text (in quotes where it is a number), secretKeyRef: {name, key} or configMapKeyRef: {name, key}`,
+      `djangoApps.shop.env.PORT: ${hidden}; expected a text (a number in quotes), secretKeyRef: {name, key} or configMapKeyRef: {name, key}`,
     ],
     [
       "a password as a variable",

@@ -8,9 +8,10 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { root } from "../../cli/project.ts";
 import { promotedIn, runningImage } from "../../cli/promote.ts";
-import { images } from "../../config/images.ts";
+import { redisImage } from "../../components/redis/schema.ts";
+import { webAppImage } from "../../components/web-app/schema.ts";
 import { parseConfig } from "../../config/problems.ts";
-import type { Live } from "../../engine/kube.ts";
+import type { Live } from "../../kube/client.ts";
 
 const refusal = (yaml: string): string => {
   try {
@@ -36,11 +37,11 @@ describe("is refused", () => {
     ["data-platform/web-app:1.2.3-"],
     ["https://data-platform/web-app:1.2.3"],
   ])("the image %s", (image) => {
-    expect(refusal(`image: "${image}"`)).toBe(`stack dev: webApp.image: found "${image}"; ${semantic(images.webApp)}`);
+    expect(refusal(`image: "${image}"`)).toBe(`stack dev: webApp.image: found "${image}"; ${semantic(webAppImage)}`);
   });
 
   it.each([
-    ["redis: { image: redis:8 }", `webApp.redis.image: found "redis:8"; ${semantic(images.redis)}`],
+    ["redis: { image: redis:8 }", `webApp.redis.image: found "redis:8"; ${semantic(redisImage)}`],
     [
       "environment: Test",
       'webApp.environment: found "Test"; expected a name of at most 30 lower-case letters, digits and dashes, such as test',
@@ -69,8 +70,8 @@ it.each([["1.2.3"], ["0.1.0-rc.1"], ["10.20.30-alpha-2.x"], [`1.2.3@${digest}`]]
   expect(refusal(`image: "registry.example.com:5000/web-app:${version}"`)).toBe("accepted");
 });
 
-const app = { path: ["image"], byDefault: images.webApp, roles: [] as string[] };
-const redis = { path: ["redis", "image"], byDefault: images.redis, roles: [] as string[] };
+const app = { path: ["image"], byDefault: webAppImage, roles: [] as string[] };
+const redis = { path: ["redis", "image"], byDefault: redisImage, roles: [] as string[] };
 const file = { stack: "prod", project: "data-platform", path: "Pulumi.prod.yaml", config: {}, encrypted: [] };
 const promote = (text: string, of: typeof app | typeof redis, image: string) => promotedIn(text, file, of, image);
 
@@ -104,7 +105,7 @@ describe("a promotion", () => {
 
   it("of what is there already changes nothing", () => {
     expect(promote(untidy, app, "data-platform/web-app:1.0.0")).toBe(untidy);
-    expect(promote("config: {}\n", app, images.webApp)).toBe("config: {}\n");
+    expect(promote("config: {}\n", app, webAppImage)).toBe("config: {}\n");
   });
 
   it.each(["dev", "test", "prod"])(

@@ -1,0 +1,4 @@
+import { writeFileSync } from "node:fs";
+import { verificationPage } from "./verification.ts";
+
+writeFileSync("docs/verification.md", verificationPage());
