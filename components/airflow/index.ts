@@ -22,10 +22,10 @@ import {
   lenientLiveness,
   limitedAs,
   scratch,
-  type Volume,
 } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
+import type { SharedPod } from "../kit/shared-pod.ts";
 import {
   capacity,
   environment,
@@ -41,7 +41,7 @@ import {
 /** User and group of the official image. */
 const [user, group] = [50000, 0];
 
-/** Asks the scheduler's health server, which listens inside the pod only. Bash does it without the start of a Python runtime. */
+/** Requests the scheduler's health endpoint, which listens inside the pod only. Bash does it without the start of a Python runtime. */
 const schedulerIsHealthy = [
   "bash",
   "-c",
@@ -61,12 +61,7 @@ export interface AirflowArgs extends ComponentArgs<Config["airflow"]> {
 }
 
 /** What the pods of Airflow have in common. */
-interface Shared {
-  image: pulumi.Input<string>;
-  env: NonNullable<Container<never>["env"]>;
-  checksums: Record<string, pulumi.Input<string>>;
-  mounts: Record<string, string>;
-  volumes: Record<string, Volume>;
+interface Shared extends SharedPod {
   /** What must exist before a pod starts. */
   dependsOn: pulumi.Resource[];
 }
@@ -124,7 +119,7 @@ export class Airflow extends Component {
     return TypedSecret.create(this, "keys", {
       // Never rotated: what is stored encrypted with it could not be read again.
       "fernet-key": randomKey(this, "fernet-key", 32),
-      // Signatures are HS512, for which RFC 7518 asks keys of 64 bytes.
+      // Signatures are HS512, for which RFC 7518 requires keys of 64 bytes.
       "jwt-secret": randomKey(this, "jwt-secret", 64, rotation),
       "secret-key": randomKey(this, "secret-key", 64, rotation),
     });

@@ -206,7 +206,7 @@ statsd_on = True
 statsd_host = ${host}
 statsd_port = ${port}
 statsd_prefix = airflow
-# What belongs to a number, such as its DAG, stands beside its name and not in it.
+# Sends a metric's DAG, task and the like as tags, not in its name.
 statsd_influxdb_enabled = True
 legacy_names_on = False
 `;

@@ -50,7 +50,7 @@ export class CloudnativePg extends Component {
   }
 }
 
-/** Splits at the first colon of the last part, tag's or digest's: the chart joins the two with a colon again. */
+/** Splits at the first colon after the last slash, the tag's or digest's: the chart joins the two with a colon again. */
 function splitImage(reference: string): { repository: string; tag: string } {
   const colon = reference.indexOf(":", reference.lastIndexOf("/"));
   return { repository: reference.slice(0, colon), tag: reference.slice(colon + 1) };

@@ -126,7 +126,7 @@ http_port = ${ports.http}
 [log]
 mode = console
 
-# Nothing is told to anybody outside, nor taken from there.
+# No usage reports, no checks for updates, no content from outside.
 [analytics]
 reporting_enabled = false
 check_for_updates = false

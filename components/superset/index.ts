@@ -7,19 +7,10 @@ import { files } from "../kit/config.ts";
 import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
-import {
-  type Container,
-  configFiles,
-  drain,
-  execProbe,
-  httpProbe,
-  lenientLiveness,
-  limitedAs,
-  scratch,
-  type Volume,
-} from "../kit/pod.ts";
+import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
+import type { SharedPod } from "../kit/shared-pod.ts";
 import { supersetTasks } from "../postgresql/connections.ts";
 import {
   credentialsOf,
@@ -51,15 +42,6 @@ export interface SupersetArgs extends ComponentArgs<Config["superset"]> {
   statsd?: StatsdConnection;
 }
 
-/** What the pods of Superset have in common. */
-interface Shared {
-  image: pulumi.Input<string>;
-  env: NonNullable<Container<never>["env"]>;
-  checksums: Record<string, pulumi.Input<string>>;
-  mounts: Record<string, string>;
-  volumes: Record<string, Volume>;
-}
-
 /** Superset: dashboards and SQL in a browser. Web servers, Celery workers that run queries, and Celery beat. */
 export class Superset extends Component {
   readonly endpoint: Endpoint;
@@ -88,7 +70,7 @@ export class Superset extends Component {
     this.registerOutputs({});
   }
 
-  private shared(args: SupersetArgs, keys: TypedSecret<"secret-key">): Shared {
+  private shared(args: SupersetArgs, keys: TypedSecret<"secret-key">): SharedPod {
     const { config, database, cache, queue, statsd } = args;
     const configuration = files(this, "config", settings(args, statsd));
     return {
@@ -121,7 +103,7 @@ export class Superset extends Component {
   }
 
   /** The Job that migrates the metadata database and writes the roles and the user `admin`. */
-  private setup(args: SupersetArgs, shared: Shared): pulumi.Resource {
+  private setup(args: SupersetArgs, shared: SharedPod): pulumi.Resource {
     const { config, database, cache, queue, statsd } = args;
     const script = files(this, "setup", setUp(this.admin.key("password")));
     return runOnce(
@@ -146,7 +128,7 @@ export class Superset extends Component {
   }
 
   /** The Job that registers the databases. Apart from the set-up, so that the web server does not wait for them. */
-  private registration({ config, sources }: SupersetArgs, shared: Shared, migrated: pulumi.Resource): void {
+  private registration({ config, sources }: SupersetArgs, shared: SharedPod, migrated: pulumi.Resource): void {
     const script = files(this, "databases", register(sources));
     runOnce(
       this,
@@ -175,7 +157,7 @@ export class Superset extends Component {
     );
   }
 
-  private web({ web }: Config["superset"], shared: Shared, migrated: pulumi.Resource) {
+  private web({ web }: Config["superset"], shared: SharedPod, migrated: pulumi.Resource) {
     const configuration = files(this, "gunicorn", server(web.workers));
     return deployment<string>(this, {
       replicas: web.replicas,
@@ -206,7 +188,7 @@ export class Superset extends Component {
 
   private workers(
     { worker }: Config["superset"],
-    { volumes, checksums, ...shared }: Shared,
+    { volumes, checksums, ...shared }: SharedPod,
     migrated: pulumi.Resource,
   ) {
     const ping = [`${bin}/python`, "/app/pythonpath/ping.py"];
@@ -243,7 +225,7 @@ export class Superset extends Component {
   }
 
   /** Celery beat sends the tasks that are due. Two of them would send each task twice. */
-  private beat({ beat }: Config["superset"], { volumes, checksums, ...shared }: Shared, migrated: pulumi.Resource) {
+  private beat({ beat }: Config["superset"], { volumes, checksums, ...shared }: SharedPod, migrated: pulumi.Resource) {
     return deployment<string>(this, {
       suffix: "beat",
       replicas: 1,

@@ -86,7 +86,7 @@ export const probed: Rule = (object) => {
   });
 };
 
-/** Secrets come by reference: no plain value in a variable whose name tells that it holds one. */
+/** Secrets come by reference: no plain value in a variable that is named like one. */
 export const noPlainSecrets = perContainer(({ env = [] }) =>
   env
     .filter(

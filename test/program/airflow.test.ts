@@ -1,5 +1,5 @@
-// Proves what can be seen of Airflow in the objects of a stack: what a change rolls, which keys a rotation makes anew,
-// where DAGs come from, and what its configuration refuses. It does not prove that a process starts.
+// Proves of Airflow's rendered objects: what a change rolls, which keys a rotation replaces, where DAGs come from, and
+// what the configuration refuses. It does not prove that a process starts.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
@@ -35,7 +35,7 @@ describe("Airflow", () => {
     expect(services.map(({ spec }) => spec.selector["app.kubernetes.io/component"])).toEqual(["api-server"]);
   });
 
-  it("makes its tables before a process starts that looks for them", () => {
+  it("migrates the database before any process starts", () => {
     const job = find(before, "Job", "airflow-setup").metadata.name;
     for (const name of processes) {
       const deployment = before.manifests.find(({ key }) => key === `Deployment.apps test-apps/airflow-${name}`)!;
@@ -43,7 +43,7 @@ describe("Airflow", () => {
     }
   });
 
-  it("gives every process the same keys, and all of them by reference", () => {
+  it("gives every process the same keys, by reference", () => {
     const keys = ["AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"];
     const env = (name: string) => container(before, name).env as { name: string; valueFrom?: object }[];
     for (const key of keys) {
@@ -53,7 +53,7 @@ describe("Airflow", () => {
     }
   });
 
-  it("has keys of the form and length that they need", () => {
+  it("has keys of the required form and length", () => {
     const { stringData } = find(before, "Secret", "airflow-keys") as unknown as { stringData: Record<string, string> };
     const length = (key: string) => Buffer.from(stringData[key]!, "base64url").length;
     expect({ fernet: length("fernet-key"), jwt: length("jwt-secret"), api: length("secret-key") }).toEqual({
@@ -65,7 +65,7 @@ describe("Airflow", () => {
     expect(stringData["fernet-key"]).toMatch(/^[\w-]{43}=$/);
   });
 
-  it("defines a variable before another refers to it, as Kubernetes needs it", () => {
+  it("defines a variable before another one refers to it, as Kubernetes requires", () => {
     for (const name of processes) {
       const seen = new Set<string>();
       for (const variable of container(before, name).env as { name: string; value?: string }[]) {
@@ -91,7 +91,7 @@ describe("Airflow", () => {
     },
   );
 
-  it("with more workers rolls no other process, until a scheduler's limit follows", async () => {
+  it("with more workers rolls no other process unless the scheduler's limit changes", async () => {
     const few = changed(before, await stack("airflow: { worker: { replicas: 3 } }"));
     expect(few.filter((name) => name.startsWith("Deployment"))).toEqual(["Deployment airflow-worker"]);
     const many = changed(before, await stack("airflow: { worker: { replicas: 10, concurrency: 8 } }"));
@@ -101,7 +101,7 @@ describe("Airflow", () => {
     ]);
   });
 
-  it("warms what tasks speak to before a task does", () => {
+  it("loads the execution API by its startup probe", () => {
     const { startupProbe } = container(before, "api-server");
     expect(startupProbe.httpGet.path).toBe("/execution/health");
     expect(startupProbe.timeoutSeconds).toBeGreaterThanOrEqual(60);
@@ -115,13 +115,13 @@ describe("Airflow", () => {
 });
 
 describe("a change", () => {
-  it("of the workers rolls the workers alone", async () => {
+  it("of the workers rolls only the workers", async () => {
     expect(changed(before, await stack("airflow: { worker: { concurrency: 3 } }"))).toEqual([
       "Deployment airflow-worker",
     ]);
   });
 
-  it("of the DAGs' ConfigMap rolls what reads DAGs", async () => {
+  it("of the DAGs' ConfigMap rolls the processes that read DAGs", async () => {
     const after = await stack("airflow: { dags: { configMap: my-dags } }");
     expect(changed(before, after)).toEqual([
       "Deployment airflow-dag-processor",
@@ -135,7 +135,7 @@ describe("a change", () => {
     expect(ours(after).map(({ metadata }) => metadata.name)).not.toContain("airflow-dags");
   });
 
-  it("to a git repository takes the ConfigMap away, and holds no token", async () => {
+  it("to a git repository removes the ConfigMap, and no manifest holds the token", async () => {
     const after = await stack(`airflow:
   dags:
     git: { repository: "https://git.example.com/team/dags.git", branch: v1.2, folder: flows, existingSecret: dags-git }`);
@@ -162,7 +162,7 @@ describe("a change", () => {
     expect(JSON.stringify(container(after, "api-server"))).not.toContain("dags-git");
   });
 
-  it("of a rotation makes a new password and new keys, tells Airflow, and leaves the Fernet key", async () => {
+  it("of the rotation replaces the password and all keys but the Fernet key, and runs the set-up Job again", async () => {
     const after = await stack("airflow: { auth: { rotation: 2 } }");
     expect(changed(before, after)).toEqual([
       ...all,
@@ -176,14 +176,14 @@ describe("a change", () => {
     expect(made.sort()).toEqual(["jwt-secret", "secret-key"]);
   });
 
-  it("of the database's password has the tables' Job run again before the processes", async () => {
+  it("of the database's password runs the set-up Job again before the processes", async () => {
     const after = changed(before, await stack("postgresql: { auth: { rotation: 2 } }"));
     expect(after).toEqual(expect.arrayContaining([...all, "Job airflow-setup-#"]));
   });
 });
 
 describe("prod", () => {
-  it("has two of what may exist more than once, and never stops both", async () => {
+  it("has two replicas of what can be replicated, and never stops both", async () => {
     const prod = await stack("{}", "prod");
     const more = ["api-server", "scheduler", "worker"].map((name) => `airflow-${name}`);
     for (const name of more) expect(find(prod, "Deployment", name).spec.replicas).toBe(2);

@@ -27,16 +27,16 @@ beforeAll(async () => {
   after = await render({ ...existing, ...onCluster() });
 });
 
-it("an operator that is there changes nothing by itself", async () => {
+it("an existing operator changes nothing by itself", async () => {
   expect(changed(before, await render(existing))).toEqual([]);
 });
 
 describe("polls on a cluster of its own", () => {
-  it("adds the cluster, and changes nothing but polls", () => {
+  it("adds the Cluster, and changes only polls", () => {
     expect(changed(before, after)).toEqual(["Cluster polls-database", "Deployment polls", "Job polls-migrate-#"]);
   });
 
-  it("is told everything of the database by the operator's Secret", () => {
+  it("reads the connection from the operator's Secret", () => {
     const { env } = named(after, "Deployment", "polls").spec.template.spec.containers[0];
     const told = env.filter(({ name }: { name: string }) => /^DATABASE_(?!PORT)/.test(name));
     expect(told).toEqual(
@@ -49,18 +49,18 @@ describe("polls on a cluster of its own", () => {
     );
   });
 
-  it("migrates once the cluster is ready", () => {
+  it("migrates when the Cluster is ready", () => {
     expect(manifest(after, "Job", /^polls-migrate/).dependsOn).toContain(
       "Cluster.postgresql.cnpg.io dev-apps/polls-database",
     );
-    // The engine of Pulumi's waits for no kind that it does not know, unless it is told what for.
+    // Pulumi does not await custom resources without the annotation.
     const { inputs } = after.evaluation.resources.find(({ type }) => type.endsWith(":Cluster"))!;
     expect((inputs.metadata as { annotations: object }).annotations).toMatchObject({
       "pulumi.com/waitFor": "condition=Ready",
     });
   });
 
-  it("is one small server, which does not keep its node from being emptied", () => {
+  it("is one small server, without a PodDisruptionBudget that would block a drain", () => {
     expect(cluster(after).spec).toMatchObject({
       instances: 1,
       imageName: clusterImage,
@@ -71,7 +71,7 @@ describe("polls on a cluster of its own", () => {
     expect(cluster(after).spec.postgresql.synchronous).toBeUndefined();
   });
 
-  it("is three in prod, protected, of which two have what is confirmed", async () => {
+  it("is three in prod, protected, with synchronous replication to one", async () => {
     const prod = await evaluated("prod", { changes: JSON.stringify({ ...existing, ...onCluster() }) });
     expect(cluster(prod).spec).toMatchObject({
       instances: 3,
@@ -82,12 +82,12 @@ describe("polls on a cluster of its own", () => {
     expect({ protect, retainOnDelete }).toEqual({ protect: true, retainOnDelete: true });
   });
 
-  it("needs no PostgreSQL of the platform's", async () => {
+  it("does not need the platform's PostgreSQL", async () => {
     const program = await render({ ...existing, ...onCluster(), postgresql: { enabled: false } });
     expect(cluster(program)).toBeDefined();
   });
 
-  it("comes from the mirror and on the storage class that the stack says", async () => {
+  it("uses the configured registry mirror and storage class", async () => {
     const global = { imageRegistry: "registry.example.com/mirror", storageClass: "fast" };
     const { spec } = cluster(await render({ ...existing, ...onCluster(), global }));
     expect(spec.imageName).toBe("registry.example.com/mirror/cloudnative-pg/postgresql:17.11-minimal-trixie");
@@ -100,7 +100,7 @@ describe("polls on a cluster of its own", () => {
     expect(cluster(own).spec.storage).toEqual({ size: "1Gi", storageClass: "slow" });
   });
 
-  it("is read by the platform's Prometheus, and by another's", async () => {
+  it("is scraped by the platform's Prometheus, or has a PodMonitor for another one", async () => {
     const monitoring = { enabled: true, monitors: { enabled: true } };
     const program = await render({ ...existing, ...onCluster(), monitoring });
     const labels = cluster(program).spec.inheritedMetadata.labels;
@@ -196,7 +196,7 @@ describe("the operator that the stack installs", () => {
     expect(imagesOf(program.evaluation)).toEqual(expect.arrayContaining([operatorImage, clusterImage]));
   });
 
-  it.each([true, false])("keeps its kinds as the stack keeps its volumes: %s", (keep) => {
+  it.each([true, false])("protects its CustomResourceDefinitions as the stack protects its volumes: %s", (keep) => {
     const transformed = (kind: string) =>
       keepKinds(keep)({
         type: `kubernetes:x/v1:${kind}`,

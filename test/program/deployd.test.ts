@@ -1,5 +1,5 @@
-// Proves what deployd's objects say without a cluster: which rights it gets and where, that a new list of repositories
-// rolls no pod, and that a new secret does. That the rights are enough, the cluster tests prove.
+// Proves of deployd's rendered objects: its rights and their namespaces, that a new list of repositories rolls no pod,
+// and that a new secret does. It does not prove that the rights suffice: the cluster tests do.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { writeProblems } from "../../policy/rules/whole.ts";
@@ -20,7 +20,7 @@ describe("the rights", () => {
   const roles = ({ objects }: Evaluated) =>
     objects.filter(({ kind, metadata }) => kind === "Role" && metadata.name === "deployd");
 
-  it("are for a namespace in which the platform has nothing but these rights and the namespace's limits", async () => {
+  it("are for a namespace without other objects of the platform", async () => {
     const limits = "limitRange: { memory: 64Mi, cpu: 10m }, quota: { pods: 9 }";
     const limited = await render(`namespaces: { deployed: { ${limits} } }`);
     for (const [program, more] of [
@@ -36,7 +36,7 @@ describe("the rights", () => {
     expect(before.evaluation.outputs.namespaces).toMatchObject({ deployed: "dev-deployed" });
   });
 
-  it("would be refused in a namespace with Secrets and ConfigMaps of other components", () => {
+  it("violate the policy in a namespace with Secrets and ConfigMaps of other components", () => {
     const moved = before.objects.map((object) =>
       object.kind === "Role" ? { ...object, metadata: { ...object.metadata, namespace: "dev-core" } } : object,
     );
@@ -47,7 +47,7 @@ describe("the rights", () => {
     );
   });
 
-  it("are for no Secret and no role, and to look at pods", () => {
+  it("exclude Secrets and Roles, and are read-only on pods", () => {
     const rules = roles(before).flatMap((role) => role.rules as { resources: string[]; verbs: string[] }[]);
     const resources = rules.flatMap((rule) => rule.resources);
     for (const one of ["secrets", "serviceaccounts/token", "roles", "rolebindings", "pods/exec", "pods/log"])
@@ -56,7 +56,7 @@ describe("the rights", () => {
   });
 });
 
-it("is told the names of namespaces, and rolls no pod for another list of repositories", async () => {
+it("has the target namespace in its configuration, and a new list of repositories rolls no pod", async () => {
   const after = await render(repository(", environment: test, prune: true"));
   expect(changed(before, after)).toEqual(["ConfigMap deployd-config"]);
   expect(settings(before)).toEqual({ repositories: [] });
@@ -79,7 +79,7 @@ it("is told the names of namespaces, and rolls no pod for another list of reposi
   ]);
 });
 
-it("gets a new secret for webhooks and a new token with a rotation, and mounts tokens where there are any", async () => {
+it("gets a new webhook secret and a new token with a rotation, and mounts the configured tokens", async () => {
   expect(changed(before, await render("deployd: { auth: { rotation: 2 } }"))).toEqual([
     "Deployment deployd",
     "Secret deployd-webhook",

@@ -1,5 +1,5 @@
-// Proves what the program registers where it makes the cluster itself: its resources with their options, what is secret,
-// which digest reaches which pods; and that no other stack has any of it. It does not prove that Docker and kind do it.
+// Proves what the program registers if it creates the kind cluster itself: resources and options, secrets, the digests in
+// pods; and that no other stack has them. It does not prove that Docker and kind do it.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import program from "../../index.ts";
@@ -206,11 +206,11 @@ describe("no cluster, registry or image is made", () => {
     expect(imagesOf(made)).toContain("data-platform/polls:1.0.0");
   });
 
-  it("where the program is told that there is one, as by every other engine than Pulumi's", async () => {
+  it("if the program is given an existing cluster, as it is by every engine but Pulumi's", async () => {
     const { config } = readStack(".", "test");
     config["data-platform:global"] = { cluster: "kind" };
-    const told = () => program({ clusterIsThere: true });
-    const made = await evaluate({ program: told, stack: "test", config, random: seeded("kind") });
+    const onExisting = () => program({ clusterIsThere: true });
+    const made = await evaluate({ program: onExisting, stack: "test", config, random: seeded("kind") });
     expect(machinery(made)).toEqual([]);
     expect(imagesOf(made)).toContain("data-platform/polls:1.0.0");
   });

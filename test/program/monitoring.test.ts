@@ -1,5 +1,5 @@
-// Proves what monitoring adds to a stack and what it leaves alone: what is scraped, what the dashboards ask for, who may
-// ask the API, and which pods it rolls. That the queries find something, the cluster test proves.
+// Proves what monitoring adds to a stack: scrape targets, the dashboards' queries, rights, and which pods it rolls. It does
+// not prove that the queries return anything: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
@@ -25,11 +25,11 @@ const scraped = ({ objects }: Evaluated) =>
   ).scrape_configs as Scrape[];
 const dashboards = (of: Evaluated) => named(of, "ConfigMap", "exporters-dashboards").data as Record<string, string>;
 
-it("is off unless the stack asks for it", () => {
+it("is off by default", () => {
   expect(off.objects.filter(({ metadata }) => metadata.namespace === "test-monitoring")).toEqual([]);
 });
 
-it("rolls those alone that have to be told to tell", () => {
+it("rolls only the components that need a setting to report metrics", () => {
   const others = changed(off, program).filter((name) => {
     const [kind, ...rest] = name.split(" ");
     return ["Deployment", "StatefulSet"].includes(kind!) && off.objects.some((o) => o.metadata.name === rest.join(" "));
@@ -47,7 +47,7 @@ it("rolls those alone that have to be told to tell", () => {
   ]);
 });
 
-it("looks for the pods of each part where they are, by a port that they have", () => {
+it("selects the pods of each component in their namespace, by an existing port", () => {
   for (const { job_name, kubernetes_sd_configs } of scraped(program)) {
     const [{ namespaces, selectors }] = kubernetes_sd_configs as [Scrape["kubernetes_sd_configs"][0]];
     const labels = selectors[0]!.label.split(",").map((pair) => pair.split("="));
@@ -61,7 +61,7 @@ it("looks for the pods of each part where they are, by a port that they have", (
   }
 });
 
-it("names the keys that its volumes are sized by, for whoever meets one", () => {
+it("names on each volume the key that sets its size", () => {
   const claims = program.objects.filter(
     ({ kind, metadata }) => kind === "PersistentVolumeClaim" && metadata.namespace === "test-monitoring",
   );
@@ -71,7 +71,7 @@ it("names the keys that its volumes are sized by, for whoever meets one", () => 
   ]);
 });
 
-it("lets Prometheus look at pods, in the stack's own namespaces", () => {
+it("lets Prometheus read pods, in the stack's own namespaces", () => {
   const roles = program.objects.filter(({ kind, metadata }) => kind === "Role" && metadata.name === "prometheus");
   expect(roles.map(({ metadata }) => metadata.namespace).sort()).toEqual(["test-apps", "test-core", "test-monitoring"]);
   for (const role of roles)
@@ -81,7 +81,7 @@ it("lets Prometheus look at pods, in the stack's own namespaces", () => {
 });
 
 describe("dashboards", () => {
-  it("are there for each part that is, and ask for what is scraped", async () => {
+  it("exist for each enabled component, and query what is scraped", async () => {
     expect(Object.keys(dashboards(program)).sort()).toEqual(
       [
         "airflow",
@@ -109,13 +109,13 @@ describe("dashboards", () => {
     }
   });
 
-  it("go with a part that is switched off", async () => {
+  it("exclude a disabled component", async () => {
     const changes = "monitoring: { enabled: true }\nflink: { enabled: false }";
     expect(Object.keys(dashboards(await evaluated("test", { changes })))).not.toContain("flink.json");
   });
 });
 
-it("has monitors for another's Prometheus, with the labels that it picks them by", async () => {
+it("has PodMonitors for an existing Prometheus Operator, with the configured labels", async () => {
   const monitors = ({ objects }: Evaluated) => objects.filter(({ kind }) => kind === "PodMonitor");
   expect(monitors(program)).toEqual([]);
   const own = await on(

@@ -1,6 +1,6 @@
-// Proves what NoETL's objects say without a cluster: which image, command and volumes each type of instance has, that
-// several stand side by side, that workers and logs get no password of the database, and what a change rolls. That the
-// servers start with them, the cluster tests prove.
+// Proves of NoETL's rendered objects: image, command and volumes of each type of instance, several instances side by
+// side, no password of the database in workers and logs, and what a change rolls. It does not prove that the servers
+// start with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { changed, type Evaluated, evaluatedWithSecrets, named } from "./stacks.ts";
 
@@ -33,7 +33,7 @@ describe("instances", () => {
     program = await render(three);
   });
 
-  it("have names, databases and accounts of the queue of their own", () => {
+  it("have their own names, databases and NATS accounts", () => {
     const services = program.objects.filter(({ kind, metadata }) => kind === "Service" && /^noetl/.test(metadata.name));
     expect(services.map(({ metadata }) => metadata.name).filter((name) => !name.endsWith("headless"))).toEqual(
       expect.arrayContaining(["noetl", "noetl-code", "noetl-built", "noetl-old", "noetl-nats"]),
@@ -57,7 +57,7 @@ describe("instances", () => {
     expect(pod(program, "noetl-old").initContainers[0]!.image).toBe("data-platform/noetl:0.1.38");
   });
 
-  it("of a checkout read it through a claim, and start again when it changes", () => {
+  it("of a checkout read it through a claim, and restart when it changes", () => {
     const { initContainers, containers, volumes } = pod(program, "noetl-code");
     // The release before the version that is being worked on.
     expect(initContainers[0]!.image).toBe("data-platform/noetl:4.26.0");
@@ -72,7 +72,7 @@ describe("instances", () => {
     });
   });
 
-  it("of a package install the newest there is", () => {
+  it("of a package install the newest file", () => {
     const { initContainers, containers } = pod(program, "noetl-built");
     expect(commandOf(initContainers[0]!)).toContain("/etc/noetl/newest.py");
     expect(commandOf(containers[0]!)).not.toContain("watchfiles");
@@ -87,20 +87,20 @@ describe("instances", () => {
     }
   });
 
-  it("install before the server's own container starts, so that no probe counts the time", () => {
+  it("install in an init container, so that no probe counts the time", () => {
     const { initContainers, containers } = pod(program, "noetl");
     expect(commandOf(initContainers[0]!)).toContain("pip install");
     expect(commandOf(containers[0]!)).not.toContain("pip");
   });
 
-  it("give no worker a way into the database", () => {
+  it("give no worker credentials of the database", () => {
     for (const name of ["noetl-worker", "noetl-code-worker", "noetl-built-worker"])
       expect(pod(program, name).containers[0]!.env.map((one) => one.name)).not.toEqual(
         expect.arrayContaining([expect.stringMatching(/POSTGRES|NOETL_PASSWORD|NOETL_USER|PGPASS/)]),
       );
   });
 
-  it("give no password to a server that writes its environment into its log", () => {
+  it("give no password to a server that logs its environment", () => {
     const { env } = pod(program, "noetl-old").containers[0]!;
     for (const name of ["POSTGRES_PASSWORD", "NOETL_PASSWORD"]) expect(env).toContainEqual({ name, value: "''" });
     expect(env.filter(({ valueFrom }) => valueFrom?.secretKeyRef.key === "password")).toEqual([]);
@@ -113,7 +113,7 @@ describe("instances", () => {
     expect(jobs.filter((name) => name.startsWith("noetl-schema"))).toHaveLength(1);
   });
 
-  it("keep an image's digest, and take no version for another that begins like it", async () => {
+  it("keep an image's digest, and do not confuse versions with a common prefix", async () => {
     const digest = `@sha256:${"0".repeat(64)}`;
     const image = async (configured: string, version: string) => {
       const program = await render(`{ image: "${configured}", instances: { main: { version: ${version} } } }`);
@@ -123,7 +123,7 @@ describe("instances", () => {
     expect(await image(`example.com/noetl:2.5.50${digest}`, "2.5.5")).toBe("example.com/noetl:2.5.5");
   });
 
-  it("have a pip that asks the index, and one image, where there is one", async () => {
+  it("install from the package index, on one image, if one is configured", async () => {
     const index = "https://pypi.example.com/simple";
     const { initContainers } = pod(
       await render(`{ packageIndex: "${index}", instances: { main: { version: 2.5.5 } } }`),

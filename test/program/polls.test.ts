@@ -1,5 +1,5 @@
-// Proves what Django applications' objects say without a cluster: what a change of each thing rolls, how people reach
-// them on which cluster, and that a migration comes before what needs it. That they run so, the cluster tests prove.
+// Proves of the rendered objects of Django applications: what a change rolls, how users reach them on which cluster, and
+// that migrations come first. It does not prove that they run so: the cluster tests do.
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ describe("a change", () => {
 });
 
 describe("an application from elsewhere", () => {
-  it("adds a database of its own, and changes nothing of polls", async () => {
+  it("adds its own database, and does not change polls", async () => {
     expect(changed(before, await render(shop()))).toEqual([
       "Deployment django-my-shop",
       "Job django-my-shop-migrate-#",
@@ -57,7 +57,7 @@ describe("an application from elsewhere", () => {
     ]);
   });
 
-  it("is served as it says", async () => {
+  it("is served as configured", async () => {
     const program = await render(shop({ application: "shop.wsgi", healthPath: "/up" }));
     const web = container(named(program, "Deployment", "django-my-shop"));
     expect(web.command.at(-2)).toContain('exec gunicorn --bind "$any:8000" "$@"');
@@ -71,7 +71,7 @@ describe("variables that a stack gives", () => {
   // biome-ignore lint/suspicious/noExplicitAny: an object's fields as plain data
   const all = (object: any): { name: string; value?: string; valueFrom?: object }[] => container(object).env;
 
-  it("reach the Job and the web server after the platform's, and those for the administrator the Job alone", async () => {
+  it("reach the Job and the web server after the platform's, those for the administrator only the Job", async () => {
     const program = await render(
       shop({
         env: {
@@ -109,7 +109,7 @@ describe("variables that a stack gives", () => {
 });
 
 describe("an application below the image's working directory, over ASGI", () => {
-  it("is entered where manage.py is, and served by workers of uvicorn", async () => {
+  it("runs in the directory of manage.py, with uvicorn workers", async () => {
     const program = await render(shop({ application: "shop.asgi", interface: "asgi", directory: "backend/src" }));
     const web = container(named(program, "Deployment", "django-my-shop"));
     const migrate = container(
@@ -139,7 +139,7 @@ describe("an application below the image's working directory, over ASGI", () => 
   });
 });
 
-it("the migration comes before the web server", () => {
+it("migrates before the web server starts", () => {
   const deployment = before.manifests.find(
     ({ object }) => object.kind === "Deployment" && object.metadata.name === "polls",
   )!;
@@ -147,7 +147,7 @@ it("the migration comes before the web server", () => {
   expect(deployment.dependsOn).toContain(job.key);
 });
 
-it("a new pod comes before an old one goes", () => {
+it("starts a new pod before it stops an old one", () => {
   expect(named(before, "Deployment", "polls").spec.strategy.rollingUpdate).toEqual({ maxSurge: 1, maxUnavailable: 0 });
 });
 

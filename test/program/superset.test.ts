@@ -1,5 +1,5 @@
-// Proves what Superset's objects say without a cluster: what a change of each thing rolls, that no file holds a
-// password, and which databases are registered in which stack. That the software starts with them, the cluster tests prove.
+// Proves of Superset's rendered objects: what a change rolls, that no file holds a password, and which databases are
+// registered in which stack. It does not prove that the software starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { seeded } from "../../render/evaluate.ts";
@@ -20,7 +20,7 @@ describe("a change", () => {
     before = await render();
   });
 
-  it("of the number of processes rolls the web server alone", async () => {
+  it("of the number of processes rolls only the web server", async () => {
     expect(changed(before, await render("superset: { web: { workers: 3 } }"))).toEqual([
       "ConfigMap superset-gunicorn",
       "Deployment superset",
@@ -34,7 +34,7 @@ describe("a change", () => {
     ]);
   });
 
-  it("of PostgreSQL's passwords has the new ones registered and rolls what uses them", async () => {
+  it("of PostgreSQL's passwords registers the new ones and rolls the pods that use them", async () => {
     const all = changed(before, await render("postgresql: { auth: { rotation: 2 } }"));
     expect(all.filter((one) => one.includes(" superset"))).toEqual([
       "Deployment superset",
@@ -45,7 +45,7 @@ describe("a change", () => {
     ]);
   });
 
-  it("of Redis' password rolls what uses it", async () => {
+  it("of Redis' password rolls the pods that use it", async () => {
     const all = changed(before, await render("redis: { auth: { rotation: 2 } }"));
     expect(all).toEqual(
       expect.arrayContaining(["Deployment superset", "Deployment superset-beat", "Deployment superset-worker"]),
@@ -87,7 +87,7 @@ describe("the databases", () => {
     for (const { value } of secrets) expect(value).toBeUndefined();
   });
 
-  it("open for no pod but the Job that registers them", async () => {
+  it("give their credentials to no pod but the Job that registers them", async () => {
     const program = await render();
     for (const name of ["superset", "superset-worker", "superset-beat"]) {
       const { env } = container(find(program, "Deployment", name)) as { env: { name: string }[] };
@@ -103,14 +103,14 @@ it("cache and queue are two databases of Redis", async () => {
   expect(config).toMatch(/QUEUE_REDIS_URL = .*:6379\/3"/);
 });
 
-it("prod has two web servers that are emptied one at a time, and one beat", async () => {
+it("prod has two web servers, evicted one at a time, and one beat", async () => {
   const program = await render("{}", "prod");
   const replicas = (name: string) => find(program, "Deployment", name).spec.replicas;
   expect([replicas("superset"), replicas("superset-beat")]).toEqual([2, 1]);
   expect(find(program, "PodDisruptionBudget", "superset")).toBeDefined();
 });
 
-it("every cache entry expires, so that a full Redis can evict it in place of a queue's", async () => {
+it("every cache entry expires, so that a full Redis evicts it and not a queue", async () => {
   const program = await render();
   const files = find(program, "ConfigMap", "superset-config").data as Record<string, string>;
   const config = String(files["superset_config.py"]);
@@ -121,7 +121,7 @@ it("every cache entry expires, so that a full Redis can evict it in place of a q
   expect(redis).toMatch(/^maxmemory-policy volatile-lru$/m);
 });
 
-it("the web app's Redis, whose results expire and are data all the same, evicts nothing", async () => {
+it("the web app's Redis evicts nothing: its expiring results are data too", async () => {
   const redis = find(await render(), "ConfigMap", "app-test-config-redis").data["redis.conf"] as string;
   expect(redis).toMatch(/^maxmemory-policy noeviction$/m);
 });

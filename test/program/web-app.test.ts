@@ -1,5 +1,5 @@
-// Proves what the web app's objects say without a cluster: their names and labels, what a change of each thing rolls,
-// and that two environments have nothing in common. That the software starts with them, the cluster tests prove.
+// Proves of the web app's rendered objects: names and labels, what a change rolls, and that two environments have
+// nothing in common. It does not prove that the software starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { podOf } from "../../policy/rules/index.ts";
 import { changed, type Evaluated, evaluated, evaluatedWithSecrets, named, without } from "./stacks.ts";
@@ -45,7 +45,7 @@ it("labels them by app, environment and role, and the pods too", () => {
   }
 });
 
-it("has by default neither Ingress nor a port of the node, nor a pod with a shell", async () => {
+it("has by default no Ingress, no NodePort and no debug pod", async () => {
   const prod = list(await evaluated("prod"));
   const optional = /ingress|nodeport|debug/;
   expect(prod).toEqual(
@@ -56,7 +56,7 @@ it("has by default neither Ingress nor a port of the node, nor a pod with a shel
   expect(prod.filter((one) => optional.test(one))).toEqual([]);
 });
 
-it("leads from the host and from the node's port to the API", () => {
+it("serves the API by Ingress and by NodePort", () => {
   const { rules } = named(test, "Ingress", "app-test-ingress-flask").spec;
   expect(rules[0].host).toBe("jobs.example.com");
   expect(rules[0].http.paths[0].backend.service).toEqual({ name: "app-test-service-flask", port: { name: "http" } });
@@ -74,7 +74,7 @@ it("test and prod have no object and no secret in common", async () => {
   expect(list(prod).filter((one) => list(test).includes(one))).toEqual([]);
   const places = (program: Evaluated) => new Set(of(program).map(({ metadata }) => metadata.namespace));
   expect([...places(test), ...places(prod)]).toEqual(["test-apps", "prod-apps"]);
-  // Seeded by each stack's name: equal values would mean that one stands in for both.
+  // Seeded by each stack's name: equal values would mean that both have the same secret.
   const password = (program: Evaluated, stack: string) =>
     named(program, "Secret", `app-${stack}-secret-redis`).stringData.password;
   expect(password(prod, "prod")).not.toBe(password(test, "test"));
@@ -84,14 +84,14 @@ describe("a change", () => {
   const change = async (changes: string) =>
     changed(await evaluatedWithSecrets("dev"), await evaluatedWithSecrets("dev", changes));
 
-  it("of the version rolls API and worker, and leaves Redis alone", async () => {
+  it("of the version rolls API and worker, not Redis", async () => {
     const pods = (await change('webApp: { image: "data-platform/web-app:1.0.1" }')).filter((one) =>
       one.startsWith("Deployment"),
     );
     expect(pods).toEqual(["Deployment app-dev-deployment-flask", "Deployment app-dev-deployment-worker"]);
   });
 
-  it("of Redis' memory rolls Redis alone", async () => {
+  it("of Redis' memory rolls only Redis", async () => {
     expect(await change("webApp: { redis: { resources: { limits: { memory: 256Mi } } } }")).toEqual([
       "ConfigMap app-dev-config-redis",
       "CronJob app-dev-cronjob-restore",
@@ -99,16 +99,16 @@ describe("a change", () => {
     ]);
   });
 
-  it("of the number of backups touches what makes them", async () => {
+  it("of the number of backups changes only the CronJob", async () => {
     expect(await change("webApp: { backup: { keep: 3 } }")).toEqual(["CronJob app-dev-cronjob-backup"]);
   });
 });
 
-it("Redis' old pod is gone before the new one has its volume", () => {
+it("Redis' old pod stops before the new one mounts the volume", () => {
   expect(named(test, "Deployment", "app-test-deployment-redis").spec.strategy).toEqual({ type: "Recreate" });
 });
 
-it("restores nothing by the clock", () => {
+it("never restores on a schedule", () => {
   expect(named(test, "CronJob", "app-test-cronjob-restore").spec.suspend).toBe(true);
   expect(named(test, "CronJob", "app-test-cronjob-backup").spec).toMatchObject({
     suspend: false,

@@ -285,7 +285,7 @@ describe("a stack's file", () => {
     expect(instancesIn("dev", after)).toEqual({ main: old });
   });
 
-  it("has its block where it stands already, also under a key without a namespace", () => {
+  it("keeps the position of its block, also under a key without a namespace", () => {
     const after = withInstance("config:\n  noetl: { worker: { replicas: 2 } }\n", "old", old);
     expect(after).not.toContain("data-platform:noetl");
     expect(Object.keys(instancesIn("dev", after))).toEqual(["main", "old"]);

@@ -91,7 +91,7 @@ config:
 `;
 
 describe("a promotion", () => {
-  it("changes the version that stands in the file, and no other character", () => {
+  it("changes the version in the file, and no other character", () => {
     expect(promote(untidy, app, "data-platform/web-app:1.1.0")).toBe(untidy.replace("web-app:1.0.0", "web-app:1.1.0"));
     expect(promote(untidy, redis, "redis:8.4.0")).toBe(untidy.replace("redis:8.2.10", "redis:8.4.0"));
   });
@@ -130,7 +130,7 @@ describe("a promotion", () => {
     );
   });
 
-  it("refuses to add where it would have to lay out the file anew", () => {
+  it("refuses to add a key if that would reformat the file", () => {
     expect(() => promote("config:\n    webApp:   {debug: true}\n", app, "web-app:1.1.0")).toThrow(
       "Pulumi.prod.yaml: config → webApp → image: cannot be written without changing how the file is laid out; expected it to be there: add data-platform/web-app:1.1.0 by hand",
     );
