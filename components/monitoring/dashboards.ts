@@ -62,7 +62,7 @@ function dashboard(component: Component, labels: string) {
     time: { from: "now-1h", to: "now" },
     refresh: "30s",
     templating: { list: [{ name: "datasource", label: "Prometheus", type: "datasource", query: "prometheus" }] },
-    panels: (panels[component.name] ?? []).map(({ title, unit, lines }, index) => ({
+    panels: panels[component.name]!.map(({ title, unit, lines }, index) => ({
       id: index + 1,
       type: "timeseries",
       title,

@@ -1,8 +1,8 @@
 import type { Config } from "../../config/schema.ts";
 
 /*
- * How many connections each client of PostgreSQL may hold at once. The components configure their software with these pools
- * and threads, so that the sum is the maximum. Not in it, because they hold none for longer than a
+ * How many connections each client of PostgreSQL may hold at once. The components give their software the pools and
+ * threads that stand here, so that the sum is what can happen. Not in it, because they hold none for longer than a
  * query or a Job: Trino's connector, queries of Superset's users, setup Jobs, and people.
  */
 
@@ -28,7 +28,7 @@ export const djangoThreads = 4;
  */
 export const noetlPool = { server: 16, background: 4 };
 
-/** `superuser_reserved_connections`, PostgreSQL's default: only superusers get the last ones. */
+/** `superuser_reserved_connections`, PostgreSQL's own default: nobody else gets the last ones. */
 const reserved = 3;
 
 /** The connections that each component may hold at once, the most first. */
@@ -58,7 +58,7 @@ function connections(config: Config): [client: string, most: number][] {
   return all.filter(([, most]) => most > 0).sort(([, a], [, b]) => b - a);
 }
 
-/** Why `postgresql.maxConnections` is too few for its clients' pools; undefined if it is enough. */
+/** Why `postgresql.maxConnections` is too few for its clients' pools; undefined where it is enough. */
 export function tooFewConnections(config: Config): string | undefined {
   const clients = connections(config);
   const sum = clients.reduce((total, [, most]) => total + most, 0);
