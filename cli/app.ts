@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Document, parseDocument } from "yaml";
-import { ConfigError, type StackFile } from "../engine/stack.ts";
 import { kindUpSteps, registrySteps } from "../local/cluster/index.ts";
 import { buildDockerfile, missingBases, readDockerfile } from "../local/images/index.ts";
+import { ConfigError, type StackFile } from "../render/stack.ts";
 import { changed, keyIn } from "./edit.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { show } from "./show.ts";
@@ -98,7 +98,8 @@ async function deploy(options: AppOptions): Promise<void> {
         title: `Image ${tag}`,
         run: async (say) => {
           const { context, dockerfile } = source;
-          ({ digest } = await buildDockerfile({ context, dockerfile, tag }, say));
+          const byDocker = target.cluster === "kind";
+          ({ digest } = await buildDockerfile({ context, dockerfile, tag, byDocker }, say));
         },
       },
     ]);

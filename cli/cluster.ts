@@ -1,6 +1,6 @@
-import { ConfigError } from "../engine/stack.ts";
 import * as local from "../local/cluster/index.ts";
 import { UserError } from "../local/step.ts";
+import { ConfigError } from "../render/stack.ts";
 import { show, table } from "./show.ts";
 import { existingLocal, localTarget } from "./target.ts";
 

@@ -15,15 +15,6 @@ const context = () => new Option("-c, --context <name>", "a context of your kube
 const file = (flag: string, what: string) =>
   new Option(`${flag} <file>`, what).argParser((path: string) => resolve(path));
 const configFile = () => file("--config-file", "a stack file in place of Pulumi.<name>.yaml");
-const engine = () =>
-  new Option("-e, --engine <engine>", "in place of the one chosen: pulumi, or server-side apply").choices([
-    "pulumi",
-    "apply",
-  ]);
-const timeout = () =>
-  new Option("--timeout <duration>", "how long one object may take to become ready or to go, as 90s, 10m or 1h")
-    .argParser(seconds)
-    .default(600, "10m");
 
 export const platform = new Command("platform")
   .description(
@@ -43,17 +34,23 @@ platform
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .addOption(engine())
-  .addOption(timeout())
   .addHelpText(
     "after",
     `
 The cluster is --context, else the one that the stack names, else kind where Docker answers, else an embedded
-cluster on this machine (Linux, root). The engine is the one that the stack was brought up with, else pulumi where it
-is on PATH or can be downloaded, else server-side apply. Where pulumi is neither, --engine pulumi builds it with Go.
-Pulumi has its own time limits: --timeout is not for it.`,
+cluster on this machine (Linux, root). The engine is pulumi: the one on PATH, else Pulumi's release, else one built
+from Go modules, once, while the images are made.`,
   )
   .action(changing(async (options) => (await import("./up.ts")).up(options)));
+
+platform
+  .command("preview")
+  .description("show what up would do: what is created, updated, replaced and deleted, and which fields change")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(context())
+  .option("--diff", "show what stands in each changed field, before and after", false)
+  .action(changing(async (options) => (await import("./preview.ts")).preview(options)));
 
 platform
   .command("status")
@@ -69,7 +66,6 @@ platform
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .addOption(timeout())
   .action(changing(async (options) => (await import("./destroy.ts")).destroy(options)));
 
 platform
@@ -155,8 +151,6 @@ const asked = (command: Command) =>
     .addOption(context());
 asked(noetl.command("deploy"))
   .description("write an instance into the stack's file and bring it up, in place of what had its name")
-  .addOption(engine())
-  .addOption(timeout())
   .action(changing(async (options) => (await import("./noetl.ts")).deploy(options)));
 asked(noetl.command("validate"))
   .description("say what deploy would say, and do nothing")
@@ -175,8 +169,6 @@ noetl
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .addOption(engine())
-  .addOption(timeout())
   .action(changing(async (options) => (await import("./noetl.ts")).destroy(options)));
 
 const cluster = platform.command("cluster").description("the local cluster by itself, without a stack");
@@ -259,8 +251,6 @@ const database = () =>
 described(app.command("create"))
   .description("build a Django application's image, and bring the stack up with it")
   .addOption(database())
-  .addOption(engine())
-  .addOption(timeout())
   .action(changing(async (options) => (await import("./app.ts")).create(options)));
 described(app.command("validate"))
   .description("check all that create and update would, without building or deploying")
@@ -268,8 +258,6 @@ described(app.command("validate"))
   .action(async (options) => (await import("./app.ts")).validate(options));
 described(app.command("update"))
   .description("put another version in the place of the one that runs, which serves until the new one does")
-  .addOption(engine())
-  .addOption(timeout())
   .action(changing(async (options) => (await import("./app.ts")).update(options)));
 app
   .command("delete")
@@ -278,8 +266,6 @@ app
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .addOption(engine())
-  .addOption(timeout())
   .action(changing(async (options) => (await import("./app.ts")).remove(options)));
 
 platform

@@ -1,5 +1,5 @@
-import { ConfigError } from "../engine/stack.ts";
 import { UserError } from "../local/step.ts";
+import { ConfigError } from "../render/stack.ts";
 import { deployed } from "./deployed.ts";
 import { stackFile } from "./project.ts";
 import { connect, targetOf } from "./target.ts";

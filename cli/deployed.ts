@@ -1,30 +1,22 @@
-import type { Evaluation } from "../engine/evaluate.ts";
-import { type KubeObject, manifests } from "../engine/manifests.ts";
-import type { StackFile } from "../engine/stack.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, manifests } from "../render/manifests.ts";
+import type { StackFile } from "../render/stack.ts";
+import { type StateResource, stateOf } from "./backend.ts";
 import { evaluateRedacted, type Outputs, outputsOf } from "./project.ts";
-import { Pulumi } from "./pulumi.ts";
 
 /** What a stack has: its outputs, and the Kubernetes objects that were made for it. */
 export interface Deployed extends Outputs {
   objects: KubeObject[];
 }
 
-/** A resource in Pulumi's state, as far as it is of interest here. */
-export interface StateResource {
-  type: string;
-  custom: boolean;
-  inputs?: Record<string, unknown>;
-  outputs?: Record<string, unknown>;
-  /** Replaced, and still to be deleted. */
-  delete?: boolean;
-}
-
 /**
  * What the last `up` deployed, from Pulumi's state. Where that does not have it, what the program would deploy: before
  * the first `up` has come to its end.
  */
-export const deployed = async (file: StackFile, context?: string): Promise<Deployed> =>
-  ofState(await (await Pulumi.of(file)).resources()) ?? ofProgram(await evaluateRedacted(file, context));
+export async function deployed(file: StackFile, context?: string): Promise<Deployed> {
+  const { resources } = await stateOf(file);
+  return ofState(resources) ?? ofProgram(await evaluateRedacted(file, context));
+}
 
 export const ofProgram = (evaluation: Evaluation): Deployed => ({
   ...outputsOf(evaluation),

@@ -1,43 +1,58 @@
-import { destroy as destroyApplied } from "../engine/apply.ts";
-import { pickEngine } from "./engine.ts";
-import { ownerOf } from "./owner.ts";
+import { existsSync } from "node:fs";
+import { kubeconfigPath } from "../local/cluster/index.ts";
+import { titleOf } from "../render/manifests.ts";
+import type { StackFile } from "../render/stack.ts";
+import { inUse, type StackState, stateOf } from "./backend.ts";
+import { counted, done } from "./changes.ts";
+import type { Target } from "./choose.ts";
+import { findPulumi, pulumiSteps } from "./engine.ts";
+import { adoptedIn } from "./preflight.ts";
 import { stackFile } from "./project.ts";
 import { Pulumi } from "./pulumi.ts";
+import { refuseProtected } from "./refusals.ts";
 import { show } from "./show.ts";
-import { connect, nameOf, targetOf } from "./target.ts";
+import { connect, isLocal, nameOf, targetOf } from "./target.ts";
 
-export async function destroy(options: {
+export interface DestroyOptions {
   stack: string;
   configFile?: string;
   context?: string;
-  timeout: number;
-}): Promise<void> {
+}
+
+/** Deletes a stack and its data. A namespace that was there before the stack stays. */
+export async function destroy(options: DestroyOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   const target = await targetOf(file, options.context);
-  const kube = await connect(target);
-  console.log(`cluster: ${nameOf(target)} (${target.why})`);
-  const owner = await ownerOf(kube, file);
-  if (!owner) {
-    console.log(`stack ${file.stack}: nothing of it in this cluster`);
+  const state = await stateOf(file);
+  if (!inUse(state)) {
+    console.log(`stack ${file.stack}: there is nothing of it`);
     return;
   }
-  const title = `Deleting stack ${file.stack}, brought up by ${owner}`;
-  if (owner === "pulumi") {
-    await pickEngine(kube, file);
-    const pulumi = await Pulumi.of(file);
-    return show([{ title, run: (say) => pulumi.destroy(target, say) }]);
-  }
-  const lines: string[] = [];
-  let deleted = 0;
-  await show([
-    {
-      title,
-      run: async (say) => {
-        const report = (line: string) => void lines.push(line);
-        ({ deleted } = await destroyApplied({ kube, stack: file.stack, timeout: options.timeout, say, report }));
-      },
-    },
-  ]);
-  for (const line of lines) if (!line.startsWith("deleted ")) console.log(line);
-  console.log(`${deleted} deleted`);
+  console.log(`cluster: ${nameOf(target)} (${target.why})`);
+  const steps = pulumiSteps(await findPulumi());
+  if (steps.length > 0) await show(steps);
+  if (isLocal(target) && !existsSync(kubeconfigPath())) return forget(file, target, state);
+  refuseProtected(file, state);
+
+  const kube = await connect(target);
+  const adopted = await adoptedIn(kube, state);
+  const pulumi = await Pulumi.open(file, target, { state, kube });
+  let deleted = "";
+  const run = async (say: (line: string) => void) => {
+    const urns = adopted.map(({ urn }) => urn);
+    const { counts } = await pulumi.destroy(state.resources.length, say, urns);
+    deleted = counted({ delete: counts.delete }, done);
+    // Nothing is left in it but those namespaces, which are not the stack's to delete.
+    if (urns.length > 0) await pulumi.forget();
+  };
+  await show([{ title: `Deleting stack ${file.stack}`, run }]);
+  for (const { object } of adopted) console.log(`left in the cluster, as it was there before: ${titleOf(object)}`);
+  console.log(deleted);
+}
+
+/** The stack's cluster is gone, and everything of the stack with it. */
+async function forget(file: StackFile, target: Target, state: StackState): Promise<void> {
+  const pulumi = await Pulumi.open(file, target, { state });
+  await pulumi.forget();
+  console.log(`stack ${file.stack}: its local cluster is gone, and everything of it too; it is forgotten`);
 }

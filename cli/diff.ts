@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { constants } from "node:os";
-import { BaseRevision, seed } from "../engine/diff/base.ts";
-import { type Compared, markdown } from "../engine/diff/markdown.ts";
-import { seeded } from "../engine/evaluate.ts";
-import { manifests } from "../engine/manifests.ts";
-import { ConfigError, redactEncrypted, stackNames } from "../engine/stack.ts";
 import type { KubernetesObject } from "../policy/rules/index.ts";
+import { BaseRevision, seed } from "../render/diff/base.ts";
+import { type Compared, markdown } from "../render/diff/markdown.ts";
+import { seeded } from "../render/evaluate.ts";
+import { manifests } from "../render/manifests.ts";
+import { ConfigError, redactEncrypted, stackNames } from "../render/stack.ts";
 import { evaluateStack, root, stackFile } from "./project.ts";
 
 export interface DiffOptions {

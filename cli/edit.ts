@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Document } from "yaml";
-import type { StackFile } from "../engine/stack.ts";
 import { UserError } from "../local/step.ts";
+import type { StackFile } from "../render/stack.ts";
 import { type UpOptions, up } from "./up.ts";
 
 /*

@@ -1,27 +1,46 @@
+import { execa } from "execa";
+
+interface Interruption {
+  /** Whether the terminal told every process that this one has started, too. */
+  reachedAll: boolean;
+}
+
 /**
  * What must happen before the process may end on ^C. Most work here needs nothing: it can be cut off anywhere and
  * run again. Something that keeps books of its own is told to stop, and waited for.
  */
-const cleanups = new Set<() => Promise<void>>();
+const cleanups = new Set<(how: Interruption) => Promise<void>>();
+
+let stopping = false;
+
+/** Whether this process is about to end because it was told to. */
+export const isStopping = (): boolean => stopping;
 
 /** Registers work for an interruption; returns how to take it back. */
-export function onInterrupt(cleanup: () => Promise<void>): () => void {
+export function onInterrupt(cleanup: (how: Interruption) => Promise<void>): () => void {
   cleanups.add(cleanup);
   return () => void cleanups.delete(cleanup);
 }
 
 /** On the first signal ends in order, with a word on how to go on; on the second at once. */
 export function handleSignals(command: string): void {
-  let stopping = false;
-  const stop = async (code: number) => {
+  const stop = async (code: number, byKeys: boolean) => {
     // The cursor, which a running display has hidden.
     if (process.stdout.isTTY) process.stdout.write("\x1b[?25h");
     if (stopping) process.exit(code);
     stopping = true;
     process.stderr.write(`\nstopped; what is done stays done: run \`${command}\` again to go on\n`);
-    await Promise.allSettled([...cleanups].map((cleanup) => cleanup()));
+    const reachedAll = byKeys && cleanups.size > 0 && (await inForeground());
+    await Promise.allSettled([...cleanups].map((cleanup) => cleanup({ reachedAll })));
     process.exit(code);
   };
-  process.on("SIGINT", () => void stop(130));
-  process.on("SIGTERM", () => void stop(143));
+  process.on("SIGINT", () => void stop(130, true));
+  process.on("SIGTERM", () => void stop(143, false));
+}
+
+/** Whether ^C in a terminal goes to this process, and then to its whole group: not where a script sent the signal. */
+async function inForeground(): Promise<boolean> {
+  const { stdout } = await execa("ps", ["-o", "pgid=,tpgid=", "-p", String(process.pid)], { reject: false });
+  const [group, foreground] = (stdout ?? "").trim().split(/\s+/);
+  return group === foreground;
 }

@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 import { UserError } from "../local/step.ts";
 import { platform } from "./commands.ts";
+import { isStopping } from "./interrupt.ts";
 
 /** What went wrong, in the user's words; where it was in our code only when it was our mistake. */
 function complain(error: unknown): number {
@@ -24,6 +25,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 try {
   await platform.parseAsync();
 } catch (error) {
-  // At once: what was started beside the failed work has nothing left to work for.
-  process.exit(complain(error));
+  // At once: what was started beside the failed work has nothing left to work for. An interrupted process ends by itself,
+  // when all that it has to wait for is done.
+  if (!isStopping()) process.exit(complain(error));
 }

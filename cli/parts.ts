@@ -1,8 +1,8 @@
-import { reason } from "../engine/diagnose.ts";
-import type { Kube, Live } from "../engine/kube.ts";
-import type { KubeObject } from "../engine/manifests.ts";
-import { readiness } from "../engine/ready.ts";
+import type { Kube, Live } from "../kube/client.ts";
+import { reason } from "../kube/diagnose.ts";
+import { readiness } from "../kube/ready.ts";
 import { network } from "../local/cluster/index.ts";
+import type { KubeObject } from "../render/manifests.ts";
 import type { Target } from "./choose.ts";
 import type { Deployed } from "./deployed.ts";
 import { table } from "./show.ts";

@@ -1,9 +1,10 @@
-import type { Evaluation } from "../engine/evaluate.ts";
-import { ApiError, type Kube } from "../engine/kube.ts";
-import { keyOf, manifests, titleOf } from "../engine/manifests.ts";
-import { ConfigError, type StackFile } from "../engine/stack.ts";
+import { ApiError, type Kube, type Live } from "../kube/client.ts";
 import type { KubernetesObject } from "../policy/rules/index.ts";
 import { madeOf, references } from "../policy/rules/whole.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, keyOf, manifests, titleOf } from "../render/manifests.ts";
+import { ConfigError, type StackFile } from "../render/stack.ts";
+import type { StackState } from "./backend.ts";
 
 /** A Secret or ConfigMap that pods use and the stack does not make. */
 interface Need {
@@ -17,9 +18,17 @@ interface Need {
 
 /**
  * Refuses a stack whose cluster lacks what its configuration takes from there: namespaces that it does not make, Secrets
- * and ConfigMaps that it names. All at once, before anything changes: pods would otherwise wait for them without a word.
+ * and ConfigMaps that it names. Refuses one, too, that would take over objects that are not its own. All at once, before
+ * anything changes: pods would otherwise wait for them without a word.
+ *
+ * @returns the namespaces that exist, are nobody's, and are to be taken over
  */
-export async function preflight(kube: Kube, file: StackFile, evaluation: Evaluation): Promise<void> {
+export async function preflight(
+  kube: Kube,
+  file: StackFile,
+  evaluation: Evaluation,
+  state: StackState,
+): Promise<KubernetesObject[]> {
   const objects = manifests(evaluation).map(({ object }) => object as KubernetesObject);
   const keyOfNamespace = new Map(
     Object.entries(evaluation.outputs.namespaces as Record<string, string>).map(([key, name]) => [name, key]),
@@ -53,7 +62,82 @@ export async function preflight(kube: Kube, file: StackFile, evaluation: Evaluat
         ),
       );
   }
+  const { adopted, foreign } = await existing(kube, file.stack, evaluation, state, absent);
+  problems.push(...foreign);
   if (problems.length > 0) throw new ConfigError(problems.map((line) => `stack ${file.stack}: ${line}`).join("\n"));
+  return adopted;
+}
+
+/**
+ * What the program would make and the cluster has already, though the stack's state knows nothing of it: namespaces that
+ * can be taken over, and what is someone else's. `absent` namespaces need not be looked into.
+ */
+async function existing(
+  kube: Kube,
+  stack: string,
+  evaluation: Evaluation,
+  { resources, pending }: StackState,
+  absent: Set<string>,
+): Promise<{ adopted: KubernetesObject[]; foreign: string[] }> {
+  const known = new Set(
+    [...resources, ...pending.map(({ resource }) => resource)]
+      .filter(({ type }) => type.startsWith("kubernetes:"))
+      .flatMap(({ inputs }) => (inputs?.kind ? [keyOf(inputs as KubernetesObject)] : [])),
+  );
+  const fresh = manifests(evaluation).filter(
+    ({ object: { kind, metadata }, key, patch }) =>
+      !patch && !known.has(key) && !absent.has(metadata.namespace ?? (kind === "Namespace" ? metadata.name : "")),
+  );
+  const lives = await Promise.all(fresh.map(({ object }) => there(kube, object)));
+  const adopted: KubernetesObject[] = [];
+  const foreign: string[] = [];
+  for (const [i, { object }] of fresh.entries()) {
+    const live = lives[i];
+    if (!live || live === "not told") continue;
+    if (adoptable(stack, live)) adopted.push(object as KubernetesObject);
+    else foreign.push(titleOf(object));
+  }
+  if (foreign.length === 0) return { adopted, foreign };
+  const more = foreign.length > 5 ? `, and ${foreign.length - 5} more` : "";
+  const which = foreign.slice(0, 5).join(", ") + more;
+  return {
+    adopted,
+    foreign: [
+      `${which}: found in the cluster, and this stack did not make it; expected to find nothing of that name: delete it, or configure another namespace`,
+    ],
+  };
+}
+
+/** A namespace that an administrator made, with Secrets in it perhaps, and that is no stack's. */
+const adoptable = (stack: string, { kind, metadata }: Live): boolean =>
+  kind === "Namespace" &&
+  !metadata.deletionTimestamp &&
+  !(
+    metadata.labels?.["app.kubernetes.io/part-of"] === "data-platform" &&
+    metadata.labels["app.kubernetes.io/instance"] !== stack
+  );
+
+/** Says of a namespace that it was there before the stack, and is to stay when the stack goes. */
+const mark = "data-platform/adopted";
+
+/** Marks namespaces that are taken over. */
+export async function adopt(kube: Kube, namespaces: KubernetesObject[]): Promise<void> {
+  for (const { apiVersion, kind, metadata } of namespaces) {
+    await kube.apply({ apiVersion, kind, metadata: { name: metadata.name, annotations: { [mark]: "true" } } });
+    console.log(`namespace ${metadata.name}: it exists; the stack takes it over, and leaves it when it is destroyed`);
+  }
+}
+
+/** The namespaces of a stack that were there before it. */
+export async function adoptedIn(kube: Kube, { resources }: StackState): Promise<{ urn: string; object: KubeObject }[]> {
+  const found: { urn: string; object: KubeObject }[] = [];
+  for (const { urn, type, inputs } of resources) {
+    if (type !== "kubernetes:core/v1:Namespace") continue;
+    const object = inputs as KubeObject;
+    const live = await kube.get(object);
+    if (live?.metadata.annotations?.[mark] === "true") found.push({ urn, object });
+  }
+  return found;
 }
 
 /** What pods use and neither the program nor an operator makes, in order. */
@@ -86,7 +170,8 @@ async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promi
   const live = await there(kube, { apiVersion: "v1", kind, metadata: { namespace, name } });
   if (!live) return `found no ${kind} ${name} in namespace ${namespace}; expected ${what}, ${users}`;
   if (live === "not told") return undefined;
-  const has = { ...live.data, ...live.binaryData };
+  const { data, binaryData } = live as { data?: object; binaryData?: object };
+  const has = { ...data, ...binaryData };
   const lacking = keys.filter((key) => !(key in has));
   return lacking.length > 0
     ? `found ${kind} ${name} in namespace ${namespace} without ${list(lacking)}; expected ${list(keys)}, ${users}`
@@ -96,9 +181,9 @@ async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promi
 const list = (keys: string[]) => `the key${keys.length > 1 ? "s" : ""} ${keys.join(", ")}`;
 
 /** The object; undefined where there is none; "not told" to a login that may not read it. */
-async function there(kube: Kube, ref: Parameters<Kube["get"]>[0]) {
+async function there(kube: Kube, ref: Parameters<Kube["get"]>[0]): Promise<Live | "not told" | undefined> {
   try {
-    return (await kube.get(ref)) as { data?: object; binaryData?: object } | undefined;
+    return await kube.get(ref);
   } catch (error) {
     if (error instanceof ApiError && error.code === 403) return "not told" as const;
     throw error;

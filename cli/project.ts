@@ -1,8 +1,8 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Evaluation, RandomSource } from "../engine/evaluate.ts";
-import type { Program } from "../engine/run.ts";
-import { readStack, redactEncrypted, type StackFile } from "../engine/stack.ts";
+import type { Evaluation, RandomSource } from "../render/evaluate.ts";
+import type { Program } from "../render/run.ts";
+import { readStack, redactEncrypted, type StackFile } from "../render/stack.ts";
 
 /** The checkout that this command line belongs to. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -15,14 +15,14 @@ export async function evaluateStack(
   file: StackFile,
   options: { random: RandomSource; context?: string },
 ): Promise<Evaluation> {
-  const { run } = await import("../engine/run.ts");
+  const { run } = await import("../render/run.ts");
   const { default: program } = (await import("../index.ts")) as { default: Program };
   return run(program, file, options);
 }
 
 /** The program with a stand-in for every secret: for all that is only looked at. */
 export async function evaluateRedacted(file: StackFile, context?: string): Promise<Evaluation> {
-  const { redacted } = await import("../engine/evaluate.ts");
+  const { redacted } = await import("../render/evaluate.ts");
   return evaluateStack(redactEncrypted(file), { random: redacted, context });
 }
 

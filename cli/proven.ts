@@ -3,11 +3,11 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { componentOf, registry } from "../components/registry.ts";
-import type { Evaluation } from "../engine/evaluate.ts";
-import { type KubeObject, manifests } from "../engine/manifests.ts";
 import { definitionOf } from "../local/images/index.ts";
 import { keyFor } from "../local/images/key.ts";
 import { cacheDir } from "../local/paths.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, manifests } from "../render/manifests.ts";
 import { evaluateRedacted, root, stackFile } from "./project.ts";
 import { imagesOf } from "./up.ts";
 
@@ -32,22 +32,26 @@ export interface Proof {
 /** What every cluster test depends on: the tools that bring a stack up, and what every component is made of. */
 const shared = [
   "cli",
-  "engine",
+  "kube",
+  "render",
   "launch",
   "local",
   "components/kit",
+  "components/images.ts",
   "platform",
   "Pulumi.yaml",
   "package-lock.json",
   "index.ts",
 ];
 /** These change no outcome of a cluster test; the keys of the images stand for their folders. */
-const apart = ["local/images/", "engine/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
+const apart = ["local/images/", "render/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
 
 const sha256 = (text: string | Buffer): string => createHash("sha256").update(text).digest("hex");
 
 /** A file, or every file below a folder, with a hash of what it holds. Paths are relative to the checkout. */
 function hashes(path: string): [string, string][] {
+  // An image's key stands for its folder.
+  if (/^components\/[^/]+\/images$/.test(path)) return [];
   if (statSync(join(root, path)).isFile()) return [[path, sha256(readFileSync(join(root, path)))]];
   return readdirSync(join(root, path), { withFileTypes: true })
     .filter(({ name }) => name !== "node_modules" && name !== "__pycache__" && !name.startsWith("."))

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
-import { redacted, seeded } from "../engine/evaluate.ts";
-import { manifests } from "../engine/manifests.ts";
-import { renderFiles, writeFiles } from "../engine/render.ts";
-import { ConfigError, redactEncrypted, refuseCharts, refuseEncrypted } from "../engine/stack.ts";
+import { redacted, seeded } from "../render/evaluate.ts";
+import { manifests } from "../render/manifests.ts";
+import { renderFiles, writeFiles } from "../render/render.ts";
+import { ConfigError, redactEncrypted, refuseCharts, refuseEncrypted } from "../render/stack.ts";
 import { evaluateStack, stackFile } from "./project.ts";
 
 export interface RenderOptions {

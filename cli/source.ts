@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
 import { appModule, appName, appNameExpected } from "../components/django/schema.ts";
 import { semanticVersion } from "../components/web-app/schema.ts";
-import { ConfigError } from "../engine/stack.ts";
 import { buildahVersion, checkDockerfile, readDockerfile } from "../local/images/index.ts";
+import { ConfigError } from "../render/stack.ts";
 import { applyPatches } from "./patches.ts";
 import { root } from "./project.ts";
 

@@ -1,6 +1,5 @@
 import { UserError } from "../local/step.ts";
 import { deployed } from "./deployed.ts";
-import { ownerOf } from "./owner.ts";
 import { partStates, partTable } from "./parts.ts";
 import { stackFile } from "./project.ts";
 import { connect, nameOf, targetOf } from "./target.ts";
@@ -9,9 +8,7 @@ export async function status(options: { stack: string; configFile?: string; cont
   const file = stackFile(options.stack, options.configFile);
   const target = await targetOf(file, options.context);
   const kube = await connect(target);
-  const owner = await ownerOf(kube, file);
   console.log(`cluster: ${nameOf(target)}, ${kube.server}`);
-  console.log(`engine: ${owner ?? "none yet"}`);
   const parts = await partStates(kube, target, await deployed(file, options.context));
   console.log(`\n${partTable(parts, options)}`);
   const down = parts.filter(({ ready }) => !ready);

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { parse } from "yaml";
-import { Kube } from "../engine/kube.ts";
-import type { StackFile } from "../engine/stack.ts";
+import { Kube } from "../kube/client.ts";
 import * as local from "../local/cluster/index.ts";
 import { UserError } from "../local/step.ts";
+import type { StackFile } from "../render/stack.ts";
 import { chooseCluster, type Target } from "./choose.ts";
 
 /** The cluster that a stack's commands are about. */

@@ -1,30 +1,30 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { apply, type Outcome } from "../engine/apply.ts";
-import { diagnoseAll } from "../engine/diagnose.ts";
-import type { Evaluation } from "../engine/evaluate.ts";
-import type { Kube } from "../engine/kube.ts";
-import { type KubeObject, manifests } from "../engine/manifests.ts";
-import { chartType, refuseCharts, refuseEncrypted, type StackFile } from "../engine/stack.ts";
+import type { Kube } from "../kube/client.ts";
+import { diagnoseAll, hide, secretsIn } from "../kube/diagnose.ts";
 import * as cluster from "../local/cluster/index.ts";
 import { ensureImages, ensureImagesByDocker } from "../local/images/index.ts";
-import { type Say, type Step, UserError } from "../local/step.ts";
-import type { Engine, Target } from "./choose.ts";
+import { type Step, UserError } from "../local/step.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, manifests } from "../render/manifests.ts";
+import { chartType } from "../render/stack.ts";
+import { stateOf } from "./backend.ts";
+import { counted, done, linesOf } from "./changes.ts";
+import type { Target } from "./choose.ts";
 import { type Deployed, ofProgram } from "./deployed.ts";
-import { pickEngine } from "./engine.ts";
+import { findPulumi, pulumiSteps } from "./engine.ts";
 import { partStates, partTable } from "./parts.ts";
-import { preflight } from "./preflight.ts";
-import { evaluateRedacted, evaluateStack, stackFile } from "./project.ts";
-import { findPulumi, Pulumi, pulumiSteps } from "./pulumi.ts";
+import { adopt, preflight } from "./preflight.ts";
+import type { Progress } from "./progress.ts";
+import { evaluateRedacted, stackFile } from "./project.ts";
+import { Pulumi, UpdateFailed } from "./pulumi.ts";
+import { refuseLosses } from "./refusals.ts";
 import { show, type Work } from "./show.ts";
-import { connect, existingLocal, isLocal, nameOf, targetOf } from "./target.ts";
+import { connect, isLocal, nameOf, targetOf } from "./target.ts";
 
 export interface UpOptions {
   stack: string;
   context?: string;
   configFile?: string;
-  engine?: Engine;
-  /** Seconds that one object may take to become ready. */
-  timeout: number;
 }
 
 export async function up(options: UpOptions): Promise<void> {
@@ -32,29 +32,60 @@ export async function up(options: UpOptions): Promise<void> {
   // Before anything is started: a wrong configuration should be told in a second, not after the cluster is up.
   const evaluation = await evaluateRedacted(file, options.context);
   const target = await targetOf(file, options.context);
+  const found = await findPulumi();
   console.log(`cluster: ${nameOf(target)} (${target.why})`);
-  // In a new cluster the stack belongs to no engine yet: what is asked for can be built at the same time.
-  const engineWork = options.engine === "pulumi" && !existingLocal() ? pulumiSteps(await findPulumi()) : [];
-  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation), engineWork));
+  console.log(`engine: Pulumi, ${found}`);
+  const engine = pulumiSteps(found);
+  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation), engine));
+  else if (engine.length > 0) await show(engine);
 
   const kube = await connect(target);
-  await preflight(kube, file, evaluation);
-  const { engine, why } = await pickEngine(kube, file, options.engine);
-  console.log(`engine: ${engine} (${why})`);
-  if (engine === "apply") await byApply(kube, file, target, evaluation, options);
-  else await byPulumi(kube, file, target, evaluation);
+  const state = await stateOf(file);
+  refuseLosses(file, state, evaluation);
+  const adopted = await preflight(kube, file, evaluation, state);
+  const pulumi = await Pulumi.open(file, target, { state, kube, adopts: adopted.length > 0 });
+  await adopt(kube, adopted);
+  let progress: Progress | undefined;
+  const run = async (say: (line: string) => void) => {
+    progress = await pulumi.up(evaluation.resources.length, say);
+  };
+  await show([{ title: `Stack ${file.stack}`, run }]).catch(async (error) => {
+    throw await withDiagnosis(kube, evaluation, error);
+  });
+  if (progress) report(progress);
 
-  const parts = await settled(kube, target, ofProgram(evaluation), options.timeout);
+  const parts = await settled(kube, target, ofProgram(evaluation));
   console.log(`\n${partTable(parts, options)}`);
   const down = parts.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
 }
 
+/** What was done. On a first run everything is new, and the list would only push the table of the parts away. */
+function report({ counts, changes, warnings }: Progress): void {
+  for (const warning of warnings) console.log(`warning: ${warning}`);
+  const objects = changes.filter(({ fate }) => fate !== "create" || counts.same || counts.update);
+  for (const line of objects.flatMap((change) => linesOf(change, done))) console.log(`  ${line}`);
+  console.log(counted(counts, done));
+}
+
+/** The failure with what the cluster tells of the objects that did not come up. */
+async function withDiagnosis(kube: Kube, evaluation: Evaluation, error: unknown): Promise<unknown> {
+  const [failure] = error instanceof AggregateError ? error.errors : [error];
+  if (!(failure instanceof UpdateFailed)) return error;
+  const namespaces = new Set(manifests(evaluation).flatMap(({ object }) => object.metadata.namespace ?? []));
+  const secrets = await secretsIn(kube, [...namespaces]);
+  const found = await diagnoseAll(kube, failure.progress.failed, secrets);
+  return new UserError(hide(failure.message, secrets) + (found && `\n${found}`));
+}
+
+/** How long the parts may take to become ready after the engine has ended, in seconds. */
+const settling = 600;
+
 /**
- * The parts once they are all ready, or as they are when `timeout` seconds have passed. Pulumi takes a Deployment whose
- * only pod is being replaced for done: as many may be away as it has.
+ * The parts once they are all ready, or as they are when that takes too long. Pulumi takes a Deployment whose only pod
+ * is being replaced for done: as many may be away as it has.
  */
-async function settled(kube: Kube, target: Target, deployed: Deployed, timeout: number) {
+async function settled(kube: Kube, target: Target, deployed: Deployed) {
   let parts = await partStates(kube, target, deployed);
   const waiting = () => parts.filter(({ ready }) => !ready).map(({ name, state }) => `${name} (${state})`);
   if (waiting().length > 0)
@@ -62,7 +93,7 @@ async function settled(kube: Kube, target: Target, deployed: Deployed, timeout: 
       {
         title: "Wait until every part is ready",
         run: async (say) => {
-          for (const deadline = Date.now() + timeout * 1000; waiting().length > 0 && Date.now() < deadline; ) {
+          for (const deadline = Date.now() + settling * 1000; waiting().length > 0 && Date.now() < deadline; ) {
             say(waiting().join(", "));
             await sleep(2_000);
             parts = await partStates(kube, target, deployed);
@@ -78,9 +109,14 @@ async function settled(kube: Kube, target: Target, deployed: Deployed, timeout: 
  * built at the same time: none of them fills two processors alone.
  */
 export function localWork(target: Target, images: string[], engine: Step[] = []): Work[] {
+  const pulumi = engine.length > 0 ? [{ title: "Pulumi", inTurn: engine }] : [];
   // kind brings its own registry, without which no image can be given to it.
-  if (target.cluster === "kind")
-    return [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImagesByDocker(images) }];
+  if (target.cluster === "kind") {
+    const all = [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImagesByDocker(images) }];
+    return pulumi.length > 0
+      ? [{ title: "Cluster and images", together: [{ title: "Cluster", inTurn: all }, ...pulumi] }]
+      : all;
+  }
   return [
     ...cluster.registrySteps(),
     {
@@ -88,7 +124,7 @@ export function localWork(target: Target, images: string[], engine: Step[] = [])
       together: [
         { title: "Cluster", inTurn: cluster.upSteps() },
         { title: "Images", inTurn: ensureImages(images) },
-        ...(engine.length > 0 ? [{ title: "Pulumi", inTurn: engine }] : []),
+        ...pulumi,
       ],
     },
   ];
@@ -121,57 +157,4 @@ function told(values: unknown): string[] {
   if (values === null || typeof values !== "object") return [];
   const { repository, tag } = values as { repository?: string; tag?: string };
   return repository && tag ? [`${repository}:${tag}`] : Object.values(values).flatMap(told);
-}
-
-async function byApply(
-  kube: Kube,
-  file: StackFile,
-  target: Target,
-  evaluation: Evaluation,
-  options: UpOptions,
-): Promise<void> {
-  refuseCharts(
-    evaluation,
-    "run this where pulumi is on PATH, or install the operator yourself and set cloudnativePg.operator to existing",
-  );
-  refuseEncrypted(file, "run this where pulumi is on PATH, or name a Secret of your own instead");
-  const lines: string[] = [];
-  let outcome: Outcome | undefined;
-  await show([
-    {
-      title: `Stack ${file.stack}`,
-      run: async (say) => {
-        const run = {
-          kube,
-          stack: file.stack,
-          timeout: options.timeout,
-          say,
-          report: (line: string) => void lines.push(line),
-        };
-        outcome = await apply(run, (random) => evaluateStack(file, { random, context: target.context }));
-      },
-    },
-  ]);
-  const { created, changed, replaced, deleted, unchanged } = outcome!;
-  // On a first run everything is new, and the list would only push the table away.
-  if (unchanged + changed > 0) for (const line of lines) console.log(`  ${line}`);
-  console.log(
-    `${created} created, ${changed} changed, ${replaced} replaced, ${deleted} deleted, ${unchanged} unchanged`,
-  );
-}
-
-async function byPulumi(kube: Kube, file: StackFile, target: Target, evaluation: Evaluation): Promise<void> {
-  try {
-    let done = "";
-    const run = async (say: Say) => {
-      done = await (await Pulumi.of(file)).up(target, say);
-    };
-    await show([{ title: `Stack ${file.stack}`, run }]);
-    console.log(done);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    const namespaces = new Set(manifests(evaluation).flatMap(({ object }) => object.metadata.namespace ?? []));
-    const found = await diagnoseAll(kube, [...namespaces]).catch(() => "");
-    throw new UserError(error.message + (found && `\n${found}`));
-  }
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Kube, Live } from "../engine/kube.ts";
-import { manifests } from "../engine/manifests.ts";
-import { readiness } from "../engine/ready.ts";
-import { ConfigError, type StackFile } from "../engine/stack.ts";
+import type { Kube, Live } from "../kube/client.ts";
+import { readiness } from "../kube/ready.ts";
 import { UserError } from "../local/step.ts";
+import { manifests } from "../render/manifests.ts";
+import { ConfigError, type StackFile } from "../render/stack.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { show } from "./show.ts";
 import { connect, targetOf } from "./target.ts";

@@ -1,28 +1,28 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { execa } from "execa";
 import { debianPackages } from "./cluster/debian.ts";
 import { cacheDir } from "./paths.ts";
 import { type Say, type Step, UserError } from "./step.ts";
 
 /**
- * Binaries of one `go build`. What they are built from is pinned by a Go module of ours; a newer version is another pin
- * there and `go mod tidy`.
+ * Binaries of one `go build`. A Go module in this repository pins their source; for a newer version, change the pin there and
+ * run `go mod tidy`.
  */
 export interface Binaries {
-  /** Our Go module: its go.mod and go.sum, and packages of our own. */
+  /** The folder of that module: go.mod, go.sum, and packages of this repository. */
   dir: string;
-  /** What to call them together; their names by default. */
+  /** Their name in messages; the binaries' names by default. */
   title?: string;
-  /** Binary name to the package it is built from; `./…` is a package of our own module. */
+  /** Binary name to its package; `./…` is a package of the module itself. */
   binaries: Record<string, string>;
-  /** Files to copy beside the binaries: file name to the package that has it. */
+  /** Files to copy next to the binaries: file name to the package that has it. */
   files?: Record<string, string>;
   /** Extra `-X` settings for the linker. */
   stamp?: string;
-  /** Needs a C compiler, and these build tags and Debian packages. Everything else is pure Go. */
+  /** Needs a C compiler, these build tags and Debian packages. Other groups are pure Go. */
   cgo?: { tags: string; packages: Record<string, string> };
 }
 
@@ -36,7 +36,7 @@ const flags = (group: Binaries): string[] => [
 const environment = (group: Binaries) => ({ CGO_ENABLED: group.cgo ? "1" : "0" });
 const titleOf = (group: Binaries): string => group.title ?? Object.keys(group.binaries).join(", ");
 
-/** The Go that would build `group` (it may switch toolchains for a module), or why none can. */
+/** The version of Go that builds `group`, which may be another toolchain than the installed one. */
 async function goVersion(group: Binaries): Promise<string> {
   const { stdout, exitCode, stderr, code } = await execa("go", ["env", "GOVERSION"], { cwd: group.dir, reject: false });
   if (code === "ENOENT")
@@ -47,8 +47,8 @@ async function goVersion(group: Binaries): Promise<string> {
 }
 
 /**
- * Where the binaries are once they are built. Every file that decides what comes out is hashed with the flags and the
- * compiler: another pin is another path.
+ * The folder of the built binaries. Its name has a hash of every file that decides them, the flags and the compiler, so
+ * another pin has another path.
  */
 export async function builtDir(name: string, group: Binaries): Promise<string> {
   const facts = [flags(group), await goVersion(group), process.arch, ...(group.files ? [group.files] : [])];
@@ -59,22 +59,22 @@ export async function builtDir(name: string, group: Binaries): Promise<string> {
   return join(cacheDir(), "bin", `${name}-${hash.digest("hex").slice(0, 12)}`);
 }
 
-/** Runs `go` and hands over each line of what it says as it works. */
+/** Runs `go`, and calls `onLine` for each line of its progress. Returns its output. */
 async function go(group: Binaries, args: string[], onLine: (line: string) => void): Promise<string> {
   const child = execa("go", args, { cwd: group.dir, env: environment(group), reject: false, buffer: true });
   for await (const line of child.iterable({ from: "stderr" })) onLine(line);
   const { exitCode, stdout, stderr } = await child;
   if (exitCode === 0) return stdout;
-  // Without the names of packages that were compiled meanwhile.
+  // Without the names of compiled packages.
   const last = linesOf(stderr).slice(-15).join("\n");
   throw new UserError(`\`go ${args[0]}\` failed in ${group.dir}:\n${last}`);
 }
 
-/** What `go` says beside its progress: the name of a package has no space. */
+/** The lines that are not progress: the name of a package has no space. */
 export const linesOf = (stderr: string): string[] =>
   stderr.split("\n").filter((line) => line.includes(" ") && !line.startsWith("go: downloading "));
 
-/** A new one, and without what an interrupted build left: if that still runs, it fails instead of writing into ours. */
+/** A new folder for a build. Removes those of interrupted builds: one that still runs fails, instead of writing into this one. */
 async function emptyDirectory(name: string): Promise<string> {
   const bin = join(cacheDir(), "bin");
   await mkdir(bin, { recursive: true });
@@ -83,7 +83,7 @@ async function emptyDirectory(name: string): Promise<string> {
   return mkdtemp(join(bin, `.${name}-`));
 }
 
-/** Builds that run now: who wants the same one meanwhile waits for it. */
+/** Running builds: a second request for one waits for it. */
 const running = new Map<string, Promise<void>>();
 
 function build(name: string, group: Binaries, say: Say): Promise<void> {
@@ -104,7 +104,7 @@ async function compile(name: string, group: Binaries, say: Say): Promise<void> {
   );
   const total = toCompile.split("\n").filter(Boolean).length;
   let done = 0;
-  // Built beside the target and renamed at the end: a path in the cache is a whole build, whatever interrupts this one.
+  // Built next to the target and renamed at the end, so that a path in the cache is always a complete build.
   const unfinished = await emptyDirectory(name);
   await go(group, ["build", "-v", ...flags(group), "-o", `${unfinished}/`, ...packages], (line) => {
     if (!downloading(line)) say(`${name} … ${++done}/${Math.max(total, done)} packages`);
@@ -112,21 +112,17 @@ async function compile(name: string, group: Binaries, say: Say): Promise<void> {
   for (const [binary, pkg] of Object.entries(group.binaries))
     await rename(join(unfinished, builtName(pkg)), join(unfinished, binary));
   for (const [file, pkg] of Object.entries(group.files ?? {})) {
-    // -e: a package that does not build by itself still has its files.
+    // -e: also lists a package that does not compile.
     const source = (await go(group, ["list", "-e", "-f", "{{.Dir}}", pkg], () => {})).trim();
     await copyFile(join(source, file), join(unfinished, file));
   }
   await rename(unfinished, target);
 }
 
-/** What `go build` calls the binary of a package: the last part of its path that is no major version. */
-export const builtName = (pkg: string): string =>
-  pkg
-    .replace(/\/v\d+$/, "")
-    .split("/")
-    .at(-1)!;
+/** The name that `go build` gives the binary of a package: the last segment of its path that is no major version. */
+export const builtName = (pkg: string): string => basename(pkg.replace(/\/v\d+$/, ""));
 
-/** The step that leaves the binaries in the cache; skipped where they already are. */
+/** The step that builds the binaries into the cache; skipped if they are there. */
 export function buildStep(name: string, group: Binaries): Step {
   return {
     title: `Build ${titleOf(group)}`,

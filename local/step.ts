@@ -1,12 +1,12 @@
 export { UserError } from "../config/errors.ts";
 
-/** Says what a long step is doing right now, in one short line; the command line shows it beside the step's title. */
+/** Reports what a step is doing, in one short line that the command line shows beside the step's title. */
 export type Say = (line: string) => void;
 
-/** One piece of long work, in the order it must happen. Running it again after it was interrupted finishes it. */
+/** One step of a long task; steps run in order. Running it again after an interruption completes it. */
 export interface Step {
   title: string;
-  /** Why there is nothing to do, or false. */
+  /** The reason why there is nothing to do, or false. */
   skip?: () => string | false | Promise<string | false>;
   run: (say: Say) => Promise<void>;
 }

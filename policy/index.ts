@@ -2,8 +2,8 @@ import { PolicyPack, type ResourceValidationPolicy } from "@pulumi/policy";
 import { type KubernetesObject, rules } from "./rules/index.ts";
 
 /**
- * The rules as a CrossGuard pack: `pulumi up --policy-pack policy` refuses what breaks one, whoever wrote it.
- * Building a pack starts a server, so nothing else imports this file.
+ * The rules as a CrossGuard policy pack, for `pulumi up --policy-pack policy`. Constructing a PolicyPack starts a server,
+ * so nothing imports this file.
  */
 new PolicyPack("data-platform", {
   policies: Object.entries(rules).map(
@@ -13,9 +13,10 @@ new PolicyPack("data-platform", {
       enforcementLevel: "mandatory",
       validateResource: ({ type, urn, props }, report) => {
         if (!type.startsWith("kubernetes:")) return;
-        // A chart of someone else's says what it says; what its pods may do, their namespace decides. A resource's URN
-        // names the types of its parents, which no label can pretend.
+        // Objects of third-party charts are exempt; their namespace enforces Pod Security. The URN contains the types of
+        // the parents, which a label cannot forge.
         if (urn.includes("$kubernetes:helm.sh/v4:Chart$")) return;
+        // Pulumi types the properties of any resource as a record.
         for (const problem of rule(props as KubernetesObject)) report(problem);
       },
     }),

@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { parse, stringify } from "yaml";
 import { table } from "../cli/show.ts";
-import { cores, gibibytes } from "../engine/diff/markdown.ts";
 import { totals } from "../policy/rules/whole.ts";
+import { cores, gibibytes } from "../render/diff/markdown.ts";
 import { budgets } from "./budgets.ts";
 import { evaluated, stacks } from "./program/stacks.ts";
 

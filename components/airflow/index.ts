@@ -1,7 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type {
   BucketConnection,
@@ -21,9 +22,10 @@ import {
   lenientLiveness,
   limitedAs,
   scratch,
+  type Volume,
 } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import {
   capacity,
   environment,
@@ -39,197 +41,248 @@ import {
 /** User and group of the official image. */
 const [user, group] = [50000, 0];
 
-/** Asks the scheduler's own server, which listens within the pod. Bash does it without starting another program's runtime. */
-const isHealthy = [
+/** Asks the scheduler's health server, which listens inside the pod only. Bash does it without the start of a Python runtime. */
+const schedulerIsHealthy = [
   "bash",
   "-c",
   `exec 3<>/dev/tcp/127.0.0.1/${ports.health} && printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '`,
 ];
 
-/** Airflow 3: an API server, scheduler, DAG processor and triggerer, and Celery workers that get their tasks by Redis. */
+/** What Airflow needs from the platform. */
+export interface AirflowArgs extends ComponentArgs<Config["airflow"]> {
+  /** The metadata database, which also holds the results of Celery tasks. */
+  database: SqlConnection;
+  /** The Celery broker. Airflow's login rate limit is counted there too. */
+  queue: RedisConnection;
+  /** Bucket of the task logs. */
+  logs: BucketConnection;
+  /** Where Airflow sends its metrics. Default: it sends none. */
+  statsd?: StatsdConnection;
+}
+
+/** What the pods of Airflow have in common. */
+interface Shared {
+  image: pulumi.Input<string>;
+  env: NonNullable<Container<never>["env"]>;
+  checksums: Record<string, pulumi.Input<string>>;
+  mounts: Record<string, string>;
+  volumes: Record<string, Volume>;
+  /** What must exist before a pod starts. */
+  dependsOn: pulumi.Resource[];
+}
+
+/** One of Airflow's long-running processes. */
+type Process = {
+  /** Arguments of the command `airflow`. */
+  command: string[];
+  /** Default: 1. */
+  replicas?: number;
+  /** Default: 30 seconds. */
+  gracePeriod?: number;
+  /** The files of the DAGs, for a process that reads them. Default: it reads none. */
+  dags?: Dags;
+} & Pick<Container<string>, "env" | "resources" | "ports" | "startup" | "readiness" | "liveness" | "preStop">;
+
+/** The source of the DAGs: variables for a git repository, or the name of a ConfigMap. */
+interface Dags {
+  env: NonNullable<Container<never>["env"]>;
+  configMap?: pulumi.Input<string> | undefined;
+}
+
+/** Airflow 3: an API server, scheduler, DAG processor and triggerer, and Celery workers that take their tasks from Redis. */
 export class Airflow extends Component {
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
 
-  constructor(
-    name: string,
-    args: {
-      namespace: NamespaceContext;
-      config: Config["airflow"];
-      database: SqlConnection;
-      queue: RedisConnection;
-      logs: BucketConnection;
-      /** Where to tell what it does, if there is anyone to look. */
-      statsd?: StatsdConnection;
-    },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
-    const { namespace, config, database, queue, logs, statsd } = args;
+  constructor(name: string, args: AirflowArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { namespace, config } = args;
     super("Airflow", name, namespace, parseImage(config.image)?.tag ?? "", opts);
-    const { rotation } = config.auth;
-    const { git } = config.dags;
 
-    this.admin = credentials(this, "admin", config.auth, () => ({ password: password(this, "admin", rotation) }));
-    const keys: Keys = TypedSecret.create(this, "keys", {
-      // Never made anew: what is stored encrypted with it could not be read again.
+    this.admin = credentials(this, "admin", config.auth, () => ({
+      password: password(this, "admin", config.auth.rotation),
+    }));
+    const shared = this.shared(args, this.keys(config.auth.rotation));
+    const dags = this.dags(config);
+
+    const migrated = this.setup(args, shared);
+    // The tables exist before any process starts, so no pod needs a container that waits for them.
+    const { queue, logs, statsd } = args;
+    const ready = { ...shared, dependsOn: [migrated, ...queue.ready, ...logs.ready, ...(statsd?.ready ?? [])] };
+    const server = this.apiServer(config, ready);
+    this.scheduler(config, ready);
+    this.dagProcessor(config, ready, dags);
+    this.triggerer(config, ready, dags);
+    this.workers(config, ready, dags);
+
+    service(this, { role: "api-server", ports: { http: ports.http }, type: config.service.type, workload: server });
+    this.endpoint = endpoint(this, ports.http);
+    this.registerOutputs({});
+  }
+
+  private keys(rotation: number): Keys {
+    return TypedSecret.create(this, "keys", {
+      // Never rotated: what is stored encrypted with it could not be read again.
       "fernet-key": randomKey(this, "fernet-key", 32),
-      // HS512, which signs with these, wants keys of 64 bytes.
+      // Signatures are HS512, for which RFC 7518 asks keys of 64 bytes.
       "jwt-secret": randomKey(this, "jwt-secret", 64, rotation),
       "secret-key": randomKey(this, "secret-key", 64, rotation),
     });
+  }
 
-    const configuration = files(
-      this,
-      "config",
-      settings(config.dags, `http://${this.host()}:${ports.http}`, logs, queue, statsd),
-    );
-    const dags = git ? undefined : (config.dags.configMap ?? files(this, "dags", examples).name);
+  private shared({ config, database, queue, logs, statsd }: AirflowArgs, keys: Keys): Shared {
+    const api = `http://${this.host()}:${ports.http}`;
+    const configuration = files(this, "config", settings(config.dags, api, logs, queue, statsd));
+    return {
+      image: this.image(config.image),
+      env: environment({ database, queue, logs }, keys),
+      checksums: {
+        config: configuration.checksum,
+        keys: keys.revision,
+        database: database.revision,
+        queue: queue.revision,
+        logs: logs.revision,
+      },
+      mounts: { [paths.config]: "config", [paths.logs]: "logs", "/tmp": "tmp" },
+      volumes: {
+        config: configFiles(configuration.name),
+        logs: scratch({ size: "1Gi" }),
+        tmp: scratch({ size: "1Gi" }),
+      },
+      dependsOn: [...database.ready, ...queue.ready],
+    };
+  }
 
-    const access = git?.existingSecret
-      ? TypedSecret.existing<"username" | "password">(this, git.existingSecret, rotation)
+  private dags({ dags, auth }: Config["airflow"]): Dags {
+    const { git, configMap } = dags;
+    if (!git) return { env: {}, configMap: configMap ?? files(this, "dags", examples).name };
+    const access = git.existingSecret
+      ? TypedSecret.existing<"username" | "password">(this, git.existingSecret, auth.rotation)
       : undefined;
+    return { env: gitEnvironment(git, access) };
+  }
 
-    const env = environment({ database, queue, logs }, keys);
-    const limits = capacity(config);
-    const image = this.image(config.image);
-    const checksums = {
-      config: configuration.checksum,
-      keys: keys.revision,
-      database: database.revision,
-      queue: queue.revision,
-      logs: logs.revision,
-    };
-    const mounts = { [paths.config]: "config", [paths.logs]: "logs", "/tmp": "tmp" };
-    const volumes = {
-      config: configFiles(configuration.name),
-      logs: scratch({ size: "1Gi" }),
-      tmp: scratch({ size: "1Gi" }),
-    };
-
-    const setup = files(this, "setup-script", setUp(this.admin.key("password")));
-    const ready = runOnce(
+  /** The Job that migrates the database and writes the user `admin`. */
+  private setup({ config, database }: AirflowArgs, shared: Shared): pulumi.Resource {
+    const script = files(this, "setup-script", setUp(this.admin.key("password")));
+    return runOnce(
       this,
       "setup",
       {
         user,
         group,
-        checksums: { script: setup.checksum, admin: this.admin.revision, database: database.revision },
+        checksums: { script: script.checksum, admin: this.admin.revision, database: database.revision },
         containers: {
           airflow: {
-            image,
+            image: shared.image,
             command: ["python", "/opt/setup/setup.py"],
-            env: { ...env, ...limits.setup, ADMIN_PASSWORD: this.admin.key("password") },
+            env: { ...shared.env, ...capacity(config).setup, ADMIN_PASSWORD: this.admin.key("password") },
             resources: limitedAs(config.apiServer.resources, {
               requests: { cpu: "10m", memory: "256Mi" },
               limits: { memory: "768Mi" },
             }),
-            mounts: { ...mounts, "/opt/setup": "setup" },
+            mounts: { ...shared.mounts, "/opt/setup": "setup" },
           },
         },
-        volumes: { ...volumes, setup: configFiles(setup.name) },
+        volumes: { ...shared.volumes, setup: configFiles(script.name) },
       },
-      { dependsOn: [...database.ready, ...queue.ready] },
+      { dependsOn: shared.dependsOn },
     );
+  }
 
-    /** One of Airflow's processes. Those that read the DAGs' files are `withDags`. */
-    const run = (
-      role: string,
-      of: {
-        command: string[];
-        replicas?: number;
-        withDags?: boolean;
-        gracePeriod?: number;
-      } & Pick<Container<string>, "env" | "resources" | "ports" | "startup" | "readiness" | "liveness" | "preStop">,
-    ) => {
-      const { command, replicas = 1, withDags, gracePeriod, env: own, ...container } = of;
-      return deployment<string>(this, {
-        suffix: role,
-        replicas,
-        pod: {
-          user,
-          group,
-          role,
-          checksums,
-          ...(gracePeriod && { gracePeriod }),
-          containers: {
-            airflow: {
-              image,
-              command: ["airflow", ...command],
-              env: { ...env, ...own, ...(withDags && gitEnvironment(config.dags, access)) },
-              mounts: { ...mounts, ...(withDags && dags && { [paths.dags]: "dags" }) },
-              ...container,
-            },
-          },
-          volumes: { ...volumes, ...(withDags && dags && { dags: configFiles(dags) }) },
-        },
-        // The tables are there before anything looks for them, so no pod needs a container that waits for them.
-        dependsOn: [ready, ...queue.ready, ...logs.ready, ...(statsd?.ready ?? [])],
-      });
-    };
-    /** Asks for a process that has no port to ask at. Starting Python for it costs CPU, so not too often. */
-    const isAlive = (what: string) => {
-      const command = ["python", `${paths.config}/alive.py`, what];
-      return {
-        startup: execProbe(command, { every: 5, within: 20, failures: 60 }),
-        readiness: execProbe(command, { every: 60, within: 20 }),
-        liveness: execProbe(command, { every: 60, within: 20, failures: 5 }),
-      };
-    };
-
-    const { apiServer, scheduler, dagProcessor, triggerer, worker } = config;
-    const server = run("api-server", {
+  private apiServer({ apiServer }: Config["airflow"], shared: Shared) {
+    return this.process("api-server", shared, {
       command: ["api-server"],
       replicas: apiServer.replicas,
       resources: apiServer.resources,
       ports: { http: ports.http },
-      // The component that tasks speak to is loaded by the first request to it, which takes longer than a task waits.
+      // The first request loads the API that tasks call, which takes longer than a task waits. So the probe makes it.
       startup: httpProbe("/execution/health", "http", { every: 5, within: 60, failures: 60 }),
       readiness: httpProbe("/api/v2/monitor/health", "http", { within: 10 }),
       liveness: httpProbe("/api/v2/version", "http", lenientLiveness),
       preStop: drain,
     });
-    run("scheduler", {
+  }
+
+  private scheduler(config: Config["airflow"], shared: Shared) {
+    return this.process("scheduler", shared, {
       command: ["scheduler"],
-      env: limits.scheduler,
-      replicas: scheduler.replicas,
-      resources: scheduler.resources,
-      startup: execProbe(isHealthy, { every: 5, within: 10, failures: 60 }),
-      readiness: execProbe(isHealthy, { within: 10 }),
-      liveness: execProbe(isHealthy, lenientLiveness),
+      env: capacity(config).scheduler,
+      replicas: config.scheduler.replicas,
+      resources: config.scheduler.resources,
+      startup: execProbe(schedulerIsHealthy, { every: 5, within: 10, failures: 60 }),
+      readiness: execProbe(schedulerIsHealthy, { within: 10 }),
+      liveness: execProbe(schedulerIsHealthy, lenientLiveness),
     });
-    run("dag-processor", {
+  }
+
+  private dagProcessor({ dagProcessor }: Config["airflow"], shared: Shared, dags: Dags) {
+    return this.process("dag-processor", shared, {
       command: ["dag-processor"],
-      withDags: true,
+      dags,
       resources: dagProcessor.resources,
       ...isAlive("DagProcessorJob"),
     });
-    run("triggerer", {
+  }
+
+  private triggerer({ triggerer }: Config["airflow"], shared: Shared, dags: Dags) {
+    return this.process("triggerer", shared, {
       command: ["triggerer"],
-      withDags: true,
+      dags,
       resources: triggerer.resources,
       ports: { logs: ports.triggererLogs },
       gracePeriod: 60,
       ...isAlive("TriggererJob"),
     });
-    run("worker", {
+  }
+
+  private workers({ worker }: Config["airflow"], shared: Shared, dags: Dags) {
+    return this.process("worker", shared, {
       command: ["celery", "worker", "--concurrency", String(worker.concurrency)],
       replicas: worker.replicas,
-      withDags: true,
+      dags,
       resources: worker.resources,
       ports: { logs: ports.workerLogs },
-      // It takes no more tasks and finishes those it has; what runs longer is stopped.
+      // On SIGTERM a worker takes no more tasks and finishes those it has. A task that needs longer is killed.
       gracePeriod: 600,
       ...isAlive("worker"),
     });
-
-    service(this, {
-      role: "api-server",
-      ports: { http: ports.http },
-      type: config.service.type,
-      workload: server,
-    });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
-    this.registerOutputs({});
   }
+
+  private process(role: string, shared: Shared, process: Process) {
+    const { command, replicas = 1, dags, gracePeriod, env, ...container } = process;
+    const { image, checksums, mounts, volumes, dependsOn } = shared;
+    return deployment<string>(this, {
+      suffix: role,
+      replicas,
+      pod: {
+        user,
+        group,
+        role,
+        checksums,
+        ...(gracePeriod && { gracePeriod }),
+        containers: {
+          airflow: {
+            image,
+            command: ["airflow", ...command],
+            env: { ...shared.env, ...env, ...dags?.env },
+            mounts: { ...mounts, ...(dags?.configMap && { [paths.dags]: "dags" }) },
+            ...container,
+          },
+        },
+        volumes: { ...volumes, ...(dags?.configMap && { dags: configFiles(dags.configMap) }) },
+      },
+      dependsOn,
+    });
+  }
+}
+
+/** The probes of a process without a port. Each starts Python, which costs CPU, so they run once a minute. */
+function isAlive(process: string) {
+  const command = ["python", `${paths.config}/alive.py`, process];
+  return {
+    startup: execProbe(command, { every: 5, within: 20, failures: 60 }),
+    readiness: execProbe(command, { every: 60, within: 20 }),
+    liveness: execProbe(command, { every: 60, within: 20, failures: 5 }),
+  };
 }

@@ -6,7 +6,7 @@ import type { SecretKey, TypedSecret } from "../kit/secret.ts";
 import { airflowPool } from "../postgresql/connections.ts";
 
 /*
- * What Airflow's processes are given: their configuration, their secrets, the scripts beside them. Pure functions.
+ * The configuration files, environment and scripts of Airflow's processes. Pure functions.
  */
 
 export const ports = { http: 8080, health: 8974, workerLogs: 8793, triggererLogs: 8794 };
@@ -14,7 +14,7 @@ export const ports = { http: 8080, health: 8974, workerLogs: 8793, triggererLogs
 /** Paths in every pod. */
 export const paths = { config: "/opt/airflow/config", dags: "/opt/airflow/dags", logs: "/opt/airflow/logs" };
 
-/** What the API server and every task must agree on, and what the stored connections are encrypted with. */
+/** Keys that every process shares: for the tokens of tasks, for sessions, and for the encryption of stored connections. */
 export type Keys = TypedSecret<"fernet-key" | "jwt-secret" | "secret-key">;
 
 interface Connections {
@@ -23,7 +23,7 @@ interface Connections {
   logs: BucketConnection;
 }
 
-/** Everything that is secret. Kubernetes fills in each `$(…)` from a variable before it, so no manifest holds a value. */
+/** The variables of every process. Kubernetes expands each `$(…)` from a variable before it, so no manifest holds a secret. */
 export function environment({ database, queue, logs }: Connections, keys: Keys): NonNullable<Container<never>["env"]> {
   const sql = `$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@${database.host}:${database.port}/${database.database}`;
   return {
@@ -37,17 +37,17 @@ export function environment({ database, queue, logs }: Connections, keys: Keys):
     AIRFLOW__API__SECRET_KEY: keys.key("secret-key"),
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `postgresql+psycopg2://${sql}`,
     AIRFLOW__CELERY__RESULT_BACKEND: `db+postgresql+psycopg2://${sql}`,
-    // Kubernetes would put the password there as it is, and this one may come from an existing Secret: it would need encoding.
+    // The password may come from an existing Secret and then needs URL encoding, which `$(…)` does not do.
     AIRFLOW__CELERY__BROKER_URL_CMD: `python ${paths.config}/queue_address.py`,
     AIRFLOW_CONN_MINIO: JSON.stringify({
       conn_type: "aws",
       login: "$(LOGS_ACCESS_KEY)",
       password: "$(LOGS_SECRET_KEY)",
-      // With an address of its own, the client uses path style by itself.
+      // With a custom endpoint, the client uses path style.
       extra: { endpoint_url: logs.endpoint, region_name: logs.region },
     }),
     POD_IP: { field: "status.podIP" },
-    // Where the function is that tells the pod's address.
+    // Holds pod_address.py and celery_config.py, which airflow.cfg names.
     PYTHONPATH: paths.config,
     AIRFLOW_HOME: "/opt/airflow",
     AIRFLOW_CONFIG: `${paths.config}/airflow.cfg`,
@@ -56,31 +56,30 @@ export function environment({ database, queue, logs }: Connections, keys: Keys):
 }
 
 /**
- * What git asks for a private repository's user and token, and where it finds them: a helper of git's own, since
- * Airflow would write them into the repository's address and so into git's arguments.
+ * Access to the git repository of the DAGs. User and token reach git by a credential helper, because Airflow would write
+ * them into the repository's URL and so into git's arguments, which every process can read.
  */
 export function gitEnvironment(
-  dags: Config["airflow"]["dags"],
+  { repository }: NonNullable<Config["airflow"]["dags"]["git"]>,
   access?: TypedSecret<"username" | "password">,
 ): Record<string, string | SecretKey> {
-  if (!dags.git) return {};
   return {
-    // No more than the address: without a connection, Airflow looks for one and says that it found none.
-    AIRFLOW_CONN_DAGS: JSON.stringify({ conn_type: "git", host: dags.git.repository }),
+    // The URL alone: without a connection, Airflow logs that it found none.
+    AIRFLOW_CONN_DAGS: JSON.stringify({ conn_type: "git", host: repository }),
     GIT_TERMINAL_PROMPT: "0",
     ...(access && {
       GIT_USERNAME: access.key("username"),
       GIT_PASSWORD: access.key("password"),
       GIT_CONFIG_COUNT: "1",
       GIT_CONFIG_KEY_0: "credential.helper",
-      // Without line ends after them. By printf: echo gives some characters after a backslash a meaning.
+      // `$(…)` drops trailing line ends. printf, because echo interprets backslashes.
       GIT_CONFIG_VALUE_0:
         '!printf "username=%s\\npassword=%s\\n" "$(printf %s "$GIT_USERNAME")" "$(printf %s "$GIT_PASSWORD")"; :',
     }),
   };
 }
 
-/** Where the DAGs come from. */
+/** The DAG bundle: the source of the DAGs, as Airflow's configuration has it. */
 function bundle({ git }: Config["airflow"]["dags"]) {
   return git
     ? {
@@ -97,14 +96,14 @@ function bundle({ git }: Config["airflow"]["dags"]) {
     : {
         name: "configmap",
         classpath: "airflow.dag_processing.bundles.local.LocalDagBundle",
-        // A ConfigMap's files are links into ..data, itself a link: Airflow takes the directory above for a loop.
+        // A ConfigMap's files are symlinks into ..data, itself a symlink: Airflow takes the directory above for a loop.
         kwargs: { path: `${paths.dags}/..data`, refresh_interval: 30 },
       };
 }
 
 /**
- * What bounds the tasks that run at once: a scheduler's own limit, and the pool that tasks are in which name none, made
- * when the database is. Both are Airflow's own, 32 and 128, or as many as the workers run.
+ * Limits on the number of tasks that run at once: the scheduler's parallelism, and the slots of the default pool, which
+ * the database migration creates. Airflow's defaults, 32 and 128, or as many tasks as the workers can run.
  */
 export function capacity({ worker }: Config["airflow"]) {
   const tasks = worker.replicas * worker.concurrency;
@@ -114,7 +113,7 @@ export function capacity({ worker }: Config["airflow"]) {
   };
 }
 
-/** `%` begins an interpolation in this format. */
+/** JSON as a value of airflow.cfg, where `%` begins an interpolation. */
 const literal = (value: unknown) => JSON.stringify(value).replaceAll("%", "%%");
 
 export const settings = (
@@ -212,7 +211,7 @@ statsd_influxdb_enabled = True
 legacy_names_on = False
 `;
 
-/** Airflow's own function for it finds IPv4 addresses alone. */
+/** Airflow's own function finds IPv4 addresses only. */
 const podAddress = `"""The pod's address, by which Airflow's processes know each other."""
 import os
 
@@ -223,8 +222,8 @@ def in_url():
 `;
 
 /**
- * Each of a worker's processes would keep the connection by which it has written a result: as many as tasks that may run
- * at once. Airflow's own options are JSON, which cannot name a class.
+ * Without a pool, because each of a worker's processes would keep the connection over which it wrote a result: one for
+ * each task that may run at once. Airflow's own options are JSON, which cannot name a class.
  */
 const celeryConfig = `from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 from sqlalchemy.pool import NullPool
@@ -234,7 +233,7 @@ CELERY_CONFIG = DEFAULT_CELERY_CONFIG | {
 }
 `;
 
-/** Airflow's own checks start all of Airflow, which takes seconds of CPU; this asks the same with what they ask by. */
+/** Airflow's own checks load all of Airflow, which takes seconds of CPU. This makes the same queries without it. */
 const alive = `"""Whether the process in this pod works: succeeds or fails. The argument says what it is."""
 import os
 import socket
@@ -269,7 +268,7 @@ def job(kind):
 sys.exit(0 if (worker() if sys.argv[1] == "worker" else job(sys.argv[1])) else 1)
 `;
 
-/** The database's tables, and the user `admin` with the password of now. It may run any number of times. */
+/** Migrates the database and writes the user `admin` with the Secret's password. Idempotent. */
 export const setUp = (password: SecretKey) => ({
   "setup.py": `import os
 import subprocess
@@ -300,7 +299,7 @@ admin(password)
 `,
 });
 
-/** One DAG, so that a new platform has something to run. */
+/** One example DAG, so that a new platform has something to run. */
 export const examples = {
   "hello.py": `"""Shows that everything is in place. It runs when someone triggers it."""
 import socket

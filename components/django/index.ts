@@ -1,82 +1,116 @@
 import * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { ingress, reachedBy } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { gunicorn } from "../kit/listen.ts";
 import { checkedPythonPassword } from "../kit/password.ts";
-import { type ConfigMapKey, drain, httpProbe, lenientLiveness, limitedAs, scratch, tcpProbe } from "../kit/pod.ts";
+import {
+  type ConfigMapKey,
+  type Container,
+  drain,
+  httpProbe,
+  lenientLiveness,
+  limitedAs,
+  scratch,
+  tcpProbe,
+  type Volume,
+} from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { djangoThreads } from "../postgresql/connections.ts";
 
 const port = 8000;
-/** The user that the pods run as, whatever the image says: one without rights, who may read what everyone may. */
+/** The user that the pods run as, whatever the image says: one without privileges, which reads world-readable files only. */
 const user = 1000;
-/** Who administers the application. */
+/** User name of the administrator. */
 const admin = "admin";
 
+/** What a Django application needs from the platform. Its `config` is the block `polls`, or one of `djangoApps`. */
+export interface DjangoArgs extends ComponentArgs<Config["djangoApps"][string]> {
+  /** The application's own database. An operator's Secret may give its host and name. */
+  database: SqlConnection<string | SecretKey>;
+}
+
+/** What the Job and the web servers have in common. */
+interface Shared {
+  image: pulumi.Input<string>;
+  env: NonNullable<Container<never>["env"]>;
+  envFrom: Container<never>["envFrom"];
+  mounts: { "/tmp": "tmp" };
+  volumes: { tmp: Volume };
+  checksums: Record<string, pulumi.Input<string>>;
+}
+
 /**
- * A Django application: a Job that brings its database to what the image expects, and then web servers, of which one
- * comes before another goes. The image holds `manage.py` in or below its working directory, `python` and `gunicorn`; it
- * reads its settings from the environment that is set here.
+ * A Django application: a Job that migrates its database, then web servers; on an upgrade a new pod is ready before an
+ * old one stops. The image has `manage.py` in or below its working directory, and `python` and `gunicorn` on its PATH.
+ * It reads its settings from the environment variables that are set here.
  */
 export class Django extends Component {
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
 
-  constructor(
-    name: string,
-    args: {
-      namespace: NamespaceContext;
-      config: Config["djangoApps"][string];
-      database: SqlConnection<string | SecretKey>;
-    },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(name: string, args: DjangoArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, database } = args;
     super("Django", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
     }));
-    // Never made anew: whoever is logged in is known by it.
+    // Never rotated: sessions are signed with it, so a new one logs everyone out.
     const keys = TypedSecret.create(this, "secret-key", { "secret-key": password(this, "secret-key", 1) });
+    const shared = this.shared(args, keys);
 
-    /** What the pods have in common. */
-    const image = this.image(config.image);
+    // Before any pod of the new version. If the migration fails, the pods of the old version keep running.
+    const migrated = this.migration(config, shared, database.ready);
+    const web = this.web(config, shared, migrated);
+    const type = reachedBy(this, config.service);
+    const front = service(this, { role: "web", ports: { http: port }, type, workload: web });
+    ingress(this, config.ingress, { role: "web", front });
+
+    this.endpoint = endpoint(this, port);
+    this.registerOutputs({});
+  }
+
+  private shared({ config, database }: DjangoArgs, keys: TypedSecret<"secret-key">): Shared {
     const { host } = config.ingress;
-    const env = {
-      // Kubernetes fills in what stands in brackets; probes ask by the pod's address, a NodePort is asked by the node's.
-      POD_IP: { field: "status.podIP" },
-      NODE_IP: { field: "status.hostIP" },
-      ALLOWED_HOSTS: [
-        ...(host ? [host] : []),
-        ...[name, `${name}.${namespace.name}`, this.host(), `${this.host()}.cluster.local`],
-        ...["localhost", "$(POD_IP)", "$(NODE_IP)"],
-      ].join(","),
-      ...(host && { CSRF_TRUSTED_ORIGINS: `http://${host},https://${host}` }),
-      SECRET_KEY: keys.key("secret-key"),
-      DATABASE_HOST: database.host,
-      DATABASE_PORT: String(database.port),
-      DATABASE_NAME: database.database,
-      DATABASE_USER: database.username,
-      DATABASE_PASSWORD: database.password,
-      HOME: "/tmp",
+    return {
+      image: this.image(config.image),
+      env: {
+        // Kubernetes expands `$(…)`. Probes call the pod's address, a NodePort is called by the node's.
+        POD_IP: { field: "status.podIP" },
+        NODE_IP: { field: "status.hostIP" },
+        ALLOWED_HOSTS: [
+          ...(host ? [host] : []),
+          ...[this.name, `${this.name}.${this.namespace.name}`, this.host(), `${this.host()}.cluster.local`],
+          ...["localhost", "$(POD_IP)", "$(NODE_IP)"],
+        ].join(","),
+        ...(host && { CSRF_TRUSTED_ORIGINS: `http://${host},https://${host}` }),
+        SECRET_KEY: keys.key("secret-key"),
+        DATABASE_HOST: database.host,
+        DATABASE_PORT: String(database.port),
+        DATABASE_NAME: database.database,
+        DATABASE_USER: database.username,
+        DATABASE_PASSWORD: database.password,
+        HOME: "/tmp",
+      },
+      envFrom: config.envFrom,
+      mounts: { "/tmp": "tmp" },
+      volumes: { tmp: scratch({ size: "64Mi" }) },
+      checksums: { key: keys.revision, database: database.revision },
     };
-    /** After the platform's own, which their values may name. */
-    const further = furtherEnv(config.env);
-    const { envFrom } = config;
-    const mounts = { "/tmp": "tmp" } as const;
-    const volumes = { tmp: scratch({ size: "64Mi" }) };
-    const checksums = { key: keys.revision, database: database.revision };
+  }
 
-    // Before any pod of the new version: where it fails, those of the old one go on.
-    const migrated = runOnce(
+  /** The Job that migrates the database and writes the administrator. */
+  private migration(config: DjangoArgs["config"], shared: Shared, dependsOn: pulumi.Resource[]): pulumi.Resource {
+    const { volumes, checksums, env, ...container } = shared;
+    return runOnce(
       this,
       "migrate",
       {
@@ -84,7 +118,7 @@ export class Django extends Component {
         checksums: { ...checksums, admin: this.admin.revision },
         containers: {
           migrate: {
-            image,
+            ...container,
             command: ["sh", "-eu", "-c", [...enter(config.directory), migrate].join("\n")],
             env: {
               ...env,
@@ -92,54 +126,43 @@ export class Django extends Component {
               DJANGO_SUPERUSER_EMAIL: `${admin}@localhost`,
               DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
               ADMINISTRATOR: administrator(this.admin.key("password")),
-              ...further,
+              ...ownVariables(config.env),
             },
-            envFrom,
             resources: limitedAs(config.resources, {
               requests: { cpu: "5m", memory: "96Mi" },
               limits: { memory: "256Mi" },
             }),
-            mounts,
           },
         },
         volumes,
       },
-      // A migration that fails will fail again, and someone waits to be told.
-      { dependsOn: database.ready, retries: 2 },
+      // A failed migration usually fails again, and someone is waiting for the result.
+      { dependsOn, retries: 2 },
     );
+  }
 
-    const web = deployment(this, {
+  private web(config: DjangoArgs["config"], shared: Shared, migrated: pulumi.Resource) {
+    const { volumes, checksums, env, ...container } = shared;
+    return deployment(this, {
       replicas: config.replicas,
       upgrade: "surge",
       pod: {
         user,
         role: "web",
         checksums,
-        // Enough for what gunicorn allows requests that are under way when it stops, and the time before that.
+        // gunicorn's graceful timeout of 30 seconds, and the seconds of `drain` before it.
         gracePeriod: 45,
         containers: {
           web: {
-            image,
-            command: starts(config),
-            args: [
-              config.application,
-              ...(config.interface === "wsgi" ? ["--worker-class=gthread"] : []),
-              `--workers=${config.workers}`,
-              ...(config.interface === "wsgi" ? [`--threads=${djangoThreads}`] : []),
-              // A connection kept for another request would be closed under a client's hands when the pod stops.
-              "--keep-alive=0",
-              "--graceful-timeout=30",
-              // By writing there a worker says that it lives, for which it should not have to wait for a disk.
-              "--worker-tmp-dir=/dev/shm",
-            ],
-            env: { ...env, ...withoutSuperuser(further) },
-            envFrom,
+            ...container,
+            command: serve(config),
+            args: options(config),
+            env: { ...env, ...withoutSuperuser(ownVariables(config.env)) },
             ports: { http: port },
             resources: config.resources,
-            mounts,
             startup: httpProbe(config.healthPath, "http", { every: 2, failures: 150 }),
             readiness: httpProbe(config.healthPath, "http"),
-            // A restart mends no database, and gunicorn itself replaces a worker that hangs.
+            // TCP only: a restart does not repair a database, and gunicorn itself replaces a worker that hangs.
             liveness: tcpProbe("http", lenientLiveness),
             preStop: drain,
           },
@@ -148,20 +171,10 @@ export class Django extends Component {
       },
       dependsOn: [migrated],
     });
-
-    const front = service(this, {
-      role: "web",
-      ports: { http: port },
-      type: reachedBy(this, config.service),
-      workload: web,
-    });
-    ingress(this, config.ingress, { role: "web", front });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
-    this.registerOutputs({});
   }
 }
 
-/** Goes to where manage.py is. A Dockerfile may have copied the directory as it is, or what is in it, or in a part of it. */
+/** Shell: changes to the directory of manage.py. A Dockerfile may have copied the configured directory, its contents, or a subdirectory. */
 function enter(directory: string | undefined): string[] {
   if (directory === undefined) return [];
   const parts = directory.split("/");
@@ -169,22 +182,35 @@ function enter(directory: string | undefined): string[] {
   return [`for folder in ${folders.join(" ")}; do test ! -f "$folder/manage.py" || { cd "$folder"; break; }; done`];
 }
 
-/** uvicorn's worker is a package of its own, and in versions before that one a part of uvicorn. */
+/** Shell: the module of uvicorn's worker for gunicorn. It is a separate package now; older uvicorn contains it. */
 const uvicornWorker = `worker=$(python -c "
 from importlib.util import find_spec
 print('uvicorn_worker' if find_spec('uvicorn_worker') else 'uvicorn.workers')")`;
 
-/** The command that serves an application: what gunicorn is to serve, and its options, are arguments. */
-const starts = ({ directory, interface: offered }: Config["djangoApps"][string]): string[] =>
+/** The command of the web server. Its arguments are `options`. */
+const serve = ({ directory, interface: offered }: DjangoArgs["config"]): string[] =>
   gunicorn(port, [
     ...enter(directory),
     ...(offered === "asgi" ? [uvicornWorker, 'set -- "$@" "--worker-class=$worker.UvicornWorker"'] : []),
   ]);
 
-type Further = Record<string, string | SecretKey | ConfigMapKey>;
+/** gunicorn's arguments: the application and its options. */
+const options = ({ application, workers, interface: offered }: DjangoArgs["config"]): string[] => [
+  application,
+  ...(offered === "wsgi" ? ["--worker-class=gthread"] : []),
+  `--workers=${workers}`,
+  ...(offered === "wsgi" ? [`--threads=${djangoThreads}`] : []),
+  // A kept-alive connection would be reset while a client sends on it, when the pod stops.
+  "--keep-alive=0",
+  "--graceful-timeout=30",
+  // Workers write their heartbeats there: in memory, since a write to a disk may block.
+  "--worker-tmp-dir=/dev/shm",
+];
 
-/** The variables that a stack gives, as containers take them. */
-const furtherEnv = (env: Config["djangoApps"][string]["env"]): Further =>
+type Variables = Record<string, string | SecretKey | ConfigMapKey>;
+
+/** The variables of the stack's `env`. They come after the platform's, so that `$(…)` in them can refer to those. */
+const ownVariables = (env: DjangoArgs["config"]["env"]): Variables =>
   Object.fromEntries(
     Object.entries(env).map(([name, value]) => {
       if (typeof value === "string") return [name, value];
@@ -194,19 +220,19 @@ const furtherEnv = (env: Config["djangoApps"][string]["env"]): Further =>
     }),
   );
 
-/** What is for making the administrator is in the Job alone. */
-const withoutSuperuser = (env: Further): Further =>
+/** The variables that create the administrator are for the Job only. */
+const withoutSuperuser = (env: Variables): Variables =>
   Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("DJANGO_SUPERUSER_")));
 
-/** It may run any number of times. */
+/** Idempotent. */
 const migrate = `
 python manage.py migrate --noinput
 python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
 `.trim();
 
 /**
- * Makes the administrator, or gives the existing one the password of the Secret. A user model that wants more than is
- * given has no administrator and a warning: the application is deployed all the same.
+ * Creates the administrator, or sets the password of the existing one to the Secret's. If the user model requires a field
+ * that is not given, it prints a warning and creates none: the application is deployed all the same.
  */
 const administrator = (password: SecretKey) =>
   `

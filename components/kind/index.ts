@@ -11,34 +11,46 @@ import {
   networkName,
   registry as settings,
 } from "../../local/cluster/kind-config.ts";
-import { buildArguments, definitionOf, isOwn } from "../../local/images/definitions.ts";
 import { localName, parseReference } from "../../local/images/reference.ts";
+import { buildArguments, ownImage } from "../images.ts";
+import type { ImageDefinition } from "../kit/image.ts";
+
+/** What the kind cluster is made from. */
+export interface KindArgs {
+  /** Facts of this machine that the node's configuration depends on. */
+  machine: Machine;
+  /** Whether Pulumi protects the cluster, which holds every volume, from deletion and retains it on destroy. */
+  protectData: boolean;
+}
 
 /**
- * The cluster of a stack that says `cluster: kind` and names none, on the machine that Pulumi runs on: kind's one node,
- * the registry that the node asks first, and in that the platform's own images, which no other registry has.
+ * The cluster of a stack with `cluster: kind` and no context, on the machine that runs Pulumi: a kind node, a registry
+ * that the node pulls from first, and the platform's own images, which are pushed there and nowhere else.
  */
 export class Kind extends pulumi.ComponentResource {
-  /** The cluster's administrator's. A secret. */
+  /** The administrator's kubeconfig. A secret. */
   readonly kubeconfig: pulumi.Output<string>;
   private readonly name: string;
   private readonly registry: docker.Container;
   private readonly images = new Map<string, docker.Image>();
 
-  /** With `protectData` the cluster, which holds every volume, refuses to be deleted and outlives its resource. */
-  constructor(name: string, args: { machine: Machine; protectData: boolean }, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: KindArgs, opts?: pulumi.ComponentResourceOptions) {
     super("data-platform:index:Kind", name, {}, opts);
     this.name = name;
-    const child = { parent: this };
-
-    const cluster = kindCluster(name, args, child);
+    const cluster = kindCluster(name, args, { parent: this });
     this.kubeconfig = pulumi.secret(cluster.stdout);
+    this.registry = this.registryOf(cluster);
+    this.registerOutputs({});
+  }
 
-    // Its volume keeps what pods may yet pull when the container is replaced.
-    const image = new docker.RemoteImage(`${name}-registry`, { name: settings.image, keepLocally: true }, child);
-    const volume = new docker.Volume(`${name}-registry`, { name: settings.name }, child);
-    this.registry = new docker.Container(
-      `${name}-registry`,
+  private registryOf(cluster: pulumi.Resource): docker.Container {
+    const child = { parent: this };
+    const name = `${this.name}-registry`;
+    const image = new docker.RemoteImage(name, { name: settings.image, keepLocally: true }, child);
+    // The images survive a replacement of the container.
+    const volume = new docker.Volume(name, { name: settings.name }, child);
+    return new docker.Container(
+      name,
       {
         name: settings.name,
         image: image.imageId,
@@ -47,28 +59,27 @@ export class Kind extends pulumi.ComponentResource {
         volumes: [{ volumeName: volume.name, containerPath: "/var/lib/registry" }],
         networksAdvanced: [{ name: networkName }],
       },
-      // The network is there once kind has made a node. Two containers cannot have one name and one port.
+      // kind creates the network with its first node. Two containers cannot have the same name and port.
       { ...child, dependsOn: [cluster], deleteBeforeReplace: true },
     );
-    this.registerOutputs({});
   }
 
   /**
-   * What pods name in place of `reference`: the digest of what its Dockerfile came to, so that another source is another
-   * image. It is built when it is first asked for. Undefined for an image that is someone else's or pinned already.
+   * The reference of one of the platform's own images by its digest, so that changed sources change the pods. Builds the
+   * image at the first call. Undefined for an image of someone else and for one that has a digest already.
    */
   readonly image = (reference: string): pulumi.Output<string> | undefined => {
-    if (!isOwn(reference)) return undefined;
-    const image = this.images.get(reference) ?? this.build(reference);
+    const definition = ownImage(reference);
+    if (!definition) return undefined;
+    const image = this.images.get(reference) ?? this.build(reference, definition);
     this.images.set(reference, image);
     return image.repoDigest;
   };
 
-  private build(reference: string): docker.Image {
-    const definition = definitionOf(reference)!;
+  private build(reference: string, definition: ImageDefinition): docker.Image {
     const { path, tag } = parseReference(reference);
-    // Seen from where Pulumi runs, which is the same for everyone: an absolute path would differ between checkouts.
-    const context = posix.join("local/images", definition.folder);
+    // Relative to the project directory: an absolute path would differ between checkouts.
+    const context = definition.folder;
     const imageName = localName(reference);
     return new docker.Image(
       `${this.name}-${posix.basename(path)}-${tag}`,
@@ -78,7 +89,7 @@ export class Kind extends pulumi.ComponentResource {
           context,
           dockerfile: `${context}/Dockerfile`,
           builderVersion: docker.BuilderVersion.BuilderBuildKit,
-          // Where Docker's own cache was emptied, unchanged layers come from what was pushed.
+          // If Docker's own cache is empty, unchanged layers come from the pushed image.
           cacheFrom: { images: [imageName] },
           args: { BUILDKIT_INLINE_CACHE: "1", ...buildArguments(definition, reference) },
         },
@@ -89,15 +100,15 @@ export class Kind extends pulumi.ComponentResource {
 }
 
 /**
- * kind's cluster by kind's own commands; what it prints is the kubeconfig. It cannot be changed in place: another
- * configuration is another cluster.
+ * The cluster, by the command `kind`; its standard output is the kubeconfig. kind cannot change a cluster in place: a
+ * changed configuration replaces it.
  */
 export function kindCluster(
   name: string,
-  { machine, protectData }: { machine: Machine; protectData: boolean },
+  { machine, protectData }: KindArgs,
   child: pulumi.CustomResourceOptions,
 ): command.local.Command {
-  // Nodes look there at every pull, so a change of these files needs no other cluster.
+  // containerd reads these files at every pull, so a change of them does not replace the cluster.
   const hosts = new command.local.Command(
     `${name}-hosts`,
     { create: writeHosts(), delete: 'rm -rf "$CERTS"', environment: { CERTS: machine.certs } },
@@ -108,12 +119,12 @@ export function kindCluster(
     `${name}-cluster`,
     {
       create: createCluster,
-      // Where only these words change, the cluster stays.
+      // Runs if only a command changes: the cluster stays.
       update: `kind get kubeconfig --name ${clusterName}`,
       delete: `kind delete cluster --name ${clusterName}`,
       stdin: config,
       triggers: [config],
-      // The kubeconfig opens the cluster: into no log, and into no environment of a later command.
+      // Keeps the kubeconfig out of the log and out of the environment of later commands.
       logging: command.local.Logging.None,
       addPreviousOutputInEnv: false,
     },
@@ -128,7 +139,7 @@ export function kindCluster(
   );
 }
 
-/** The user's own kubeconfig stays as it is. */
+/** Does not touch the user's own kubeconfig. */
 const createCluster = `
 set -eu
 folder=$(mktemp -d)

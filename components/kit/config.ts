@@ -3,12 +3,16 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Component } from "./component.ts";
 import { fingerprint } from "./secret.ts";
 
-/** A component's configuration files: the ConfigMap to mount, and the checksum that rolls what reads them at its start. */
-export function files(
-  component: Component,
-  suffix: string,
-  data: Record<string, string>,
-): { name: pulumi.Output<string>; checksum: string } {
+/** A ConfigMap of configuration files. */
+export interface ConfigFiles {
+  /** The ConfigMap's name, to mount it. */
+  name: pulumi.Output<string>;
+  /** Changes with the contents. As a pod's checksum it rolls pods that read the files only at their start. */
+  checksum: string;
+}
+
+/** Creates the ConfigMap of a component's configuration files: file name → contents. */
+export function files(component: Component, suffix: string, data: Record<string, string>): ConfigFiles {
   const map = new k8s.core.v1.ConfigMap(
     component.named(suffix),
     { metadata: component.metadata(suffix), data },

@@ -2,16 +2,17 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { SecretKey } from "./secret.ts";
 
 /*
- * What one component hands to another: where to connect, the key of the Secret with the password, and what has to be
- * there first. Whoever asks for a connection says from where: the Secret is copied there.
+ * What a component offers to others: an address, the Secret keys of the credentials, and the resources to depend on.
+ * Methods that return a connection take the client's namespace, because a pod reads Secrets of its own namespace only:
+ * the Secret is copied there.
  */
 
 interface Connection {
-  /** What must be done before a client can use it: what starts with these beside it would fail and start again. */
+  /** Resources that a client depends on. A client that starts earlier fails and restarts. */
   ready: pulumi.Resource[];
 }
 
-/** `T` is how host and database are told: as they are; or by a Secret, as operators make one for each database. */
+/** A SQL database. `T` is the type of host and database: plain text, or Secret keys if an operator generates both. */
 export interface SqlConnection<T = string> extends Connection {
   host: T;
   port: number;
@@ -25,14 +26,14 @@ export interface SqlConnection<T = string> extends Connection {
 export interface RedisConnection extends Connection {
   host: string;
   port: number;
-  /** Number of the database, the client's own. */
+  /** Number of the client's logical database. */
   database: number;
   password: SecretKey;
   /** Changes with the password. */
   revision: pulumi.Output<string>;
 }
 
-/** An S3 bucket. Clients use path style: a bucket is no host name here. */
+/** An S3 bucket. Clients must use path-style addresses: a bucket has no host name. */
 export interface BucketConnection extends Connection {
   /** `http://host:port`. */
   endpoint: string;
@@ -44,38 +45,41 @@ export interface BucketConnection extends Connection {
   revision: pulumi.Output<string>;
 }
 
-/** An Iceberg REST catalog. Clients read and write the tables' files in the bucket themselves. */
+/** An Iceberg REST catalog. Clients access the tables' files in the bucket directly. */
 export interface CatalogConnection extends Connection {
   uri: string;
+  /** Name of the catalog's warehouse. */
   warehouse: string;
 }
 
 export interface KafkaConnection extends Connection {
-  /** `host:port`, of one broker or several. */
+  /** `host:port` of one broker or several, with commas between them. */
   bootstrapServers: string;
-  /** Copies that a topic should have: as many as there are brokers, up to three. */
+  /** Replication factor for topics: the number of brokers, at most three. */
   replication: number;
 }
 
-/** ClickHouse's HTTP interface, which speaks SQL. */
+/** ClickHouse's HTTP interface. */
 export interface ClickhouseConnection extends SqlConnection {}
 
-/** Trino's HTTP interface. It asks for no password. */
+/** Trino's HTTP interface. It has no authentication. */
 export interface TrinoConnection extends Connection {
   host: string;
   port: number;
 }
 
-/** Where numbers are told by UDP, in the format of StatsD. */
+/** A StatsD server, over UDP. */
 export interface StatsdConnection extends Connection {
   host: string;
   port: number;
 }
 
-/** Where a component answers, for the stack's outputs. */
+/** Address of a component, for the stack's outputs. */
 export interface Endpoint {
   namespace: string;
+  /** Name of the Service. */
   service: string;
+  /** Host name, valid in every namespace of the cluster. */
   host: string;
   port: number;
 }

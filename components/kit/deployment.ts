@@ -3,23 +3,22 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Component } from "./component.ts";
 import { type Pod, pod } from "./pod.ts";
 
-/** A Deployment of one workload of a component. With more than one pod, they go one at a time. */
-export function deployment<V extends string>(
-  component: Component,
-  spec: {
-    /** Its name is the component's and this, `trino-worker`; or the component's alone where it has no other. */
-    suffix?: string;
-    replicas: number;
-    /**
-     * What an upgrade does. `surge`: the new pod comes before the old one goes, so that somebody answers all the time.
-     * `recreate`: every old pod has gone before a new one comes, which is for a pod with a volume. Default: one pod
-     * after the other goes and is replaced, since a small cluster has no room for two of a large one.
-     */
-    upgrade?: "surge" | "recreate";
-    pod: Pod<V> & { role: string };
-    dependsOn?: pulumi.Resource[];
-  },
-): k8s.apps.v1.Deployment {
+export interface DeploymentArgs<V extends string> {
+  /** Suffix of the Deployment's name, such as `worker` in `trino-worker`. Default: none, the component's name. */
+  suffix?: string;
+  replicas: number;
+  /**
+   * How an update replaces pods. `surge`: a new pod starts before an old one stops, so a server stays available.
+   * `recreate`: all old pods stop before a new one starts, for a pod with a volume. Default: one pod at a time stops and
+   * is replaced, because a small cluster has no room for an additional large pod.
+   */
+  upgrade?: "surge" | "recreate";
+  pod: Pod<V> & { role: string };
+  dependsOn?: pulumi.Resource[];
+}
+
+/** Creates a Deployment. With several replicas it has a PodDisruptionBudget. */
+export function deployment<V extends string>(component: Component, spec: DeploymentArgs<V>): k8s.apps.v1.Deployment {
   const { role } = spec.pod;
   if (spec.replicas > 1) disruptionBudget(component, { suffix: spec.suffix, role });
   return new k8s.apps.v1.Deployment(
@@ -37,7 +36,7 @@ export function deployment<V extends string>(
   );
 }
 
-/** Whoever empties a node takes one pod of the component at a time. */
+/** Creates a PodDisruptionBudget: a drain of nodes evicts one pod of the workload at a time. */
 export function disruptionBudget(component: Component, of: { suffix?: string; role?: string }): void {
   new k8s.policy.v1.PodDisruptionBudget(
     component.named(of.suffix),

@@ -4,8 +4,8 @@ import type { Component } from "./component.ts";
 
 type ServiceType = "ClusterIP" | "NodePort" | "LoadBalancer";
 
-/** How people reach an application, by the kind of the cluster. */
-const usual: Record<Config["global"]["cluster"], ServiceType> = {
+/** Default Service type of an application, by the kind of the cluster. */
+const defaults: Record<Config["global"]["cluster"], ServiceType> = {
   plain: "ClusterIP",
   kind: "NodePort",
   embedded: "NodePort",
@@ -14,11 +14,11 @@ const usual: Record<Config["global"]["cluster"], ServiceType> = {
   gke: "LoadBalancer",
 };
 
-/** The kind of Service that an application is reached by: what is configured, else what is usual on such a cluster. */
+/** Type of an application's Service: the configured one, or the default of the stack's kind of cluster. */
 export const reachedBy = ({ namespace }: Component, { type }: { type?: ServiceType | undefined }): ServiceType =>
-  type ?? usual[namespace.global.cluster];
+  type ?? defaults[namespace.global.cluster];
 
-/** Has a host name lead to an application's Service, whose port is `http`. Without a host there is nothing to do. */
+/** Creates the Ingress of an application, if the configuration has a host. The Service `front` has a port named `http`. */
 export function ingress(
   component: Component,
   { host, className, tlsSecret }: Config["polls"]["ingress"],
@@ -31,7 +31,7 @@ export function ingress(
     {
       metadata: {
         ...component.metadata(spec.suffix, spec.role),
-        // Not every controller says where it answers, and Pulumi would wait for that.
+        // Pulumi would wait for the address in the status, which not every controller writes.
         annotations: { "pulumi.com/skipAwait": "true" },
       },
       spec: {

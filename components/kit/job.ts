@@ -4,26 +4,30 @@ import type { Component } from "./component.ts";
 import { type Pod, pod } from "./pod.ts";
 import { fingerprint } from "./secret.ts";
 
+/** A Job's pod. Its role is the Job's suffix. */
+type JobPod<V extends string> = Omit<Pod<V>, "restartPolicy" | "role">;
+
+export interface JobArgs {
+  dependsOn: pulumi.Resource[];
+  /**
+   * Run each attempt in a pod of its own and retry this often, so that the first attempt's log is kept. Default: one pod
+   * restarts its container up to six times.
+   */
+  retries?: number;
+  /** With `retries`: exit code of an error that no retry can fix. The Job fails at once. Default: none. */
+  fatalExitCode?: number;
+}
+
 /**
- * Work that is done once for each thing it says: the Job's name ends in a hash of its pod, so a new list, script,
- * image or password makes a new Job, and the same ones make none. The work must be idempotent: it is tried again
- * when its pod fails: six times by the same pod; or, where `retries` says how often, by another, so that the first
- * one's log is there to be told when the Job has failed. A Job that has failed is replaced by the next update.
+ * Creates a Job that runs once for each version of its pod. Its name ends in a hash of the pod, so another list, script,
+ * image or password creates another Job. The work must be idempotent, because attempts are retried. The next update
+ * replaces a failed Job.
  */
 export function runOnce<V extends string>(
   component: Component,
   suffix: string,
-  spec: Omit<Pod<V>, "restartPolicy" | "role">,
-  {
-    dependsOn,
-    retries,
-    hopeless,
-  }: {
-    dependsOn: pulumi.Resource[];
-    retries?: number;
-    /** With `retries`: the exit code of a mistake that no other try mends, so that the Job fails at once. */
-    hopeless?: number;
-  },
+  spec: JobPod<V>,
+  { dependsOn, retries, fatalExitCode }: JobArgs,
 ): k8s.batch.v1.Job {
   const deadline = component.namespace.global.jobDeadline;
   const template = pod(component, {
@@ -31,44 +35,49 @@ export function runOnce<V extends string>(
     role: suffix,
     restartPolicy: retries === undefined ? "OnFailure" : "Never",
   });
-  // The version label and the like may change without there being anything to do again.
-  const does = pulumi.output({ spec: template.spec, checksums: spec.checksums });
-  const name = does.apply((work) => `${component.named(suffix)}-${fingerprint(work)}`);
+  // Without the labels: a new version label alone is no reason to run again.
+  const content = pulumi.output({ spec: template.spec, checksums: spec.checksums });
+  const name = content.apply((work) => `${component.named(suffix)}-${fingerprint(work)}`);
   return new k8s.batch.v1.Job(
     component.named(suffix),
     {
       metadata: {
         ...component.metadata(suffix, suffix),
         name,
-        // Otherwise Pulumi waits again for the Job that failed.
+        // Without it Pulumi waits for the failed Job again.
         annotations: { "pulumi.com/replaceUnready": "true" },
       },
       spec: {
         backoffLimit: retries ?? 6,
         activeDeadlineSeconds: deadline,
-        ...(hopeless && {
-          podFailurePolicy: { rules: [{ action: "FailJob", onExitCodes: { operator: "In", values: [hopeless] } }] },
+        ...(fatalExitCode && {
+          podFailurePolicy: {
+            rules: [{ action: "FailJob", onExitCodes: { operator: "In", values: [fatalExitCode] } }],
+          },
         }),
         template,
       },
     },
-    // The old Job is done for; a new name never meets it, so there is nothing to wait for.
-    // Pulumi waits ten minutes by default; a little longer than the Job may take, so that the Job says why it failed.
+    // Pulumi waits ten minutes by default. A minute longer than the Job's deadline, so that the Job reports its error.
     component.child({ dependsOn, customTimeouts: { create: `${deadline + 60}s`, update: `${deadline + 60}s` } }),
   );
 }
 
-/** Work that is done again and again, or, where it is suspended, when someone makes a Job of it. One at a time. */
+export interface CronJobArgs<V extends string> {
+  /** Cron schedule, in UTC. */
+  schedule: string;
+  /** Never run by the schedule: the CronJob is a template for Jobs that someone creates. Default: false. */
+  suspend?: boolean;
+  /** Retries of one Job. */
+  retries: number;
+  pod: Omit<Pod<V>, "restartPolicy"> & { role: string };
+}
+
+/** Creates a CronJob. Its Jobs do not run concurrently. */
 export function cronJob<V extends string>(
   component: Component,
   suffix: string,
-  spec: {
-    schedule: string;
-    suspend?: boolean;
-    /** How often one Job tries again. */
-    retries: number;
-    pod: Omit<Pod<V>, "restartPolicy"> & { role: string };
-  },
+  spec: CronJobArgs<V>,
   options: { dependsOn: pulumi.Resource[] },
 ): k8s.batch.v1.CronJob {
   return new k8s.batch.v1.CronJob(

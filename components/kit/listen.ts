@@ -1,13 +1,10 @@
 /**
- * For a shell: sets `any` to every address of both families, or to every IPv4 address where the kernel has no IPv6.
- * One socket on `[::]` serves both. Servers such as gunicorn take an address without a host for IPv4 alone.
+ * Shell: sets `any` to `[::]`, every address of IPv4 and IPv6, or to 0.0.0.0 if the kernel has no IPv6. Set explicitly,
+ * because servers such as gunicorn bind to IPv4 only by default.
  */
 export const anyAddress = `any=0.0.0.0; [ ! -e /proc/net/if_inet6 ] || any="[::]"`;
 
-/**
- * The command that runs gunicorn on a port of every address, IPv4 and IPv6. Its other options are arguments.
- * `before` are lines of shell that run first.
- */
+/** Command that runs gunicorn on `port` of every address. The container's `args` are its other options. `before`: lines of shell that run first. */
 export const gunicorn = (port: number, before: string[] = []): string[] => [
   "sh",
   "-c",

@@ -1,17 +1,17 @@
 import type { SecretKey } from "./secret.ts";
 
 /*
- * From a Secret into a server or a client. An existing Secret holds what someone typed: a password with any printable
- * character, often with the line end that an editor or `echo` has left after it. These functions return source text
- * that runs in the pod: the values never reach a manifest.
+ * Reading a password in a pod. The Secret may be an existing one: its value can have any printable character, and often
+ * ends in the line end that an editor or `echo` added. These functions return source text that runs in the pod, so the
+ * values never reach a manifest.
  *
- * Line ends after the value are not part of it. An empty value, and any other control character, is refused by name.
+ * Trailing line ends are removed. An empty value and any other control character is an error that names the key.
  */
 
 const refusal = ({ title }: SecretKey): string =>
   `${title}: expected a value of printable characters; found none, or a control character among them`;
 
-/** Shell: the environment variable that holds `key`, without line ends after it; ends the script if it is not usable. */
+/** Shell: removes trailing line ends from `variable`, the environment variable of `key`; exits if the value is invalid. */
 export const shellPassword = (variable: string, key: SecretKey): string =>
   `
 ${variable}="$(printf %s "$${variable}")"
@@ -21,29 +21,13 @@ if [ -z "$${variable}" ] || [ "$(printf %s "$${variable}" | tr -d '[:cntrl:]')" 
 fi
 `.trim();
 
-/** Python: an expression of the same value. */
+/** Python: an expression for the value of an environment variable without trailing line ends. Does not check it. */
 export const pythonPassword = (variable: string): string => `os.environ["${variable}"].rstrip("\\n")`;
 
-/** Python: statements that set `password` to the same value, or end the program if it is not usable. */
+/** Python: statements that set `password` to that value; the program exits if it is invalid. */
 export const checkedPythonPassword = (variable: string, key: SecretKey): string =>
   `
 password = ${pythonPassword(variable)}
 if not password.isprintable() or not password:
     raise SystemExit("${refusal(key)}")
 `.trim();
-
-/**
- * Shell: prints the lines of `redis.conf` for the one user there is. A hash needs no quoting. The value counts with and
- * without line ends after it, since clients that have it as an environment variable send it as it is.
- */
-export const redisLogin = (variable: string, key: SecretKey): string =>
-  `
-sha256() { sha256sum | cut -c 1-64; }
-untrimmed="$(printf %s "$${variable}" | sha256)"
-${shellPassword(variable, key)}
-printf 'user default on #%s #%s ~* &* +@all\\n' "$untrimmed" "$(printf %s "$${variable}" | sha256)"
-`.trim();
-
-/** Shell: prints a variable's value as a string of `redis.conf`, each byte by its number. */
-export const redisString = (variable: string): string =>
-  `printf '"%s"' "$(printf %s "$${variable}" | od -An -v -tx1 | sed 's/ /\\\\x/g' | tr -d '\\n')"`;

@@ -4,11 +4,11 @@ import type { Component, NamespaceContext } from "./component.ts";
 import { serviceAccount } from "./service-account.ts";
 
 /**
- * What a component's service account, or that of one of its workloads, may do in some namespaces. A pod uses it only where
- * it says that it talks to the API. Returns what must be there before such a pod starts.
+ * Grants `rules` in `namespaces` to a component's service account, or to that of one `role`. Pods get its token only with
+ * `talksToApi`. Returns the RoleBindings, for such pods to depend on.
  *
- * Rules that let it write ConfigMaps or Secrets, or run pods, belong in a namespace that holds none of the platform's:
- * a Role cannot tell them apart.
+ * Grant writing of ConfigMaps or Secrets, and running pods, only in a namespace without other objects of the platform: a
+ * Role cannot tell them apart.
  */
 export function permissions(
   component: Component,

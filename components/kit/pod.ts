@@ -9,7 +9,7 @@ export type Volume = Omit<k8s.types.input.core.v1.Volume, "name">;
 type Probe = k8s.types.input.core.v1.Probe;
 type PodTemplate = k8s.types.input.core.v1.PodTemplateSpec;
 
-/** A field of the pod that Kubernetes fills in, such as `status.podIP`. */
+/** A field of the pod as an environment variable, such as `status.podIP` (downward API). */
 export interface PodField {
   field: string;
 }
@@ -20,7 +20,7 @@ export interface ConfigMapKey {
   key: string;
 }
 
-/** Ports by their names. Over TCP, unless it says otherwise. */
+/** Ports by name: a number is a TCP port. */
 export type Ports = Record<string, number | { udp: number }>;
 
 export interface Resources {
@@ -29,8 +29,8 @@ export interface Resources {
 }
 
 /**
- * Resources of a container that works for a server, in a set-up Job or before the server starts. It has a CPU limit
- * where the server has one: a quota on CPU limits admits no container without.
+ * Resources of a setup Job or an init container: `own`, with a CPU limit if the server has one. A ResourceQuota on CPU
+ * limits rejects containers without.
  */
 export function limitedAs(server: { limits: { cpu?: string | undefined } }, own: Resources): Resources {
   const { cpu } = server.limits;
@@ -39,74 +39,69 @@ export function limitedAs(server: { limits: { cpu?: string | undefined } }, own:
   return { requests: { ...own.requests, cpu: request }, limits: { ...own.limits, cpu } };
 }
 
-/** One container. `V` are the names of its pod's volumes: a mount of one that is not there does not compile. */
+/** Path in the container → volume, or a directory `subPath` of a volume. */
+type Mounts<V extends string> = Partial<Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>>;
+
+/** One container. `V` is the union of the pod's volumes: a mount of another one does not compile. */
 export interface Container<V extends string> {
-  /** The full image reference, as `Component.image` gives it. */
+  /** The full image reference, from `Component.image`. */
   image: pulumi.Input<string>;
-  /** What runs. An image's own entrypoint is never relied upon. */
+  /** The command. Required, so that no container depends on its image's entrypoint. */
   command: string[];
   args?: string[];
-  /** Plain values, references to the keys of Secrets, and what Kubernetes knows of the pod. No password as a plain value. */
-  env?: Record<string, pulumi.Input<string> | SecretKey | ConfigMapKey | PodField>;
+  /** Plain values, keys of Secrets and ConfigMaps, and fields of the pod. A password is never a plain value. */
+  env?: Record<string, Value>;
   /** Secrets and ConfigMaps whose keys become variables. `env` has precedence. */
   envFrom?: k8s.types.input.core.v1.EnvFromSource[];
   ports?: Ports;
   resources: Resources;
-  /** Path in the container → volume. The root file system is read-only: what is written to is mounted. */
-  mounts?: Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>;
+  /** The root file system is read-only: mount a volume at each path that is written. */
+  mounts?: Mounts<V>;
   startup?: Probe;
   readiness?: Probe;
   liveness?: Probe;
-  /** What comes before the container is told to stop, within the pod's grace period: a command, or `drain`. */
+  /** Runs before the container receives SIGTERM, within the pod's grace period: a command, or `drain`. */
   preStop?: string[] | { sleep: number };
 }
 
 export interface Pod<V extends string> {
-  /** The image's own user and group: no pod runs as root. */
+  /** User ID of the image's own user. Pods never run as root. */
   user: number;
+  /** Group ID. Default: the same number as `user`. */
   group?: number;
   /** The workload's role within the component: the label app.kubernetes.io/component. */
   role?: string;
-  /** By name, in the order they start in. */
+  /** Init containers by name, in their order. */
   init?: Record<string, Container<V>>;
   containers: Record<string, Container<V>>;
   volumes: Record<V, Volume>;
-  /** Checksums of what the pod reads only at its start: a change of one rolls the pod. */
+  /** Checksums of files and Secrets that the pod reads only at its start. A change rolls the pod. */
   checksums?: Record<string, pulumi.Input<string>>;
-  /** Seconds from being told to stop to being killed. Default 30, as Kubernetes has it. */
+  /** Seconds between SIGTERM and SIGKILL. Default: 30, Kubernetes' own. */
   gracePeriod?: number;
   restartPolicy?: "Never" | "OnFailure";
   /**
-   * Why the pod talks to the Kubernetes API. It then has the token of its component's account, and the reason stands on
-   * it as an annotation; what the account may do, `permissions` says. Default: no token.
+   * Why the pod uses the Kubernetes API. It gets the token of its service account, and the reason as an annotation. Grant
+   * rights with `permissions`. Default: no token.
    */
   talksToApi?: string;
-  /** The account that the pod runs under, as `serviceAccount` gives it. Default: the component's own. */
+  /** Name of the service account, from `serviceAccount`. Default: the component's own. */
   account?: pulumi.Input<string>;
 }
 
 /**
- * A pod template that passes Pod Security `restricted` and has a read-only root file system, with no way to ask
- * for less: no token without a reason, no service links (a Service named like an application would set `<NAME>_PORT` for it),
- * no privilege, no capability.
+ * A pod template that passes the Pod Security Standard `restricted`, with a read-only root file system. No option weakens
+ * it. Service links are off: a Service with an application's name would set the variable `<NAME>_PORT` for it.
  */
 export function pod<V extends string>(
   component: Component,
   spec: Pod<V>,
 ): PodTemplate & { spec: NonNullable<PodTemplate["spec"]> } {
   const { imagePullPolicy, imagePullSecrets } = component.namespace.global;
-  const list = (containers: Record<string, Container<V>> = {}) =>
+  const list = (containers: Record<string, Container<V>>) =>
     Object.entries(containers).map(([name, one]) => container(name, one, imagePullPolicy));
   return {
-    metadata: {
-      labels: component.labels(spec.role),
-      annotations: {
-        ...Object.fromEntries(
-          Object.entries(spec.checksums ?? {}).map(([of, sum]) => [`data-platform/checksum-${of}`, sum]),
-        ),
-        ...(spec.talksToApi && { "data-platform/talks-to-api": spec.talksToApi }),
-      },
-    },
+    metadata: { labels: component.labels(spec.role), annotations: annotations(spec) },
     spec: {
       serviceAccountName: spec.account ?? serviceAccount(component),
       automountServiceAccountToken: spec.talksToApi !== undefined,
@@ -116,7 +111,7 @@ export function pod<V extends string>(
         runAsUser: spec.user,
         runAsGroup: spec.group ?? spec.user,
         fsGroup: spec.group ?? spec.user,
-        // Volumes with many files would otherwise be walked through at every start.
+        // The default changes the owner of every file of a volume at each start.
         fsGroupChangePolicy: "OnRootMismatch",
         seccompProfile: { type: "RuntimeDefault" },
       },
@@ -126,21 +121,24 @@ export function pod<V extends string>(
       volumes: Object.entries<Volume>(spec.volumes).map(([name, volume]) => ({ name, ...volume })),
       terminationGracePeriodSeconds: spec.gracePeriod ?? 30,
       ...(spec.restartPolicy && { restartPolicy: spec.restartPolicy }),
-      // A node for each pod, where there are several of both. One pod has it too: a second one then rolls nothing.
-      ...(!spec.restartPolicy && {
-        topologySpreadConstraints: [
-          {
-            maxSkew: 1,
-            topologyKey: "kubernetes.io/hostname",
-            // A cluster with fewer nodes than pods should still run them all.
-            whenUnsatisfiable: "ScheduleAnyway",
-            labelSelector: { matchLabels: component.selector(spec.role) },
-          },
-        ],
-      }),
+      ...(!spec.restartPolicy && { topologySpreadConstraints: [spread(component.selector(spec.role))] }),
     },
   };
 }
+
+const annotations = ({ checksums = {}, talksToApi }: Pick<Pod<never>, "checksums" | "talksToApi">) => ({
+  ...Object.fromEntries(Object.entries(checksums).map(([of, sum]) => [`data-platform/checksum-${of}`, sum])),
+  ...(talksToApi && { "data-platform/talks-to-api": talksToApi }),
+});
+
+/** Spreads replicas over nodes. Set for a single replica too, so that scaling does not change the pod template. */
+const spread = (matchLabels: Record<string, string>): k8s.types.input.core.v1.TopologySpreadConstraint => ({
+  maxSkew: 1,
+  topologyKey: "kubernetes.io/hostname",
+  // Schedule all pods even on fewer nodes.
+  whenUnsatisfiable: "ScheduleAnyway",
+  labelSelector: { matchLabels },
+});
 
 function container<V extends string>(
   name: string,
@@ -153,36 +151,16 @@ function container<V extends string>(
     imagePullPolicy,
     command: spec.command,
     ...(spec.args && { args: spec.args }),
-    ...(spec.env && {
-      env: Object.entries(spec.env).map(([variable, value]) =>
-        isKey(value)
-          ? { name: variable, valueFrom: { secretKeyRef: { name: value.secret, key: value.key } } }
-          : isConfigMapKey(value)
-            ? { name: variable, valueFrom: { configMapKeyRef: { name: value.configMap, key: value.key } } }
-            : isField(value)
-              ? { name: variable, valueFrom: { fieldRef: { fieldPath: value.field } } }
-              : { name: variable, value },
-      ),
-    }),
+    ...(spec.env && { env: Object.entries(spec.env).map(variable) }),
     ...(spec.envFrom && spec.envFrom.length > 0 && { envFrom: spec.envFrom }),
-    ...(spec.ports && {
-      ports: Object.entries(spec.ports).map(([port, number]) =>
-        typeof number === "number"
-          ? { name: port, containerPort: number }
-          : { name: port, containerPort: number.udp, protocol: "UDP" },
-      ),
-    }),
+    ...(spec.ports && { ports: containerPorts(spec.ports) }),
     resources: spec.resources,
-    ...(spec.mounts && {
-      volumeMounts: Object.entries(spec.mounts).map(([mountPath, mount]) =>
-        typeof mount === "object" ? { name: mount.volume, mountPath, ...rest(mount) } : { name: mount, mountPath },
-      ),
-    }),
+    ...(spec.mounts && { volumeMounts: volumeMounts(spec.mounts) }),
     ...(spec.startup && { startupProbe: spec.startup }),
     ...(spec.readiness && { readinessProbe: spec.readiness }),
     ...(spec.liveness && { livenessProbe: spec.liveness }),
     ...(spec.preStop && { lifecycle: { preStop: preStop(spec.preStop) } }),
-    // What a user reads first when a container has died and its log is gone.
+    // Keep the end of the log in the pod's status, for a container that died.
     terminationMessagePolicy: "FallbackToLogsOnError",
     securityContext: {
       allowPrivilegeEscalation: false,
@@ -195,23 +173,36 @@ function container<V extends string>(
 const preStop = (before: string[] | { sleep: number }) =>
   Array.isArray(before) ? { exec: { command: before } } : { sleep: { seconds: before.sleep } };
 
+const containerPorts = (ports: Ports) =>
+  Object.entries(ports).map(([name, port]) =>
+    typeof port === "number" ? { name, containerPort: port } : { name, containerPort: port.udp, protocol: "UDP" },
+  );
+
+const volumeMounts = <V extends string>(mounts: Mounts<V>) =>
+  Object.entries<Mounts<V>[string]>(mounts).flatMap(([mountPath, mount]) => {
+    if (mount === undefined) return [];
+    if (typeof mount !== "object") return [{ name: mount, mountPath }];
+    const { volume, readOnly, subPath } = mount;
+    return [{ name: volume, mountPath, ...(readOnly && { readOnly }), ...(subPath && { subPath }) }];
+  });
+
 type Value = pulumi.Input<string> | SecretKey | ConfigMapKey | PodField;
-const isKey = (value: Value): value is SecretKey => typeof value === "object" && "secret" in value && "key" in value;
-const isConfigMapKey = (value: Value): value is ConfigMapKey =>
-  typeof value === "object" && Object.keys(value).includes("configMap");
-// An Output has any property that is asked for, but lists none of them.
-const isField = (value: Value): value is PodField => typeof value === "object" && Object.keys(value).includes("field");
 
-const rest = <V>({ readOnly, subPath }: { volume: V; readOnly?: boolean; subPath?: string }) => ({
-  ...(readOnly && { readOnly }),
-  ...(subPath && { subPath }),
-});
+/** One environment variable. An Output has none of the properties that tell the references apart. */
+function variable([name, value]: [string, Value]): k8s.types.input.core.v1.EnvVar {
+  if (typeof value !== "object") return { name, value };
+  if ("secret" in value) return { name, valueFrom: { secretKeyRef: { name: value.secret, key: value.key } } };
+  if ("configMap" in value) return { name, valueFrom: { configMapKeyRef: { name: value.configMap, key: value.key } } };
+  if ("field" in value) return { name, valueFrom: { fieldRef: { fieldPath: value.field } } };
+  return { name, value };
+}
 
-/** An empty directory that lives as long as the pod. `size` bounds it; `memory` keeps it off the disk. */
+/** An emptyDir of at most `size`. `memory`: a tmpfs, which counts as the containers' memory. */
 export const scratch = (of: { size: string; memory?: boolean }): Volume => ({
   emptyDir: { sizeLimit: of.size, ...(of.memory && { medium: "Memory" }) },
 });
 
+/** The files of a ConfigMap. */
 export const configFiles = (configMap: pulumi.Input<string>): Volume => ({ configMap: { name: configMap } });
 
 /** Keys of Secrets as files: file name → key. */
@@ -223,7 +214,16 @@ export const secretFiles = (files: Record<string, SecretKey>): Volume => ({
   },
 });
 
-type Timing = { every?: number; within?: number; failures?: number };
+/** When a probe runs and fails. */
+interface Timing {
+  /** Seconds between two probes. Default: 10. */
+  every?: number;
+  /** Seconds until a probe times out. Default: 5. */
+  within?: number;
+  /** Consecutive failures after which the probe fails. Default: 3. */
+  failures?: number;
+}
+
 const timing = ({ every = 10, within = 5, failures = 3 }: Timing) => ({
   periodSeconds: every,
   timeoutSeconds: within,
@@ -231,24 +231,24 @@ const timing = ({ every = 10, within = 5, failures = 3 }: Timing) => ({
 });
 
 /**
- * For liveness: three minutes in a row. A restart helps a server that hangs; where the whole machine is busy it makes
- * that worse, for starting takes more than running does, and the next probes fail for it.
+ * For liveness: fails after three minutes. A restart fixes a server that hangs, but not a busy machine: starting takes
+ * more CPU than running.
  */
 export const lenientLiveness: Timing = { within: 10, failures: 18 };
 
 /**
- * For `preStop` of servers of which another takes over: five seconds more of serving, since nodes send requests to a
- * pod until they have heard that it leaves. Kubernetes waits, 1.30 and newer, without a process in the container.
+ * `preStop` for servers with replicas: serve five more seconds, while nodes remove the pod from their load balancing.
+ * Needs Kubernetes 1.30 or newer, which sleeps without a process in the container.
  */
 export const drain = { sleep: 5 };
 
-/** Succeeds when the command does. Seconds: `every` 10, `within` 5; fails after `failures`, 3, in a row. */
+/** Probe that succeeds if the command exits with 0. */
 export const execProbe = (command: string[], when: Timing = {}): Probe => ({ exec: { command }, ...timing(when) });
 
-/** Succeeds when the port takes a connection, for software that has no better question. Timing as in `runs`. */
+/** Probe that succeeds if the port accepts a connection, for software without a better check. */
 export const tcpProbe = (port: string, when: Timing = {}): Probe => ({ tcpSocket: { port }, ...timing(when) });
 
-/** Succeeds when GET answers 200 to 399. Timing as in `runs`. */
+/** Probe that succeeds if GET returns a status from 200 to 399. */
 export const httpProbe = (path: string, port: string, when: Timing = {}): Probe => ({
   httpGet: { path, port },
   ...timing(when),

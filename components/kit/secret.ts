@@ -8,7 +8,7 @@ import type { Component, NamespaceContext } from "./component.ts";
 export interface SecretKey {
   readonly secret: pulumi.Output<string>;
   readonly key: string;
-  /** What messages call it: `stack dev: Secret redis-admin, key password`. */
+  /** Its name in messages: `stack dev: Secret redis-admin, key password`. */
   readonly title: string;
 }
 
@@ -16,8 +16,8 @@ export interface SecretKey {
 const length = 32;
 
 /**
- * A password that is made once and kept in the stack's state; a higher `rotation` makes it anew.
- * Letters and digits only, since passwords end up in connection URLs.
+ * A password that is generated once and kept in the stack's state. A change of `rotation` generates another one.
+ * Letters and digits only, because passwords are used in connection URLs.
  */
 export function password(component: Component, suffix: string, rotation: number): pulumi.Output<string> {
   return new random.RandomPassword(
@@ -28,8 +28,8 @@ export function password(component: Component, suffix: string, rotation: number)
 }
 
 /**
- * Random bytes that are made once and kept, in url-safe base64 with its padding: for keys that have this form.
- * `rotation` as in `password`; without one they are never made anew.
+ * Random bytes in url-safe base64 with padding, for keys of this form. Generated once and kept in the stack's state.
+ * `rotation` as in `password`; without it the key never changes.
  */
 export function randomKey(
   component: Component,
@@ -37,25 +37,25 @@ export function randomKey(
   bytes: number,
   rotation?: number,
 ): pulumi.Output<string> {
-  const made = new random.RandomBytes(
+  const generated = new random.RandomBytes(
     component.named(suffix),
     { length: bytes, ...(rotation && { keepers: { rotation: String(rotation) } }) },
     { parent: component },
   );
-  return made.base64.apply((base64) => base64.replaceAll("+", "-").replaceAll("/", "_"));
+  return generated.base64.apply((base64) => base64.replaceAll("+", "-").replaceAll("/", "_"));
 }
 
 /**
- * A Kubernetes Secret whose keys are known to the compiler: `secret.key("pasword")` is an error.
- * Nothing but references to it ever reaches a pod's specification.
+ * A Kubernetes Secret whose keys are a type: `secret.key("pasword")` does not compile. Pod specifications only hold
+ * references to its keys.
  */
 export class TypedSecret<K extends string> {
   readonly name: pulumi.Output<string>;
   readonly namespace: string;
   private readonly title: string;
-  /** Changes when a value does, and tells nothing about it: what pods and Jobs that use it are marked with. */
+  /** Changes with the values and does not reveal them: the checksum of pods and Jobs that use the Secret. */
   readonly revision: pulumi.Output<string>;
-  /** The same Secret in other namespaces, by the place's key. */
+  /** Copies in other namespaces, by `NamespaceContext.key`. */
   private readonly copies = new Map<string, TypedSecret<K>>();
   private readonly copyTo: (namespace: NamespaceContext) => pulumi.Output<string>;
 
@@ -73,7 +73,7 @@ export class TypedSecret<K extends string> {
     this.copyTo = copyTo;
   }
 
-  /** A Secret of the component's own, with these values. */
+  /** Creates a Secret with these values. */
   static create<K extends string>(
     component: Component,
     suffix: string,
@@ -86,7 +86,7 @@ export class TypedSecret<K extends string> {
         { parent: component, dependsOn: ready },
       ).metadata.name;
     const own = make(component.named(suffix), component.namespace.name, component.namespace.ready);
-    // Keyed by a secret salt: a plain hash of a weak password could be searched for.
+    // Keyed by a secret salt: a plain hash of a weak password could be reversed by brute force.
     const revision = pulumi
       .all([component.namespace.salt, pulumi.output(values)])
       .apply(([salt, plain]) => createHmac("sha256", salt).update(JSON.stringify(plain)).digest("hex").slice(0, 16));
@@ -100,20 +100,21 @@ export class TypedSecret<K extends string> {
   }
 
   /**
-   * A Secret that someone else keeps, in every namespace whose pods use it. Its values are not ours to read or copy,
-   * so `rotation` says when they changed.
+   * A Secret that the user maintains, under the same name in every namespace whose pods use it. The program neither reads
+   * nor copies it, so the user changes `rotation` when the values change.
    */
   static existing<K extends string>(component: Component, name: string, rotation: number): TypedSecret<K> {
-    const there = pulumi.output(name);
+    const output = pulumi.output(name);
     const revision = pulumi.output(`${name}-${rotation}`);
-    return new TypedSecret<K>(there, titleOf(component, name), component.namespace.name, revision, () => there);
+    return new TypedSecret<K>(output, titleOf(component, name), component.namespace.name, revision, () => output);
   }
 
+  /** A reference to one key, for pods in the Secret's namespace. */
   key(key: K): SecretKey {
     return { secret: this.name, key, title: `${this.title}, key ${key}` };
   }
 
-  /** The same Secret for pods in `namespace`, which can read none of another namespace. Made when it is first asked for. */
+  /** The Secret for pods in `namespace`. Pods cannot read another namespace's Secrets, so the first call creates a copy. */
   in(namespace: NamespaceContext): TypedSecret<K> {
     if (namespace.name === this.namespace) return this;
     const copy =
@@ -126,13 +127,13 @@ export class TypedSecret<K extends string> {
 
 const titleOf = (component: Component, name: string): string => `stack ${component.namespace.stack}: Secret ${name}`;
 
-/** The part of the configuration that says where a password comes from. */
+/** The block `auth` of a component's configuration. */
 interface Auth {
   rotation: number;
   existingSecret?: string;
 }
 
-/** The Secret with a component's own credentials: the one that the stack names, or one made of `values`. */
+/** The Secret of a component's own credentials: the existing one that the stack names, or a new one with `values`. */
 export function credentials<K extends string>(
   component: Component,
   suffix: string,
@@ -144,7 +145,7 @@ export function credentials<K extends string>(
     : TypedSecret.create(component, suffix, values());
 }
 
-/** A short name for contents: eight hexadecimal digits. For what is not secret. */
+/** Short hash of contents that are not secret: eight hexadecimal digits. */
 export const fingerprint = (contents: unknown): string =>
   createHash("sha256")
     .update(typeof contents === "string" ? contents : JSON.stringify(contents))

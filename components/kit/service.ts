@@ -1,26 +1,29 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Component } from "./component.ts";
+import type { Endpoint } from "./connection.ts";
 import type { Ports } from "./pod.ts";
 
+export interface ServiceArgs {
+  /** Role of the workload whose pods the Service selects. */
+  role: string;
+  /** Suffix of the Service's name. Default: none, the component's name. */
+  suffix?: string;
+  ports: Ports;
+  /** Default: ClusterIP. */
+  type?: string;
+  /** The Deployment or StatefulSet of the pods. */
+  workload: pulumi.Resource;
+}
+
 /**
- * The Service in front of one workload's pods. It is named like the component, or with a suffix.
+ * Creates the Service of one workload.
  *
- * It is made beside its workload, and Pulumi does not wait for it: the workload is waited for, and Pulumi's wait for a
- * Service adds ten seconds to each. A client therefore depends on both. A LoadBalancer is waited for, since its
- * address may never come, and made after its workload, since that wait ends after ten minutes.
+ * Pulumi does not wait for it, because that adds ten seconds to each Service; it waits for the workload. Clients depend
+ * on both. Exception: it waits for a LoadBalancer, whose address may never come. The wait ends after ten minutes, so a
+ * LoadBalancer is created after its workload.
  */
-export function service(
-  component: Component,
-  spec: {
-    role: string;
-    suffix?: string;
-    ports: Ports;
-    type?: string;
-    /** The Deployment or StatefulSet of the component. */
-    workload: pulumi.Resource;
-  },
-): k8s.core.v1.Service {
+export function service(component: Component, spec: ServiceArgs): k8s.core.v1.Service {
   const balanced = spec.type === "LoadBalancer";
   return new k8s.core.v1.Service(
     component.named(spec.suffix),
@@ -39,10 +42,24 @@ export function service(
   );
 }
 
-/** The headless Service that gives a component's pods host names of their own, ready or not. */
+/** The address of one of a component's Services, for the stack's outputs. */
+export const endpoint = (component: Component, port: number, suffix?: string): Endpoint => ({
+  namespace: component.namespace.name,
+  service: component.named(suffix),
+  host: component.host(suffix),
+  port,
+});
+
+/** Creates a headless Service: its pods have host names, even before they are ready. */
 export function headlessService(
   component: Component,
-  spec: { role?: string; suffix?: string; ports: Ports },
+  spec: {
+    /** Role of the pods. Default: all pods of the component. */
+    role?: string;
+    /** Default: `headless`. */
+    suffix?: string;
+    ports: Ports;
+  },
 ): k8s.core.v1.Service {
   const suffix = spec.suffix ?? "headless";
   return new k8s.core.v1.Service(
@@ -50,7 +67,7 @@ export function headlessService(
     {
       metadata: {
         ...component.metadata(suffix),
-        // It must exist before its pods do, and Pulumi would wait for them.
+        // Pulumi would wait for its pods, and they are created after it.
         annotations: { "pulumi.com/skipAwait": "true" },
       },
       spec: {
@@ -64,7 +81,7 @@ export function headlessService(
   );
 }
 
-/** Ports of a Service, each to the container's port of the same name. */
+/** Ports of a Service. Each targets the container's port of the same name. */
 const servicePorts = (ports: Ports) =>
   Object.entries(ports).map(([name, port]) =>
     typeof port === "number"

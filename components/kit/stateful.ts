@@ -7,27 +7,29 @@ import { type Pod, pod, type Volume } from "./pod.ts";
 import { headlessService } from "./service.ts";
 import { claims } from "./storage.ts";
 
-/**
- * A StatefulSet whose pods keep a volume each, mounted by the name `data`, and the headless Service that gives
- * them their host names.
- */
-export function stateful<V extends string>(
-  component: Component,
-  spec: {
-    /** Its name is the component's and this; or the component's alone where it has no other. */
-    suffix?: string;
-    replicas: number;
-    /** Its volume `data` is the pod's own; the others are listed. */
-    pod: Omit<Pod<V | "data">, "volumes"> & { volumes: Record<Exclude<V, "data">, Volume> };
-    ports: Record<string, number>;
-    storage: { size: string; storageClass?: string };
-    /** Start all pods at once: for servers that need each other to become ready. Default: one after another. */
-    parallel?: boolean;
-    /** The configuration's key of a number of pods that cannot change once they have data: a preview refuses to. */
-    fixedReplicas?: string;
-    dependsOn?: pulumi.Resource[];
-  },
-): k8s.apps.v1.StatefulSet {
+/** The pod of a StatefulSet. It mounts its own volume by the name `data`; `volumes` lists the others. */
+export type StatefulPod<V extends string> = Omit<Pod<V | "data">, "volumes"> & {
+  volumes: Record<Exclude<V, "data">, Volume>;
+};
+
+export interface StatefulArgs<V extends string> {
+  /** Suffix of the StatefulSet's name. Default: none, the component's name. */
+  suffix?: string;
+  replicas: number;
+  pod: StatefulPod<V>;
+  /** Ports of the headless Service. */
+  ports: Record<string, number>;
+  /** Size and StorageClass of each pod's volume. Default class: the stack's. */
+  storage: { size: string; storageClass?: string };
+  /** Start all pods at once, for servers that become ready only together. Default: one after another. */
+  parallel?: boolean;
+  /** Configuration key of `replicas`, if the number cannot change after the first start: a preview refuses a change. */
+  fixedReplicas?: string;
+  dependsOn?: pulumi.Resource[];
+}
+
+/** Creates a StatefulSet with a volume for each pod, mounted by the name `data`, and its headless Service. */
+export function stateful<V extends string>(component: Component, spec: StatefulArgs<V>): k8s.apps.v1.StatefulSet {
   const { suffix, replicas } = spec;
   const { role } = spec.pod;
   const headless = headlessService(component, {
@@ -60,7 +62,10 @@ export function stateful<V extends string>(
   );
 }
 
-/** Without it, the new pods would come up with empty volumes beside the old ones and decide as a majority of their own. */
+/**
+ * Hook that refuses another number of replicas before the update starts: the new pods would have empty volumes, and could
+ * outvote the old ones.
+ */
 export const refuseToResize = (component: Component, key: string) =>
   new pulumi.ResourceHook(
     `${component.name}-keeps-its-number`,

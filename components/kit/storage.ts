@@ -4,9 +4,8 @@ import { bytes } from "../../config/quantity.ts";
 import type { Component } from "./component.ts";
 
 /**
- * The volumes of a StatefulSet's pods, each a claim of its own that the program knows: one can be protected, and it
- * can grow. A claim that a StatefulSet makes from its template can do neither, because templates cannot be changed.
- * The StatefulSet takes these, for it looks for a claim by name before it makes one.
+ * Creates the PersistentVolumeClaims of a StatefulSet's pods, under the names that the StatefulSet looks for. Claims of
+ * the program can be protected and can grow; a StatefulSet's own template is immutable.
  */
 export function claims(
   component: Component,
@@ -23,14 +22,14 @@ export function claims(
     metadata: { name: "data" },
     spec: {
       accessModes: ["ReadWriteOnce"],
-      // Never used, since the claims exist; constant, since a change would replace the StatefulSet.
+      // Unused, because the claims exist. Constant, because a change would replace the StatefulSet.
       resources: { requests: { storage: "1Gi" } },
     },
   };
   return { claims, template };
 }
 
-/** One volume that outlives its pods. `name` where it is not called like other objects. */
+/** Creates a PersistentVolumeClaim. `name` overrides its name in Kubernetes. */
 export function claim(
   component: Component,
   suffix: string,
@@ -45,9 +44,9 @@ export function claim(
         ...component.metadata(),
         name,
         annotations: {
-          // Which key of the stack to change, for whoever meets this volume.
+          // The configuration key to change if the volume is full.
           "data-platform/config-key": `${component.configKey}.storage.size`,
-          // Bound only when its pod is scheduled, where the storage class waits for that.
+          // Pulumi would wait until it is bound. With WaitForFirstConsumer that is after its pod is scheduled.
           "pulumi.com/skipAwait": "true",
         },
       },
@@ -65,8 +64,8 @@ export function claim(
 type Inputs = { [field: string]: any };
 
 /**
- * Kubernetes refuses to shrink a volume too, but only half-way through an update and without naming the key. `size` finds
- * it among a resource's inputs: by default a claim's.
+ * Hook that refuses a smaller volume before the update starts, with the configuration key. Kubernetes refuses it too, but
+ * in the middle of an update. `size` reads the size from the resource's inputs; default: a PersistentVolumeClaim's.
  */
 export const refuseToShrink = (
   component: Component,
@@ -87,7 +86,7 @@ export const refuseToShrink = (
     { onDryRun: true },
   );
 
-/** Why a volume may not go from `before` to `after`, or undefined where it may. */
+/** The problem if a volume's size goes from `before` to `after`; undefined if there is none. */
 export function shrinks(stack: string, component: string, before: string, after: string): string | undefined {
   return bytes(after) < bytes(before)
     ? `stack ${stack}: ${component}.storage.size: found ${after}; expected at least ${before}, the size of the volume that exists: volumes never shrink`

@@ -1,34 +1,21 @@
 import * as k8s from "@pulumi/kubernetes";
-import type * as pulumi from "@pulumi/pulumi";
 import type { Component } from "../kit/component.ts";
+import type { ConfigFiles } from "../kit/config.ts";
+import type { Panel } from "../kit/panel.ts";
 import { fingerprint } from "../kit/secret.ts";
 import { panels } from "./panels.ts";
 
-/** One graph: lines by their legend, each a query in which `$of` stands for the labels of the component's own pods. */
-export interface Panel {
-  title: string;
-  /** One of Grafana's units: https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts */
-  unit: "short" | "bytes" | "Bps" | "s" | "reqps" | "ops" | "percentunit";
-  lines: Record<string, string>;
-}
-
 /**
- * A dashboard for each component that there is, as files of one ConfigMap. Its label is what a Grafana that someone else
- * runs in the cluster looks for (kiwigrid/k8s-sidecar).
+ * A dashboard for each component that has panels, as files of one ConfigMap. The label `grafana_dashboard` is what the
+ * sidecar of Grafana's own Helm chart looks for (kiwigrid/k8s-sidecar).
  */
-export function dashboards(
-  exporters: Component,
-  watched: Component[],
-): { name: pulumi.Output<string>; checksum: string } {
-  const components = watched.filter(({ name }) => name in panels);
+export function dashboards(exporters: Component, watched: Component[]): ConfigFiles {
   const data = Object.fromEntries(
-    components.map((component) => {
-      // What an exporter tells of a component stands under the exporter's name.
-      const told = component.metrics.length > 0 ? component : exporters;
-      const jobs =
-        told === component ? told.metrics.map(({ role }) => component.named(role)) : [jobOf(component, exporters)];
-      const labels = `job=~"${jobs.join("|")}",namespace="${told.namespace.name}"`;
-      return [`${component.name}.json`, JSON.stringify(dashboard(component, labels), null, 1)];
+    watched.flatMap((component) => {
+      const shown = panels[component.name];
+      if (!shown) return [];
+      const content = dashboard(component, shown, labelsOf(component, exporters));
+      return [[`${component.name}.json`, JSON.stringify(content, null, 1)]];
     }),
   );
   const suffix = "dashboards";
@@ -41,18 +28,26 @@ export function dashboards(
   return { name: map.metadata.name, checksum: fingerprint(data) };
 }
 
-/** The exporter that is named like the component, or else the one that components tell of themselves. */
+/** PromQL labels of a component's series. Those of a component without metrics of its own come from an exporter's pods. */
+function labelsOf(component: Component, exporters: Component): string {
+  const own = component.metrics.length > 0;
+  const jobs = own ? component.metrics.map(({ role }) => component.named(role)) : [jobOf(component, exporters)];
+  return `job=~"${jobs.join("|")}",namespace="${(own ? component : exporters).namespace.name}"`;
+}
+
+/** The exporter with the component's name, or else the one that receives StatsD metrics. */
 const jobOf = (component: Component, exporters: Component): string =>
   exporters.named(exporters.metrics.some(({ role }) => role === component.name) ? component.name : "statsd");
 
 /** Two panels a row, in Grafana's grid of 24 columns. */
 const [width, height] = [12, 8];
 
-/** Grafana takes at most 40 characters. */
+/** Grafana allows at most 40 characters. */
 const uid = (name: string): string => (name.length <= 40 ? name : `${name.slice(0, 31)}-${fingerprint(name)}`);
 
-function dashboard(component: Component, labels: string) {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills it in
+/** Grafana's JSON model: https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/ */
+function dashboard(component: Component, shown: Panel[], labels: string) {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the dashboard
   const datasource = { type: "prometheus", uid: "${datasource}" };
   return {
     uid: uid(`${component.namespace.stack}-${component.name}`),
@@ -62,7 +57,7 @@ function dashboard(component: Component, labels: string) {
     time: { from: "now-1h", to: "now" },
     refresh: "30s",
     templating: { list: [{ name: "datasource", label: "Prometheus", type: "datasource", query: "prometheus" }] },
-    panels: panels[component.name]!.map(({ title, unit, lines }, index) => ({
+    panels: shown.map(({ title, unit, lines }, index) => ({
       id: index + 1,
       type: "timeseries",
       title,

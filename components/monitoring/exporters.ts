@@ -1,117 +1,128 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import type { Config } from "../../config/schema.ts";
-import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
-import { files } from "../kit/config.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component, type Metrics } from "../kit/component.ts";
+import { type ConfigFiles, files } from "../kit/config.ts";
 import type { RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { type Container, configFiles, httpProbe, lenientLiveness } from "../kit/pod.ts";
 import { service } from "../kit/service.ts";
 
-/** What those components that say nothing to Prometheus themselves are asked by. */
+/** What the exporters need from the platform. */
+export interface ExportersArgs extends ComponentArgs<Config["monitoring"]["exporters"]> {
+  /** Default: no exporter for PostgreSQL. */
+  postgresql?: SqlConnection;
+  /** Default: no exporter for Redis. */
+  redis?: RedisConnection;
+}
+
+/** One exporter: a stateless server with a port `metrics`. */
+type Exporter = {
+  image: string;
+  user: number;
+  /** Of its metrics. */
+  port: number;
+  /** Ports beside that. */
+  ports?: Container<never>["ports"];
+  checksums?: Record<string, pulumi.Input<string>>;
+  /** Mounted at /etc/statsd. */
+  mapping?: ConfigFiles;
+  dependsOn?: pulumi.Resource[];
+} & Pick<Container<never>, "command" | "args" | "env">;
+
+const statsd = { udp: 9125 };
+
+/** Prometheus exporters for components that do not serve metrics themselves. */
 export class Exporters extends Component {
   override readonly metrics: Metrics[] = [];
-  /** Where Airflow and Superset tell what they do. */
+  /** Where Airflow and Superset send their metrics. */
   readonly statsd: StatsdConnection;
 
-  constructor(
-    name: string,
-    args: {
-      namespace: NamespaceContext;
-      config: Config["monitoring"]["exporters"];
-      postgresql?: SqlConnection;
-      redis?: RedisConnection;
-    },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(name: string, args: ExportersArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, postgresql, redis } = args;
     super("Exporters", name, namespace, "", opts);
 
-    /** One exporter: a program without a state, whose metrics are another's. */
-    const exporter = (
-      role: string,
-      of: {
-        image: string;
-        user: number;
-        port: number;
-        ready?: pulumi.Resource[];
-        checksums?: Record<string, pulumi.Input<string>>;
-        also?: Container<never>["ports"];
-        mapping?: { name: pulumi.Output<string>; checksum: string };
-      } & Pick<Container<never>, "command" | "args" | "env">,
-    ) => {
-      const { user, port, ready, checksums, also, mapping, image, ...rest } = of;
-      this.metrics.push({ role, port: "metrics" });
-      return deployment<string>(this, {
-        suffix: role,
-        replicas: 1,
-        pod: {
-          user,
-          role,
-          checksums: { ...checksums, ...(mapping && { mapping: mapping.checksum }) },
-          containers: {
-            exporter: {
-              ...rest,
-              image: this.image(image),
-              ports: { metrics: port, ...also },
-              resources: config.resources,
-              ...(mapping && { mounts: { "/etc/statsd": "mapping" } }),
-              startup: httpProbe("/", "metrics", { every: 2, failures: 150 }),
-              readiness: httpProbe("/", "metrics"),
-              liveness: httpProbe("/", "metrics", lenientLiveness),
-            },
-          },
-          volumes: mapping ? { mapping: configFiles(mapping.name) } : {},
-        },
-        dependsOn: ready ?? [],
-      });
-    };
+    if (postgresql) this.postgresql(config, postgresql);
+    if (redis) this.redis(config, redis);
+    const workload = this.statsdExporter(config);
+    const front = service(this, { suffix: "statsd", role: "statsd", ports: { statsd }, workload });
 
-    if (postgresql)
-      exporter("postgresql", {
-        image: config.postgresql,
-        user: 65534,
-        port: 9187,
-        command: ["/bin/postgres_exporter"],
-        env: {
-          DATA_SOURCE_URI: `${postgresql.host}:${postgresql.port}/${postgresql.database}?sslmode=disable`,
-          DATA_SOURCE_USER: postgresql.username,
-          DATA_SOURCE_PASS: postgresql.password,
-        },
-        checksums: { password: postgresql.revision },
-        ready: postgresql.ready,
-      });
-    if (redis)
-      exporter("redis", {
-        image: config.redis,
-        user: 59000,
-        port: 9121,
-        command: ["/redis_exporter"],
-        env: { REDIS_ADDR: `redis://${redis.host}:${redis.port}`, REDIS_PASSWORD: redis.password },
-        checksums: { password: redis.revision },
-        ready: redis.ready,
-      });
-    const statsd = exporter("statsd", {
+    this.statsd = { host: this.host("statsd"), port: statsd.udp, ready: [workload, front] };
+    this.registerOutputs({});
+  }
+
+  private postgresql(config: ExportersArgs["config"], connection: SqlConnection) {
+    const { host, port, database, username, password, revision, ready } = connection;
+    return this.exporter("postgresql", config, {
+      image: config.postgresql,
+      user: 65534,
+      port: 9187,
+      command: ["/bin/postgres_exporter"],
+      env: {
+        DATA_SOURCE_URI: `${host}:${port}/${database}?sslmode=disable`,
+        DATA_SOURCE_USER: username,
+        DATA_SOURCE_PASS: password,
+      },
+      checksums: { password: revision },
+      dependsOn: ready,
+    });
+  }
+
+  private redis(config: ExportersArgs["config"], { host, port, password, revision, ready }: RedisConnection) {
+    return this.exporter("redis", config, {
+      image: config.redis,
+      user: 59000,
+      port: 9121,
+      command: ["/redis_exporter"],
+      env: { REDIS_ADDR: `redis://${host}:${port}`, REDIS_PASSWORD: password },
+      checksums: { password: revision },
+      dependsOn: ready,
+    });
+  }
+
+  private statsdExporter(config: ExportersArgs["config"]) {
+    return this.exporter("statsd", config, {
       image: config.statsd,
       user: 65534,
       port: 9102,
+      ports: { statsd },
       command: ["/bin/statsd_exporter"],
       args: ["--statsd.mapping-config=/etc/statsd/mapping.yaml"],
-      also: { statsd: { udp: 9125 } },
       mapping: files(this, "statsd", { "mapping.yaml": stringify({ mappings }) }),
     });
-    const front = service(this, {
-      suffix: "statsd",
-      role: "statsd",
-      ports: { statsd: { udp: 9125 } },
-      workload: statsd,
+  }
+
+  private exporter(role: string, { resources }: ExportersArgs["config"], exporter: Exporter) {
+    const { user, port, ports, checksums, mapping, image, dependsOn = [], ...container } = exporter;
+    this.metrics.push({ role, port: "metrics" });
+    return deployment<string>(this, {
+      suffix: role,
+      replicas: 1,
+      pod: {
+        user,
+        role,
+        checksums: { ...checksums, ...(mapping && { mapping: mapping.checksum }) },
+        containers: {
+          exporter: {
+            ...container,
+            image: this.image(image),
+            ports: { metrics: port, ...ports },
+            resources,
+            ...(mapping && { mounts: { "/etc/statsd": "mapping" } }),
+            startup: httpProbe("/", "metrics", { every: 2, failures: 150 }),
+            readiness: httpProbe("/", "metrics"),
+            liveness: httpProbe("/", "metrics", lenientLiveness),
+          },
+        },
+        volumes: mapping ? { mapping: configFiles(mapping.name) } : {},
+      },
+      dependsOn,
     });
-    this.statsd = { host: this.host("statsd"), port: 9125, ready: [statsd, front] };
-    this.registerOutputs({});
   }
 }
 
-/** Superset puts what a number belongs to into its name; here it becomes labels. Airflow has it beside the name. */
+/** Superset writes API, method and result into the metric's name: these become labels. Airflow sends tags. */
 const mappings = ["success", "error"].map((result) => ({
   match: `superset.*.*.${result}`,
   name: "superset_api_calls",

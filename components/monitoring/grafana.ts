@@ -2,55 +2,65 @@ import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type NamespaceContext } from "../kit/component.ts";
-import { files } from "../kit/config.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component } from "../kit/component.ts";
+import { type ConfigFiles, files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { shellPassword } from "../kit/password.ts";
 import { configFiles, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
-import { reading } from "./prometheus.ts";
+import { scraping } from "./prometheus.ts";
 
 const ports = { http: 3000 };
 /** User and group of the official image. */
 const [user, group] = [472, 0];
 const paths = { config: "/etc/grafana", data: "/var/lib/grafana", dashboards: "/etc/dashboards" };
 
-/** Grafana: shows what Prometheus has, with a dashboard for each component that there is. */
+const options = ["--homepath", "/usr/share/grafana", "--config", `${paths.config}/grafana.ini`];
+
+/** What Grafana needs from the platform. */
+export interface GrafanaArgs extends ComponentArgs<Config["monitoring"]["grafana"]> {
+  /** URL of Prometheus. */
+  prometheus: string;
+  /** The ConfigMap of the dashboards' JSON files. */
+  dashboards: ConfigFiles;
+}
+
+/** Grafana, with Prometheus as its data source and a dashboard for each component. */
 export class Grafana extends Component {
   override readonly configKey = "monitoring.grafana";
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
 
-  constructor(
-    name: string,
-    args: {
-      namespace: NamespaceContext;
-      config: Config["monitoring"]["grafana"];
-      /** Where Prometheus answers. */
-      prometheus: string;
-      dashboards: { name: pulumi.Output<string>; checksum: string };
-    },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(name: string, args: GrafanaArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, prometheus, dashboards } = args;
     super("Grafana", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
     }));
-    const configuration = files(this, "config", settings(prometheus));
-    const image = this.image(config.image);
-    const mounts = {
-      [paths.config]: "config",
-      [paths.data]: "data",
-      [paths.dashboards]: "dashboards",
-      "/tmp": "tmp",
+    const server = this.server(config, files(this, "config", settings(prometheus)), dashboards);
+    service(this, { role: "server", ports, type: config.service.type, workload: server });
+
+    this.endpoint = endpoint(this, ports.http);
+    this.registerOutputs({});
+  }
+
+  private server(config: GrafanaArgs["config"], configuration: ConfigFiles, dashboards: ConfigFiles) {
+    const container = {
+      image: this.image(config.image),
+      resources: config.resources,
+      mounts: {
+        [paths.config]: "config",
+        [paths.data]: "data",
+        [paths.dashboards]: "dashboards",
+        "/tmp": "tmp",
+      },
     } as const;
-    const options = ["--homepath", "/usr/share/grafana", "--config", `${paths.config}/grafana.ini`];
-    const server = stateful(this, {
+    return stateful(this, {
       replicas: 1,
       ports,
       storage: config.storage,
@@ -61,20 +71,16 @@ export class Grafana extends Component {
         checksums: { config: configuration.checksum, dashboards: dashboards.checksum, admin: this.admin.revision },
         init: {
           password: {
-            image,
+            ...container,
             command: ["sh", "-eu", "-c", setPassword(this.admin.key("password")), "grafana", ...options],
             env: { PASSWORD: this.admin.key("password") },
-            resources: config.resources,
-            mounts,
           },
         },
         containers: {
           grafana: {
-            image,
+            ...container,
             command: ["grafana", "server", ...options],
             ports,
-            resources: config.resources,
-            mounts,
             startup: httpProbe("/api/health", "http", { every: 2, failures: 150 }),
             readiness: httpProbe("/api/health", "http"),
             liveness: httpProbe("/api/health", "http", lenientLiveness),
@@ -87,15 +93,12 @@ export class Grafana extends Component {
         },
       },
     });
-    service(this, { role: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
-    this.registerOutputs({});
   }
 }
 
 /**
- * Before the server starts: makes the database, if there is none, and sets the password to what the Secret says. Not by
- * Grafana's own variable, whose value Grafana expands where it holds `$__`.
+ * Shell: creates the database if it does not exist, and sets the password of `admin` to the Secret's. The environment
+ * variable GF_SECURITY_ADMIN_PASSWORD does not fit: Grafana expands `$__` in its value, and ignores it later on.
  */
 const setPassword = (password: SecretKey) =>
   `
@@ -103,7 +106,7 @@ ${shellPassword("PASSWORD", password)}
 printf %s "$PASSWORD" | grafana cli "$@" admin reset-admin-password --password-from-stdin
 `.trim();
 
-/** Where Grafana looks for each file. It complains of a folder that is not there, so each kind has one. */
+/** Where Grafana looks for each file. It logs an error for a missing provisioning folder, so every kind has one. */
 const items = [
   { key: "grafana.ini", path: "grafana.ini" },
   { key: "datasources.yaml", path: "provisioning/datasources/prometheus.yaml" },
@@ -145,7 +148,7 @@ preinstall_disabled = true
         access: "proxy",
         url: prometheus,
         isDefault: true,
-        jsonData: { timeInterval: reading.every },
+        jsonData: { timeInterval: scraping.every },
       },
     ],
   }),

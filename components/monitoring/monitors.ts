@@ -1,12 +1,12 @@
 import * as k8s from "@pulumi/kubernetes";
 import type { Component } from "../kit/component.ts";
-import { reading } from "./prometheus.ts";
+import { scraping } from "./prometheus.ts";
 
-/** For a Prometheus Operator that the cluster has already: what the platform's own Prometheus would read of a component. */
+/** PodMonitors of a component, for a Prometheus Operator that the cluster has: the same targets as the platform's Prometheus. */
 export function podMonitors(component: Component, labels: Record<string, string>): void {
   for (const { role, port, path, user } of component.metrics) {
-    // The operator takes names from Secrets alone. It is no secret: everyone may ask by any name.
-    const asked =
+    // The operator reads user names from Secrets only. This one is not secret: any name is valid.
+    const login =
       user &&
       new k8s.core.v1.Secret(
         component.named(`${role}-monitor`),
@@ -26,10 +26,10 @@ export function podMonitors(component: Component, labels: Record<string, string>
             {
               port,
               ...(path && { path }),
-              interval: reading.every,
-              scrapeTimeout: reading.within,
-              ...(asked && { basicAuth: { username: { name: asked.metadata.name, key: "username" } } }),
-              // As the platform's own Prometheus names it, which its dashboards ask for.
+              interval: scraping.every,
+              scrapeTimeout: scraping.within,
+              ...(login && { basicAuth: { username: { name: login.metadata.name, key: "username" } } }),
+              // The job's name in the platform's own Prometheus, which the dashboards query.
               relabelings: [{ targetLabel: "job", replacement: component.named(role) }],
             },
           ],

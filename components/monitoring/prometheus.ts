@@ -3,44 +3,53 @@ import { stringify } from "yaml";
 import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
-import { files } from "../kit/config.ts";
+import { type ConfigFiles, files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, httpProbe, lenientLiveness } from "../kit/pod.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 
 const ports = { http: 9090 };
 /** User and group `nobody` of the official image. */
 const user = 65534;
 
-/** How often Prometheus reads, and how long a pod may take to answer. */
-export const reading = { every: "30s", within: "20s" };
+/** Scrape interval and timeout. */
+export const scraping = { every: "30s", within: "20s" };
 
-/** Prometheus: reads what the components' pods tell of themselves, and keeps it. */
+/** What Prometheus needs from the platform. */
+export interface PrometheusArgs extends ComponentArgs<Config["monitoring"]["prometheus"]> {
+  /** The components to scrape, as their `metrics` say. */
+  watched: Component[];
+}
+
+/** Prometheus: scrapes the components' pods, and itself. */
 export class Prometheus extends Component {
-  readonly endpoint: Endpoint;
   override readonly configKey = "monitoring.prometheus";
   override readonly metrics: Metrics[] = [{ role: "server", port: "http" }];
-  /** Where Grafana asks. */
+  readonly endpoint: Endpoint;
+  /** URL inside the Kubernetes cluster. */
   readonly url: string;
 
-  constructor(
-    name: string,
-    args: { namespace: NamespaceContext; config: Config["monitoring"]["prometheus"]; watched: Component[] },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(name: string, args: PrometheusArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
     super("Prometheus", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     const watched = [...args.watched, this];
     const configuration = files(this, "config", settings(watched));
-    const namespaces = [
-      ...new Map(watched.map((component) => [component.namespace.key, component.namespace])).values(),
-    ];
-    const allowed = permissions(this, [pods], namespaces);
-    const server = stateful(this, {
+    const allowed = permissions(this, [pods], namespacesOf(watched));
+    const server = this.server(config, configuration, allowed);
+    service(this, { role: "server", ports, type: config.service.type, workload: server });
+
+    this.endpoint = endpoint(this, ports.http);
+    this.url = `http://${this.host()}:${ports.http}`;
+    this.registerOutputs({});
+  }
+
+  private server(config: PrometheusArgs["config"], configuration: ConfigFiles, dependsOn: pulumi.Resource[]) {
+    return stateful(this, {
       replicas: 1,
       ports,
       storage: config.storage,
@@ -49,23 +58,17 @@ export class Prometheus extends Component {
         role: "server",
         checksums: { config: configuration.checksum },
         talksToApi: "Prometheus asks for the addresses of the pods that it reads",
-        // It writes what it holds in memory.
+        // On SIGTERM it flushes what it has in memory.
         gracePeriod: 120,
         containers: {
           prometheus: {
             image: this.image(config.image),
             command: ["/bin/prometheus"],
-            args: [
-              "--config.file=/etc/prometheus/prometheus.yml",
-              "--storage.tsdb.path=/prometheus",
-              `--storage.tsdb.retention.time=${config.retention}d`,
-              // The log of the newest hours and what is being compacted lie there too.
-              `--storage.tsdb.retention.size=${Math.floor(mebibytes(bytes(config.storage.size)) * 0.8)}MB`,
-            ],
+            args: options(config),
             ports,
             resources: config.resources,
             mounts: { "/prometheus": "data", "/etc/prometheus": "config" },
-            // It first reads the log of the newest hours.
+            // A start replays the write-ahead log.
             startup: httpProbe("/-/ready", "http", { every: 2, failures: 300 }),
             readiness: httpProbe("/-/ready", "http"),
             liveness: httpProbe("/-/healthy", "http", lenientLiveness),
@@ -73,25 +76,34 @@ export class Prometheus extends Component {
         },
         volumes: { config: configFiles(configuration.name) },
       },
-      dependsOn: allowed,
+      dependsOn,
     });
-    service(this, { role: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
-    this.url = `http://${this.host()}:${ports.http}`;
-    this.registerOutputs({});
   }
 }
 
+const options = ({ retention, storage }: PrometheusArgs["config"]): string[] => [
+  "--config.file=/etc/prometheus/prometheus.yml",
+  "--storage.tsdb.path=/prometheus",
+  `--storage.tsdb.retention.time=${retention}d`,
+  // 80 % of the volume, as Prometheus' manual advises: compaction needs room, and only complete blocks are deleted.
+  `--storage.tsdb.retention.size=${Math.floor(mebibytes(bytes(storage.size)) * 0.8)}MB`,
+];
+
+const namespacesOf = (components: Component[]): NamespaceContext[] => [
+  ...new Map(components.map(({ namespace }) => [namespace.key, namespace])).values(),
+];
+
+/** Service discovery needs to read pods. */
 const pods = { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] };
 
 const settings = (components: Component[]) => ({
   "prometheus.yml": stringify({
-    global: { scrape_interval: reading.every, scrape_timeout: reading.within },
+    global: { scrape_interval: scraping.every, scrape_timeout: scraping.within },
     scrape_configs: components.flatMap((component) => component.metrics.map((metrics) => scrape(component, metrics))),
   }),
 });
 
-/** one workload of a component: each of its pods is a target, found by its labels. */
+/** The scrape job of one workload. Its targets are the workload's pods, selected by their labels. */
 function scrape(component: Component, { role, port, path, user }: Metrics) {
   const label = Object.entries(component.selector(role))
     .map(([key, value]) => `${key}=${value}`)
@@ -101,7 +113,7 @@ function scrape(component: Component, { role, port, path, user }: Metrics) {
     regex,
     action: "keep",
   });
-  const say = (of: string, label: string) => ({ source_labels: [`__meta_kubernetes_${of}`], target_label: label });
+  const copy = (of: string, label: string) => ({ source_labels: [`__meta_kubernetes_${of}`], target_label: label });
   return {
     job_name: component.named(role),
     ...(path && { metrics_path: path }),
@@ -112,8 +124,8 @@ function scrape(component: Component, { role, port, path, user }: Metrics) {
     relabel_configs: [
       keep("container_port_name", port),
       keep("phase", "Running"),
-      say("namespace", "namespace"),
-      say("pod_name", "pod"),
+      copy("namespace", "namespace"),
+      copy("pod_name", "pod"),
     ],
   };
 }

@@ -1,42 +1,52 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component, type Metrics } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint, SqlConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { nessiePool } from "../postgresql/connections.ts";
 
 const ports = { http: 19120, management: 9000 };
 /** User and group of the official image. */
 const [user, group] = [10000, 10001];
 
-/** Nessie: a catalog of Iceberg tables with branches and tags, kept in PostgreSQL and served as an Iceberg REST catalog. */
+export interface NessieArgs extends ComponentArgs<Config["nessie"]> {
+  /** Database of the catalog: Nessie creates its tables there. */
+  database: SqlConnection;
+  /** Bucket of the tables' files. */
+  warehouse: BucketConnection;
+}
+
+/** Nessie: an Iceberg REST catalog with branches and tags. It stores the catalog in PostgreSQL. */
 export class Nessie extends Component {
   override readonly metrics: Metrics[] = [{ role: "server", port: "management", path: "/q/metrics" }];
   readonly endpoint: Endpoint;
-  /** Where Trino, Spark and Flink find their tables. */
+  /** The catalog for Trino, Spark and Flink. */
   readonly catalog: CatalogConnection;
 
-  constructor(
-    name: string,
-    args: {
-      namespace: NamespaceContext;
-      config: Config["nessie"];
-      database: SqlConnection;
-      warehouse: BucketConnection;
-    },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
-    const { namespace, config, database, warehouse } = args;
+  constructor(name: string, args: NessieArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { namespace, config, warehouse } = args;
     super("Nessie", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    const server = this.server(args);
+    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = endpoint(this, ports.http);
+    this.catalog = {
+      uri: `http://${this.host()}:${ports.http}/iceberg`,
+      warehouse: warehouse.bucket,
+      ready: [server, front],
+    };
+    this.registerOutputs({});
+  }
 
+  private server({ config, database, warehouse }: NessieArgs) {
     const configuration = files(this, "config", settings(database, warehouse));
     const heap = share(config.resources.limits.memory, 50);
-    const server = deployment(this, {
+    return deployment(this, {
       replicas: config.replicas,
       pod: {
         user,
@@ -50,7 +60,7 @@ export class Nessie extends Component {
         containers: {
           nessie: {
             image: this.image(config.image),
-            // Its configuration is looked for in config/ below where it is started.
+            // Quarkus reads config/ of the working directory.
             command: ["sh", "-c", 'cd /deployments && exec java "$@"', "nessie"],
             args: [`-Xms${heap}`, `-Xmx${heap}`, "-XX:+ExitOnOutOfMemoryError", "-jar", "quarkus-run.jar"],
             env: {
@@ -73,19 +83,10 @@ export class Nessie extends Component {
       },
       dependsOn: [...database.ready, ...warehouse.ready],
     });
-
-    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
-    this.catalog = {
-      uri: `http://${this.host()}:${ports.http}/iceberg`,
-      warehouse: warehouse.bucket,
-      ready: [server, front],
-    };
-    this.registerOutputs({});
   }
 }
 
-/** Quarkus fills in `${…}` from the environment: no password stands in the file. */
+/** Quarkus substitutes `${…}` from the environment, so the file holds no password. */
 const settings = (database: SqlConnection, { endpoint, region, bucket }: BucketConnection) => ({
   "application.properties": `quarkus.http.port=${ports.http}
 quarkus.management.port=${ports.management}

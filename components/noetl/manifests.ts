@@ -2,32 +2,32 @@ import type { Config } from "../../config/schema.ts";
 import { packageName } from "./versions.ts";
 
 /*
- * What runs in the pods of NoETL before and beside NoETL itself. Pure functions and scripts.
+ * Commands and scripts of NoETL's pods. Pure functions.
  */
 
 type Instance = Config["noetl"]["instances"][string];
 
-/** Where everything lies in a pod. */
+/** Directory of everything that a pod of NoETL has. */
 export const home = "/opt/noetl";
 export const python = `${home}/venv/bin/python`;
-/** Where the checkout or the packages are mounted. */
+/** Mount path of the checkout or of the packages. */
 export const source = "/source";
 
-/** What the installing container runs: the virtual environment sees what the image holds and adds what that lacks. */
+/** Shell: installs NoETL into a virtual environment, which sees the image's packages and adds what they lack. */
 export function install({ type }: Instance, version: string, hasIndex: boolean): string {
   const pip = `${python} -m pip install --quiet --no-build-isolation`;
   const steps = {
-    // Without an index the image is that version's own, and looking through all that it needs takes its time.
+    // Without an index the image has all dependencies of this version, and pip's check of them is slow.
     version: `${pip} ${hasIndex ? "" : "--no-deps "}noetl==${version}`,
-    // The image may hold the same version, which pip would take for the same thing.
+    // The image may have the same version, which pip would take for the package.
     package: `package=$(${python} /etc/noetl/newest.py ${source})\n${pip} --no-deps --ignore-installed "$package"\n${pip} noetl`,
-    // As a path of Python's, which comes before the image's own; another way of setuptools' comes after it.
+    // `compat` makes it a path before the image's packages; setuptools' default would come after them.
     dev: `${pip} --no-deps --editable ${source} --config-settings editable_mode=compat\n${pip} noetl`,
   };
   return `python -m venv --clear --without-pip --system-site-packages ${home}/venv\n${steps[type]}`;
 }
 
-/** The file of the highest version by PEP 440; of one version the highest build tag, then the file that was made last. */
+/** Prints the file of the highest version by PEP 440; of one version, the highest build tag, then the newest file. */
 export const newest = `
 import re
 import sys
@@ -55,7 +55,7 @@ if not found:
 print(max(found)[3])
 `.trim();
 
-/** Applies the schema that the installed package brings. It may run any number of times. */
+/** Applies the schema of the installed package. Idempotent. */
 export const applySchema = `
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,12 +74,35 @@ print(f"applied {len(ddl)} characters of DDL from {package}")
 `.trim();
 
 /**
- * Succeeds while the pod has a connection to a port of another: a worker's to the queue, which it holds for as long as
- * it takes commands, or before there was one to the server, which it asks again and again.
+ * Succeeds while the pod has a TCP connection to a port of another: to the queue, which a worker keeps open, or in
+ * versions without a queue to the server, which a worker polls.
  */
 export const isConnected = (to: { queue: number } | { server: number }): string[] => {
   const [port, states] = "queue" in to ? [to.queue, "01"] : [to.server, "0[16]"];
   const hexadecimal = port.toString(16).toUpperCase().padStart(4, "0");
-  // Without IPv6 there is no second file.
+  // tcp6 does not exist without IPv6: hence -s.
   return ["grep", "-qs", `:${hexadecimal} ${states} `, "/proc/net/tcp", "/proc/net/tcp6"];
 };
+
+/** Starts Python with `args`. NoETL looks for `data` and `logs` in its working directory. */
+export function startCommand({ type }: Instance, args: string[]): string[] {
+  const noetl = [python, ...args];
+  return [
+    "sh",
+    "-c",
+    `cd ${home} && exec "$@"`,
+    "noetl",
+    ...(type === "dev" ? [...watch, noetl.join(" "), source] : noetl),
+  ];
+}
+
+/**
+ * Restarts a command when a Python file changes. NoETL's server finishes its work within a second of SIGINT and then
+ * hangs, so it is killed.
+ */
+const watch = [
+  ...[python, "-m", "watchfiles"],
+  ...["--filter", "python"],
+  ...["--sigint-timeout", "1"],
+  ...["--sigkill-timeout", "30"],
+];

@@ -1,21 +1,22 @@
 import * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component } from "../kit/component.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { httpProbe, lenientLiveness, secretFiles } from "../kit/pod.ts";
 import { password, type SecretKey, TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 
 const ports = { nats: 4222, monitor: 8222 };
-/** User and group of the server's process; the image asks for none in particular. */
+/** User and group of the server's process. The image does not need a particular one. */
 const user = 1000;
 
-/** How one instance of NoETL reaches its own streams, which no other one sees. */
+/** The account of one instance of NoETL. Its streams are invisible to other accounts. */
 export interface NatsConnection {
   port: number;
-  /** With user and password in it, as NoETL's client wants it. */
+  /** With user and password, as NoETL's client expects. */
   url: SecretKey;
   username: SecretKey;
   password: SecretKey;
@@ -24,42 +25,54 @@ export interface NatsConnection {
   ready: pulumi.Resource[];
 }
 
-/** NATS with JetStream, where servers leave the commands that workers take: one for all instances, an account for each. */
+type User = TypedSecret<"url" | "username" | "password">;
+
+/** What NATS needs from the platform. */
+export interface NatsArgs extends ComponentArgs<Config["noetl"]["nats"]> {
+  /** Names of the instances of NoETL: each gets an account. */
+  instances: string[];
+}
+
+/** NATS with JetStream, the queue between NoETL's servers and workers: one for all instances. */
 export class Nats extends Component {
   override readonly configKey = "noetl.nats";
   readonly endpoint: Endpoint;
-  private readonly users: Map<string, TypedSecret<"url" | "username" | "password">>;
+  /** The Secret of each instance's user. */
+  private readonly users = new Map<string, User>();
   private readonly ready: pulumi.Resource[];
 
-  constructor(
-    name: string,
-    args: { namespace: NamespaceContext; config: Config["noetl"]["nats"]; instances: string[] },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
-    const { namespace, config, instances } = args;
+  constructor(name: string, { namespace, config, instances }: NatsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("Nats", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
-    const passwords = instances.map((instance) => [instance, password(this, `user-${instance}`, 1)] as const);
-    this.users = new Map(
-      passwords.map(([instance, secret]) => [
-        instance,
-        TypedSecret.create(this, `user-${instance}`, {
-          url: pulumi.interpolate`nats://${instance}:${secret}@${this.host()}:${ports.nats}`,
-          username: instance,
-          password: secret,
-        }),
-      ]),
-    );
-    // The whole file is a Secret: NATS takes a value from the environment for a number where it begins like one.
-    const accounts = passwords.map(
-      ([instance, secret]) =>
-        pulumi.interpolate`  "${instance}": { jetstream: enabled, users: [{ user: "${instance}", password: "${secret}" }] }`,
-    );
+    const accounts = instances.map((instance) => this.instanceAccount(instance));
+    // The whole file is a Secret: NATS parses a variable's value as a number if it begins like one.
     const configuration = TypedSecret.create(this, "config", {
       "nats.conf": pulumi.all(accounts).apply((lines) => settings(lines)),
     });
+    const server = this.server(config, configuration);
+    const front = service(this, { role: "queue", ports: { nats: ports.nats }, workload: server });
 
-    const server = stateful(this, {
+    this.ready = [server, front];
+    this.endpoint = endpoint(this, ports.nats);
+    this.registerOutputs({});
+  }
+
+  /** Creates the user of an instance and returns its account's line of nats.conf. */
+  private instanceAccount(instance: string): pulumi.Output<string> {
+    const secret = password(this, `user-${instance}`, 1);
+    this.users.set(
+      instance,
+      TypedSecret.create(this, `user-${instance}`, {
+        url: pulumi.interpolate`nats://${instance}:${secret}@${this.host()}:${ports.nats}`,
+        username: instance,
+        password: secret,
+      }),
+    );
+    return pulumi.interpolate`  "${instance}": { jetstream: enabled, users: [{ user: "${instance}", password: "${secret}" }] }`;
+  }
+
+  private server(config: NatsArgs["config"], configuration: TypedSecret<"nats.conf">) {
+    return stateful(this, {
       replicas: 1,
       ports,
       storage: config.storage,
@@ -82,14 +95,12 @@ export class Nats extends Component {
         volumes: { config: secretFiles({ "nats.conf": configuration.key("nats.conf") }) },
       },
     });
-    const front = service(this, { role: "queue", ports: { nats: ports.nats }, workload: server });
-    this.ready = [server, front];
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.nats };
-    this.registerOutputs({});
   }
 
+  /** The account of one of `instances`. */
   connection(instance: string): NatsConnection {
-    const secret = this.users.get(instance)!;
+    const secret = this.users.get(instance);
+    if (!secret) throw new Error(`NATS has no account for the instance ${instance}`);
     return {
       port: ports.nats,
       url: secret.key("url"),

@@ -1,9 +1,8 @@
 /*
- * How each released version of NoETL is started. Pure: the configuration checks with it, the component deploys by it,
- * the command line reads it.
+ * How each released version of NoETL is started. Pure: the schema, the component and the command line use it.
  */
 
-/** Every release that may have a server, as the package index lists them: `2.3.0-3` are four of them. */
+/** Every release that may have a server, from the package index: `2.3.0-3` are four releases. */
 const released = `
 0.1.0-38 1.0.0,3-4 1.2.1-5 1.4.0 1.7.1 1.8.0
 2.0.0-3 2.1.0-4 2.2.0-1 2.3.0-3 2.4.0 2.5.0-2,5 2.7.2-5 2.8.0-9 2.9.0 2.10.0-42 2.11.0 2.12.0-8 2.13.0-1 2.14.0-14
@@ -22,14 +21,14 @@ const releases = released
   .trim()
   .split(/\s+/)
   .flatMap((word) => {
-    const [, series, patches] = /^(\d+\.\d+)\.(.+)$/.exec(word)!;
-    return patches!.split(",").flatMap((range) => {
+    const [major, minor, patches = ""] = word.split(".");
+    return patches.split(",").flatMap((range) => {
       const [first = 0, last = first] = range.split("-").map(Number);
-      return Array.from({ length: last - first + 1 }, (_, i) => `${series}.${first + i}`);
+      return Array.from({ length: last - first + 1 }, (_, i) => `${major}.${minor}.${first + i}`);
     });
   });
 
-/** The newest version with a server: what `latest` means, whatever pip would take for it. */
+/** The newest version with a server: what `latest` means here. pip's newest has none. */
 export const latest = "4.26.0";
 
 /**
@@ -43,26 +42,26 @@ export const port = 8082;
 
 export interface StartPlan {
   version: string;
-  /** The release whose dependencies it has or comes closest to: itself, where it was released. */
+  /** The newest release up to the version. Its dependencies are the version's, or close to them. */
   release: string;
-  /** What the server is started with, in the virtual environment's Python. */
+  /** Arguments of Python that start the server. */
   server: string[];
-  /** What a worker is started with. Before 1.0 the server runs the playbooks itself. */
+  /** Arguments of Python that start a worker. Before 1.0 the server runs the playbooks itself. */
   worker?: string[];
-  /** Answers 200 once the server serves. */
+  /** Path that answers 200 when the server is ready. */
   health: string;
   needs: { postgresql: true; nats: boolean };
-  /** Who makes the tables: the packaged DDL, applied by a Job, or the server at its start. */
+  /** What creates the tables: a Job from the package's DDL, or the server at its start. */
   schema: "ddl" | "server";
-  /** Whether it, or a version beside it, writes its whole environment into its log: then no password may be there. */
+  /** Whether it, or a neighbouring version, logs its whole environment: then no variable may hold a password. */
   logsEnvironment: boolean;
-  /** The server's variables that are the same wherever it runs. */
+  /** The server's variables that do not depend on the stack. */
   environment: Record<string, string>;
-  /** A worker's. */
+  /** The same of a worker. */
   workerEnvironment: Record<string, string>;
 }
 
-/** Mandatory from 1.0 on; an empty value counts as none. */
+/** Required since 1.0. An empty value counts as missing. */
 const settings = {
   NOETL_RUN_MODE: "server",
   NOETL_HOST: "0.0.0.0",
@@ -71,7 +70,7 @@ const settings = {
   NOETL_DEBUG: "false",
   NOETL_SERVER: "uvicorn",
   NOETL_SERVER_WORKERS: "1",
-  // Its own way to reload is gone since 2.5; in dev mode another program starts it again.
+  // Removed in 2.5. In dev mode watchfiles restarts the server.
   NOETL_SERVER_RELOAD: "false",
   NOETL_AUTO_RECREATE_RUNTIME: "true",
   NOETL_HEARTBEAT_RETRY_AFTER: "3",
@@ -83,13 +82,13 @@ const settings = {
 
 // Without a host uvicorn listens on every address, IPv4 and IPv6; by "::" it would be IPv6 alone.
 const listen = ["--host=", "--port", String(port)];
-// What `noetl server start` starts beside itself and then ends: a container would end with it.
+// What `noetl server start` starts in the background before it exits: a container would exit with it.
 const uvicorn = ["-m", "uvicorn", "noetl.server:create_app", "--factory", ...listen, "--no-access-log"];
 const startWorker = ["-m", "noetl.main", "worker", "start"];
 
 const before25 = { ...settings, NOETL_DROP_SCHEMA: "false", NOETL_SCHEMA_VALIDATE: "false" };
 
-/** What a worker before 2.5 does not begin without and never uses: it has the server ask the database. */
+/** Required by workers before 2.5, which never use them: they reach the database by the server. */
 const unused = {
   NOETL_SERVER_NAME: "none",
   NOETL_SCHEMA: "noetl",
@@ -102,10 +101,13 @@ const unused = {
   POSTGRES_PASSWORD: "none",
 };
 
-/** From which version on a server is started how: the last row that a version reaches. */
+/** The oldest version whose start is known. */
+const oldest = "0.1.24";
+
+/** How a server is started, from a version on. The last row that a version reaches applies. */
 const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs"> & { nats: boolean }][] = [
   [
-    "0.1.24",
+    oldest,
     {
       server: ["-m", "noetl.main", "server", ...listen],
       health: "/health",
@@ -169,10 +171,9 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
   ],
 ];
 
-/** How to start a version, or in one sentence why it cannot be. `unreleased`: it may be one that is being worked on. */
+/** How to start a version, or the reason why that is impossible. `unreleased`: the version need not be a release. */
 export function startPlan(asked: string, { unreleased = false } = {}): StartPlan | { refused: string } {
   const version = asked === "latest" ? latest : asked;
-  const [oldest] = table[0]!;
   if (!/^\d+\.\d+\.\d+$/.test(version)) return { refused: `expected a version such as ${latest}, or latest` };
   if (compare(version, "5.0.0") >= 0)
     return {
@@ -180,15 +181,22 @@ export function startPlan(asked: string, { unreleased = false } = {}): StartPlan
     };
   if (!unreleased && !releases.includes(version))
     return { refused: `expected a version that was released: there is no NoETL ${version}` };
-  if (compare(version, oldest) < 0)
+  const row = table.filter(([from]) => compare(version, from) >= 0).at(-1);
+  const release = releases.filter((one) => compare(one, version) <= 0).at(-1);
+  if (!row || !release)
     return { refused: `expected ${oldest} or newer: what came before is started in ways that are not known here` };
-  const [, { nats, ...plan }] = table.filter(([from]) => compare(version, from) >= 0).at(-1)!;
-  const release = releases.filter((one) => compare(one, version) <= 0).at(-1)!;
+  const [, { nats, ...plan }] = row;
   return { version, release, ...plan, needs: { postgresql: true, nats } };
 }
 
-/** As numbers: negative where `a` comes before `b`. */
+const numbers = (version: string): number[] => version.split(".").map(Number);
+
+/** Compares versions of numbers and dots: negative if `a` is older than `b`. */
 export function compare(a: string, b: string): number {
-  const [left, right] = [a, b].map((version) => version.split(".").map(Number)) as [number[], number[]];
-  return left.map((number, i) => number - (right[i] ?? 0)).find((difference) => difference !== 0) ?? 0;
+  const right = numbers(b);
+  return (
+    numbers(a)
+      .map((number, i) => number - (right[i] ?? 0))
+      .find((difference) => difference !== 0) ?? 0
+  );
 }

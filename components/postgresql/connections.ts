@@ -1,41 +1,41 @@
 import type { Config } from "../../config/schema.ts";
 
 /*
- * How many connections each client of PostgreSQL may hold at once. The components give their software the pools and
- * threads that stand here, so that the sum is what can happen. Not in it, because they hold none for longer than a
- * query or a Job: Trino's connector, queries of Superset's users, setup Jobs, and people.
+ * Connections that each client of PostgreSQL may hold at once. The components configure their pools and threads from
+ * these numbers, so the sum is an upper bound. Not counted: Trino's connector, queries of Superset's users, setup Jobs
+ * and people, who hold a connection only for a query or a Job.
  */
 
-/** Nessie: `quarkus.datasource.postgresql.jdbc.max-size`. Quarkus' own number changes with its version. */
+/** Nessie: `quarkus.datasource.postgresql.jdbc.max-size`. Set, because Quarkus' default changes with its version. */
 export const nessiePool = 10;
 
-/** Airflow: `[database] sql_alchemy_pool_size` and `sql_alchemy_max_overflow` of each process, Airflow's own defaults. */
+/** Airflow: `[database] sql_alchemy_pool_size` and `sql_alchemy_max_overflow` of each process. Airflow's defaults. */
 export const airflowPool = { size: 5, overflow: 10 };
-/** An API server has a second pool, for what it does asynchronously (airflow/settings.py). */
+/** An API server has a second pool for asynchronous sessions (airflow/settings.py). */
 const airflowPoolsOfApiServer = 2;
 
-/** Superset: threads of a web server's process; each holds one connection for a request. */
+/** Superset: threads per web server process. Each holds one connection for a request. */
 export const supersetThreads = 8;
-/** Superset: tasks that a Celery worker runs at once; each holds one connection for its own state and one for the query's. */
+/** Superset: concurrent tasks per Celery worker. Each holds one connection for its own state and one for the query's. */
 export const supersetTasks = 2;
 
-/** Django applications: threads of a process; each keeps one connection. */
+/** Django applications: threads per process. Each keeps one connection. */
 export const djangoThreads = 4;
 
 /**
- * NoETL: `NOETL_POSTGRES_POOL_MAX_SIZE` and `NOETL_BG_POOL_MAX_SIZE` (noetl/core/db/pool.py of 4.26, whose own are 32 and 4).
- * Versions that do not read them hold 5 to 20. Workers have the server ask.
+ * NoETL: `NOETL_POSTGRES_POOL_MAX_SIZE` and `NOETL_BG_POOL_MAX_SIZE` (noetl/core/db/pool.py of 4.26; its defaults are 32 and 4).
+ * Versions that do not read the two hold 5 to 20. Workers query through the server.
  */
 export const noetlPool = { server: 16, background: 4 };
 
-/** `superuser_reserved_connections`, PostgreSQL's own default: nobody else gets the last ones. */
+/** `superuser_reserved_connections`, PostgreSQL's default. */
 const reserved = 3;
 
-/** The connections that each component may hold at once, the most first. */
+/** Connections per component, the largest number first. */
 function connections(config: Config): [client: string, most: number][] {
   const { nessie, airflow, superset, noetl, polls, djangoApps, monitoring } = config;
   const pool = airflowPool.size + airflowPool.overflow;
-  // The DAG processor and the triggerer have a pool and are probed by a connection each; a worker writes one result at a time.
+  // The DAG processor and the triggerer have a pool each, and a probe that opens one connection. A worker writes one result at a time.
   const ofAirflow =
     airflow.apiServer.replicas * airflowPoolsOfApiServer * pool +
     airflow.scheduler.replicas * pool +
@@ -58,7 +58,7 @@ function connections(config: Config): [client: string, most: number][] {
   return all.filter(([, most]) => most > 0).sort(([, a], [, b]) => b - a);
 }
 
-/** Why `postgresql.maxConnections` is too few for its clients' pools; undefined where it is enough. */
+/** The problem if `postgresql.maxConnections` is too small for its clients' pools; undefined if it is large enough. */
 export function tooFewConnections(config: Config): string | undefined {
   const clients = connections(config);
   const sum = clients.reduce((total, [, most]) => total + most, 0);

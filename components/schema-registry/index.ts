@@ -1,41 +1,49 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component, type Metrics } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, KafkaConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 
 const ports = { http: 8085, management: 9000 };
 /** User and group of the official image. */
 const user = 1000;
 
-/** Where it keeps everything. Kafka makes them: of several registries that start at once and try, one may never get ready. */
+/**
+ * The registry's storage. Kafka's component creates these topics: if several registries start at once and create them,
+ * one may never become ready.
+ */
 const topics = { journal: "kafkasql-journal", snapshots: "kafkasql-snapshots", events: "registry-events" };
 export const registryTopics = Object.values(topics);
 
-/**
- * Apicurio Registry: schemas of what is in Kafka, kept in Kafka. It speaks the API of Confluent's registry below
- * `/apis/ccompat/v7`.
- */
+export interface SchemaRegistryArgs extends ComponentArgs<Config["schemaRegistry"]> {
+  /** Kafka with `registryTopics`. */
+  kafka: KafkaConnection;
+}
+
+/** Apicurio Registry with its storage in Kafka. It serves the API of Confluent's registry under `/apis/ccompat/v7`. */
 export class SchemaRegistry extends Component {
   override readonly metrics: Metrics[] = [{ role: "server", port: "management" }];
   readonly endpoint: Endpoint;
 
-  constructor(
-    name: string,
-    args: { namespace: NamespaceContext; config: Config["schemaRegistry"]; kafka: KafkaConnection },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
-    const { namespace, config, kafka } = args;
+  constructor(name: string, args: SchemaRegistryArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { namespace, config } = args;
     super("SchemaRegistry", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    const server = this.server(args);
+    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    this.endpoint = endpoint(this, ports.http);
+    this.registerOutputs({});
+  }
 
+  private server({ config, kafka }: SchemaRegistryArgs) {
     const configuration = files(this, "config", settings(kafka));
     const heap = share(config.resources.limits.memory, 45);
-    const server = deployment(this, {
+    return deployment(this, {
       replicas: config.replicas,
       pod: {
         user,
@@ -44,14 +52,14 @@ export class SchemaRegistry extends Component {
         containers: {
           registry: {
             image: this.image(config.image),
-            // Its configuration is looked for in config/ below where it is started.
+            // Quarkus reads config/ of the working directory.
             command: ["sh", "-c", 'cd /deployments && exec java "$@"', "registry"],
             args: [`-Xms${heap}`, `-Xmx${heap}`, "-XX:+ExitOnOutOfMemoryError", "-jar", "quarkus-run.jar"],
             env: { HOME: "/tmp" },
             ports,
             resources: config.resources,
             mounts: { "/deployments/config": "config", "/tmp": "tmp" },
-            // Ready when it has read its whole journal from Kafka.
+            // Ready after it has read the whole journal from Kafka.
             startup: httpProbe("/health/ready", "management", { every: 2, failures: 300 }),
             readiness: httpProbe("/health/ready", "management"),
             liveness: httpProbe("/health/live", "management", lenientLiveness),
@@ -62,10 +70,6 @@ export class SchemaRegistry extends Component {
       },
       dependsOn: kafka.ready,
     });
-
-    service(this, { role: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
-    this.registerOutputs({});
   }
 }
 
@@ -80,7 +84,7 @@ apicurio.kafkasql.snapshots.topic=${topics.snapshots}
 apicurio.events.kafka.topic=${topics.events}
 apicurio.kafkasql.topic.auto-create=false
 
-# What Confluent's registry does when it is told nothing; Apicurio itself would take any schema.
+# The default of Confluent's registry. Apicurio's default accepts any schema.
 apicurio.rules.global.compatibility=BACKWARD
 `,
 });

@@ -1,14 +1,25 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { runOnce } from "../kit/job.ts";
-import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
+import {
+  type Container,
+  configFiles,
+  drain,
+  execProbe,
+  httpProbe,
+  lenientLiveness,
+  limitedAs,
+  scratch,
+  type Volume,
+} from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { supersetTasks } from "../postgresql/connections.ts";
 import {
   credentialsOf,
@@ -24,185 +35,216 @@ import {
 /** User and group `superset` of the official image. */
 const user = 1000;
 const bin = "/app/.venv/bin";
-const celeryApp = "superset.tasks.celery_app:app";
+const celery = [`${bin}/celery`, "--app", "superset.tasks.celery_app:app"];
 
-/** Superset: dashboards and SQL in a browser. Web servers, workers that run queries, and one process that sends what is due. */
+/** What Superset needs from the platform. */
+export interface SupersetArgs extends ComponentArgs<Config["superset"]> {
+  /** The metadata database: dashboards, users, connections. */
+  database: SqlConnection;
+  /** Caches and query results. */
+  cache: RedisConnection;
+  /** The Celery broker. */
+  queue: RedisConnection;
+  /** Databases that users find registered at their first login. */
+  sources: Sources;
+  /** Where Superset sends its metrics. Default: it sends none. */
+  statsd?: StatsdConnection;
+}
+
+/** What the pods of Superset have in common. */
+interface Shared {
+  image: pulumi.Input<string>;
+  env: NonNullable<Container<never>["env"]>;
+  checksums: Record<string, pulumi.Input<string>>;
+  mounts: Record<string, string>;
+  volumes: Record<string, Volume>;
+}
+
+/** Superset: dashboards and SQL in a browser. Web servers, Celery workers that run queries, and Celery beat. */
 export class Superset extends Component {
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
 
-  constructor(
-    name: string,
-    args: {
-      namespace: NamespaceContext;
-      config: Config["superset"];
-      database: SqlConnection;
-      cache: RedisConnection;
-      queue: RedisConnection;
-      sources: Sources;
-      /** Where to tell what it does, if there is anyone to look. */
-      statsd?: StatsdConnection;
-    },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
-    const { namespace, config, database, cache, queue, sources, statsd } = args;
+  constructor(name: string, args: SupersetArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { namespace, config } = args;
     super("Superset", name, namespace, parseImage(config.image)?.tag ?? "", opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
     }));
-    // Never made anew: what users keep in Superset, such as other databases' passwords, is encrypted with it.
+    // Never rotated: Superset encrypts with it what users store, such as the passwords of other databases.
     const keys = TypedSecret.create(this, "secret-key", { "secret-key": password(this, "secret-key", 1) });
+    const shared = this.shared(args, keys);
 
-    const stores = { database, cache, queue };
-    const configuration = files(this, "config", settings(stores, statsd));
-    const webServer = files(this, "gunicorn", server(config.web.workers));
-    const work = files(this, "setup", setUp(this.admin.key("password")));
+    const migrated = this.setup(args, shared);
+    this.registration(args, shared, migrated);
+    const web = this.web(config, shared, migrated);
+    this.workers(config, shared, migrated);
+    this.beat(config, shared, migrated);
 
-    /** What the pods of Superset have in common. */
-    const image = this.image(config.image);
-    const env = {
-      ...credentialsOf(stores, keys.key("secret-key")),
-      ...(statsd && { POD_IP: { field: "status.podIP" } }),
-      PYTHONPATH: "/app/pythonpath",
-      FLASK_APP: "superset.app:create_app()",
-      SUPERSET_HOME: "/app/superset_home",
-      HOME: "/app/superset_home",
-      SUPERSET_ENV: "production",
-      // Pages would otherwise tell the makers of Superset of their visitors.
-      SCARF_ANALYTICS: "false",
-    };
-    const mounts = { "/app/pythonpath": "config", "/app/superset_home": "home", "/tmp": "tmp" } as const;
-    const volumes = {
-      config: configFiles(configuration.name),
-      home: scratch({ size: "64Mi" }),
-      tmp: scratch({ size: "1Gi" }),
-    };
-    const checksums = {
-      config: configuration.checksum,
-      key: keys.revision,
-      database: database.revision,
-      cache: cache.revision,
-      queue: queue.revision,
-    };
+    service(this, { role: "web", ports: { http: port }, type: config.service.type, workload: web });
+    this.endpoint = endpoint(this, port);
+    this.registerOutputs({});
+  }
 
-    const resources = limitedAs(config.web.resources, {
-      requests: { cpu: "50m", memory: "256Mi" },
-      limits: { memory: "512Mi" },
-    });
-    const prepared = runOnce(
+  private shared(args: SupersetArgs, keys: TypedSecret<"secret-key">): Shared {
+    const { config, database, cache, queue, statsd } = args;
+    const configuration = files(this, "config", settings(args, statsd));
+    return {
+      image: this.image(config.image),
+      env: {
+        ...credentialsOf(args, keys.key("secret-key")),
+        ...(statsd && { POD_IP: { field: "status.podIP" } }),
+        PYTHONPATH: "/app/pythonpath",
+        FLASK_APP: "superset.app:create_app()",
+        SUPERSET_HOME: "/app/superset_home",
+        HOME: "/app/superset_home",
+        SUPERSET_ENV: "production",
+        // Otherwise each page loads a tracking pixel that reports its visitor to Superset's makers.
+        SCARF_ANALYTICS: "false",
+      },
+      checksums: {
+        config: configuration.checksum,
+        key: keys.revision,
+        database: database.revision,
+        cache: cache.revision,
+        queue: queue.revision,
+      },
+      mounts: { "/app/pythonpath": "config", "/app/superset_home": "home", "/tmp": "tmp" },
+      volumes: {
+        config: configFiles(configuration.name),
+        home: scratch({ size: "64Mi" }),
+        tmp: scratch({ size: "1Gi" }),
+      },
+    };
+  }
+
+  /** The Job that migrates the metadata database and writes the roles and the user `admin`. */
+  private setup(args: SupersetArgs, shared: Shared): pulumi.Resource {
+    const { config, database, cache, queue, statsd } = args;
+    const script = files(this, "setup", setUp(this.admin.key("password")));
+    return runOnce(
       this,
       "setup",
       {
         user,
-        checksums: { ...checksums, setup: work.checksum, admin: this.admin.revision },
+        checksums: { ...shared.checksums, setup: script.checksum, admin: this.admin.revision },
         containers: {
           setup: {
-            image,
+            image: shared.image,
             command: ["sh", "-eu", "-c", prepare],
-            env: { ...env, ADMIN_PASSWORD: this.admin.key("password") },
-            resources,
-            mounts: { ...mounts, "/etc/superset": "setup" },
+            env: { ...shared.env, ADMIN_PASSWORD: this.admin.key("password") },
+            resources: jobResources(config),
+            mounts: { ...shared.mounts, "/etc/superset": "setup" },
           },
         },
-        volumes: { ...volumes, setup: configFiles(work.name) },
+        volumes: { ...shared.volumes, setup: configFiles(script.name) },
       },
       { dependsOn: [...database.ready, ...cache.ready, ...queue.ready, ...(statsd?.ready ?? [])] },
     );
+  }
 
-    // Apart from the setup, so that the web server waits for none of the databases that it shows.
-    const list = files(this, "databases", register(sources));
+  /** The Job that registers the databases. Apart from the set-up, so that the web server does not wait for them. */
+  private registration({ config, sources }: SupersetArgs, shared: Shared, migrated: pulumi.Resource): void {
+    const script = files(this, "databases", register(sources));
     runOnce(
       this,
       "databases",
       {
         user,
         checksums: {
-          ...checksums,
-          databases: list.checksum,
+          ...shared.checksums,
+          databases: script.checksum,
           postgresql: sources.postgresql.revision,
           ...(sources.clickhouse && { clickhouse: sources.clickhouse.revision }),
         },
         containers: {
           register: {
-            image,
+            image: shared.image,
             command: [`${bin}/python`, "/etc/superset/register.py"],
-            env: { ...env, ...credentialsOfSources(sources) },
-            resources,
-            mounts: { ...mounts, "/etc/superset": "databases" },
+            env: { ...shared.env, ...credentialsOfSources(sources) },
+            resources: jobResources(config),
+            mounts: { ...shared.mounts, "/etc/superset": "databases" },
           },
         },
-        volumes: { ...volumes, databases: configFiles(list.name) },
+        volumes: { ...shared.volumes, databases: configFiles(script.name) },
       },
-      // The schemas that a database has are listed when it is registered, so it is there by then.
-      { dependsOn: [prepared, ...Object.values(sources).flatMap((source) => source?.ready ?? [])] },
+      // Registration lists the schemas of a database, so the database must answer by then.
+      { dependsOn: [migrated, ...Object.values(sources).flatMap((source) => source?.ready ?? [])] },
     );
+  }
 
-    const web = deployment(this, {
-      replicas: config.web.replicas,
+  private web({ web }: Config["superset"], shared: Shared, migrated: pulumi.Resource) {
+    const configuration = files(this, "gunicorn", server(web.workers));
+    return deployment<string>(this, {
+      replicas: web.replicas,
       pod: {
         user,
         role: "web",
-        checksums: { ...checksums, server: webServer.checksum },
+        checksums: { ...shared.checksums, server: configuration.checksum },
         gracePeriod: 45,
         containers: {
           web: {
-            image,
+            image: shared.image,
             command: [`${bin}/gunicorn`, "--config", "/etc/superset/gunicorn.conf.py", "superset.app:create_app()"],
-            env,
+            env: shared.env,
             ports: { http: port },
-            resources: config.web.resources,
-            mounts: { ...mounts, "/etc/superset": "server" },
+            resources: web.resources,
+            mounts: { ...shared.mounts, "/etc/superset": "server" },
             startup: httpProbe("/health", "http", { every: 2, failures: 150 }),
             readiness: httpProbe("/health", "http"),
             liveness: httpProbe("/health", "http", lenientLiveness),
             preStop: drain,
           },
         },
-        volumes: { ...volumes, server: configFiles(webServer.name) },
+        volumes: { ...shared.volumes, server: configFiles(configuration.name) },
       },
-      dependsOn: [prepared],
+      dependsOn: [migrated],
     });
+  }
 
-    deployment(this, {
+  private workers(
+    { worker }: Config["superset"],
+    { volumes, checksums, ...shared }: Shared,
+    migrated: pulumi.Resource,
+  ) {
+    const ping = [`${bin}/python`, "/app/pythonpath/ping.py"];
+    return deployment<string>(this, {
       suffix: "worker",
-      replicas: config.worker.replicas,
+      replicas: worker.replicas,
       pod: {
         user,
         role: "worker",
         checksums,
-        // Celery takes no more work and ends what it has begun; what takes longer is lost.
+        // On SIGTERM Celery takes no more tasks and finishes those it has. What needs longer is lost.
         gracePeriod: 60,
         containers: {
           worker: {
-            image,
-            command: [`${bin}/celery`, "--app", celeryApp, "worker"],
+            ...shared,
+            command: [...celery, "worker"],
             args: [
-              "--loglevel",
-              "INFO",
-              "--concurrency",
-              String(supersetTasks),
-              "-O",
-              "fair",
-              "--hostname",
-              "worker@%h",
+              ...["--loglevel", "INFO"],
+              ...["--concurrency", String(supersetTasks)],
+              ...["-O", "fair"],
+              ...["--hostname", "worker@%h"],
               "--without-gossip",
               "--without-mingle",
             ],
-            env,
-            resources: config.worker.resources,
-            mounts,
-            startup: execProbe([`${bin}/python`, "/app/pythonpath/ping.py"], { every: 5, within: 20, failures: 60 }),
-            liveness: execProbe([`${bin}/python`, "/app/pythonpath/ping.py"], { every: 60, within: 20, failures: 5 }),
+            resources: worker.resources,
+            startup: execProbe(ping, { every: 5, within: 20, failures: 60 }),
+            liveness: execProbe(ping, { every: 60, within: 20, failures: 5 }),
           },
         },
         volumes,
       },
-      dependsOn: [prepared],
+      dependsOn: [migrated],
     });
+  }
 
-    deployment(this, {
+  /** Celery beat sends the tasks that are due. Two of them would send each task twice. */
+  private beat({ beat }: Config["superset"], { volumes, checksums, ...shared }: Shared, migrated: pulumi.Resource) {
+    return deployment<string>(this, {
       suffix: "beat",
       replicas: 1,
       pod: {
@@ -211,29 +253,26 @@ export class Superset extends Component {
         checksums,
         containers: {
           beat: {
-            image,
-            command: [`${bin}/celery`, "--app", celeryApp, "beat"],
+            ...shared,
+            command: [...celery, "beat"],
             args: ["--schedule", "/tmp/schedule", "--pidfile", ""],
-            env,
-            resources: config.beat.resources,
-            mounts,
+            resources: beat.resources,
             startup: execProbe(["sh", "-c", "test -e /tmp/schedule*"], { every: 5, failures: 60 }),
-            // It sends a task at each full minute.
+            // It sends a task every full minute.
             liveness: execProbe(["sh", "-c", sentLately], { every: 60 }),
           },
         },
         volumes,
       },
-      dependsOn: [prepared],
+      dependsOn: [migrated],
     });
-
-    service(this, { role: "web", ports: { http: port }, type: config.service.type, workload: web });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port };
-    this.registerOutputs({});
   }
 }
 
-/** The schema of Superset's own database, its roles, and what `setup.py` says. */
+const jobResources = ({ web }: Config["superset"]) =>
+  limitedAs(web.resources, { requests: { cpu: "50m", memory: "256Mi" }, limits: { memory: "512Mi" } });
+
+/** Migrates the metadata database, writes its roles, and runs `setup.py`. */
 const prepare = `
 ${bin}/superset db upgrade
 ${bin}/superset init

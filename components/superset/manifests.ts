@@ -10,13 +10,13 @@ import type { SecretKey } from "../kit/secret.ts";
 import { supersetThreads } from "../postgresql/connections.ts";
 
 /*
- * What Superset reads, as files. They say where things are; user names and passwords come from the environment, and
- * `os.environ[…]` ends a process that lacks one.
+ * Superset's configuration files and scripts. User names and passwords come from the environment; `os.environ[…]` ends
+ * a process that lacks one.
  */
 
 export const port = 8088;
 
-/** The databases that users find at their first login. Trino and ClickHouse are there where the stack has them. */
+/** The databases to register. Trino and ClickHouse: if the stack has them. */
 export interface Sources {
   trino?: TrinoConnection;
   clickhouse?: ClickhouseConnection;
@@ -29,7 +29,7 @@ interface Stores {
   queue: RedisConnection;
 }
 
-/** What every process needs to know that may not stand in a file. */
+/** The secrets of every process. */
 export const credentialsOf = ({ database, cache, queue }: Stores, secretKey: SecretKey): Record<string, SecretKey> => ({
   SUPERSET_SECRET_KEY: secretKey,
   DATABASE_USERNAME: database.username,
@@ -38,7 +38,7 @@ export const credentialsOf = ({ database, cache, queue }: Stores, secretKey: Sec
   QUEUE_PASSWORD: queue.password,
 });
 
-/** Keys of `superset_config.py`; what is not here is as Superset has it. */
+/** `superset_config.py` and the modules beside it. A key that is not set here has Superset's default. */
 export const settings = ({ database, cache, queue }: Stores, statsd?: StatsdConnection) => ({
   "superset_config.py": `import hashlib
 import os
@@ -176,7 +176,7 @@ def task_was_sent(**_):
     """What the liveness probe of the one who sends on time looks at."""
     Path("/tmp/task-sent").touch()
 `,
-  // Not in superset_config.py: the probe below reads that, and Flask's cache takes long to import.
+  // Not in superset_config.py, because the probe below imports that, and Flask's cache is slow to import.
   "expiring.py": `from flask_caching.backends.rediscache import RedisCache as FlaskRedisCache
 from superset_config import Expiring
 
@@ -184,7 +184,7 @@ from superset_config import Expiring
 class RedisCache(Expiring, FlaskRedisCache):
     """Flask's cache in Redis. Each of its entries expires."""
 `,
-  // Celery's own command would load all of Superset for it: ten times the work.
+  // Celery's own `inspect ping` would load all of Superset: ten times the CPU.
   "ping.py": `"""Succeeds when this pod's worker answers over the queue."""
 import socket
 import sys
@@ -197,13 +197,13 @@ sys.exit(not Celery(broker=QUEUE_REDIS_URL).control.inspect([worker], timeout=10
 `,
 });
 
-/** The client looks for an IPv4 address unless it is told otherwise, and without an address Superset does not start. */
+/** The client resolves IPv4 addresses unless `ipv6` is set, and without an address Superset does not start. */
 const statsLogger = ({ host, port }: StatsdConnection) =>
   `STATS_LOGGER = StatsdStatsLogger(
     statsd_client=StatsClient("${host}", ${port}, prefix="superset", ipv6=":" in os.environ["POD_IP"])
 )`;
 
-/** gunicorn's own settings. */
+/** gunicorn's configuration file. */
 export const server = (processes: number) => ({
   "gunicorn.conf.py": `import os
 
@@ -221,7 +221,7 @@ errorlog = "-"
 `,
 });
 
-/** The databases to register: in the Job's script by name, with the names of the variables that hold their passwords. */
+/** The entries of `databases.json`, with the names of the variables that hold user names and passwords. */
 export function databases({ trino, clickhouse, postgresql }: Sources) {
   const entry = (
     name: string,
@@ -232,7 +232,7 @@ export function databases({ trino, clickhouse, postgresql }: Sources) {
     extra: object = {},
   ) => ({ name, driver, host, port, database, ...login, extra });
   const list = [
-    // Its other catalogs are a choice in SQL Lab.
+    // Users choose another catalog in SQL Lab.
     trino && entry("Trino", "trino", trino, "iceberg", { username: "superset" }, { allow_multi_catalog: true }),
     clickhouse &&
       entry("ClickHouse", "clickhousedb", clickhouse, clickhouse.database, {
@@ -253,8 +253,10 @@ export const credentialsOfSources = ({ clickhouse, postgresql }: Sources): Recor
   ...(clickhouse && { CLICKHOUSE_USERNAME: clickhouse.username, CLICKHOUSE_PASSWORD: clickhouse.password }),
 });
 
-/** The administrator, made after the migrations within Superset's own application: by its command line the password
- * would be an argument, which every process can read. It may run any number of times. */
+/**
+ * Writes the user `admin` from inside Superset's application: on its command line the password would be an argument,
+ * which every process can read. Idempotent.
+ */
 export const setUp = (password: SecretKey) => ({
   "setup.py": `import os
 
@@ -281,7 +283,7 @@ with app.app_context():
 `,
 });
 
-/** Registers the databases, within Superset's application for the same reason. It may run any number of times. */
+/** Registers the databases from inside Superset's application, for the same reason. Idempotent. */
 export const register = (sources: Sources) => ({
   "databases.json": JSON.stringify(databases(sources), null, 2),
   "register.py": `import json

@@ -1,28 +1,42 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
-import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, labelValue, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component, labelValue } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
-import type { BucketConnection, Endpoint } from "../kit/connection.ts";
+import type { Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { ingress, reachedBy } from "../kit/ingress.ts";
-import { cronJob } from "../kit/job.ts";
 import { gunicorn } from "../kit/listen.ts";
-import { redisLogin, redisString } from "../kit/password.ts";
-import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
-import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
-import { service } from "../kit/service.ts";
+import { type Container, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
+import { credentials, password, type TypedSecret } from "../kit/secret.ts";
+import { endpoint, service } from "../kit/service.ts";
 import { claim } from "../kit/storage.ts";
+import { maxMemory, redisConf, redisPod, redisPort } from "../redis/server.ts";
+import { type Backups, backups } from "./backups.ts";
 
 const ports = { http: 5000 };
-const redisPort = 6379;
-/** The image's own user, and `redis` of the official image. */
-const [user, redisUser] = [1000, 999];
+/** The image's own user. */
+const user = 1000;
+
+/** What the web app needs from the platform. */
+export interface WebAppArgs extends ComponentArgs<Config["webApp"]> {
+  /** Where backups of Redis go. Default: there are no backups. */
+  backups?: Backups;
+}
+
+/** What every pod of the image has in common. */
+interface Shared {
+  image: pulumi.Input<string>;
+  env: NonNullable<Container<never>["env"]>;
+  mounts: { "/tmp": "tmp" };
+}
+
+const volumes = { tmp: scratch({ size: "16Mi", memory: true }) };
 
 /**
- * An API that takes jobs, workers that do them, and a Redis of their own between the two. Its objects carry their kind
- * and the environment's name, `app-test-deployment-flask`, so that several environments are told apart at a glance.
+ * An API that takes jobs, workers that run them, and a Redis between the two. Its objects are named by environment and kind,
+ * `app-test-deployment-flask`, so that environments side by side are easy to tell apart.
  */
 export class WebApp extends Component {
   override readonly configKey = "webApp";
@@ -30,105 +44,93 @@ export class WebApp extends Component {
   /** Redis' password. */
   readonly admin: TypedSecret<"password">;
 
-  constructor(
-    name: string,
-    args: {
-      namespace: NamespaceContext;
-      config: Config["webApp"];
-      /** Where the copies of Redis go, and the image with MinIO's client. Without them there are no copies. */
-      backups?: { bucket: BucketConnection; client: string };
-    },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
-    const { namespace, config, backups } = args;
+  constructor(name: string, args: WebAppArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { namespace, config } = args;
     const environment = config.environment ?? namespace.stack;
-    const versions = { app: tagOf(config.image), redis: tagOf(config.redis.image) };
-    super("WebApp", name, namespace, versions.app, opts, {
+    super("WebApp", name, namespace, tagOf(config.image), opts, {
       prefix: `app-${environment}`,
       labels: (role) => ({
         app: name,
         environment,
         ...(role && { role }),
-        // A new version of the application is no reason to restart Redis.
-        ...(role === "redis" && { "app.kubernetes.io/version": labelValue(versions.redis) }),
+        // Redis has a version of its own: a new version of the application does not restart it.
+        ...(role === "redis" && { "app.kubernetes.io/version": labelValue(tagOf(config.redis.image)) }),
       }),
     });
 
     this.admin = credentials(this, "secret-redis", config.auth, () => ({
       password: password(this, "secret-redis", config.auth.rotation),
     }));
-    const image = this.image(config.image);
-    const redisImage = this.image(config.redis.image);
+    const shared = this.shared(config);
+    const redis = this.redis(config);
+    const flask = this.flask(config, shared, redis);
+    this.workers(config, shared, redis);
+    if (config.debug) this.debugShell(config, shared);
+    this.fronts(config, flask);
+    if (args.backups) backups(this, config, { ...args.backups, environment, admin: this.admin, dependsOn: redis });
 
-    const configuration = files(this, "config-redis", settings(config));
+    this.endpoint = endpoint(this, ports.http, "service-flask");
+    this.registerOutputs({});
+  }
+
+  private shared({ image }: Config["webApp"]): Shared {
+    return {
+      image: this.image(image),
+      env: {
+        REDIS_HOST: this.host("service-redis"),
+        REDIS_PORT: String(redisPort),
+        REDIS_PASSWORD: this.admin.key("password"),
+      },
+      mounts: { "/tmp": "tmp" },
+    };
+  }
+
+  /** Redis and its Service. Returns both: clients depend on them. */
+  private redis(config: Config["webApp"]): pulumi.Resource[] {
+    const configuration = files(this, "config-redis", redisConf(snapshotsAndMemory(config.redis)));
     const volume = claim(this, "pvc-redis", config.storage);
-    const redis = deployment(this, {
+    const pod = redisPod(this, {
+      role: "redis",
+      image: config.redis.image,
+      resources: config.redis.resources,
+      admin: this.admin,
+      configuration,
+      replicates: true,
+      locksVolume: true,
+    });
+    const workload = deployment(this, {
       suffix: "deployment-redis",
       replicas: 1,
       upgrade: "recreate",
       pod: {
-        user: redisUser,
-        role: "redis",
-        checksums: { config: configuration.checksum, admin: this.admin.revision },
-        gracePeriod: 60,
-        containers: {
-          redis: {
-            image: redisImage,
-            command: ["sh", "-eu", "-c", startRedis(this.admin.key("password"))],
-            env: { PASSWORD: this.admin.key("password") },
-            ports: { redis: redisPort },
-            resources: config.redis.resources,
-            mounts: { "/data": "data", "/etc/redis": "config", "/run/redis": "run" },
-            // Reading the append-only file: Redis answers LOADING, which is not ready, for as long as it takes.
-            startup: execProbe(["sh", "-c", ping], { every: 2, failures: 300 }),
-            readiness: execProbe(["sh", "-c", ping]),
-            liveness: execProbe(["sh", "-c", ping], lenientLiveness),
-          },
-        },
-        volumes: {
-          data: { persistentVolumeClaim: { claimName: volume.metadata.name } },
-          config: configFiles(configuration.name),
-          run: scratch({ size: "1Mi", memory: true }),
-        },
+        ...pod,
+        volumes: { data: { persistentVolumeClaim: { claimName: volume.metadata.name } }, ...pod.volumes },
       },
       dependsOn: [volume],
     });
-    const queue = service(this, {
-      suffix: "service-redis",
-      role: "redis",
-      ports: { redis: redisPort },
-      workload: redis,
-    });
+    const front = service(this, { suffix: "service-redis", role: "redis", ports: { redis: redisPort }, workload });
+    return [workload, front];
+  }
 
-    const env = {
-      REDIS_HOST: this.host("service-redis"),
-      REDIS_PORT: String(redisPort),
-      REDIS_PASSWORD: this.admin.key("password"),
-    };
-    const checksums = { redis: this.admin.revision };
-    const volumes = { tmp: scratch({ size: "16Mi", memory: true }) };
-    const mounts = { "/tmp": "tmp" } as const;
-
-    const flask = deployment(this, {
+  private flask({ flask }: Config["webApp"], shared: Shared, dependsOn: pulumi.Resource[]) {
+    return deployment(this, {
       suffix: "deployment-flask",
-      replicas: config.flask.replicas,
+      replicas: flask.replicas,
       pod: {
         user,
         role: "flask",
-        checksums,
+        checksums: { redis: this.admin.revision },
         gracePeriod: 45,
         containers: {
           flask: {
-            image,
+            ...shared,
             command: gunicorn(ports.http),
-            // Its heartbeats are files: on a disk they could wait for it.
+            // Workers write their heartbeats to /tmp: in memory, since a write to a disk may block.
             args: ["--threads", "8", "--worker-tmp-dir", "/tmp", "--no-control-socket", "web_app.api:create_app()"],
-            env,
             ports,
-            resources: config.flask.resources,
-            mounts,
+            resources: flask.resources,
             startup: httpProbe("/help", "http", { every: 2, failures: 150 }),
-            // Asks Redis, which a restart of this server would not bring back.
+            // Includes Redis. Liveness does not: a restart of this server does not repair Redis.
             readiness: httpProbe("/healthz", "http"),
             liveness: httpProbe("/help", "http", lenientLiveness),
             preStop: drain,
@@ -136,269 +138,84 @@ export class WebApp extends Component {
         },
         volumes,
       },
-      dependsOn: [redis, queue],
+      dependsOn,
     });
+  }
 
-    deployment(this, {
+  private workers({ worker }: Config["webApp"], shared: Shared, dependsOn: pulumi.Resource[]) {
+    return deployment(this, {
       suffix: "deployment-worker",
-      replicas: config.worker.replicas,
+      replicas: worker.replicas,
       pod: {
         user,
         role: "worker",
-        checksums,
-        // It takes no more jobs and ends the one it has. What takes longer is another worker's to do again.
+        checksums: { redis: this.admin.revision },
+        // On SIGTERM it takes no more jobs and finishes the one it has. If that needs longer, another worker repeats it.
         gracePeriod: 75,
         containers: {
           worker: {
-            image,
+            ...shared,
             command: ["python", "-m", "web_app.worker"],
-            env,
-            resources: config.worker.resources,
-            mounts,
+            resources: worker.resources,
             startup: execProbe(["sh", "-c", aliveLately], { every: 2, failures: 150 }),
             liveness: execProbe(["sh", "-c", aliveLately], { every: 30 }),
           },
         },
         volumes,
       },
-      dependsOn: [redis, queue],
+      dependsOn,
     });
-
-    if (config.debug)
-      deployment(this, {
-        suffix: "deployment-debug",
-        replicas: 1,
-        pod: {
-          user,
-          role: "debug",
-          checksums,
-          // Nothing in it minds being killed.
-          gracePeriod: 1,
-          containers: {
-            python: {
-              image,
-              command: ["sleep", "infinity"],
-              env,
-              resources: limitedAs(config.worker.resources, {
-                requests: { cpu: "5m", memory: "16Mi" },
-                limits: { memory: "192Mi" },
-              }),
-              mounts,
-              startup: execProbe(["python", "-c", "import web_app.store"], { failures: 30 }),
-              liveness: execProbe(["python", "-c", "import web_app.store"], { every: 60, within: 10 }),
-            },
-          },
-          volumes,
-        },
-      });
-
-    // LoadBalancer takes the place of the Service within the cluster; NodePort has one of its own beside it.
-    const type = reachedBy(this, config.service);
-    const front = service(this, {
-      suffix: "service-flask",
-      role: "flask",
-      ports,
-      type: type === "NodePort" ? "ClusterIP" : type,
-      workload: flask,
-    });
-    if (type === "NodePort")
-      service(this, { suffix: "service-nodeport-flask", role: "flask", ports, type, workload: flask });
-    ingress(this, config.ingress, { suffix: "ingress-flask", role: "flask", front });
-
-    if (backups) this.backUp(environment, config, backups, [redis, queue]);
-    this.endpoint = {
-      namespace: namespace.name,
-      service: this.named("service-flask"),
-      host: this.host("service-flask"),
-      port: ports.http,
-    };
-    this.registerOutputs({});
   }
 
-  /** Copies of Redis go to a bucket by the clock, and come back by a Job that `./platform web-app restore` makes. */
-  private backUp(
-    environment: string,
-    config: Config["webApp"],
-    { bucket, client }: { bucket: BucketConnection; client: string },
-    redis: pulumi.Resource[],
-  ): void {
-    const [redisImage, clientImage] = [this.image(config.redis.image), this.image(client)];
-    const resources = limitedAs(config.redis.resources, {
-      requests: { cpu: "5m", memory: "32Mi" },
-      limits: { memory: "256Mi" },
+  /** A pod that idles, for `kubectl exec` into Python with access to Redis. */
+  private debugShell({ worker }: Config["webApp"], shared: Shared): void {
+    deployment(this, {
+      suffix: "deployment-debug",
+      replicas: 1,
+      pod: {
+        user,
+        role: "debug",
+        checksums: { redis: this.admin.revision },
+        // It has no work to finish.
+        gracePeriod: 1,
+        containers: {
+          python: {
+            ...shared,
+            command: ["sleep", "infinity"],
+            resources: limitedAs(worker.resources, {
+              requests: { cpu: "5m", memory: "16Mi" },
+              limits: { memory: "192Mi" },
+            }),
+            startup: execProbe(["python", "-c", "import web_app.store"], { failures: 30 }),
+            liveness: execProbe(["python", "-c", "import web_app.store"], { every: 60, within: 10 }),
+          },
+        },
+        volumes,
+      },
     });
-    const ofRedis = {
-      REDIS_HOST: this.host("service-redis"),
-      REDISCLI_AUTH: this.admin.key("password"),
-    };
-    const ofBucket = {
-      ACCESS_KEY: bucket.accessKey,
-      SECRET_KEY: bucket.secretKey,
-      // Kubernetes fills the two in: what the manifest holds is their names.
-      MC_HOST_minio: bucket.endpoint.replace("://", "://$(ACCESS_KEY):$(SECRET_KEY)@"),
-      MC_CONFIG_DIR: "/tmp/mc",
-      FOLDER: `minio/${bucket.bucket}/${environment}`,
-    };
-    const volumes = { backup: scratch({ size: config.storage.size }), tmp: scratch({ size: "64Mi" }) };
-    const mounts = { "/backup": "backup", "/tmp": "tmp" } as const;
-    const options = { dependsOn: [...redis, ...bucket.ready] };
+  }
 
-    cronJob(
-      this,
-      "cronjob-backup",
-      {
-        schedule: config.backup.schedule,
-        retries: 2,
-        pod: {
-          user,
-          role: "backup",
-          init: {
-            copy: { image: redisImage, command: ["sh", "-eu", "-c", copy], env: ofRedis, resources, mounts },
-          },
-          containers: {
-            upload: {
-              image: clientImage,
-              command: ["sh", "-eu", "-c", upload],
-              env: { ...ofBucket, KEEP: String(config.backup.keep) },
-              resources,
-              mounts,
-            },
-          },
-          volumes,
-        },
-      },
-      options,
-    );
-    cronJob(
-      this,
-      "cronjob-restore",
-      {
-        // Never by the clock: it is what a Job is made from, with the name of a backup in FROM.
-        schedule: "@yearly",
-        suspend: true,
-        retries: 0,
-        pod: {
-          user,
-          role: "restore",
-          init: {
-            fetch: {
-              image: clientImage,
-              command: ["sh", "-eu", "-c", fetch],
-              env: { ...ofBucket, FROM: "" },
-              resources,
-              mounts,
-            },
-          },
-          containers: {
-            restore: {
-              image: redisImage,
-              command: ["sh", "-eu", "-c", restore(this.admin.key("password"))],
-              env: { ...ofRedis, POD_IP: { field: "status.podIP" } },
-              resources: { ...resources, limits: config.redis.resources.limits },
-              mounts,
-            },
-          },
-          volumes,
-        },
-      },
-      options,
-    );
+  /** The Services and the Ingress of the API. A LoadBalancer replaces the internal Service, a NodePort is one more. */
+  private fronts(config: Config["webApp"], workload: pulumi.Resource): void {
+    const type = reachedBy(this, config.service);
+    const api = { role: "flask", ports, workload };
+    const front = service(this, { ...api, suffix: "service-flask", type: type === "NodePort" ? "ClusterIP" : type });
+    if (type === "NodePort") service(this, { ...api, suffix: "service-nodeport-flask", type });
+    ingress(this, config.ingress, { suffix: "ingress-flask", role: "flask", front });
   }
 }
 
 const tagOf = (image: string): string => parseImage(image)?.tag ?? "";
 
-/**
- * The password reaches Redis by a file in memory: as an argument every process could read it. A pod that is deleted
- * may still be writing when its successor starts, so whoever has the lock on the volume runs alone.
- */
-const startRedis = (password: SecretKey) =>
-  `
-umask 077
-{
-${redisLogin("PASSWORD", password)}
-printf 'masterauth %s\\n' "$(${redisString("PASSWORD")})"
-} > /run/redis/auth.conf
-unset PASSWORD
-exec 9> /data/lock
-flock 9
-exec redis-server /etc/redis/redis.conf
-`.trim();
-
-/** A wrong password or a server that is still loading does not answer PONG. */
-const ping = `test "$(REDISCLI_AUTH="$PASSWORD" redis-cli --no-auth-warning ping)" = PONG`;
-
-/** The worker touches it between two jobs and, while a job takes no longer than it may, during one. */
+/** The worker touches the file between two jobs and, until a job's time limit, during one. */
 const aliveLately = 'test -n "$(find /tmp/alive -mmin -1)"';
 
-function settings({ redis: { resources } }: Config["webApp"]) {
-  const maxMemory = Math.floor(mebibytes(bytes(resources.limits.memory)) * 0.6);
-  return {
-    "redis.conf": `include /run/redis/auth.conf
-bind * -::*
-port ${redisPort}
-dir /data
-# Every write is in the file within a second; a rewrite starts from a snapshot, so loading is quick.
-appendonly yes
-appendfsync everysec
-aof-use-rdb-preamble yes
-# And a snapshot of its own, dump.rdb: each hour in which something changed, each five minutes in which a lot did.
+/** Snapshots beside the append-only file, and no eviction: all that the web app stores is data. */
+const snapshotsAndMemory = ({
+  resources: { limits },
+}: Config["webApp"]["redis"]) => `# And a snapshot of its own, dump.rdb: each hour in which something changed, each five minutes in which a lot did.
 save 3600 1 300 100
-# 60 % of webApp.redis.resources.limits.memory (${resources.limits.memory}). Jobs, leases and results are data, although some expire: a full server refuses writes, it never drops a key.
-maxmemory ${maxMemory}mb
+# 60 % of webApp.redis.resources.limits.memory (${limits.memory}). Jobs, leases and results are data, although some expire: a full server refuses writes, it never drops a key.
+${maxMemory(limits.memory, 60)}
 maxmemory-policy noeviction
-`,
-  };
-}
-
-/** Redis sends what it would send a replica: one moment of all its databases. A copy that cannot be read is none. */
-const copy = `
-redis-cli --no-auth-warning -h "$REDIS_HOST" --rdb /backup/dump.rdb
-redis-check-rdb /backup/dump.rdb > /tmp/check || { cat /tmp/check; exit 1; }
-`.trim();
-
-/** The names are times, so they sort by age. */
-const upload = `
-name="$(date -u +%Y-%m-%dT%H-%M-%SZ).rdb"
-mc cp --quiet /backup/dump.rdb "$FOLDER/$name"
-mc find "$FOLDER" --name '*.rdb' | sort -r | tail -n "+$((KEEP + 1))" > /tmp/old
-while read -r old; do mc rm "$old"; done < /tmp/old
-echo "backup $name"
-`.trim();
-
-const fetch = `
-if ! mc stat "$FOLDER/$FROM" > /dev/null 2>&1; then
-  echo "there is no backup $FROM; there are:"
-  mc find "$FOLDER" --name '*.rdb' --print '{base}' | sort
-  exit 1
-fi
-mc cp --quiet "$FOLDER/$FROM" /backup/dump.rdb
-`.trim();
-
-/**
- * The backup is loaded into a server beside Redis, which becomes its replica for as long as it takes: Redis drops what
- * it has when it has received all, and goes on as before if it does not come to that. Clients can read meanwhile.
- */
-const restore = (password: SecretKey) =>
-  `
-umask 077
-{
-${redisLogin("REDISCLI_AUTH", password)}
-} > /tmp/redis.conf
-redis-server /tmp/redis.conf --port 6380 --dir /backup --dbfilename dump.rdb --save "" --appendonly no > /tmp/log &
-beside() { redis-cli --no-auth-warning -e -p 6380 "$@"; }
-redis() { redis-cli --no-auth-warning -e -h "$REDIS_HOST" "$@"; }
-until test "$(beside ping 2> /dev/null)" = PONG; do
-  kill -0 $! || { cat /tmp/log; exit 1; }
-  sleep 1
-done
-beside info keyspace
-# Whatever happens, Redis takes writes again.
-trap 'redis replicaof no one' EXIT
-redis replicaof "$POD_IP" 6380
-until redis info replication | grep -q '^master_link_status:up'; do
-  kill -0 $! || { cat /tmp/log; exit 1; }
-  sleep 1
-done
-echo "restored"
-`.trim();
+`;

@@ -18,7 +18,7 @@ function config(): KubeConfig {
 
 export const core = (): CoreV1Api => config().makeApiClient(CoreV1Api);
 
-/** Server-side apply: makes what is missing and puts right what differs. */
+/** Applies manifests by server-side apply. */
 export async function apply(manifests: Manifest[]): Promise<void> {
   const api = KubernetesObjectApi.makeApiClient(config());
   const [manager, how] = ["data-platform-local", PatchStrategy.ServerSideApply];
@@ -34,10 +34,10 @@ export async function listSimulated(): Promise<string[]> {
   const labelSelector = Object.entries(simulatedLabel)
     .map((label) => label.join("="))
     .join();
-  return (await core().listNode({ labelSelector })).items.map(({ metadata }) => metadata!.name!);
+  return (await core().listNode({ labelSelector })).items.flatMap(({ metadata }) => metadata?.name ?? []);
 }
 
-/** A node's size is part of its status, which an apply of the node leaves alone once the node is there. */
+/** A node's size is in its status, which applying an existing node does not change. */
 export async function setNodeSize(name: string, status: object): Promise<void> {
   await core().patchNodeStatus({ name, body: { status } }, setHeaderOptions("Content-Type", PatchStrategy.MergePatch));
 }

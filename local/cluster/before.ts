@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
+import writeFileAtomic from "write-file-atomic";
 import { dir, runDir } from "./layout.ts";
 import { missingPaths } from "./namespace.ts";
 
-/** How the machine was before the cluster touched it: what the end has to bring back, and what it must not remove. */
+/** The machine's state before the cluster: what `down` restores, and what it must not remove. */
 export interface Before {
   /** The directory of the cluster that runs: there is one at a time. */
   directory: string;
@@ -29,21 +30,20 @@ const sysctls = [
   "kernel/keys/root_maxbytes",
 ];
 
-/** Undefined where the cluster has not touched the machine, or the machine was restarted since. */
+/** Undefined if no cluster was started since the machine's last boot. */
 export async function readBefore(): Promise<Before | undefined> {
   return existsSync(file) ? JSON.parse(await readFile(file, "utf8")) : undefined;
 }
 
-/** Notes it once, ahead of the first change; `readBefore` has it until `putBack`. */
+/** Records the state before the first change; `readBefore` returns it until `putBack`. */
 export async function noteBefore(): Promise<void> {
   const before: Before = { directory: dir(), sysctls: {}, tables: await filterTables(), made: missingPaths() };
   for (const name of sysctls) before.sysctls[name] = await readFile(join("/proc/sys", name), "utf8").catch(() => "");
   await mkdir(dirname(file), { recursive: true, mode: 0o711 });
-  await writeFile(`${file}.new`, JSON.stringify(before, null, 2));
-  await rename(`${file}.new`, file);
+  await writeFileAtomic(file, JSON.stringify(before, null, 2));
 }
 
-/** Puts the kernel's settings back and forgets the note. */
+/** Restores the kernel's settings and removes the record. */
 export async function putBack(before: Before): Promise<void> {
   for (const [name, value] of Object.entries(before.sysctls))
     if (value !== "") await writeFile(join("/proc/sys", name), value).catch(() => {});

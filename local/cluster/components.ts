@@ -10,10 +10,10 @@ import { dir, network, nodeName, ports } from "./layout.ts";
 import { nodeNamespace } from "./namespace.ts";
 import { authorityFile, certificateFile, type IdentityName, keyFile, serviceAccountKey } from "./pki.ts";
 
-/** Name of the provisioner, as the storage classes know it. */
+/** The provisioner's name in storage classes. */
 export const provisionerName = "data-platform.local/directory";
 
-/** Every file that a component reads. Certificates must exist: the administrator's is copied into its kubeconfig. */
+/** Every configuration file. Certificates must exist: the administrator's is copied into its kubeconfig. */
 export async function configFiles(): Promise<configs.File[]> {
   const clients: IdentityName[] = [
     "controller-manager",
@@ -34,7 +34,7 @@ export async function configFiles(): Promise<configs.File[]> {
   ];
 }
 
-/** How simulated nodes and pods behave. Separate from `configFiles`, since few clusters need kwok built. */
+/** kwok's stages: the behaviour of simulated nodes and pods. Separate from `configFiles`, since few clusters need kwok. */
 export async function kwokFile(): Promise<configs.File> {
   const { stdout } = await execa(await binary("kwok-stages"));
   return { path: dir("config", "kwok.yaml"), content: stdout };
@@ -61,7 +61,7 @@ export async function etcd(): Promise<Daemon> {
   return {
     name: "etcd",
     command: await binary("etcd"),
-    // It writes through to the disk: without that, a laptop whose battery ran out would have lost the whole cluster.
+    // Without --unsafe-no-fsync: a laptop that loses power would lose the whole cluster.
     args: flags({
       name: nodeName,
       "data-dir": dir("etcd"),
@@ -262,7 +262,7 @@ export async function kwok(): Promise<Daemon> {
       cidr: network.simulatedPods,
       "node-ip": network.address,
       "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
-      // As a kubelet does. Otherwise its nodes say that they are there every ten minutes, and count as lost after one.
+      // As kubelet's. By default its nodes send a heartbeat every ten minutes, and are unknown after one.
       "node-lease-duration-seconds": 40,
       "server-address": `127.0.0.1:${ports.kwok}`,
     }),
@@ -272,7 +272,7 @@ export async function kwok(): Promise<Daemon> {
   };
 }
 
-/** The order in which they end: who starts containers first, who keeps the state last. */
+/** The order in which daemons stop: first those that start containers, last those that keep state. */
 export const stopOrder = [
   "kwok",
   "kubelet",
@@ -287,7 +287,7 @@ export const stopOrder = [
   "registry",
 ] as const;
 
-/** Whether a URL is answered with 200. `trust` names the authority of a server; `any` is for one that signs itself. */
+/** Whether a URL answers 200. `trust` is the authority of the server's certificate; `any` accepts a self-signed one. */
 async function answers(url: string, trust?: "cluster" | "etcd" | "any", client?: IdentityName): Promise<boolean> {
   if (trust === undefined) return (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok;
   return new Promise((resolve, reject) => {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
+import * as toml from "smol-toml";
 import { stringify } from "yaml";
 import { cgroupName } from "./daemons.ts";
 import { dir, network, nodeName, ports, runDir } from "./layout.ts";
@@ -17,7 +18,7 @@ export interface File {
 export const containerdSocket = runDir("containerd.sock");
 const apiServer = `https://${network.address}:${ports.api}`;
 
-/** How `identity` reaches the API server. Refers to its key in `pki`, except the administrator's, which is moved about. */
+/** A kubeconfig of `identity`. Refers to its key in `pki`; the administrator's has it inline, so that the file can be copied. */
 export function kubeconfig(identity: IdentityName, path: string): File {
   const name = identity === "admin" ? "data-platform" : identities[identity].user;
   const embedded = (file: string) => readFileSync(file).toString("base64");
@@ -56,61 +57,61 @@ export function kubeconfig(identity: IdentityName, path: string): File {
   };
 }
 
-/** Where a component's own kubeconfig is. */
+/** The path of a daemon's kubeconfig. */
 export const kubeconfigOf = (identity: IdentityName): string => dir("config", `${identity}.kubeconfig`);
 
 export const pauseImage = "registry.k8s.io/pause:3.10";
 
 export function containerdFiles(binaries: { runc: string; cniPlugin: string }): File[] {
-  const config = `# Made by the local cluster at each start.
-version = 3
-root = "${dir("containerd")}"
-state = "${runDir("containerd")}"
-# Whatever an existing containerd of this machine imports is not ours.
-imports = []
-disabled_plugins = [
-  "io.containerd.internal.v1.tracing", "io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.blockfile",
-  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs",
-  "io.containerd.snapshotter.v1.zfs",
-]
-
-[grpc]
-  address = "${containerdSocket}"
-
-[plugins."io.containerd.internal.v1.opt"]
-  path = "${dir("containerd", "opt")}"
-
-[plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "${pauseImage}"
-
-[plugins."io.containerd.cri.v1.images".registry]
-  config_path = "${dir("config", "certs.d")}"
-
-[plugins."io.containerd.cri.v1.runtime"]
-  # Without CAP_SYS_RESOURCE (inside another sandbox) no process may protect itself from the memory killer.
-  restrict_oom_score_adj = ${!mayRaisePriority()}
-  netns_mounts_under_state_dir = true
-
-[plugins."io.containerd.cri.v1.runtime".cni]
-  bin_dirs = ["${dirname(binaries.cniPlugin)}"]
-  conf_dir = "${dir("config", "cni")}"
-  use_internal_loopback = true
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-  runtime_type = "io.containerd.runc.v2"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-  BinaryName = "${binaries.runc}"
-  Root = "${runDir("runc")}"
-  SystemdCgroup = false
-`;
+  const config = {
+    version: 3,
+    root: dir("containerd"),
+    state: runDir("containerd"),
+    // Ignores the configuration of another containerd on this machine.
+    imports: [],
+    disabled_plugins: [
+      "io.containerd.internal.v1.tracing",
+      "io.containerd.nri.v1.nri",
+      "io.containerd.snapshotter.v1.blockfile",
+      "io.containerd.snapshotter.v1.btrfs",
+      "io.containerd.snapshotter.v1.devmapper",
+      "io.containerd.snapshotter.v1.erofs",
+      "io.containerd.snapshotter.v1.zfs",
+    ],
+    grpc: { address: containerdSocket },
+    plugins: {
+      "io.containerd.internal.v1.opt": { path: dir("containerd", "opt") },
+      "io.containerd.cri.v1.images": {
+        pinned_images: { sandbox: pauseImage },
+        registry: { config_path: dir("config", "certs.d") },
+      },
+      "io.containerd.cri.v1.runtime": {
+        // Without CAP_SYS_RESOURCE (inside another sandbox) no process may protect itself from the OOM killer.
+        restrict_oom_score_adj: !mayRaisePriority(),
+        netns_mounts_under_state_dir: true,
+        cni: {
+          bin_dirs: [dirname(binaries.cniPlugin)],
+          conf_dir: dir("config", "cni"),
+          use_internal_loopback: true,
+        },
+        containerd: {
+          runtimes: {
+            runc: {
+              runtime_type: "io.containerd.runc.v2",
+              options: { BinaryName: binaries.runc, Root: runDir("runc"), SystemdCgroup: false },
+            },
+          },
+        },
+      },
+    },
+  };
   const cni = {
     cniVersion: "1.0.0",
     name: "data-platform",
     plugins: [
       {
-        // A pair of interfaces per pod and everything routed by the host: Services then work between any two pods
-        // without filtering inside a bridge, which is a setting of the whole machine.
+        // A veth pair for each pod, and routing by the host. With a bridge, Services between pods of a node would need
+        // net.bridge.bridge-nf-call-iptables, a setting of the whole machine.
         type: "ptp",
         ipMasq: false,
         ipam: {
@@ -123,7 +124,7 @@ disabled_plugins = [
     ],
   };
   return [
-    { path: dir("config", "containerd.toml"), content: config },
+    { path: dir("config", "containerd.toml"), content: toml.stringify(config) },
     { path: dir("config", "cni", "10-data-platform.conflist"), content: JSON.stringify(cni, null, 2) },
     ...registryHosts().map(({ path, content }) => ({ path: dir("config", "certs.d", path), content, mode: 0o644 })),
   ];
@@ -135,7 +136,7 @@ function mayRaisePriority(): boolean {
   return (BigInt(`0x${effective}`) & capSysResource) !== 0n;
 }
 
-/** systemd-resolved's stub answers on the machine's loopback only, which is not a pod's. */
+/** Not systemd-resolved's stub: it listens on the machine's loopback, which pods cannot reach. */
 const resolvConf = (): string =>
   ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"].find((path) => existsSync(path)) ?? "";
 
@@ -172,7 +173,7 @@ export function kubeletFile(): File {
     serializeImagePulls: false,
     maxParallelImagePulls: 4,
     registryPullQPS: 0,
-    // The machine's disk is the user's, who may have it nearly full for good: no pod leaves and no image goes for that.
+    // The user's disk may be nearly full all the time: that evicts no pod and deletes no image.
     evictionHard: {
       "memory.available": "100Mi",
       "nodefs.available": "0%",
@@ -196,12 +197,12 @@ export function proxyFile(): File {
     clientConnection: { kubeconfig: kubeconfigOf("proxy") },
     clusterCIDR: network.cluster,
     detectLocalMode: "ClusterCIDR",
-    // Node ports answer on the cluster's own address only, not on the networks that this machine is in.
+    // Node ports listen on the cluster's address only, not on this machine's networks.
     nodePortAddresses: [`${network.address}/32`],
     healthzBindAddress: `127.0.0.1:${ports.proxyHealth}`,
     metricsBindAddress: `127.0.0.1:${ports.proxyMetrics}`,
     oomScoreAdj: 0,
-    // Leaves the machine's connection tracking as it is.
+    // Changes none of the machine's conntrack settings.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
     nftables: { minSyncPeriod: "0s" },
   };

@@ -8,25 +8,25 @@ import { type Say, UserError } from "../step.ts";
 import { logFile, network, runDir } from "./layout.ts";
 import { checkFree, type Listen } from "./ports.ts";
 
-/** A process of the cluster, which outlives the command that started it. */
+/** A process of the cluster, which keeps running after the command that started it. */
 export interface Daemon {
   name: string;
   command: string;
   args: string[];
-  /** The mount namespace it runs in; the machine's by default. */
+  /** Its mount namespace; the machine's by default. */
   namespace?: string;
-  /** Contents of the files it reads only at its start: other contents are a reason to restart it. */
+  /** Contents of files that it reads only at its start: it is restarted if they change. */
   reads?: string[];
-  /** Where it listens; who else does is an error before its start. */
+  /** Where it listens; another process there is an error before its start. */
   listens?: Listen[];
-  /** Throws or answers false until the daemon does its work. */
+  /** Throws or returns false until the daemon is ready. */
   ready: () => Promise<boolean>;
 }
 
 /**
- * Daemons are known by their control group, one each, and not by pid files: the kernel keeps the list of a group's
- * processes, children included, so it is right after any crash, and a pid that went to someone else is never in it.
- * On cgroup v1 the freezer's hierarchy serves, since being in it costs a process nothing.
+ * Each daemon is identified by its control group, not by a pid file: the kernel keeps the list of a group's processes, with
+ * their children, so it is correct after any crash and never has a pid that was reused. On cgroup v1 it is the freezer's
+ * hierarchy, since membership there has no effect on a process.
  */
 export const cgroupName = "data-platform";
 const hierarchy = (): string =>
@@ -40,15 +40,15 @@ export function processesIn(group: string): number[] {
     const below = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     return [...pids, ...below.flatMap((entry) => processesIn(join(group, entry.name)))];
   } catch {
-    return []; // There is no such group, or it went away meanwhile and its processes with it.
+    return []; // The group does not exist, or was removed with its processes while it was read.
   }
 }
 
-/** The processes of a daemon. containerd's shims are in its group, and are not it: they outlive it with the containers. */
+/** The processes of a daemon. containerd's shims are in its group too, but keep running without it. */
 const ownProcesses = (name: string): number[] =>
   processesIn(cgroup("daemons", name)).filter((pid) => !commandOf(pid).includes("containerd-shim"));
 
-/** The process of a daemon that is nobody's child among them. */
+/** The main process of a daemon: its parent is not in the group. */
 export function pidOf(name: string): number | undefined {
   const own = ownProcesses(name);
   return own.find((pid) => !own.includes(parentOf(pid)));
@@ -70,7 +70,7 @@ function commandOf(pid: number): string {
   }
 }
 
-/** Only what a daemon may need of the caller's environment, which holds secrets of other programs. */
+/** The variables that a daemon may need. The caller's whole environment may have secrets of other programs. */
 function environment(): Record<string, string> {
   const kept = /^(PATH|HOME|LANG|TZ|SSL_CERT_FILE|SSL_CERT_DIR|https?_proxy|no_proxy)$/i;
   const own = ["127.0.0.1", "localhost", network.cluster, network.services, ".svc", ".cluster.local"];
@@ -79,14 +79,14 @@ function environment(): Record<string, string> {
   return { ...(env as Record<string, string>), NO_PROXY: noProxy, no_proxy: noProxy };
 }
 
-/** Holds the fingerprint of what was started; when it was written is when that started. */
+/** Has the fingerprint of the started daemon; its modification time is the daemon's start. */
 const startedFile = (name: string): string => runDir("started", name);
 const fingerprint = (daemon: Daemon): string =>
   createHash("sha256")
     .update(JSON.stringify([daemon.command, daemon.args, daemon.reads ?? []]))
     .digest("hex");
 
-/** When a daemon was started, in milliseconds since 1970. */
+/** The start of a daemon, in milliseconds since 1970. */
 export const startedAt = async (name: string): Promise<number> => (await stat(startedFile(name))).mtimeMs;
 
 /** Starts a daemon, or restarts one that runs with other arguments or files, and returns when it is ready. */
@@ -125,8 +125,8 @@ async function launch({ name, command, args, namespace }: Daemon): Promise<void>
   );
   if (size > 20_000_000) await rename(logFile(name), `${logFile(name)}.1`);
   const log = openSync(logFile(name), "a", 0o640);
-  // The shell enters the group before it becomes the daemon, so that there is no moment at which nobody knows of it.
-  // Containers inherit the limit on open files from containerd, and databases want far more than a login shell's.
+  // The shell enters the group before it becomes the daemon, so that the process is in its group from its start.
+  // Containers inherit the limit on open files from containerd, and databases need more than a login shell's.
   const script = 'echo $$ > "$0/cgroup.procs" && ulimit -n "$(ulimit -Hn)" && exec "$@"';
   const enter = namespace ? ["nsenter", `--mount=${namespace}`, "--"] : [];
   const child = spawn("/bin/sh", ["-c", script, group, ...enter, command, ...args], {
@@ -138,7 +138,7 @@ async function launch({ name, command, args, namespace }: Daemon): Promise<void>
   closeSync(log);
   child.unref();
   await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
-  // Until the shell is in the group, "no process" means "not yet".
+  // Wait until the shell is in the group: `start` takes an empty group for a daemon that has ended.
   for (let i = 0; i < 50 && pidOf(name) === undefined && child.exitCode === null; i++) await sleep(10);
 }
 
@@ -148,7 +148,7 @@ async function failure(name: string, what: string): Promise<UserError> {
   return new UserError(`${name} ${what}. The end of ${logFile(name)}:\n${last}`);
 }
 
-/** Ends a daemon: SIGTERM to it, and SIGKILL to it and its children after `graceSeconds`. Its shims are left alone. */
+/** Stops a daemon: SIGTERM, then SIGKILL to it and its children after `graceSeconds`. containerd's shims keep running. */
 export async function stop(name: string, graceSeconds: number): Promise<void> {
   const pid = pidOf(name);
   if (pid !== undefined) {
@@ -159,10 +159,10 @@ export async function stop(name: string, graceSeconds: number): Promise<void> {
   await rm(startedFile(name), { force: true });
 }
 
-/** Kills everything in a group. */
+/** Kills every process in a group. */
 export const killGroup = (group: string): Promise<void> => killAll(() => processesIn(group));
 
-/** Kills until nothing is left: one may start another meanwhile, and one in the kernel's hands takes a moment. */
+/** Kills until no process is left: one may start another, and one in a system call ends later. */
 async function killAll(list: () => number[]): Promise<void> {
   await gone(() => {
     const pids = list();
@@ -176,12 +176,12 @@ export function signal(pids: number[], name: NodeJS.Signals): void {
     try {
       process.kill(pid, name);
     } catch {
-      // It ended by itself.
+      // It has ended.
     }
   }
 }
 
-/** Waits for a condition, at most so many seconds; says whether it came true. */
+/** Waits for a condition, for at most `seconds`. Returns whether it became true. */
 export async function gone(condition: () => boolean, seconds: number): Promise<boolean> {
   const deadline = Date.now() + seconds * 1000;
   while (!condition()) {

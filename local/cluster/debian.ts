@@ -1,16 +1,16 @@
 import { execa } from "execa";
 import { type Say, UserError } from "../step.ts";
 
-/** On a distribution of another family everything passes as installed: what is missing shows where it is needed. */
+/** On a distribution without dpkg every package counts as installed: the program that needs a missing one fails. */
 async function installed(name: string): Promise<boolean> {
   const { stdout, code } = await execa("dpkg-query", ["--status", name], { reject: false });
   return code === "ENOENT" || /^Status: .* ok installed$/m.test(stdout ?? "");
 }
 
-/** apt-get works for one at a time; the cluster and the images, made at once, both ask for packages. */
+/** apt-get runs once at a time; the cluster and the images are made in parallel, and both install packages. */
 let previous: Promise<void> = Promise.resolve();
 
-/** Installs the packages that are missing; `packages` says of each why it is needed, and the user is told. */
+/** Installs the packages that are missing; `packages` has the reason for each, which an error repeats. */
 export function debianPackages(packages: Record<string, string>, say: Say): Promise<void> {
   const mine = previous.then(() => install(packages, say));
   previous = mine.catch(() => {});
@@ -30,7 +30,7 @@ async function install(packages: Record<string, string>, say: Say): Promise<void
     });
   say(`installing Debian packages: ${missing.join(", ")}`);
   const wanted = ["install", "-y", "--no-install-recommends", ...missing];
-  // A fresh machine has no package lists; one that has them need not fetch them again.
+  // Only a fresh machine has no package lists yet.
   let result = await apt(...wanted);
   if (result.failed) {
     await apt("update");

@@ -10,7 +10,7 @@ import { dir, runDir } from "./layout.ts";
 export function checkMachine(): void {
   if (process.platform !== "linux")
     throw new UserError(
-      "The embedded cluster is made of Linux's own parts. On this machine use Docker (the cluster then runs in kind) or another cluster's kubeconfig.",
+      "The embedded cluster runs on Linux only. On this machine use Docker (the cluster then runs in kind) or another cluster's kubeconfig.",
     );
   if (process.getuid?.() !== 0)
     throw new UserError(
@@ -23,7 +23,7 @@ export function checkMachine(): void {
     );
 }
 
-/** Leaves alone what is there already: kube-proxy ends itself when its file is written, even with the same words. */
+/** Writes only files that differ: kube-proxy exits when its file is written, even with the same content. */
 export async function writeFiles(files: File[]): Promise<void> {
   for (const { path, content, mode = 0o600 } of files) {
     if ((await readFile(path, "utf8").catch(() => undefined)) === content) continue;
@@ -32,13 +32,13 @@ export async function writeFiles(files: File[]): Promise<void> {
   }
 }
 
-/** Others may pass through the cluster's directories and not look: kubelet's holds Secrets, the volumes hold data. */
+/** Other users may traverse the cluster's directories but not list them: kubelet's has Secrets, the volumes have data. */
 export async function makeDirectories(): Promise<void> {
   for (const path of [dir(), dir("volumes"), dir("kubelet"), dir("etcd"), runDir()])
     await mkdir(path, { recursive: true, mode: 0o711 });
 }
 
-/** The cluster's control group in every hierarchy, which kubelet wants to find. */
+/** The cluster's control group in every hierarchy; kubelet requires it. */
 export async function makeControlGroups(): Promise<void> {
   for (const root of hierarchies()) await mkdir(join(root, cgroupName), { recursive: true });
   if (existsSync("/sys/fs/cgroup/cgroup.controllers"))
@@ -46,7 +46,7 @@ export async function makeControlGroups(): Promise<void> {
       await writeFile(join(group, "cgroup.subtree_control"), "+cpu +cpuset +memory +pids +io").catch(() => {});
 }
 
-/** One on cgroup v2; on v1 one per controller, and where there is also v2 (`unified`), runc uses that too. */
+/** On cgroup v2 one; on v1 one per controller, and v2's as well if it is mounted (`unified`), since runc uses it too. */
 function hierarchies(): string[] {
   if (existsSync("/sys/fs/cgroup/cgroup.controllers")) return ["/sys/fs/cgroup"];
   return readdirSync("/sys/fs/cgroup", { withFileTypes: true })
@@ -54,7 +54,7 @@ function hierarchies(): string[] {
     .map((entry) => join("/sys/fs/cgroup", entry.name));
 }
 
-/** The first process of each container: what a runtime sends its signals to. */
+/** The first process (PID 1) of each container, to which a runtime sends signals. */
 function firstProcesses(): number[] {
   return processesIn(cgroup("kubepods")).filter((pid) => {
     try {

@@ -19,21 +19,21 @@ export { dockerAnswers, kindDownSteps, kindUpSteps } from "./kind.ts";
 export { kubeconfigPath, network } from "./layout.ts";
 export type { SimulatedNodes } from "./manifests.ts";
 
-/** Loaded late: the Kubernetes client takes longer to load than `status` takes in all. */
+/** Imported only when needed: loading the Kubernetes client takes longer than all of `status`. */
 const api = () => import("./api.ts");
 
-/** Only what images are made with: crane, and the registry that keeps them. */
+/** Only what building images needs: crane and the registry. */
 export function registrySteps(): Step[] {
   return [
     { title: "Check this machine", run: checkMachine },
     ...buildSteps(["crane"]),
     startStep("Start the image registry", [components.registry]),
-    // It keeps layers on disk and what refers to them in memory.
+    // The registry keeps layers on disk, but manifests in memory.
     { title: "Offer the images made before", run: refillRegistry },
   ];
 }
 
-/** Everything from an empty machine to a node that is ready. Interrupted anywhere, it goes on from there when run again. */
+/** From an empty machine to a ready node. After an interruption the same steps continue where they ended. */
 export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Step[] {
   const groups: GroupName[] = [
     "runc",
@@ -53,7 +53,7 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
       title: "Write certificates and configuration",
       run: async () => {
         await host.makeDirectories();
-        // Loaded only here: the library that makes certificates takes half a second, which no other command should.
+        // Imported only here: the library for certificates takes half a second to load.
         const { ensureCertificates } = await import("./certificates.ts");
         await ensureCertificates();
         await host.writeFiles(await components.configFiles());
@@ -104,7 +104,7 @@ const startStep = (title: string, daemons: (() => Promise<Daemon>)[]): Step => (
   run: async (say) => void (await Promise.all(daemons.map(async (daemon) => start(await daemon(), say)))),
 });
 
-/** Simulated nodes stay until another number of them is asked for, 0 for none. */
+/** Simulated nodes stay until another number of them is requested; 0 removes them. */
 function simulationSteps(simulated?: SimulatedNodes): Step[] {
   const none = async () => {
     const { listSimulated } = await api();
@@ -123,7 +123,8 @@ function simulationSteps(simulated?: SimulatedNodes): Step[] {
       title: simulated ? `Simulate ${simulated.count} nodes` : "Simulate nodes",
       skip: () => (simulated ? false : "as many as before"),
       run: async () => {
-        const wanted = simulatedNodes(simulated!);
+        if (!simulated) return;
+        const wanted = simulatedNodes(simulated);
         const names = wanted.map(({ metadata }) => metadata.name);
         const { apply, core, listSimulated, setNodeSize } = await api();
         await apply(wanted);
@@ -143,7 +144,7 @@ async function waitForNode(): Promise<void> {
       .readNode({ name: nodeName })
       .catch(() => undefined);
     const condition = node?.status?.conditions?.find(({ type }) => type === "Ready");
-    // Of the kubelet that runs now: what the last one reported still stands when the cluster starts again.
+    // Only a heartbeat of the current kubelet counts: after a restart the node still has the status of the last one.
     if (condition?.status === "True" && Number(condition.lastHeartbeatTime) >= since) return;
     if (Date.now() < deadline) continue;
     const why = condition?.message ?? "it never registered";
@@ -151,10 +152,10 @@ async function waitForNode(): Promise<void> {
   }
 }
 
-/** How long containers may take to end, in seconds, before they are killed. */
+/** Seconds that containers have to end before they are killed. */
 const grace = 30;
 
-/** Stops everything and leaves the machine as it was. Data stays, so that a later `up` goes on with it, unless told. */
+/** Stops everything and restores the machine. With `deleteData` also deletes the data; by default the next `up` continues with it. */
 export function downSteps({ deleteData }: { deleteData: boolean }): Step[] {
   return [
     { title: "Check this machine", run: checkMachine },
@@ -197,7 +198,7 @@ export function downSteps({ deleteData }: { deleteData: boolean }): Step[] {
 
 export interface ComponentStatus {
   name: string;
-  /** Undefined where it does not run. */
+  /** Undefined if it does not run. */
   pid?: number;
   log: string;
 }
@@ -207,7 +208,7 @@ export interface ClusterStatus {
   components: ComponentStatus[];
   nodes: { name: string; ready: boolean; version: string; simulated: boolean }[];
   kubeconfig: string;
-  /** What is wrong, where the state is `broken`. */
+  /** What is wrong if the state is `broken`. */
   problem?: string;
 }
 
@@ -219,7 +220,7 @@ const needed = ({ name }: ComponentStatus) => name !== "registry" && name !== "k
 /** Whether any of the cluster's own programs runs; `status` also asks the cluster. */
 export const isStarted = (): boolean => processes().some((one) => needed(one) && one.pid !== undefined);
 
-/** What runs, without changing anything. */
+/** The state of the cluster; changes nothing. */
 export async function status(): Promise<ClusterStatus> {
   const kubeconfig = kubeconfigPath();
   const all = processes();
@@ -231,7 +232,7 @@ export async function status(): Promise<ClusterStatus> {
     .then(({ items }) => ({ items, problem: undefined }))
     .catch((error: Error) => ({ items: [], problem: error.message }));
   const nodes = items.map((node) => ({
-    name: node.metadata!.name!,
+    name: node.metadata?.name ?? "",
     ready: isReady(node),
     version: node.status?.nodeInfo?.kubeletVersion ?? "",
     simulated: node.metadata?.labels?.type === "kwok",

@@ -1,16 +1,31 @@
 import { existsSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { stringify } from "yaml";
+import { ensureImages } from "../images/index.ts";
+import { answers, canBePulled } from "../images/mode.ts";
+import { localName } from "../images/reference.ts";
+import { run } from "../images/run.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 import { binary } from "./binaries.ts";
 import { writeFiles } from "./host.ts";
-import { kindConfig, kindHosts, clusterName as name, networkName, registry, thisMachine } from "./kind-config.ts";
-import { kubeconfigPath } from "./layout.ts";
+import {
+  kindConfig,
+  kindHosts,
+  clusterName as name,
+  networkName,
+  packagedNode,
+  registry,
+  registryConfig,
+  thisMachine,
+} from "./kind-config.ts";
+import { dir, kubeconfigPath } from "./layout.ts";
+import { checkFree } from "./ports.ts";
 
-/**
- * The cluster where Docker answers: kind, and a registry in a container that its nodes ask first.
- * Only the pure parts are tested by this repository; its own machines have no Docker.
- */
+/** The cluster where Docker answers: kind, and a registry in a container that its nodes ask first. */
 
 /** Whether a Docker daemon answers this user. */
 export async function dockerAnswers(): Promise<boolean> {
@@ -18,17 +33,37 @@ export async function dockerAnswers(): Promise<boolean> {
     .failed;
 }
 
+/** The node's container. */
+const node = `${name}-control-plane`;
+/** Everything from an empty Docker to a node that is ready, with a registry that serves it images. */
 export function kindUpSteps(): Step[] {
   return [
     {
+      title: "Image of the registry, in Docker",
+      skip: async () => {
+        if (await canBePulled(registry.image)) return "comes from docker.io";
+        return (await has("image", localName(registry.image))) && "in Docker";
+      },
+      run: importRegistry,
+    },
+    {
       title: "Start the image registry in Docker",
       run: async () => {
-        if (!(await execa("docker", ["start", registry.name], { reject: false })).failed) return;
+        // The node first: addresses are given out in the order of starting, and it has certificates for its own.
+        if (await has("container", node)) await docker("start", node);
         const { published, port, restart, image } = registry;
-        const publish = `${published.address}:${published.port}:${port}`;
-        await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", registry.name, image);
+        if (!(await isRunning(registry.name)))
+          await checkFree("the image registry", [[published.address, published.port]]);
+        if (await has("container", registry.name)) await docker("start", registry.name);
+        else {
+          const publish = `${published.address}:${published.port}:${port}`;
+          const from = (await canBePulled(image)) ? image : localName(image);
+          await docker("run", "-d", `--restart=${restart}`, "-p", publish, "--name", registry.name, from);
+        }
+        await registryAnswers();
       },
     },
+    ...ensureImages([packagedNode]),
     {
       title: "Create the kind cluster",
       skip: async () => {
@@ -44,16 +79,18 @@ export function kindUpSteps(): Step[] {
         await writeFiles(
           kindHosts().map(({ path, content }) => ({ path: `${machine.certs}/${path}`, content, mode: 0o644 })),
         );
+        const image = (await canBePulled(packagedNode)) ? undefined : localName(packagedNode);
         const args = ["create", "cluster", "--config", "-", "--kubeconfig", kubeconfigPath(), "--wait", "180s"];
-        await kind(args, { input: stringify(kindConfig(machine)), say });
+        await kind(args, { input: stringify(kindConfig(machine, image)), say });
       },
     },
     {
       title: "Start the kind cluster",
       run: async () => {
-        await docker("start", `${name}-control-plane`);
+        await docker("start", node);
         // It fails where they are connected already.
         await execa("docker", ["network", "connect", networkName, registry.name], { reject: false });
+        await clusterAnswers();
       },
     },
   ];
@@ -61,17 +98,72 @@ export function kindUpSteps(): Step[] {
 
 /** kind keeps a cluster's data in its node's container, so an end without `deleteData` only stops the containers. */
 export function kindDownSteps({ deleteData }: { deleteData: boolean }): Step[] {
-  const containers = [`${name}-control-plane`, registry.name];
-  if (!deleteData) return [{ title: "Stop the kind cluster", run: () => docker("stop", ...containers) }];
+  if (!deleteData) return [{ title: "Stop the kind cluster", run: () => docker("stop", node, registry.name) }];
   return [
     {
       title: "Delete the kind cluster",
       run: async () => {
         await kind(["delete", "cluster", "--name", name, "--kubeconfig", kubeconfigPath()]);
         await docker("rm", "--force", "--volumes", registry.name);
+        await rm(dir(), { recursive: true, force: true });
       },
     },
   ];
+}
+
+/** The registry's own image where no other registry has it: its program alone, by the official image's paths. */
+async function importRegistry(say: Say): Promise<void> {
+  const root = await mkdtemp(join(tmpdir(), "data-platform-registry-"));
+  try {
+    await writeFiles([
+      { path: join(root, "etc", "distribution", "config.yml"), content: stringify(registryConfig), mode: 0o644 },
+    ]);
+    await mkdir(join(root, "bin"));
+    await copyFile(await binary("registry", say), join(root, "bin", "registry"));
+    const changes = [
+      'ENTRYPOINT ["/bin/registry"]',
+      'CMD ["serve", "/etc/distribution/config.yml"]',
+      `VOLUME ${registryConfig.storage.filesystem.rootdirectory}`,
+      "ENV OTEL_TRACES_EXPORTER=none",
+    ].map((change) => `--change=${change}`);
+    const archive = join(root, "rootfs.tar");
+    await run(say, ["tar", "--create", "--file", archive, "--directory", root, "bin", "etc"]);
+    await docker("import", ...changes, archive, localName(registry.image));
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+}
+
+/** Until it does: what comes next pushes to it. */
+async function registryAnswers(): Promise<void> {
+  const { address, port } = registry.published;
+  for (const deadline = Date.now() + 30_000; !(await answers(`http://${address}:${port}`)); await sleep(200))
+    if (Date.now() > deadline)
+      throw new UserError(
+        `The image registry did not answer on ${address}:${port} within 30 s: see \`docker logs ${registry.name}\``,
+      );
+}
+
+/** Until its API server is ready: one that has just started does not know yet what its administrator may do. */
+async function clusterAnswers(): Promise<void> {
+  const isReady = ["exec", node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz"];
+  for (const deadline = Date.now() + 120_000; ; await sleep(500)) {
+    const { failed, stderr } = await execa("docker", isReady, { reject: false });
+    if (!failed) return;
+    if (Date.now() > deadline)
+      throw new UserError(
+        `The kind cluster did not answer within 2 minutes (see \`docker logs ${node}\`): ${stderr.split("\n").at(-1)}`,
+      );
+  }
+}
+
+/** Whether Docker has an image or a container of this name. */
+const has = async (what: "image" | "container", name: string): Promise<boolean> =>
+  !(await execa("docker", [what, "inspect", name], { reject: false })).failed;
+
+async function isRunning(container: string): Promise<boolean> {
+  const args = ["container", "inspect", "--format={{.State.Running}}", container];
+  return (await execa("docker", args, { reject: false })).stdout === "true";
 }
 
 async function docker(...args: string[]): Promise<void> {

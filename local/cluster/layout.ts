@@ -1,16 +1,16 @@
 import { join, resolve } from "node:path";
 import { stateDir } from "../paths.ts";
 
-/** The one node's name. Fixed, and not the machine's: volumes are bound to it, and a machine may be renamed. */
+/** The node's name. Not the machine's host name, which may change: volumes are bound to the node's name. */
 export const nodeName = "local";
 
-/** The cluster's own network. All of it is routed inside this machine: pods have a veth each, and no wire leads there. */
+/** The cluster's network. It is routed inside this machine only: each pod has a veth, and the bridge has no physical port. */
 export const network = {
-  /** A bridge without ports, which holds the node's address and the routes of what no pod answers to. */
+  /** A bridge without ports. It has the node's address, and the routes of addresses that no pod has. */
   device: "dp0",
-  /** The node's address, which is the pods' gateway too. */
+  /** The node's address, and the pods' gateway. */
   address: "10.244.0.1",
-  /** Everything but Services; pods of the real node and of the simulated ones are its halves. */
+  /** Every address but Services'. One half is for pods of the real node, the other for pods of simulated nodes. */
   cluster: "10.244.0.0/16",
   pods: "10.244.0.0/17",
   simulatedPods: "10.244.128.1/17",
@@ -20,9 +20,9 @@ export const network = {
   dnsService: "10.96.0.10",
 } as const;
 
-/** Ports outside the usual ones, so that another Kubernetes or a DNS server on this machine is no obstacle. */
+/** Not the default ports, so that another Kubernetes or a DNS server can run on this machine. */
 export const ports = {
-  /** Everyone's, since image names hold it: `localhost:5001/...`. */
+  /** In image names: `localhost:5001/...`. */
   registry: 5001,
   api: 26443,
   etcd: 22379,
@@ -38,13 +38,13 @@ export const ports = {
   kwok: 20247,
 } as const;
 
-/** The registry of this machine; what containerd asks before any other. */
+/** The registry of this machine, which containerd asks first. */
 export const registryHost = `localhost:${ports.registry}`;
 
-/** What a `down` keeps unless told otherwise: etcd, certificates, volumes, images, logs. */
+/** Data that `down` keeps without `--delete-data`: etcd, certificates, volumes, images, logs. */
 export const dir = (...parts: string[]): string => resolve(stateDir(), "cluster", ...parts);
 
-/** What lasts as long as the processes do: sockets, mounts, records of what to put back. Short, as a socket's path must be. */
+/** Files that live as long as the processes: sockets, mounts, what to restore. A short path, since a socket's is limited. */
 export const runDir = (...parts: string[]): string => join("/run/data-platform", ...parts);
 
 export const kubeconfigPath = (): string => dir("kubeconfig");

@@ -16,12 +16,12 @@ export interface SimulatedNodes {
   memory: string;
 }
 
-/** What the cluster holds from its start, besides what Kubernetes makes itself. */
+/** Objects that the cluster has from its start, in addition to Kubernetes' own. */
 export function baseManifests(provisioner: string): Manifest[] {
   return [...dns(), ...storageClasses(provisioner), ...roles()];
 }
 
-/** CoreDNS runs on the node and not in a pod, so its Service selects nothing and its endpoint is written down. */
+/** CoreDNS runs on the node, not in a pod, so its Service has no selector and its EndpointSlice is listed here. */
 function dns(): Manifest[] {
   const metadata = { name: "kube-dns", namespace: "kube-system", labels: { "k8s-app": "kube-dns" } };
   const protocols = ["UDP", "TCP"].map((protocol) => ({ name: `dns-${protocol.toLowerCase()}`, protocol }));
@@ -46,7 +46,7 @@ function dns(): Manifest[] {
   ];
 }
 
-/** `standard`, the default, and the same under the name that clusters with the local path provisioner give it. */
+/** `standard`, the default, and `local-path`, its name in clusters with the local path provisioner. */
 function storageClasses(provisioner: string): Manifest[] {
   return ["standard", "local-path"].map((name) => ({
     apiVersion: "storage.k8s.io/v1",
@@ -91,12 +91,12 @@ function role(name: string, user: string, rules: unknown[]): Manifest[] {
   ];
 }
 
-/** Marks what `--simulated-nodes` made, so that a later `up` with fewer of them can remove the rest. */
+/** The label of nodes that `--simulated-nodes` made, by which a later `up` with fewer nodes removes the rest. */
 export const simulatedLabel = { "data-platform.local/simulated": "true" };
 
 /**
- * Nodes that kwok keeps ready and whose pods it reports as running, though nothing runs: for placing a stack whose
- * size this machine lacks. They have no taint, so any pod may land there; a test that needs the real node says so.
+ * Nodes that kwok keeps ready, with pods that it reports as running although nothing runs: to schedule a stack that is too
+ * large for this machine. They have no taint, so any pod may be scheduled there; a test that needs the real node selects it.
  */
 export function simulatedNodes({ count, cpu, memory }: SimulatedNodes): Manifest[] {
   return Array.from({ length: count }, (_, index) => {

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { BlockList } from "node:net";
 import { execa } from "execa";
 import { UserError } from "../step.ts";
 import type { Before } from "./before.ts";
@@ -7,11 +8,11 @@ import { network } from "./layout.ts";
 
 const ip = (...args: string[]) => execa("ip", args);
 
-/** Tables of the packet filter: kube-proxy's, the port mappings', and ours, which translates what leaves the machine. */
+/** nftables tables: kube-proxy's, the portmap plugin's, and our own for source NAT. */
 const ownTable = "ip data_platform";
 const tables = ["ip kube-proxy", "ip6 kube-proxy", "ip cni_hostport", "ip6 cni_hostport", ownTable];
 
-/** Refuses a machine whose network the cluster's would collide with. Call it before anything of the cluster is made. */
+/** Refuses a machine whose network overlaps the cluster's. Call it before the cluster changes anything. */
 export async function checkNetwork(): Promise<void> {
   if (deviceExists())
     throw new UserError(
@@ -29,13 +30,13 @@ export async function checkNetwork(): Promise<void> {
         );
 }
 
-/** Makes the node's bridge, its routes and the translation of what leaves the machine. */
+/** Creates the node's bridge, its routes, and source NAT for traffic that leaves the machine. */
 export async function createNetwork(): Promise<void> {
   if (!deviceExists()) await ip("link", "add", network.device, "type", "bridge");
   await ip("address", "replace", `${network.address}/${network.cluster.split("/")[1]}`, "dev", network.device);
   await ip("link", "set", network.device, "up");
-  // A Service's address is translated before it is routed, yet the kernel wants a route to it, even on a machine
-  // without a default one. What no rule translates ends here and not on the machine's wire.
+  // A Service's address is translated before it is routed, but the kernel needs a route to it, which a machine without a
+  // default route lacks. It also keeps traffic to unknown Services off the machine's own network.
   await ip("route", "replace", network.services, "dev", network.device, "src", network.address);
   await writeFile("/proc/sys/net/ipv4/ip_forward", "1");
   const rules = `table ${ownTable} {}
@@ -49,7 +50,7 @@ export async function createNetwork(): Promise<void> {
   await execa("nft", ["-f", "-"], { input: rules });
 }
 
-/** Removes what `createNetwork`, the pods' network plugins and kube-proxy made. */
+/** Removes what `createNetwork`, the CNI plugins and kube-proxy created. */
 export async function removeNetwork(before: Before): Promise<void> {
   for (const { dst, dev } of await routes())
     if (dev.startsWith("veth") && overlaps(dst, network.pods))
@@ -67,13 +68,13 @@ async function routes(): Promise<{ dst: string; dev: string }[]> {
 }
 
 /** Whether two IPv4 networks in CIDR form (a bare address is a /32) have an address in common. */
-export function overlaps(a: string, b: string): boolean {
-  const [left, right] = [parse(a), parse(b)];
-  const bits = Math.min(left.bits, right.bits);
-  return bits === 0 || left.address >>> (32 - bits) === right.address >>> (32 - bits);
-}
+export const overlaps = (a: string, b: string): boolean => contains(a, b) || contains(b, a);
 
-function parse(cidr: string): { address: number; bits: number } {
-  const [address = "", bits = "32"] = cidr.split("/");
-  return { address: address.split(".").reduce((sum, part) => (sum << 8) | Number(part), 0), bits: Number(bits) };
+/** Whether the first address of a network is in another one. */
+function contains(network: string, other: string): boolean {
+  const [address = "", bits = "32"] = network.split("/");
+  const [first = ""] = other.split("/");
+  const list = new BlockList();
+  list.addSubnet(address, Number(bits));
+  return list.check(first);
 }

@@ -2,17 +2,17 @@ import { dir, network, nodeName } from "./layout.ts";
 
 export type Authority = "cluster" | "front-proxy" | "etcd";
 export interface Identity {
-  /** Which authority vouches for it; the API server, etcd and the aggregation layer each trust one only. */
+  /** The authority that signs it. The API server, etcd and the aggregation layer each trust only one. */
   by: Authority;
   user: string;
   group?: string;
-  /** Names and addresses that a server answers under; without them it is a client only. */
+  /** A server's DNS names and addresses. A client has none. */
   serves?: string[];
 }
 
 const apiNames = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
 
-/** Everyone who shows a certificate. The built-in roles of Kubernetes know the `system:` users by these names. */
+/** Every user of a certificate. Kubernetes' built-in roles refer to the `system:` users by these names. */
 export const identities = {
   "api-server": {
     by: "cluster",

@@ -2,10 +2,10 @@ import { createServer } from "node:net";
 import { execa } from "execa";
 import { UserError } from "../step.ts";
 
-/** An address and a port of it that a daemon listens on. */
+/** An address and port that a daemon listens on. */
 export type Listen = readonly [address: string, port: number];
 
-/** Fails if someone else listens there, or everywhere on that port, saying who does. */
+/** Throws a UserError with the process that already listens on one of these ports. */
 export async function checkFree(who: string, listens: readonly Listen[]): Promise<void> {
   for (const [address, port] of listens) {
     if (await isFree(address, port)) continue;

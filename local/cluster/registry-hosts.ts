@@ -1,6 +1,7 @@
+import { stringify, type TomlTable } from "smol-toml";
 import { registryHost } from "./layout.ts";
 
-/** The registries that images of the platform come from: a manifest's name is looked up on this machine first. */
+/** Registries of the platform's images, each with the address of its API. */
 const upstreams: Record<string, string> = {
   "docker.io": "https://registry-1.docker.io",
   "quay.io": "https://quay.io",
@@ -10,16 +11,16 @@ const upstreams: Record<string, string> = {
   "public.ecr.aws": "https://public.ecr.aws",
 };
 
+const capabilities = ["pull", "resolve"];
+
 /** containerd's `certs.d`: `quay.io/minio/minio:X` is asked of `http://<mirror>/v2/minio/minio` and then of quay.io itself. */
 export function registryHosts(mirror = `http://${registryHost}`): { path: string; content: string }[] {
-  const host = (url: string) => `[host."${url}"]\n  capabilities = ["pull", "resolve"]\n`;
+  const file = (name: string, content: TomlTable) => ({ path: `${name}/hosts.toml`, content: stringify(content) });
+  const host = { [mirror]: { capabilities } };
   return [
-    ...Object.entries(upstreams).map(([name, server]) => ({
-      path: `${name}/hosts.toml`,
-      content: `server = "${server}"\n\n${host(mirror)}`,
-    })),
-    { path: `${registryHost}/hosts.toml`, content: `server = "${mirror}"\n` },
+    ...Object.entries(upstreams).map(([name, server]) => file(name, { server, host })),
+    file(registryHost, { server: mirror }),
     // Any other registry: containerd falls back to the one that the image names.
-    { path: "_default/hosts.toml", content: host(mirror) },
+    file("_default", { host }),
   ];
 }

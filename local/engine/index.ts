@@ -45,3 +45,7 @@ export const engineEnvironment = async (): Promise<Record<string, string>> => ({
   // There is nowhere to get another plugin from: say so at once.
   PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
 });
+
+/** What Pulumi says of the built engine in every run: that its plugins are the ones on PATH, and how old the one for Kubernetes is. */
+export const isExpectedWarning = (text: string): boolean =>
+  /^(using pulumi-\S+ from \$PATH|resource plugin kubernetes is expected to have version)/.test(text);

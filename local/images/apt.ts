@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../step.ts";
 
-/** One place packages come from, however it was written down. */
+/** A package source, from either format. */
 export interface AptSource {
   uri: string;
   suite: string;
@@ -27,7 +27,7 @@ export function parseDeb822(text: string): AptSource[] {
   return paragraphs.flatMap((paragraph) => {
     const fields = new Map<string, string>();
     for (const [, name, value] of paragraph.matchAll(/^([\w-]+):(.*(?:\n[ \t].*)*)/gm)) {
-      fields.set(name!.toLowerCase(), value!);
+      if (name !== undefined && value !== undefined) fields.set(name.toLowerCase(), value);
     }
     const get = (name: string) => words(fields.get(name));
     if (!get("types").includes("deb") || /^\s*(no|false)\s*$/i.test(fields.get("enabled") ?? "")) return [];
@@ -37,7 +37,7 @@ export function parseDeb822(text: string): AptSource[] {
 
 /**
  * `sources.list` lines for `suite`, from the mirrors this machine is set up with for its own release.
- * A mirror of Debian is told from other people's repositories by the `-updates` suite beside it.
+ * A mirror of Debian, unlike other repositories, also has the `-updates` suite.
  */
 export function debianSources(host: AptSource[], suite: string): string[] {
   const usable = host.filter((s) => s.components.includes("main") && !/ubuntu|^cdrom:|^file:/.test(s.uri));
@@ -47,7 +47,7 @@ export function debianSources(host: AptSource[], suite: string): string[] {
     usable.find((s) => !s.suite.includes("-") && /\/debian\/?$/.test(s.uri));
   if (!archive) {
     throw new UserError(
-      "No Debian mirror stands in this machine's apt configuration (/etc/apt/sources.list, sources.list.d), and images are " +
+      "This machine's apt configuration has no Debian mirror (/etc/apt/sources.list, sources.list.d), and images are " +
         "made from Debian's packages. Add one, or use a machine that reaches an image registry (PLATFORM_IMAGES=pull).",
     );
   }
@@ -57,7 +57,7 @@ export function debianSources(host: AptSource[], suite: string): string[] {
   return lines.map((line) => `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${line}`);
 }
 
-/** What apt on this machine is set up with. */
+/** The sources that apt on this machine is configured with. */
 export function hostSources(etc = "/etc/apt"): AptSource[] {
   const folder = join(etc, "sources.list.d");
   const files = existsSync(folder) ? readdirSync(folder).map((file) => join(folder, file)) : [];
@@ -70,7 +70,7 @@ export function hostSources(etc = "/etc/apt"): AptSource[] {
     .map((source) => ({ ...source, uri: resolveMirrorList(source.uri) }));
 }
 
-/** Cloud images name a file with mirrors in it (`mirror+file:/etc/apt/mirrors/debian.list`), which no image has. */
+/** Cloud images have a list of mirrors (`mirror+file:/etc/apt/mirrors/debian.list`): takes its first, since an image lacks the file. */
 function resolveMirrorList(uri: string): string {
   const [, file] = /^mirror\+file:(?:\/\/)?(\/.*)$/.exec(uri) ?? [];
   if (!file || !existsSync(file)) return uri;

@@ -1,5 +1,6 @@
-import { writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { binary, moduleFolder } from "../cluster/binaries.ts";
 import { debianPackages } from "../cluster/debian.ts";
 import type { Say } from "../step.ts";
 import { UserError } from "../step.ts";
@@ -8,19 +9,23 @@ import { sourcesFor } from "./key.ts";
 import { run, sandboxed } from "./run.ts";
 import { isInstalled } from "./tools.ts";
 
-/** Makes an artifact with the host's own package client, into a build context. `folder` is its definition's. */
+/** Makes an artifact with the host's package client and puts it into a build context. `folder` is the definition's. */
 export async function make(artifact: Artifact, folder: string, context: string, say: Say): Promise<void> {
   switch (artifact.kind) {
     case "debian":
       return debian(artifact, context, say);
     case "go":
       return go(artifact, folder, context, say);
+    case "binaries":
+      return binaries(artifact, context, say);
+    case "module":
+      return moduleFiles(artifact, context, say);
     case "maven":
       return maven(artifact, folder, context, say);
   }
 }
 
-/** As the slim images of Debian do: licences stay, manuals and translations go, now and in what is installed later. */
+/** As in Debian's slim images: without manuals and translations, also of packages that are installed later. Licences stay. */
 const slim = [
   "path-exclude=/usr/share/doc/*",
   "path-include=/usr/share/doc/*/copyright",
@@ -28,7 +33,7 @@ const slim = [
   "path-exclude=/usr/share/info/*",
   "path-exclude=/usr/share/locale/*",
   "path-exclude=/usr/share/lintian/*",
-  // A build that is cut off starts again from nothing, so waiting for the disk after every file gains nothing.
+  // An interrupted build starts again from the beginning, so syncing every file to disk is of no use.
   "force-unsafe-io",
 ];
 
@@ -40,7 +45,7 @@ async function debian(artifact: Artifact & { kind: "debian" }, context: string, 
     ...slim.map((option) => `--dpkgopt=${option}`),
     '--aptopt=Acquire::Languages "none"',
     ...(await hostAptOptions(say)).map((option) => `--aptopt=${option}`),
-    // They are this machine's, and a pod gets its own.
+    // These are the machine's; a pod has its own.
     '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"',
     ...[artifact.suite, join(context, artifact.output), list],
   ];
@@ -52,7 +57,7 @@ async function debian(artifact: Artifact & { kind: "debian" }, context: string, 
   });
 }
 
-/** The way to the mirror that is set up in apt here (proxies and their certificates), which the image's apt needs too. */
+/** Proxies and certificates of this machine's apt, which mmdebstrap needs too. */
 async function hostAptOptions(say: Say): Promise<string[]> {
   const dump = await run(say, ["apt-config", "dump", "Acquire"]);
   return dump.split("\n").filter((line) => /^Acquire::(https?)(::[^ ]*)?::(Proxy|CaInfo|Verify-\w+) "./i.test(line));
@@ -77,7 +82,7 @@ async function go(artifact: Artifact & { kind: "go" }, folder: string, context: 
   let compiled = 0;
   await run(say, ["go", "build", ...flags, artifact.package], {
     cwd: join(folder, "go"),
-    // Without cgo the program is static, so it runs on whatever base its image has.
+    // Without cgo the program is static and runs on any base image.
     env: { CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false", GOWORK: "off" },
     show: (line) =>
       line.startsWith("go: downloading") ? line.slice("go: ".length) : `compiling ${line} (${++compiled} packages)`,
@@ -85,21 +90,35 @@ async function go(artifact: Artifact & { kind: "go" }, folder: string, context: 
   });
 }
 
-/** By its version, or each Maven takes the one it was released with. */
+async function binaries(artifact: Artifact & { kind: "binaries" }, context: string, say: Say): Promise<void> {
+  const output = join(context, artifact.output);
+  await mkdir(output);
+  // `binary` builds what is missing, one group after the other: together they would want all the memory there is.
+  for (const name of artifact.names) await copyFile(await binary(name, say), join(output, name));
+}
+
+async function moduleFiles(artifact: Artifact & { kind: "module" }, context: string, say: Say): Promise<void> {
+  const output = join(context, artifact.output);
+  await cp(join(await moduleFolder(artifact.pins, artifact.module), artifact.path), output, { recursive: true });
+  // Go keeps modules read-only.
+  await run(say, ["chmod", "--recursive", "u=rwX,go=rX", output]);
+}
+
+/** Pinned: each Maven would otherwise use the version that it was released with. */
 const dependencyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0";
 
 async function maven(artifact: Artifact & { kind: "maven" }, folder: string, context: string, say: Say): Promise<void> {
   if (!(await isInstalled("mvn"))) await debianPackages({ maven: "gets programs that are written in Java" }, say);
-  const goal = [`${dependencyPlugin}:copy-dependencies`, "-DincludeScope=runtime"];
-  const output = `-DoutputDirectory=${join(context, artifact.output)}`;
-  // Without the word, a file that came through damaged is only warned of.
-  const command = ["mvn", "--batch-mode", "--strict-checksums", "--file", join(folder, "pom.xml"), ...goal, output];
+  const goal = `${dependencyPlugin}:copy-dependencies`;
+  const options = ["-DincludeScope=runtime", `-DoutputDirectory=${join(context, artifact.output)}`];
+  // Without --strict-checksums, Maven only warns of a damaged file.
+  const command = ["mvn", "--batch-mode", "--strict-checksums", "--file", join(folder, "pom.xml"), goal, ...options];
   await run(say, command, {
     name: `mvn copy-dependencies (${artifact.output})`,
     show: (line) => {
       const [, file] = /Downloading from \S+ .*\/([^/]+)$/.exec(line) ?? [];
       return file && `downloading ${file}`;
     },
-    hint: `Check that Maven reaches its repository here: mvn ${goal[0]!.replace(/copy.*/, "help")}`,
+    hint: `Check that Maven reaches its repository here: mvn ${dependencyPlugin}:help`,
   });
 }

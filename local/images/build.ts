@@ -2,10 +2,11 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stringify } from "smol-toml";
 import { cacheDir } from "../paths.ts";
 import { type Say, UserError } from "../step.ts";
 import { make } from "./artifacts.ts";
-import { definitionOf, folderOf } from "./definitions.ts";
+import { type Definition, definitionOf, folderOf } from "./definitions.ts";
 import { afterEachFrom, checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
 import { dockerfileOf, keyFor } from "./key.ts";
 import { imageMode } from "./mode.ts";
@@ -16,8 +17,8 @@ import { assertCanBuild, buildahVersion, installTools } from "./tools.ts";
 
 const home = () => join(cacheDir(), "images");
 
-/** A scratch folder that is gone after `use`; what a killed process left of its own is removed by the next one. */
-async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
+/** Removes the folder after `use`, and folders that a killed process left. */
+export async function withScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const parent = join(home(), "work");
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent))
@@ -40,35 +41,47 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Builds the stand-in for an image, keeps it under its key, and pushes it. What it builds upon must be there. */
-export async function buildStandIn(reference: string, say: Say): Promise<Built> {
-  const definition = definitionOf(reference);
-  if (!definition) throw new UserError(`There is no stand-in for ${reference}.`);
-  assertCanBuild();
-  const started = Date.now();
+/** The folder that a definition is built from: its own, its Dockerfile for packages, and what the host makes for it. */
+export async function withContext<T>(
+  definition: Definition,
+  say: Say,
+  use: (context: string, scratch: string) => Promise<T>,
+): Promise<T> {
   const folder = folderOf(definition);
-  const key = keyFor(reference);
   return withScratch(async (scratch) => {
     const context = join(scratch, "context");
-    // Sources a program is built from stay out of the image, and so does what was installed here to test one.
+    // Without the sources of Go programs and installed node modules.
     const left = [join(folder, "go"), join(folder, "node_modules")];
     await cp(folder, context, { recursive: true, filter: (path) => !left.includes(path) });
     await writeFile(join(context, "Dockerfile"), dockerfileOf(definition));
     for (const artifact of definition.artifacts ?? []) await make(artifact, folder, context, say);
-    // One layer for all of an image's own steps: what a step deletes is then not in it.
+    return use(context, scratch);
+  });
+}
+
+/** Builds an image from packages, keeps it under its key, and pushes it. Its base images must exist. */
+export async function buildFromPackages(reference: string, say: Say): Promise<Built> {
+  const definition = definitionOf(reference);
+  if (!definition) throw new UserError(`${reference} cannot be built from packages: it has no definition.`);
+  assertCanBuild();
+  const started = Date.now();
+  const key = keyFor(reference);
+  return withContext(definition, say, async (context, scratch) => {
+    // One layer for all steps, so that a file which a step deletes is in no layer.
     const argument = definition.tagAs && `${definition.tagAs}=${parseReference(reference).tag}`;
     const { layout, output } = await bud({ context, scratch, reference, layers: false, argument }, say);
+    if (!layout) throw new Error(`buildah wrote no image for ${reference}`);
     const holds = /^holds: (.*)$/m.exec(output)?.[1];
     const seconds = Math.round((Date.now() - started) / 1000);
     say("pushing to the local registry");
-    const built = await keep(layout!, key, { reference, holds, seconds });
+    const built = await keep(layout, key, { reference, holds, seconds });
     await push(reference, built.digest);
     say(`${holds ?? definition.holds}: ${seconds} s, ${Math.round(built.bytes / 1e6)} MB`);
     return built;
   });
 }
 
-/** Builds a Dockerfile and pushes it under its local name. Steps that did not change come from buildah's own cache. */
+/** Builds a Dockerfile and pushes it under its local name. Unchanged steps come from buildah's cache. */
 export async function buildFile(
   options: { context: string; dockerfile?: string; tag: string },
   say: Say,
@@ -84,10 +97,11 @@ export async function buildFile(
     const reference = options.tag;
     const { layout } = await bud({ ...options, scratch, reference, layers: true, before: before?.id }, say);
     const seconds = Math.round((Date.now() - started) / 1000);
-    const { digest } = layout ? await keep(layout, key, { reference, seconds }) : before!;
+    const built = layout ? await keep(layout, key, { reference, seconds }) : before;
+    if (!built) throw new Error(`buildah wrote no image for ${reference}`);
     say("pushing to the local registry");
-    await push(reference, digest);
-    return { digest };
+    await push(reference, built.digest);
+    return { digest: built.digest };
   });
 }
 
@@ -96,15 +110,15 @@ interface Bud {
   dockerfile?: string;
   reference: string;
   scratch: string;
-  /** Each step a layer of its own, taken from the build before while nothing above it changed; or one for all. */
+  /** Whether each step is a layer, cached until a step before it changes; otherwise one layer for all. */
   layers: boolean;
   /** A build argument, as `NAME=value`. */
   argument?: string;
-  /** The image's id when it was built before: the same again is not written out again. */
+  /** The id of the last build: an equal image is not written again. */
   before?: string;
 }
 
-/** Runs buildah on a Dockerfile. There is no `layout` where it came to the same image as `before`. */
+/** Runs buildah on a Dockerfile. Returns no `layout` if the image equals `before`. */
 async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: string }> {
   const { context, scratch, reference } = options;
   const text = readDockerfile(options.dockerfile ?? join(context, "Dockerfile"));
@@ -136,14 +150,14 @@ async function bud(options: Bud, say: Say): Promise<{ layout?: string; output: s
   return existsSync(layout) ? { layout, output } : { output };
 }
 
-/** What this machine trusts, which can be more than an image does: a company's proxy with a certificate of its own. */
-const hostCertificates = "/etc/ssl/certs/ca-certificates.crt";
-/** Where a build sees it. In the image's own place it would be in the way of an `apt-get install ca-certificates`. */
-const certificates = "/run/host-certificates.crt";
+/** The machine's trusted certificates, which may include a company's proxy. */
+export const hostCertificates = "/etc/ssl/certs/ca-certificates.crt";
+/** Mount point in a build. At the image's own path it would break `apt-get install ca-certificates`. */
+export const certificates = "/run/host-certificates.crt";
 
 /**
- * A Dockerfile whose steps trust what this machine does, so that pip, npm, curl, git and Go work in it as they do here.
- * An `ARG` is in the environment of the steps and not in the image's.
+ * Adds an `ARG` that has pip, npm, curl, git and Go trust the machine's certificates. An `ARG` is in the environment of the
+ * steps, but not of the image.
  */
 export function trusting(dockerfile: string): string {
   const names = ["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"];
@@ -151,26 +165,24 @@ export function trusting(dockerfile: string): string {
   return afterEachFrom(dockerfile, `ARG ${args}`);
 }
 
-/** What is worth showing of a build: the step it is at, and the package it installs. */
+/** The progress in a line of output: the current step, or the package being installed. */
 function progress(line: string): string | undefined {
   const step = /^(?:\[\d+\/\d+\] )?STEP (\d+)\/(\d+): (.*)/.exec(line);
   if (step) return `step ${step[1]} of ${step[2]}: ${step[3]}`;
   return /^(Get:\d+|writing the image|Unpacking|Setting up|Collecting|Installing|Writing)\b.*/.exec(line)?.[0];
 }
 
-/** Where the images a build starts from come from: this machine's registry, then their own, if it may be asked at all. */
+/** containers-registries.conf(5): base images come from this machine's registry, then from their own, if it may be asked at all. */
 export function registriesConf(images: string[], mode = imageMode()): string {
   const hosts = new Set(["docker.io", ...images.map((image) => parseReference(image).host)]);
   hosts.delete(localRegistry);
-  const local = `location = "${localRegistry}"\ninsecure = true\n`;
-  const mirrored = [...hosts].map((host) =>
-    mode === "packages"
-      ? `[[registry]]\nprefix = "${host}"\n${local}`
-      : `[[registry]]\nprefix = "${host}"\nlocation = "${host}"\n[[registry.mirror]]\n${local}`,
+  const local = { location: localRegistry, insecure: true };
+  const mirrored = [...hosts].map((prefix) =>
+    mode === "packages" ? { prefix, ...local } : { prefix, location: prefix, mirror: [local] },
   );
-  return [
-    'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "permissive"\n',
-    ...mirrored,
-    `[[registry]]\n${local}`,
-  ].join("\n");
+  return stringify({
+    "unqualified-search-registries": ["docker.io"],
+    "short-name-mode": "permissive",
+    registry: [...mirrored, local],
+  });
 }

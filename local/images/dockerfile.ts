@@ -1,7 +1,9 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Copy, DockerfileParser, type Instruction, type ModifiableInstruction } from "dockerfile-ast";
-import { compare } from "../../components/noetl/versions.ts";
+import { type Copy, DockerfileParser, type From, type Instruction, type ModifiableInstruction } from "dockerfile-ast";
+import { lt } from "semver";
+
+type Range = ReturnType<Instruction["getRange"]>;
 
 /** One instruction of a Dockerfile. Lines are counted from 0. */
 interface Step {
@@ -9,9 +11,9 @@ interface Step {
   first: number;
   last: number;
   flags: { name: string; value: string }[];
-  /** What follows the flags, word by word, with the defaults of ARGs filled in. */
+  /** The arguments after the flags, with the defaults of ARGs filled in. */
   words: string[];
-  /** Whether part of it is a here-document. */
+  /** Whether it has a here-document. */
   heredoc: boolean;
 }
 
@@ -34,11 +36,23 @@ const flagsOf = (instruction: Instruction) =>
         .map((flag) => ({ name: flag.getName().toLowerCase(), value: flag.getValue() ?? "" }))
     : [];
 
-/** A Dockerfile's text with the line endings and the beginning that every builder and shell reads. */
+/** A Dockerfile's text without a byte order mark, and with Unix line endings. */
 export const readDockerfile = (path: string): string =>
   readFileSync(path, "utf8")
     .replace(/^\uFEFF/, "")
     .replaceAll("\r\n", "\n");
+
+/** Fills in the defaults of a Dockerfile's ARGs. */
+function expander(steps: Step[]): (word: string) => string {
+  const args = new Map(
+    steps
+      .filter(({ keyword }) => keyword === "ARG")
+      .flatMap(({ words }) => words.map((word) => /^(\w+)=["']?([^"']*)/.exec(word)))
+      .flatMap((found) => (found ? [[found[1], found[2] ?? ""] as const] : [])),
+  );
+  return (word) =>
+    word.replace(/\$\{?(\w+)(?::-([^}]*))?\}?/g, (whole, name, other) => args.get(name) ?? other ?? whole);
+}
 
 /**
  * The images a Dockerfile builds upon: `FROM` and `COPY --from`, without `scratch` and its own stages.
@@ -46,14 +60,7 @@ export const readDockerfile = (path: string): string =>
  */
 export function imagesUnder(dockerfile: string): string[] {
   const steps = stepsOf(dockerfile);
-  const args = new Map(
-    steps
-      .filter(({ keyword }) => keyword === "ARG")
-      .flatMap(({ words }) => words.map((word) => /^(\w+)=["']?([^"']*)/.exec(word)))
-      .flatMap((found) => (found ? [[found[1], found[2] ?? ""] as const] : [])),
-  );
-  const expand = (word: string) =>
-    word.replace(/\$\{?(\w+)(?::-([^}]*))?\}?/g, (whole, name, other) => args.get(name) ?? other ?? whole);
+  const expand = expander(steps);
   const stages = new Set<string>(["scratch"]);
   const found = new Set<string>();
   for (const { keyword, flags, words } of steps) {
@@ -76,12 +83,36 @@ export function afterEachFrom(dockerfile: string, line: string): string {
   return lines.join("\n");
 }
 
+/**
+ * The Dockerfile with another name for each of the images it builds upon that `names` has, and with `flag`
+ * in each `RUN`.
+ */
+export function rewritten(dockerfile: string, names: Map<string, string>, flag?: string): string {
+  const lines = dockerfile.split("\n");
+  const put = (range: Range, text: string) => {
+    const line = lines[range.start.line] ?? "";
+    lines[range.start.line] = line.slice(0, range.start.character) + text + line.slice(range.end.character);
+  };
+  const expand = expander(stepsOf(dockerfile));
+  for (const instruction of DockerfileParser.parse(dockerfile).getInstructions()) {
+    const keyword = instruction.getKeyword();
+    if (flag && keyword === "RUN") put(instruction.getInstructionRange(), `RUN ${flag}`);
+    const flags = keyword === "COPY" ? (instruction as Copy).getFlags() : [];
+    const from = flags.find((one) => one.getName().toLowerCase() === "from");
+    const range = keyword === "FROM" ? (instruction as From).getImageRange() : from?.getValueRange();
+    const image = keyword === "FROM" ? (instruction as From).getImage() : from?.getValue();
+    const name = image && names.get(expand(image));
+    if (range && name) put(range, name);
+  }
+  return lines.join("\n");
+}
+
 const keywords =
   /^(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL|STOPSIGNAL|USER|VOLUME|WORKDIR)$/;
 
 /**
- * What not every builder knows, with the first version that does: of buildah by its changelog, of the syntax that Docker's
- * BuildKit reads by its reference of Dockerfiles. No version of buildah knows what has none.
+ * Instructions that need a newer builder, with the first version that supports them: of buildah by its changelog, of
+ * BuildKit's Dockerfile syntax by its reference. No version of buildah supports those without one.
  */
 const features: { what: string; buildah?: string; syntax: string; used: (step: Step) => boolean }[] = [
   { what: "a here-document", buildah: "1.33.0", syntax: "1.4", used: ({ heredoc }) => heredoc },
@@ -104,15 +135,15 @@ const features: { what: string; buildah?: string; syntax: string; used: (step: S
 ];
 
 export interface DockerfileCheck {
-  /** Why it cannot be built, each in a sentence. */
+  /** Why it cannot be built, a sentence each. */
   problems: string[];
-  /** What the builder must know, where it is not known which one it will be. */
+  /** What the builder must support, if its version is unknown. */
   notes: string[];
 }
 
 /**
- * Checks what can be known of a Dockerfile without building it: that it has instructions, that `builder`, a version of
- * buildah, knows them, and that what it copies is in the context. Without a `builder`, what it has to know is a note.
+ * Checks a Dockerfile without building it: it has instructions, `builder` (a version of buildah) supports them, and the
+ * files that it copies are in the context. Without a `builder`, what the builder must support becomes a note.
  */
 export function checkDockerfile(dockerfile: string, context: string, builder?: string): DockerfileCheck {
   const problems: string[] = [];
@@ -131,7 +162,7 @@ export function checkDockerfile(dockerfile: string, context: string, builder?: s
       const needs = buildah ? `buildah ${buildah} or newer` : "Docker, since no version of buildah knows it";
       const sentence = `${line}: ${what} needs ${needs} (with Docker: Dockerfile syntax ${syntax})`;
       if (builder === undefined && buildah) notes.push(sentence);
-      else if (!buildah || compare(builder ?? "0.0.0", buildah) < 0)
+      else if (!buildah || lt(builder ?? "0.0.0", buildah))
         problems.push(`${sentence}; found buildah ${builder ?? "of an unknown version"}`);
     }
     for (const source of sourcesOf(step))
@@ -141,7 +172,7 @@ export function checkDockerfile(dockerfile: string, context: string, builder?: s
   return { problems, notes };
 }
 
-/** The files of the context that a step copies, as far as they are named: no patterns, variables, URLs or here-documents. */
+/** The files of the context that a step copies by name: no patterns, variables, URLs or here-documents. */
 function sourcesOf({ keyword, flags, words, heredoc }: Step): string[] {
   if (!["COPY", "ADD"].includes(keyword) || heredoc || flags.some(({ name }) => name === "from")) return [];
   return listed(words)
@@ -149,7 +180,7 @@ function sourcesOf({ keyword, flags, words, heredoc }: Step): string[] {
     .filter((source) => !/[*?[\]$\\]|^(https?|git|ssh):|^git@/.test(source));
 }
 
-/** The words, or what they list as JSON. */
+/** The arguments, also in JSON form. */
 function listed(words: string[]): string[] {
   if (!words[0]?.startsWith("[")) return words;
   try {

@@ -1,13 +1,13 @@
 /**
- * Images for the local cluster. Where a registry can be reached, there is nothing to do: containerd pulls the real
- * ones. Where none can, each image that has a definition here is built from packages, with the real software at the
- * official image's paths and ids, and put into the local registry under the real name.
+ * Images for the local cluster. If their registry can be reached, containerd pulls the official ones. Otherwise each image
+ * with a definition is built from packages, with the real software at the official image's paths and user ids, and pushed
+ * to the local registry under the official name.
  */
 import { join } from "node:path";
 import { type Say, type Step, UserError } from "../step.ts";
-import { buildFile, buildStandIn } from "./build.ts";
+import { buildFile, buildFromPackages } from "./build.ts";
 import { definitionOf, definitions, isOwn } from "./definitions.ts";
-import { buildByDocker } from "./docker.ts";
+import { buildByDocker, buildFileByDocker } from "./docker.ts";
 import { checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
 import { dockerfileOf, keyFor } from "./key.ts";
 import { canBePulled, imageMode } from "./mode.ts";
@@ -17,14 +17,14 @@ import { buildahVersion, toolsStep } from "./tools.ts";
 
 export { blobDir, buildahVersion, checkDockerfile, definitionOf, definitions, localName, readDockerfile };
 
-/** Whether the local registry serves an image: a stand-in as built under its key, any other under its name. */
+/** Whether the local registry serves an image: one with a definition in the build of its key, any other under its name. */
 async function isServed(reference: string): Promise<boolean> {
   const served = await servedDigest(reference).catch(() => undefined);
   if (!served || !definitionOf(reference)) return served !== undefined;
   return served === (await builtUnder(keyFor(reference)))?.digest;
 }
 
-/** Whether an image's own registry has it and can be reached. None has the platform's own. */
+/** Whether an image can be pulled from its registry. The platform's own images are in none. */
 const comesFromItsRegistry = async (reference: string): Promise<boolean> =>
   !isOwn(reference) && (await canBePulled(reference));
 
@@ -39,12 +39,14 @@ function notProvided(reference: string): string | undefined {
   const { host, digest } = parseReference(reference);
   if (!definitionOf(reference)) {
     const known = [...new Set(definitions.flatMap((d) => d.repositories))].join(", ");
-    return `${reference} cannot be pulled (${host} is not in reach), and no stand-in is defined for it. There is one for ${known}.`;
+    return `${reference} cannot be pulled (${host} is out of reach), and cannot be built from packages. These can: ${known}.`;
   }
-  return digest ? `${reference} is pinned by digest, so nothing can stand in for it. Name it by tag.` : undefined;
+  return digest
+    ? `${reference} is pinned by digest, which no image built from packages has. Name it by tag.`
+    : undefined;
 }
 
-/** What stands in the way of a Dockerfile's base images: those that neither their registry nor packages have. */
+/** Why a Dockerfile's base images cannot be had, one sentence for each that can neither be pulled nor built. */
 export async function missingBases(dockerfile: string): Promise<string[]> {
   const reasons = await Promise.all(
     basesOf(dockerfile).map(async (image) => ((await comesFromItsRegistry(image)) ? undefined : notProvided(image))),
@@ -52,22 +54,22 @@ export async function missingBases(dockerfile: string): Promise<string[]> {
   return reasons.filter((reason) => reason !== undefined);
 }
 
-/** The images a Dockerfile builds upon that are not the local registry's already. */
+/** A Dockerfile's base images, without those of the local registry. */
 const basesOf = (dockerfile: string): string[] =>
   imagesUnder(dockerfile).filter((image) => parseReference(image).host !== localRegistry);
 
-/** Gets an image into the local registry, from the cache if it was built before. */
+/** Pushes an image to the local registry: from the cache, or built now. */
 async function provide(reference: string, say: Say): Promise<void> {
   const reason = notProvided(reference);
   if (reason) throw new UserError(reason);
   const key = keyFor(reference);
   const built = await builtUnder(key);
   if (!built) {
-    // Several Dockerfiles that are built at the same time wait for one and the same base.
+    // Dockerfiles that are built at the same time share the build of their base image.
     if (!underWay.has(key))
       underWay.set(
         key,
-        buildStandIn(reference, say).finally(() => underWay.delete(key)),
+        buildFromPackages(reference, say).finally(() => underWay.delete(key)),
       );
     await underWay.get(key);
     return;
@@ -76,16 +78,16 @@ async function provide(reference: string, say: Say): Promise<void> {
   await push(reference, built.digest);
 }
 
-/** Builds by their keys, while they last. */
+/** Running builds, by key. */
 const underWay = new Map<string, Promise<unknown>>();
 
-/** The images that a stand-in's own Dockerfile builds upon. */
+/** The base images of an image that is built from packages. */
 function under(reference: string): string[] {
   const definition = definitionOf(reference);
   return definition ? imagesUnder(dockerfileOf(definition)) : [];
 }
 
-/** Images with all they build upon, each once and after what it needs. */
+/** Images with their base images, each once and after its base images. */
 export const inOrder = (names: string[]): string[] => [
   ...new Set(names.flatMap((name) => [...inOrder(under(name)), name])),
 ];
@@ -93,7 +95,7 @@ export const inOrder = (names: string[]): string[] => [
 const titleOf = (reference: string): string => {
   const definition = definitionOf(reference);
   if (!definition) return `Image ${reference}`;
-  return `Image ${reference} (${definition.own ? "" : "stand-in: "}${definition.holds})`;
+  return `Image ${reference} (${definition.own ? "" : "from packages: "}${definition.holds})`;
 };
 
 /**
@@ -118,34 +120,46 @@ export function ensureImages(names: string[]): Step[] {
 }
 
 /**
- * The same where Docker runs: it builds the platform's own images from official ones, unless all are to be made from
- * packages.
+ * The same where Docker runs: it builds the platform's own images, from official ones or, where those are out of reach,
+ * from images made from packages; unless all are to be made from packages.
  */
 export function ensureImagesByDocker(names: string[]): Step[] {
   if (imageMode() === "packages") return ensureImages(names);
   const own = names.filter(isOwn);
   return [
     ...ensureImages(names.filter((name) => !own.includes(name))),
-    ...own.map((reference) => ({ title: titleOf(reference), run: (say: Say) => buildByDocker(reference, say) })),
+    ...own.map((reference) => ({
+      title: titleOf(reference),
+      run: (say: Say) => buildByDocker(reference, provideBy(say), say),
+    })),
   ];
 }
 
 /**
- * Builds a Dockerfile without a daemon and puts the image into the local registry as `localName(tag)`. What it starts
- * from comes from its registry, or from a stand-in made first. `dockerfile` is `<context>/Dockerfile` by default.
+ * Builds a Dockerfile and puts the image into the local registry as `localName(tag)`: `byDocker`, or without a daemon.
+ * What it starts from comes from its registry, or is built from packages first. `dockerfile` is `<context>/Dockerfile` by
+ * default.
  */
 export async function buildDockerfile(
-  options: { context: string; dockerfile?: string; tag: string },
+  options: { context: string; dockerfile?: string; tag: string; byDocker?: boolean },
   say: Say,
 ): Promise<{ digest: string }> {
-  const dockerfile = readDockerfile(options.dockerfile ?? join(options.context, "Dockerfile"));
-  for (const step of ensureImages(basesOf(dockerfile))) {
-    if (!(await step.skip?.())) await step.run(say);
+  if (options.byDocker && imageMode() !== "packages") {
+    await buildFileByDocker(options, provideBy(say), say);
+    return { digest: (await servedDigest(options.tag))! };
   }
+  const dockerfile = readDockerfile(options.dockerfile ?? join(options.context, "Dockerfile"));
+  await runSteps(ensureImages(basesOf(dockerfile)), say);
   return buildFile(options, say);
 }
 
-/** Fills a registry that was emptied or started anew with all that was built before. */
+const provideBy = (say: Say) => (images: string[]) => runSteps(ensureImages(images), say);
+
+async function runSteps(steps: Step[], say: Say): Promise<void> {
+  for (const step of steps) if (!(await step.skip?.())) await step.run(say);
+}
+
+/** Pushes every image that was built before to a registry that was emptied or restarted. */
 export async function refillRegistry(): Promise<void> {
   const there = new Set<string>();
   for (const { reference, digest } of await allBuilt()) {

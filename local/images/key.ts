@@ -1,17 +1,18 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { moduleOf, pinsOf } from "../cluster/binaries.ts";
 import { debianSources, hostSources } from "./apt.ts";
 import { type Artifact, type Definition, definitionOf, folderOf } from "./definitions.ts";
 import { imagesUnder } from "./dockerfile.ts";
 import { parseReference } from "./reference.ts";
 import { sha256 } from "./store.ts";
 
-/** Goes up when the same definition would be built into something else by this code. */
+/** Increase it when this code builds the same definition into another image. */
 const generation = 1;
 
 /**
- * The Dockerfile that a definition is built from. One of the platform's own has a stage `artifacts`, in which Docker gets
- * what no package of the base holds; here that comes from the host, and the stage merely takes it up.
+ * The Dockerfile that buildah builds a definition from. In the Dockerfile of an own image, the stage `artifacts` downloads or
+ * compiles what is not in a Debian package. Here the host makes that, and the stage only copies it.
  */
 export function dockerfileOf(definition: Definition): string {
   const text = readFileSync(join(folderOf(definition), "Dockerfile"), "utf8");
@@ -19,7 +20,7 @@ export function dockerfileOf(definition: Definition): string {
   return text.replace(/^FROM \S+ AS artifacts\n.*?(?=^FROM )/ms, `FROM scratch AS artifacts\n${outputs.join("")}`);
 }
 
-/** Every file under a folder, by its path in it, with a hash of what it holds; but for what npm installed there. */
+/** Every file under a folder by its relative path, with the hash of its content; without node_modules. */
 export function filesIn(folder: string, inside = ""): [string, string][] {
   return readdirSync(join(folder, inside), { withFileTypes: true })
     .filter(({ name }) => name !== "node_modules")
@@ -30,13 +31,13 @@ export function filesIn(folder: string, inside = ""): [string, string][] {
     });
 }
 
-/** What a key is made of, beside the name of the image. */
+/** What decides a key, in addition to the image's name. */
 export interface Ingredients {
   files: [string, string][];
   artifacts: readonly Artifact[];
   /** The keys of the images it builds upon. */
   under: string[];
-  /** Where Debian's packages come from, for an image that is made of them directly. */
+  /** The Debian mirrors of an image that is made from Debian packages directly. */
   sources: string[];
 }
 
@@ -49,9 +50,17 @@ export const keyOf = (reference: string, ingredients: Ingredients): string => {
 export const sourcesFor = (artifact: Artifact): string[] =>
   artifact.kind === "debian" ? debianSources(hostSources(), artifact.suite) : [];
 
+/** What pins an artifact that `../cluster/go` builds or downloads. */
+const pinsFor = (artifact: Artifact): [string, string][] =>
+  artifact.kind === "binaries"
+    ? pinsOf(artifact.names).flatMap((folder) => filesIn(folder))
+    : artifact.kind === "module"
+      ? filesIn(moduleOf(artifact.pins))
+      : [];
+
 /**
- * The key of the stand-in for an image: another definition, name, base or mirror makes another key, the same ones the
- * same. Newer packages do not: what was built stays until its definition changes or the cache is emptied.
+ * The key of an image that is built from packages. It changes with the definition, name, base image or mirror. It does not
+ * change with newer packages: an image is used until its definition changes or the cache is emptied.
  */
 export function keyFor(reference: string): string {
   const definition = definitionOf(reference);
@@ -59,7 +68,7 @@ export function keyFor(reference: string): string {
   const folder = folderOf(definition);
   const artifacts = definition.artifacts ?? [];
   return keyOf(reference, {
-    files: filesIn(folder),
+    files: [...filesIn(folder), ...artifacts.flatMap(pinsFor)],
     artifacts,
     under: imagesUnder(dockerfileOf(definition)).map(keyFor),
     sources: artifacts.flatMap(sourcesFor),

@@ -3,11 +3,11 @@ import { parseReference } from "./reference.ts";
 
 /** Where images come from. */
 export type ImageMode =
-  /** From their own registry where it can be reached, else made from packages. */
+  /** Pulled if their registry can be reached, otherwise built from packages. */
   | "auto"
-  /** Made from packages; no image registry but this machine's is asked. */
+  /** Built from packages; only this machine's registry is asked. */
   | "packages"
-  /** From their own registry, whether it seems to be reachable or not. */
+  /** Pulled, without a test whether the registry can be reached. */
   | "pull";
 
 /** `PLATFORM_IMAGES`, `auto` by default. */
@@ -17,17 +17,16 @@ export function imageMode(value = process.env.PLATFORM_IMAGES): ImageMode {
   throw new UserError(`PLATFORM_IMAGES is "${value}"; it can be auto, packages or pull.`);
 }
 
-/** Milliseconds a registry has to answer before it counts as out of reach. */
-const patience = 3000;
+/** Milliseconds after which a registry counts as out of reach. */
+const timeout = 3000;
 
-/** The one registry whose images go by another name than its API. */
+/** Docker Hub's API has another host than its image names. */
 const apiHost = (host: string): string => (host === "docker.io" ? "index.docker.io" : host);
 
 /**
- * Whether a registry speaks its API to us: it does even where it wants a login first. Its headers tell it from a
- * proxy's page, which says 200 too.
+ * Whether a registry answers; 401 is an answer too. The headers distinguish it from a proxy's page, which may answer 200.
  */
-export async function answers(url: string, milliseconds = patience): Promise<boolean> {
+export async function answers(url: string, milliseconds = timeout): Promise<boolean> {
   try {
     const { status, headers } = await fetch(`${url}/v2/`, { signal: AbortSignal.timeout(milliseconds) });
     const isRegistry = headers.has("docker-distribution-api-version");
@@ -39,11 +38,12 @@ export async function answers(url: string, milliseconds = patience): Promise<boo
 
 const reachable = new Map<string, Promise<boolean>>();
 
-/** Whether the real image can be had. Each registry is asked once per run. */
+/** Whether an image can be pulled. Each registry is asked once per run. */
 export async function canBePulled(reference: string, ask = answers): Promise<boolean> {
   const mode = imageMode();
   if (mode !== "auto") return mode === "pull";
   const { host } = parseReference(reference);
-  if (!reachable.has(host)) reachable.set(host, ask(`https://${apiHost(host)}`));
-  return reachable.get(host)!;
+  const answer = reachable.get(host) ?? ask(`https://${apiHost(host)}`);
+  reachable.set(host, answer);
+  return answer;
 }

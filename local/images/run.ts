@@ -2,19 +2,19 @@ import { execa } from "execa";
 import { type Say, UserError } from "../step.ts";
 
 export interface RunOptions {
-  /** What to call the command when it fails; its first words by default. */
+  /** The command's name in errors; its first three arguments by default. */
   name?: string;
   cwd?: string;
   env?: Record<string, string>;
-  /** What to tell the user to do when it fails. */
+  /** What the user should do if it fails. */
   hint?: string;
-  /** What of a line of output is worth showing, or nothing. */
+  /** The progress in a line of output, or undefined. */
   show?: (line: string) => string | undefined;
 }
 
 const shownTail = 12;
 
-/** Runs a command to its end, says how it gets on, and fails with its last lines. Returns all it printed. */
+/** Runs a command, reports its progress, and returns its output. If it fails, throws a UserError with its last lines. */
 export async function run(say: Say, command: string[], options: RunOptions = {}): Promise<string> {
   const [file = "", ...args] = command;
   const child = execa(file, args, {
@@ -23,7 +23,7 @@ export async function run(say: Say, command: string[], options: RunOptions = {})
     all: true,
     stdin: "ignore",
     reject: false,
-    // A long compilation prints megabytes; what matters is at the end.
+    // A long compilation prints megabytes.
     maxBuffer: 256 * 1024 * 1024,
   });
   for await (const line of child.iterable({ from: "all" })) {
@@ -52,9 +52,9 @@ const reason = (result: { exitCode?: number; signal?: string; shortMessage?: str
       : ` (${result.shortMessage})`;
 
 /**
- * The same command in mount and process namespaces of its own, which the kernel takes down with it: a build that is
- * killed, even with SIGKILL and even together with this process, leaves no mount and no process behind.
- * `lock` is a file held meanwhile, so that two builds never share a storage.
+ * The command in its own mount and PID namespaces, which the kernel removes with it: a build that is killed, even with
+ * SIGKILL or together with this process, leaves no mount and no process. `lock` is a file that is locked while it runs, so
+ * that two builds never use one storage.
  */
 export const sandboxed = (command: string[], lock?: string): string[] => [
   ...["setpriv", "--pdeathsig", "KILL"],

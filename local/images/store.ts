@@ -1,27 +1,28 @@
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import writeFileAtomic from "write-file-atomic";
 import { cacheDir } from "../paths.ts";
 import { UserError } from "../step.ts";
 import { localName, localRegistry, parseReference } from "./reference.ts";
 
 /**
- * Blobs by digest, as an OCI layout and a registry lay them out (`sha256/<hex>`). A registry that serves this
- * very folder (`crane registry serve --disk`) has every layer already, and only manifests are left to push.
+ * Blobs by digest (`sha256/<hex>`), the layout of OCI and of the registry. The local registry serves this folder
+ * (`crane registry serve --disk`), so it already has every layer, and a push only sends the manifest.
  */
 export const blobDir = (): string => join(cacheDir(), "images", "blobs");
 const recordDir = () => join(cacheDir(), "images", "keys");
 
-/** What is remembered of an image that was built. It is written last: an image without one was never finished. */
+/** The record of an image that was built. It is written last: an image without one is incomplete. */
 export interface Built {
   reference: string;
-  /** Of the manifest: what a registry knows it by. */
+  /** The manifest's digest, the image's identity in a registry. */
   digest: string;
-  /** Of the configuration: what buildah knows it by. */
+  /** The configuration's digest, the image's id in buildah. */
   id: string;
-  /** The software's own word for its version, where the Dockerfile says one. */
+  /** The version that the software reports, if the Dockerfile prints one. */
   holds?: string;
   /** Bytes of all layers, uncompressed. */
   bytes: number;
@@ -49,7 +50,7 @@ async function readManifest(digest: string): Promise<{ text: string; manifest: M
 
 const blobsOf = (manifest: Manifest): Blob[] => [manifest.config, ...manifest.layers];
 
-/** The image that was built under a key, if all of it is still there. */
+/** The image that was built under a key; undefined if a file of it is missing. */
 export async function builtUnder(key: string): Promise<Built | undefined> {
   try {
     const built = JSON.parse(await readFile(recordFile(key), "utf8")) as Built;
@@ -61,7 +62,7 @@ export async function builtUnder(key: string): Promise<Built | undefined> {
   }
 }
 
-/** Takes over the image in a folder that buildah wrote, and records it. Files move, so it must be on the same disk. */
+/** Moves the image that buildah wrote to a folder into the store, and records it. The folder must be on the same disk. */
 export async function keep(
   layout: string,
   key: string,
@@ -77,13 +78,12 @@ export async function keep(
   const bytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
   const record: Built = { ...built, digest, id: manifest.config.digest, bytes };
   await mkdir(recordDir(), { recursive: true });
-  await writeFile(`${recordFile(key)}.new`, JSON.stringify(record, null, 2));
-  await rename(`${recordFile(key)}.new`, recordFile(key));
+  await writeFileAtomic(recordFile(key), JSON.stringify(record, null, 2));
   await forget((old, oldKey) => oldKey !== key && localName(old.reference) === localName(record.reference));
   return record;
 }
 
-/** Forgets images, and removes the layers that no other has. */
+/** Removes records, and the layers that no other image has. */
 async function forget(which: (built: Built, key: string) => boolean): Promise<void> {
   const all = await records();
   const gone = all.filter(({ key, built }) => which(built, key));
@@ -97,12 +97,12 @@ async function forget(which: (built: Built, key: string) => boolean): Promise<vo
   for (const digest of await blobs(gone)) if (!needed.has(digest)) await remove(blobFile(digest));
 }
 
-/** Everything that is recorded, whether all of it is still there or not. */
+/** All records, also of images with missing files. */
 async function records(): Promise<{ key: string; built: Built }[]> {
   if (!existsSync(recordDir())) return [];
   const keys = (await readdir(recordDir())).filter((f) => f.endsWith(".json")).map((f) => f.slice(0, -".json".length));
   const read = async (key: string) => ({ key, built: JSON.parse(await readFile(recordFile(key), "utf8")) as Built });
-  // One that cannot be read is as good as none: its image is built again under the same key.
+  // An image whose record cannot be read is built again under the same key.
   return (await Promise.all(keys.map((key) => read(key).catch(() => undefined)))).filter((one) => one !== undefined);
 }
 
@@ -127,8 +127,8 @@ export async function servedDigest(reference: string): Promise<string | undefine
 }
 
 /**
- * Puts an image that was kept into the local registry: only what that lacks travels. `there` are blobs it is known to
- * have, and grows; a registry reads all of a blob to say so.
+ * Pushes an image of the store to the local registry, without the blobs that the registry has. `there` are blobs known to be
+ * there, and grows: the registry reads a whole blob to answer whether it has it.
  */
 export async function push(reference: string, digest: string, there = new Set<string>()): Promise<void> {
   const { path, tag } = parseReference(localName(reference));
@@ -149,7 +149,7 @@ export async function push(reference: string, digest: string, there = new Set<st
 async function upload(path: string, digest: string): Promise<void> {
   const started = await ask(api(`${path}/blobs/uploads/`), { method: "POST" });
   await accepted(started, "a layer");
-  const target = new URL(started.headers.get("location")!, `http://${localRegistry}`);
+  const target = new URL(started.headers.get("location") ?? "", `http://${localRegistry}`);
   target.searchParams.set("digest", digest);
   const body = Readable.toWeb(createReadStream(blobFile(digest))) as ReadableStream;
   await accepted(await ask(target.href, { method: "PUT", body, duplex: "half" } as RequestInit), "a layer");
@@ -160,7 +160,7 @@ async function accepted(response: Response, what: string): Promise<void> {
   throw new UserError(`The local registry refused ${what}: ${response.status} ${await response.text()}`);
 }
 
-/** Every image that was built, under the name it is found by. */
+/** Every complete image of the store. */
 export async function allBuilt(): Promise<Built[]> {
   return (await Promise.all((await records()).map(({ key }) => builtUnder(key)))).filter(
     (built) => built !== undefined,

@@ -1,40 +1,32 @@
-import { access, constants } from "node:fs/promises";
-import { delimiter, join } from "node:path";
 import { execa } from "execa";
+import which from "which";
 import { debianPackages } from "../cluster/debian.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 
-/** Programs a build needs, each from the Debian package of its name, with what it is for. */
-const programs: Record<string, string> = {
+/** Programs that a build needs, each from the Debian package of the same name, with its purpose. */
+const programs = {
   buildah: "builds images from Dockerfiles, without a daemon",
   mmdebstrap: "makes the base of all images from Debian's packages",
 };
 
 /** Whether a program is on PATH. */
-export async function isInstalled(program: string): Promise<boolean> {
-  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
-    const found = await access(join(folder, program), constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) return true;
-  }
-  return false;
-}
+export const isInstalled = async (program: string): Promise<boolean> =>
+  (await which(program, { nothrow: true })) !== null;
 
-/** The version of buildah on this machine, such as 1.28.2. Undefined where it is not installed yet. */
+/** The version of buildah on this machine, such as 1.28.2; undefined if it is not installed. */
 export async function buildahVersion(): Promise<string | undefined> {
   const { stdout } = await execa("buildah", ["--version"], { reject: false });
   return /(\d+\.\d+\.\d+)/.exec(stdout ?? "")?.[1];
 }
 
-async function missingPrograms(): Promise<string[]> {
-  const names = Object.keys(programs);
-  const installed = await Promise.all(names.map(isInstalled));
-  return names.filter((_, i) => !installed[i]);
+/** Those of `programs` that are not on PATH. */
+async function missingPrograms(): Promise<Record<string, string>> {
+  const all = Object.entries(programs);
+  const installed = await Promise.all(all.map(([name]) => isInstalled(name)));
+  return Object.fromEntries(all.filter((_, i) => !installed[i]));
 }
 
-/** Building changes roots and mounts file systems: that takes Linux, and root. */
+/** Throws a UserError unless this is Linux and the user is root: a build uses chroot and mounts file systems. */
 export function assertCanBuild(): void {
   if (process.platform === "linux" && process.getuid?.() === 0) return;
   throw new UserError(
@@ -43,19 +35,18 @@ export function assertCanBuild(): void {
   );
 }
 
-/** Installs what building images takes and this machine lacks. */
+/** Installs the missing programs. */
 export async function installTools(say: Say): Promise<void> {
   assertCanBuild();
-  const missing = await missingPrograms();
-  await debianPackages(Object.fromEntries(missing.map((name) => [name, programs[name]!])), say);
+  await debianPackages(await missingPrograms(), say);
 }
 
-/** The step that does so, where anything has to be built at all. */
+/** The step that installs them, if an image has to be built. */
 export const toolsStep = (needed: () => Promise<boolean>): Step => ({
   title: "Tools that build images",
   skip: async () => {
     if (!(await needed())) return "no image has to be built";
-    return (await missingPrograms()).length ? false : "installed";
+    return Object.keys(await missingPrograms()).length > 0 ? false : "installed";
   },
   run: installTools,
 });

@@ -2,9 +2,8 @@ import { parseImage } from "../../config/images.ts";
 import type { Rule } from "./object.ts";
 
 /**
- * Clusters of CloudNativePG's. The operator makes their pods, restricted; what those start from and may use, the cluster
- * says, as a pod would. Nobody is a superuser from outside, and backups take a plugin: what the operator has for them
- * itself goes away.
+ * CloudNativePG's Clusters, from which the operator creates pods: a pinned image and bounded resources, as for pods; no
+ * superuser password; no in-tree Barman, which CloudNativePG has deprecated in favour of a plugin.
  */
 export const clusters: Rule = ({ kind, spec }) => {
   if (kind !== "Cluster") return [];

@@ -3,10 +3,10 @@ import { named } from "./names.ts";
 import type { Rule } from "./object.ts";
 import { bounded, isolated, noPlainSecrets, pinned, probed, restricted } from "./pods.ts";
 
-/** Kinds that belong to a namespace as a whole, and to no component in it. */
+/** Kinds that belong to a namespace and to no component. */
 const ofNamespace = ["Namespace", "ResourceQuota", "LimitRange"];
 
-/** The standard labels, by which people and tools find what belongs together. */
+/** The standard labels of Kubernetes. */
 const labelled: Rule = ({ kind, metadata: { labels = {} } }) =>
   [
     "app.kubernetes.io/part-of",
@@ -16,7 +16,7 @@ const labelled: Rule = ({ kind, metadata: { labels = {} } }) =>
     .filter((label) => !labels[label])
     .map((label) => `no label ${label}`);
 
-/** The rules that every object of every stack keeps, by the name they are reported under. */
+/** The rules that every object of every stack keeps, by the name under which a violation is reported. */
 export const rules: Record<string, Rule> = {
   restricted,
   bounded,

@@ -6,8 +6,8 @@ const subdomain = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-
 const labelValue = /^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/;
 
 /**
- * How long a name may be that becomes part of another one or the value of a label: a CronJob's Jobs end in 11 more
- * characters, a StatefulSet's revisions in 11; pods are labelled with the name of their Job.
+ * Maximum length of names that become part of another name or a label's value: Kubernetes appends 11 characters to the
+ * name of a CronJob and of a StatefulSet's revision, and labels pods with the name of their Job.
  */
 const longest: Record<string, number> = { CronJob: 52, StatefulSet: 52, Job: 63, Namespace: 63, Service: 63 };
 
@@ -17,7 +17,7 @@ const labelsOf = (object: KubernetesObject): Record<string, string>[] => [
   podOf(object)?.labels ?? {},
 ];
 
-/** Names and labels that Kubernetes takes, and that what it derives from them still is a name. */
+/** Valid names and labels, and names short enough for what Kubernetes derives from them. */
 export const named: Rule = (object) => {
   const { kind, metadata } = object;
   const { name, namespace } = metadata;

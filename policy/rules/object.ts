@@ -1,6 +1,6 @@
-import type { KubeObject } from "../../engine/manifests.ts";
+import type { KubeObject } from "../../render/manifests.ts";
 
-/** A Kubernetes object as it is sent to the API server. */
+/** A Kubernetes object as the API server receives it. */
 // biome-ignore lint/suspicious/noExplicitAny: what it holds beyond its metadata depends on its kind
 export type KubernetesObject = KubeObject & { [field: string]: any };
 
@@ -9,10 +9,10 @@ export type PodSpec = any;
 // biome-ignore lint/suspicious/noExplicitAny: a container as plain data
 export type Container = any;
 
-/** What a rule finds wrong with one object, each in a sentence; empty where all is well. */
+/** Returns what is wrong with an object, a sentence for each problem. */
 export type Rule = (object: KubernetesObject) => string[];
 
-/** The specification of the pods that an object runs, and their labels; undefined where it runs none. */
+/** The specification, labels and annotations of the pods of an object. Undefined for a kind without pods. */
 export function podOf(
   object: KubernetesObject,
 ): { spec: PodSpec; labels: Record<string, string>; annotations: Record<string, string> } | undefined {
@@ -26,8 +26,14 @@ const marks = (metadata?: { labels?: Record<string, string>; annotations?: Recor
   annotations: metadata?.annotations ?? {},
 });
 
-/** Init containers and containers alike. */
+/** Init containers and containers. */
 export const containersOf = (spec: PodSpec): Container[] => [...(spec.initContainers ?? []), ...spec.containers];
+
+/** The containers of an object's pods. */
+export const containersIn = (object: KubernetesObject): Container[] => {
+  const pod = podOf(object);
+  return pod ? containersOf(pod.spec) : [];
+};
 
 /** A rule on each container of an object's pods. */
 export const perContainer =

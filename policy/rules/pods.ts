@@ -1,7 +1,7 @@
 import { parseImage } from "../../config/images.ts";
-import { perContainer, podOf, type Rule } from "./object.ts";
+import { type Container, perContainer, podOf, type Rule } from "./object.ts";
 
-/** Pod Security `restricted`, as the standard of that name says it, and a read-only root file system. */
+/** Pod Security Standard `restricted`, and a read-only root file system. */
 export const restricted: Rule = (object) => {
   const pod = podOf(object);
   if (!pod) return [];
@@ -36,20 +36,20 @@ const containers = perContainer(({ securityContext: context = {}, ports = [] }) 
   ...(ports.some((port: { hostPort?: number }) => port.hostPort) ? ["it takes a port of the node"] : []),
 ]);
 
-/** Requests and a memory limit on every container: what has none starves or kills its neighbours. */
+/** Requests and a memory limit on every container. Without them a container starves its neighbours. */
 export const bounded = perContainer(({ resources }) => [
   ...(resources?.requests?.cpu ? [] : ["no CPU request"]),
   ...(resources?.requests?.memory ? [] : ["no memory request"]),
   ...(resources?.limits?.memory ? [] : ["no memory limit"]),
 ]);
 
-/** A version or a digest: an image that moves makes two pods of one manifest differ. */
+/** A version or a digest: with a moving tag, two pods of one manifest may differ. */
 export const pinned = perContainer(({ image }) => {
   const { tag, digest } = parseImage(image) ?? {};
   return digest || (tag && tag !== "latest") ? [] : [`image ${image} has no version`];
 });
 
-/** No service links, and a token only where the pod's own manifest says that it talks to the API. */
+/** No service links, its own service account, and no token unless an annotation gives the reason. */
 export const isolated: Rule = (object) => {
   const pod = podOf(object);
   if (!pod) return [];
@@ -64,18 +64,18 @@ export const isolated: Rule = (object) => {
   ];
 };
 
-/** Seconds that a server has to start, at least: when a whole stack starts at once on two processors, none starts quickly. */
+/** Minimum of seconds that a startup probe allows: on two CPUs, a whole stack starts slowly. */
 const leastStart = 300;
 
-/** Servers are asked whether they work: those that are told to run for ever have all three probes, and time to start. */
+/** All three probes on every server, and enough time to start. */
 export const probed: Rule = (object) => {
-  if (!["Deployment", "StatefulSet", "DaemonSet"].includes(object.kind)) return [];
-  type Probe = { periodSeconds?: number; failureThreshold?: number };
-  return podOf(object)!.spec.containers.flatMap((container: Record<string, unknown>) => {
-    const { periodSeconds = 10, failureThreshold = 3 } = (container.startupProbe ?? {}) as Probe;
+  const pod = podOf(object);
+  if (!pod || !["Deployment", "StatefulSet", "DaemonSet"].includes(object.kind)) return [];
+  return pod.spec.containers.flatMap((container: Container) => {
+    const { periodSeconds = 10, failureThreshold = 3 } = container.startupProbe ?? {};
     const time = periodSeconds * failureThreshold;
     return [
-      // Readiness decides whom a Service sends clients to: what no client connects to is ready when it has started.
+      // Readiness matters to Services only: a container without ports needs no probe for it.
       ...["startupProbe", ...(container.ports ? ["readinessProbe"] : []), "livenessProbe"]
         .filter((probe) => !container[probe])
         .map((probe) => `${container.name}: no ${probe}`),
@@ -86,7 +86,7 @@ export const probed: Rule = (object) => {
   });
 };
 
-/** A password comes by reference. A variable of such a name with a plain value holds one. */
+/** Secrets come by reference: no plain value in a variable whose name tells that it holds one. */
 export const noPlainSecrets = perContainer(({ env = [] }) =>
   env
     .filter(

@@ -1,24 +1,27 @@
 import { bytes, millicores } from "../../config/quantity.ts";
-import { containersOf, type KubernetesObject, podOf } from "./object.ts";
+import { containersIn, containersOf, type KubernetesObject, podOf } from "./object.ts";
 
 /*
- * Rules on all objects of a stack together: what a look at one object cannot see.
+ * Rules on all objects of a stack together.
  */
 
-const place = (object: KubernetesObject) =>
+const titleOf = (object: KubernetesObject) =>
   `${object.kind} ${object.metadata.namespace ? `${object.metadata.namespace}/` : ""}${object.metadata.name}`;
 
-/** Two objects of one kind, namespace and name: the second would overwrite the first. */
+/** Objects with the same kind, namespace and name: the second would overwrite the first. */
 export function duplicateNames(objects: KubernetesObject[]): string[] {
   const seen = new Set<string>();
-  return objects.map(place).filter((name) => seen.has(name) || !seen.add(name));
+  return objects.map(titleOf).filter((name) => seen.has(name) || !seen.add(name));
 }
 
-const matches = (selector: Record<string, string>, labels: Record<string, string>) =>
-  Object.entries(selector).every(([key, value]) => labels[key] === value);
+/** Whether a selector selects the pods of an object. */
+const selects = (selector: Record<string, string>, object: KubernetesObject): boolean => {
+  const pod = podOf(object);
+  return pod !== undefined && Object.entries(selector).every(([key, value]) => pod.labels[key] === value);
+};
 
 /**
- * Selectors that find nothing, or too much: of workloads their own pods, of Services and disruption budgets the pods
+ * Selectors that select no pods or too many. A workload must select its own pods; a Service or PodDisruptionBudget those
  * of exactly one workload.
  */
 export function selectorProblems(objects: KubernetesObject[]): string[] {
@@ -26,46 +29,39 @@ export function selectorProblems(objects: KubernetesObject[]): string[] {
   return objects.flatMap((object) => {
     const { kind, spec, metadata } = object;
     if (["Deployment", "StatefulSet", "DaemonSet"].includes(kind))
-      return matches(spec.selector.matchLabels, podOf(object)!.labels)
-        ? []
-        : [`${place(object)} does not select its own pods`];
+      return selects(spec.selector.matchLabels, object) ? [] : [`${titleOf(object)} does not select its own pods`];
     const selector =
       kind === "Service" ? spec.selector : kind === "PodDisruptionBudget" ? spec.selector.matchLabels : undefined;
     if (!selector) return [];
     const found = workloads.filter(
-      (workload) => workload.metadata.namespace === metadata.namespace && matches(selector, podOf(workload)!.labels),
+      (workload) => workload.metadata.namespace === metadata.namespace && selects(selector, workload),
     );
     return found.length === 1
       ? []
-      : [`${place(object)} selects ${found.length} workloads: ${found.map(place).join(", ")}`];
+      : [`${titleOf(object)} selects ${found.length} workloads: ${found.map(titleOf).join(", ")}`];
   });
 }
 
-/** Ports by name that no container of the selected pods has. */
+/** Named target ports of Services that no container of the selected pods has. */
 export function portProblems(objects: KubernetesObject[]): string[] {
   return objects
     .filter(({ kind, spec }) => kind === "Service" && spec.selector)
     .flatMap((service) => {
       const target = objects.find(
-        (object) =>
-          object.metadata.namespace === service.metadata.namespace &&
-          podOf(object) &&
-          matches(service.spec.selector, podOf(object)!.labels),
+        (object) => object.metadata.namespace === service.metadata.namespace && selects(service.spec.selector, object),
       );
-      const ports = target
-        ? containersOf(podOf(target)!.spec).flatMap((one) =>
-            (one.ports ?? []).map((port: { name: string }) => port.name),
-          )
-        : [];
+      const ports = (target ? containersIn(target) : []).flatMap((one) =>
+        (one.ports ?? []).map((port: { name: string }) => port.name),
+      );
       return service.spec.ports
         .filter(({ targetPort }: { targetPort: string }) => !ports.includes(targetPort))
-        .map(({ targetPort }: { targetPort: string }) => `${place(service)}: no container has a port ${targetPort}`);
+        .map(({ targetPort }: { targetPort: string }) => `${titleOf(service)}: no container has a port ${targetPort}`);
     });
 }
 
 /**
- * Deployments of several servers behind a Service that stop at once when they are told to: nodes send requests to a pod
- * until they have heard that it leaves. (Clients of a StatefulSet may know its pods by name, as Kafka's do.)
+ * Containers without preStop in Deployments behind a Service that have another pod to take over: kube-proxy sends
+ * requests to a terminating pod until it has heard of it. Not StatefulSets: their clients may know pods by name, as Kafka's do.
  */
 export function leavingProblems(objects: KubernetesObject[]): string[] {
   return objects
@@ -75,17 +71,17 @@ export function leavingProblems(objects: KubernetesObject[]): string[] {
       return objects
         .filter(({ kind, metadata }) => kind === "Deployment" && metadata.namespace === service.metadata.namespace)
         .filter(({ spec }) => spec.replicas > 1 || spec.strategy?.rollingUpdate?.maxSurge > 0)
-        .filter((workload) => matches(service.spec.selector, podOf(workload)!.labels))
+        .filter((workload) => selects(service.spec.selector, workload))
         .flatMap((workload) =>
-          containersOf(podOf(workload)!.spec)
+          containersIn(workload)
             .filter(({ ports: own = [] }) => own.some(({ name }: { name: string }) => ports.includes(name)))
             .filter(({ lifecycle }) => !lifecycle?.preStop)
-            .map(({ name }) => `${place(workload)}: ${name} stops before clients have heard of it`),
+            .map(({ name }) => `${titleOf(workload)}: ${name} stops before clients have heard of it`),
         );
     });
 }
 
-/** What an operator makes of an object, as far as pods refer to it: CloudNativePG, the Secret of a database's owner. */
+/** Objects that an operator creates and pods refer to: CloudNativePG's Secret of the database's owner. */
 export function madeOf({ kind, metadata }: KubernetesObject): KubernetesObject[] {
   if (kind !== "Cluster") return [];
   const data = Object.fromEntries(["host", "port", "dbname", "username", "password"].map((key) => [key, ""]));
@@ -98,7 +94,7 @@ export interface Reference {
   key?: string;
 }
 
-/** What an object's pods need in their own namespace. */
+/** The objects that an object's pods refer to, in their own namespace. */
 export function references(object: KubernetesObject): Reference[] {
   const pod = podOf(object);
   if (!pod) return [];
@@ -116,14 +112,14 @@ export function references(object: KubernetesObject): Reference[] {
     for (const source of projected?.sources ?? [])
       for (const { key } of source.secret?.items ?? []) found.push({ kind: "Secret", name: source.secret.name, key });
   }
-  // A StatefulSet's pods find their volumes by these names, and would make small ones of their own.
+  // A StatefulSet looks for claims by these names, and would create small ones.
   for (const template of object.spec.volumeClaimTemplates ?? [])
     for (let i = 0; i < object.spec.replicas; i++)
       found.push({ kind: "PersistentVolumeClaim", name: `${template.metadata.name}-${object.metadata.name}-${i}` });
   return found;
 }
 
-/** References of pods to Secrets, ConfigMaps, accounts and volumes that are not there, or lack the key. */
+/** References of pods to Secrets, ConfigMaps, accounts and claims that do not exist or lack the key. */
 export function referenceProblems(objects: KubernetesObject[]): string[] {
   const there = [...objects, ...objects.flatMap(madeOf)];
   const find = (kind: string, namespace: string | undefined, name: string) =>
@@ -136,8 +132,8 @@ export function referenceProblems(objects: KubernetesObject[]): string[] {
     for (const { kind, name, key } of references(object)) {
       const target = find(kind, namespace, name);
       const keys = { ...target?.data, ...target?.stringData };
-      if (!target) problems.push(`${place(object)} needs ${kind} ${name}, which is not there`);
-      else if (key && !(key in keys)) problems.push(`${place(object)} needs the key ${key} of ${kind} ${name}`);
+      if (!target) problems.push(`${titleOf(object)} needs ${kind} ${name}, which is not there`);
+      else if (key && !(key in keys)) problems.push(`${titleOf(object)} needs the key ${key} of ${kind} ${name}`);
     }
     const volumes = pod.spec.volumes ?? [];
     const names = [
@@ -147,12 +143,12 @@ export function referenceProblems(objects: KubernetesObject[]): string[] {
     for (const { name, volumeMounts = [] } of containersOf(pod.spec))
       for (const mount of volumeMounts)
         if (!names.includes(mount.name))
-          problems.push(`${place(object)}: ${name} mounts ${mount.name}, which is no volume`);
+          problems.push(`${titleOf(object)}: ${name} mounts ${mount.name}, which is no volume`);
     return problems;
   });
 }
 
-/** Tokens that open nothing, and permissions that go to nobody, beyond a namespace, or to more than they name. */
+/** Tokens without a Role, Roles without a pod, rights beyond a namespace, and wildcards. */
 export function permissionProblems(objects: KubernetesObject[]): string[] {
   const pods = objects.flatMap((object) => {
     const pod = podOf(object);
@@ -160,12 +156,13 @@ export function permissionProblems(objects: KubernetesObject[]): string[] {
   });
   return objects.flatMap((object) => {
     const { kind, metadata } = object;
-    if (kind === "ClusterRole" || kind === "ClusterRoleBinding") return [`${place(object)} reaches beyond a namespace`];
+    if (kind === "ClusterRole" || kind === "ClusterRoleBinding")
+      return [`${titleOf(object)} reaches beyond a namespace`];
     if (kind === "Role")
-      return JSON.stringify(object.rules).includes('"*"') ? [`${place(object)} allows more than it names`] : [];
+      return JSON.stringify(object.rules).includes('"*"') ? [`${titleOf(object)} allows more than it names`] : [];
     if (kind === "RoleBinding") {
       const role = objects.some(
-        (one) => one.kind === "Role" && place(one) === `Role ${metadata.namespace}/${object.roleRef.name}`,
+        (one) => one.kind === "Role" && titleOf(one) === `Role ${metadata.namespace}/${object.roleRef.name}`,
       );
       const unused = object.subjects.filter(
         (subject: { name: string; namespace: string }) =>
@@ -177,8 +174,8 @@ export function permissionProblems(objects: KubernetesObject[]): string[] {
           ),
       );
       return [
-        ...(role ? [] : [`${place(object)} binds a Role that is not there`]),
-        ...unused.map(({ name }: { name: string }) => `${place(object)}: no pod has a token of ${name}`),
+        ...(role ? [] : [`${titleOf(object)} binds a Role that is not there`]),
+        ...unused.map(({ name }: { name: string }) => `${titleOf(object)}: no pod has a token of ${name}`),
       ];
     }
     const spec = podOf(object)?.spec;
@@ -191,7 +188,7 @@ export function permissionProblems(objects: KubernetesObject[]): string[] {
             subject.name === spec.serviceAccountName && subject.namespace === metadata.namespace,
         ),
     );
-    return bound ? [] : [`${place(object)} has a token that opens nothing`];
+    return bound ? [] : [`${titleOf(object)} has a token that opens nothing`];
   });
 }
 
@@ -199,8 +196,8 @@ const writing = ["create", "update", "patch", "delete", "deletecollection"];
 const runningPods = ["pods", "deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs"];
 
 /**
- * Accounts that may change ConfigMaps or Secrets of other components; and those that may run pods where the platform
- * keeps Secrets, since a pod may use every Secret and every account of its namespace.
+ * Accounts that may change ConfigMaps or Secrets of other components, and accounts that may run pods in a namespace with
+ * the platform's Secrets: a pod can use every Secret and every account of its namespace.
  */
 export function writeProblems(objects: KubernetesObject[]): string[] {
   const owner = ({ metadata }: KubernetesObject) => metadata.labels?.["app.kubernetes.io/name"];
@@ -208,26 +205,26 @@ export function writeProblems(objects: KubernetesObject[]): string[] {
     .filter(({ kind }) => kind === "Role")
     .flatMap((role) => {
       const beside = objects.filter(({ metadata }) => metadata.namespace === role.metadata.namespace);
-      const rules = role.rules as { resources: string[]; verbs: string[]; resourceNames?: string[] }[];
+      const rules: { resources: string[]; verbs: string[]; resourceNames?: string[] }[] = role.rules;
       return rules
         .filter(({ verbs }) => verbs.some((verb) => writing.includes(verb)))
         .flatMap(({ resources, verbs, resourceNames }) => {
-          // The name of what is created is not known to a Role.
+          // `resourceNames` does not restrict `create`.
           const named = (name: string) => !resourceNames || verbs.includes("create") || resourceNames.includes(name);
           const others = beside
             .filter((one) => resources.includes(`${one.kind.toLowerCase()}s`) && owner(one) !== owner(role))
             .filter(({ kind, metadata }) => ["ConfigMap", "Secret"].includes(kind) && named(metadata.name))
-            .map((one) => `${place(role)} allows changes of ${place(one)}, which is another component's`);
+            .map((one) => `${titleOf(role)} allows changes of ${titleOf(one)}, which is another component's`);
           const secrets = resources.some((one) => runningPods.includes(one))
             ? beside.filter(({ kind }) => kind === "Secret")
             : [];
-          return [...others, ...secrets.map((one) => `${place(role)} allows pods that read ${place(one)}`)];
+          return [...others, ...secrets.map((one) => `${titleOf(role)} allows pods that read ${titleOf(one)}`)];
         });
     });
 }
 
 export interface Totals {
-  /** Thousandths of a CPU. */
+  /** Millicores. */
   cpu: number;
   /** Bytes. */
   memory: number;
@@ -236,9 +233,9 @@ export interface Totals {
 }
 
 /**
- * What the objects request together once they run, applications included: pods of servers times their number, and the largest of what only
- * runs in passing (Jobs), since those come one after another. A pod asks for the larger of its containers together
- * and its largest init container, as the scheduler counts it.
+ * Requests of all objects together: those of servers times their replicas, and the largest of the Jobs, which run one
+ * after another. A pod requests the larger of the sum of its containers and its largest init container, as the
+ * scheduler counts.
  */
 export function totals(objects: KubernetesObject[]): Totals {
   const clusters = objects.filter(({ kind }) => kind === "Cluster").map(({ spec }) => spec);
@@ -251,10 +248,10 @@ export function totals(objects: KubernetesObject[]): Totals {
       const together = each(pod.spec.containers).reduce((a: number, b: number) => a + b, 0);
       return Math.max(together, ...each(pod.spec.initContainers ?? []));
     };
-    const passing = object.kind === "Job" || object.kind === "CronJob";
+    const isJob = object.kind === "Job" || object.kind === "CronJob";
     return [
       {
-        passing,
+        isJob,
         replicas: object.spec.replicas ?? 1,
         cpu: request("cpu", millicores),
         memory: request("memory", bytes),
@@ -262,10 +259,10 @@ export function totals(objects: KubernetesObject[]): Totals {
     ];
   });
   const sum = (key: "cpu" | "memory") => {
-    const servers = pods.filter(({ passing }) => !passing).reduce((total, pod) => total + pod.replicas * pod[key], 0);
+    const servers = pods.filter(({ isJob }) => !isJob).reduce((total, pod) => total + pod.replicas * pod[key], 0);
     const of = { cpu: millicores, memory: bytes }[key];
     const databases = clusters.reduce((total, spec) => total + spec.instances * of(spec.resources.requests[key]), 0);
-    return servers + databases + Math.max(0, ...pods.filter(({ passing }) => passing).map((pod) => pod[key]));
+    return servers + databases + Math.max(0, ...pods.filter(({ isJob }) => isJob).map((pod) => pod[key]));
   };
   const claimed = objects
     .filter(({ kind }) => kind === "PersistentVolumeClaim")
@@ -275,8 +272,8 @@ export function totals(objects: KubernetesObject[]): Totals {
 }
 
 /**
- * Bytes that StatefulSets' templates ask for: placeholders, of which no volume is made, since the claims exist. Whoever adds
- * up the manifests counts them all the same.
+ * Bytes that the templates of StatefulSets request. No volume is created from them, because the claims exist; a sum over
+ * the manifests includes them all the same.
  */
 export const templatesStorage = (objects: KubernetesObject[]): number =>
   objects

@@ -14,13 +14,15 @@ import {
   reachable,
   read,
   replacePod,
+  roomFor,
   s3,
   secret,
   unready,
 } from "./kit.ts";
 
 beforeAll(async () => {
-  await mustRun(["up", "--stack", "dev", "--engine", "apply"]);
+  await roomFor("dev");
+  await mustRun(["up", "--stack", "dev"]);
 });
 
 it("everything is ready, and nothing has restarted", async () => {

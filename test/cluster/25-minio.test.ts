@@ -2,14 +2,15 @@
 // node here: it does not prove the loss of a node.
 // Exercises: minio.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { address, get, kube, mustRun, read, s3, secret, stackFile, withoutApplications } from "./kit.ts";
+import { address, get, kube, mustRun, read, roomFor, s3, secret, stackFile, withoutApplications } from "./kit.ts";
 
 const namespace = "test-core";
 
 beforeAll(async () => {
+  await roomFor("test");
   // Each of the four within what one machine has: sizes are not what is tried here.
   const file = stackFile("dev", `${withoutApplications}\nminio: { replicas: 4, storage: { size: 1Gi } }`);
-  await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", file]);
+  await mustRun(["up", "--stack", "test", "--config-file", file]);
 });
 
 afterAll(async () => {

@@ -14,6 +14,7 @@ import {
   podsOf,
   ready,
   resolveClusterNames,
+  roomFor,
   runIn,
   stackFile,
   unready,
@@ -23,14 +24,13 @@ import {
 const [core, apps] = ["test-core", "test-apps"];
 
 beforeAll(async () => {
-  // One node has no room for two stacks.
-  await mustRun(["destroy", "--stack", "dev"]);
+  await roomFor("test");
   const changes = `${withoutApplications}
 nessie: { replicas: 2 }
 kafka: { enabled: true, replicas: 3 }
 schemaRegistry: { enabled: true, replicas: 2 }
 flink: { enabled: true, jobManager: { replicas: 2 }, taskManager: { replicas: 2 } }`;
-  await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", stackFile("dev", changes)]);
+  await mustRun(["up", "--stack", "test", "--config-file", stackFile("dev", changes)]);
   await resolveClusterNames();
 });
 

@@ -5,7 +5,7 @@
 import { randomInt } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { address, fileOfParts, get, kube, mustRun, query, ready, s3 } from "./kit.ts";
+import { address, fileOfParts, get, kube, mustRun, query, ready, roomFor, s3 } from "./kit.ts";
 
 const [core, apps] = ["dev-core", "dev-apps"];
 
@@ -49,12 +49,10 @@ const keep = (part: Part, password: string) =>
     ),
   );
 
-const up = (parts: Record<string, object>) =>
-  mustRun(["up", "--stack", "dev", "--engine", "apply", "--config-file", fileOfParts(parts)]);
+const up = (parts: Record<string, object>) => mustRun(["up", "--stack", "dev", "--config-file", fileOfParts(parts)]);
 
 beforeAll(async () => {
-  await mustRun(["cluster", "up"]);
-  for (const stack of ["test", "dev"]) await mustRun(["destroy", "--stack", stack]);
+  await roomFor(undefined);
   // Has the namespaces, for the Secrets to be in.
   await up({});
   for (const part of Object.keys(passwords) as Part[]) await keep(part, `${passwords[part]}\n`);

@@ -1,15 +1,17 @@
-// Proves that the program runs on the real Pulumi engine against the local cluster: up, a preview without a change, a
-// changed value, destroy; and that `./platform up --engine pulumi` brings a stack up with it. The engine is the one on
-// PATH, else Pulumi's release, else one built from Go modules.
+// Proves that the plain `pulumi` command does with the program on the local cluster what it should: up, a preview without a
+// change, a changed value, destroy; and that it and `./platform` go on with each other's stack without a change. The
+// engine is the one on PATH, else Pulumi's release, else one built from Go modules.
+// It does not prove another cluster than the local one.
 // Exercises: postgresql, redis, minio.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findPulumi, pulumiEnvironment, pulumiSteps } from "../../cli/pulumi.ts";
+import { findPulumi, presentEngine, pulumiSteps } from "../../cli/engine.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
-import { core, get, mustRun, query, secret } from "./kit.ts";
+import { stateDir } from "../../local/paths.ts";
+import { core, get, mustRun, query, roomFor, secret, unchanged } from "./kit.ts";
 
 describe("the Pulumi engine", () => {
   const home = mkdtempSync(join(tmpdir(), "pulumi-"));
@@ -17,22 +19,26 @@ describe("the Pulumi engine", () => {
 
   let environment: Record<string, string>;
 
+  const backend = {
+    PULUMI_BACKEND_URL: `file://${join(home, "state")}`,
+    PULUMI_CONFIG_PASSPHRASE: "only for this test",
+  };
+
   /** `pulumi …` on a copy of the project: the engine notes its encryption salt in the stack's file. */
-  const pulumi = (args: string[]) =>
+  const pulumi = (args: string[], env: Record<string, string | undefined> = backend) =>
     execa("pulumi", [...args, "--non-interactive", "--color", "never"], {
       cwd: project,
       reject: false,
       all: true,
       env: {
         KUBECONFIG: kubeconfigPath(),
-        PULUMI_BACKEND_URL: `file://${join(home, "state")}`,
-        PULUMI_CONFIG_PASSPHRASE: "only for this test",
         PULUMI_SKIP_UPDATE_CHECK: "true",
+        ...env,
         ...environment,
       },
     });
-  const must = async (args: string[]) => {
-    const { exitCode, all } = await pulumi(args);
+  const must = async (args: string[], env?: Record<string, string | undefined>) => {
+    const { exitCode, all } = await pulumi(args, env);
     if (exitCode !== 0) throw new Error(`pulumi ${args.join(" ")} ended with ${exitCode}:\n${all}`);
     return all;
   };
@@ -42,9 +48,8 @@ describe("the Pulumi engine", () => {
     const found = await findPulumi();
     console.log(`pulumi: ${found}`);
     for (const step of pulumiSteps(found)) await step.run(() => {});
-    environment = await pulumiEnvironment();
-    await mustRun(["cluster", "up"]);
-    await mustRun(["destroy", "--stack", "dev"]);
+    ({ environment } = await presentEngine());
+    await roomFor(undefined);
     mkdirSync(join(home, "state"));
     for (const path of [
       "Pulumi.yaml",
@@ -122,17 +127,35 @@ describe("the Pulumi engine", () => {
     expect(await get("Namespace", core)).toBeUndefined();
   });
 
-  it("is what ./platform uses on request, and for the same stack from then on", { timeout: 900_000 }, async () => {
-    expect(await mustRun(["up", "--stack", "dev", "--engine", "pulumi"])).toContain(
-      "engine: pulumi (--engine asks for it)",
-    );
-    const { password = "" } = await secret("postgresql-user-nessie");
-    expect(await query("nessie", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
-    const again = await mustRun(["up", "--stack", "dev"]);
-    expect(again).toContain("engine: pulumi (stack dev was brought up with it)");
-    expect(again).toMatch(/^\d+ unchanged$/m);
-    expect((await secret("postgresql-user-nessie")).password).toBe(password);
-    await mustRun(["destroy", "--stack", "dev"]);
-    expect(await get("Namespace", core)).toBeUndefined();
+  describe("and ./platform work on the same stack:", { timeout: 900_000 }, () => {
+    const elsewhere = { env: { ...backend } };
+    const onDisk = () => ({
+      PULUMI_BACKEND_URL: `file://${join(stateDir(), "pulumi")}`,
+      PULUMI_CONFIG_PASSPHRASE_FILE: join(stateDir(), "pulumi/passphrase"),
+      PULUMI_CONFIG_PASSPHRASE: undefined,
+    });
+
+    it("what the plain command made, ./platform finds as it should be", async () => {
+      await must(["up", "--yes", "--stack", "dev"]);
+      const { password } = await secret("postgresql-user-nessie");
+      expect(await mustRun(["preview", "--stack", "dev"], elsewhere)).toMatch(unchanged);
+      expect(await mustRun(["up", "--stack", "dev"], elsewhere)).toMatch(unchanged);
+      await must(["preview", "--stack", "dev", "--expect-no-changes"]);
+      expect((await secret("postgresql-user-nessie")).password).toBe(password);
+      await mustRun(["destroy", "--stack", "dev"], elsewhere);
+      expect(await get("Namespace", core)).toBeUndefined();
+    });
+
+    it("what ./platform made, the plain command finds as it should be", async () => {
+      await mustRun(["up", "--stack", "dev"]);
+      const { password = "" } = await secret("postgresql-user-nessie");
+      expect(await query("nessie", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+      await must(["preview", "--stack", "dev", "--expect-no-changes"], onDisk());
+      await must(["up", "--yes", "--stack", "dev", "--expect-no-changes"], onDisk());
+      expect(await mustRun(["up", "--stack", "dev"])).toMatch(unchanged);
+      expect((await secret("postgresql-user-nessie")).password).toBe(password);
+      await mustRun(["destroy", "--stack", "dev"]);
+      expect(await get("Namespace", core)).toBeUndefined();
+    });
   });
 });

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { sparkImage } from "../../components/spark/schema.ts";
-import type { KubeObject } from "../../engine/manifests.ts";
+import type { KubeObject } from "../../render/manifests.ts";
 import { address, kube, podsOf, s3, secret, succeedPod, whole, wholeStack } from "./kit.ts";
 
 /** The driver's container, as far as it is looked at here. */

@@ -83,15 +83,15 @@ describe("Prometheus", () => {
 describe("every panel", () => {
   /** Those whose numbers are there only when something happens that does not here. */
   const idle = new Set([
-    "airflow: Tasks that ended",
-    "minio: Requests that failed",
-    "superset: Calls of the API",
-    "superset: Time that a query of SQL Lab takes",
-    "flink: Checkpoints",
-    "flink: Checkpoints that failed",
-    "flink: Restarts of jobs",
-    "redis: Refused for want of memory, in an hour",
-    "schema-registry: What fails in its storage",
+    "airflow: Finished tasks",
+    "minio: Failed requests",
+    "superset: API calls",
+    "superset: SQL Lab query duration, 90th percentile",
+    "flink: Duration of the last checkpoint",
+    "flink: Failed checkpoints",
+    "flink: Job restarts",
+    "redis: Out-of-memory errors and evictions per hour",
+    "schema-registry: Failed storage calls",
   ]);
 
   it("of each dashboard asks for what is there", async () => {

@@ -45,8 +45,7 @@ async function secrets(): Promise<Record<string, unknown>> {
   );
 }
 
-const up = (changes: string) =>
-  mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile(changes)]);
+const up = (changes: string) => mustRun(["up", "--stack", "test", "--config-file", wholeFile(changes)]);
 
 it("has restarted nothing by itself in all that was done with it", async () => {
   const restarts = (await podList(namespaces)).flatMap(({ metadata, status }) =>

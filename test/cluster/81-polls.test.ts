@@ -28,7 +28,6 @@ const { stack, core, apps } = small;
 /** Of this stack alone, since `app` writes into it. */
 const file = stackFile("dev", "{}");
 const of = ["--stack", stack, "--config-file", file];
-const engine = ["--engine", "apply"];
 
 const question = `Tea or coffee, ${Date.now()}?`;
 let polls: string;
@@ -139,7 +138,7 @@ describe("an application from elsewhere", () => {
 
   it("is created from its source, its patches, and the requirements that it lacks", async () => {
     const url = "postgres://$(DATABASE_USER):$(DATABASE_PASSWORD)@$(DATABASE_HOST):$(DATABASE_PORT)/$(DATABASE_NAME)";
-    const { exitCode, all } = await app("create", "1.0.0", [...engine, "--env", `DATABASE_URL=${url}`]);
+    const { exitCode, all } = await app("create", "1.0.0", ["--env", `DATABASE_URL=${url}`]);
     expect(all).toContain("requirements.txt is supplied");
     expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
     expect(entry().image).toMatch(/^apps\/survey:1\.0\.0@sha256:[0-9a-f]{64}$/);
@@ -160,7 +159,7 @@ describe("an application from elsewhere", () => {
   it("is updated without one request that fails, while visitors come steadily", async () => {
     writeFileSync(join(patches, "0002-heading.patch"), heading("Survey one", "Survey two"));
     await noneFails(survey, ["Survey one", "Survey two"], async () => {
-      const { exitCode, all } = await app("update", "1.1.0", engine);
+      const { exitCode, all } = await app("update", "1.1.0");
       expect({ exitCode, all: exitCode === 0 || all }).toEqual({ exitCode: 0, all: true });
     });
   });
@@ -206,7 +205,7 @@ class Migration(migrations.Migration):
     operations = [migrations.RunSQL("UPDATE no_such_table SET votes = 0")]
 `,
       );
-      const { exitCode, all } = await app("update", "1.2.0", engine);
+      const { exitCode, all } = await app("update", "1.2.0");
       expect(all).toMatch(new RegExp(`Job ${apps}/django-survey-migrate-[0-9a-f]{8}: failed`));
       expect(all).toContain('relation "no_such_table" does not exist');
       expect(all).toContain("Pulumi.dev.yaml is as it was before");
@@ -223,7 +222,7 @@ class Migration(migrations.Migration):
   });
 
   it("is deleted, and polls stays", async () => {
-    const { exitCode } = await platform(["app", "delete", ...of, ...engine, "--name", name]);
+    const { exitCode } = await platform(["app", "delete", ...of, "--name", name]);
     expect(exitCode).toBe(0);
     expect(entry()).toBeUndefined();
     expect(await get("Service", `django-${name}`, apps)).toBeUndefined();

@@ -1,7 +1,7 @@
 // Proves that the web app does jobs for real clients, that none of 200 is lost when a worker is killed in the middle,
 // that two stacks side by side share nothing, that a promotion writes the versions and nothing else, and that a backup
 // brings back what was wiped. It does not prove an Ingress, for which the local cluster has no controller.
-// Exercises: web-app, minio, apps/web-app, Pulumi.prod.yaml.
+// Exercises: web-app, minio, apps/web-app, components/redis, Pulumi.prod.yaml.
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -69,8 +69,7 @@ const done = (id: string, timeout = 60_000) =>
 
 beforeAll(async () => {
   await smallStack();
-  if (!process.env.TEST_STACK)
-    await mustRun(["up", "--stack", second, "--engine", "apply", "--config-file", secondFile()]);
+  if (!process.env.TEST_STACK) await mustRun(["up", "--stack", second, "--config-file", secondFile()]);
   const urlOf = async (stack: string) => `http://${await address(`app-${stack}-service-flask`, `${stack}-apps`)}:5000`;
   url = { first: await urlOf(first), second: await urlOf(second) };
   await ask("/data", undefined, "DELETE");

@@ -10,9 +10,9 @@ import { execa } from "execa";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withInstance } from "../../cli/noetl.ts";
-import { address, fileOfParts, kube, mustRun, platform, replacePod, runIn, secret, unready } from "./kit.ts";
+import { address, fileOfParts, kube, mustRun, platform, replacePod, roomFor, runIn, secret, unready } from "./kit.ts";
 
-/** A stack of its own beside whatever runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
+/** A stack of its own beside `dev`, where that runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
 const stack = "noetl";
 const [core, apps] = [`${stack}-core`, `${stack}-apps`];
 const small = { resources: { requests: { cpu: "1m" } } };
@@ -23,7 +23,7 @@ const file = fileOfParts({
 const where = ["--stack", stack, "--config-file", file];
 
 /** Deploys an instance as a user does. */
-const deploy = (...options: string[]) => mustRun(["noetl", "deploy", "--engine", "apply", ...where, ...options]);
+const deploy = (...options: string[]) => mustRun(["noetl", "deploy", ...where, ...options]);
 
 const url = async (service: string, path: string) => `http://${await address(service, apps)}:8082${path}`;
 
@@ -134,7 +134,7 @@ noetl = ["**/*"]
 `;
 
 beforeAll(async () => {
-  await mustRun(["cluster", "up"]);
+  await roomFor("dev");
   await deploy("--type", "version", "--version", "latest");
 });
 
@@ -260,7 +260,7 @@ describe("what cannot be deployed", () => {
     [`--type dev --repo-path ${empty}`, `--repo-path ${empty}: holds no pyproject.toml; expected a checkout of NoETL`],
   ])("by %s is refused in one sentence, and nothing changes", async (options, sentence) => {
     const before = readFileSync(file, "utf8");
-    const { exitCode, all } = await platform(["noetl", "deploy", "--engine", "apply", ...where, ...options.split(" ")]);
+    const { exitCode, all } = await platform(["noetl", "deploy", ...where, ...options.split(" ")]);
     expect(String(all).trim().split("\n")).toEqual([expect.stringContaining(sentence)]);
     expect(exitCode).toBe(2);
     expect(readFileSync(file, "utf8")).toBe(before);
@@ -289,7 +289,7 @@ describe("side by side", () => {
     for (const [name, instance] of Object.entries(all)) text = withInstance(text, name, instance);
     writeFileSync(file, text);
     // The other images are built here, which takes minutes where they were not before.
-    await mustRun(["up", "--engine", "apply", "--timeout", "15m", ...where]);
+    await mustRun(["up", ...where]);
   }, 1_800_000);
 
   it.each([
@@ -326,7 +326,7 @@ describe("side by side", () => {
   });
 
   it("one is destroyed, and the others stay", async () => {
-    await mustRun(["noetl", "destroy", "--name", "v0124", "--engine", "apply", ...where]);
+    await mustRun(["noetl", "destroy", "--name", "v0124", ...where]);
     const names = (await kube().list("apps/v1", "StatefulSet", apps)).map(({ metadata }) => metadata.name);
     expect(names).not.toContain("noetl-v0124");
     expect(names).toEqual(expect.arrayContaining(["noetl", "noetl-dev", "noetl-package", "noetl-v0138"]));

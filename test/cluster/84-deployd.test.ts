@@ -9,13 +9,21 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import type { Live } from "../../engine/kube.ts";
 import { cacheDir } from "../../local/paths.ts";
-import { address, get, kube, podsOf, ready, runIn, secret, small, smallStack, succeedPod } from "./kit.ts";
+import {
+  ask,
+  configMap,
+  configuration,
+  configure,
+  namespace,
+  own,
+  removeDeployed,
+  summary,
+  urlOf,
+  value,
+} from "./deployd.ts";
+import { get, kube, podsOf, ready, runIn, secret, smallStack, succeedPod } from "./kit.ts";
 
-/** Where deployd runs, and where it deploys. */
-const own = small.apps;
-const namespace = small.deployed;
 let git: GitServer;
 let url: string;
 let webhookSecret: string;
@@ -23,9 +31,6 @@ let webhookSecret: string;
 let authorization: string;
 /** What the stack itself has deployd keep: it has it again in the end. */
 let before: string;
-
-const configMap = (name: string, value: string) =>
-  stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
 
 /** A Deployment of one pod that does nothing, in the image that every cluster has. */
 const workload = (name: string, version: string, image = "registry.k8s.io/pause:3.10", account?: string) =>
@@ -88,14 +93,6 @@ async function seconds(within: number, check: () => Promise<void>): Promise<numb
   return (performance.now() - start) / 1000;
 }
 
-const ask = async (path: string, options: RequestInit = {}) => {
-  const answer = await fetch(`${url}${path}`, { ...options, signal: AbortSignal.timeout(60_000) });
-  // biome-ignore lint/suspicious/noExplicitAny: what the API answers, as plain data
-  return { code: answer.status, body: (await answer.json()) as any };
-};
-const summary = async (name: string) => (await ask(`/deployment/${name}`)).body;
-const value = async (name: string) =>
-  ((await get("ConfigMap", name, namespace)) as (Live & { data?: { value: string } }) | undefined)?.data?.value;
 const phase = (name: string, wanted: string) => async () =>
   expect(await summary(name)).toMatchObject({ phase: wanted });
 
@@ -121,16 +118,6 @@ async function deployed(name: string, files: Parameters<GitServer["commit"]>[1])
   return (await summary(name)).commit;
 }
 
-async function configure(text: string): Promise<void> {
-  const map = (await get("ConfigMap", "deployd-config", own))!;
-  await kube().replace({ ...map, data: { "config.yaml": text } } as typeof map);
-  // A node brings files up to date once a minute, and when something of their pod changes.
-  const [name = ""] = await podsOf("deployd", "server", own);
-  const pod = (await get("Pod", name, own))!;
-  pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
-  await kube().replace(pod);
-}
-
 const repositories = () =>
   stringify({
     repositories: Object.entries({
@@ -144,12 +131,11 @@ const repositories = () =>
 
 beforeAll(async () => {
   await smallStack();
-  url = `http://${await address("deployd", own)}:8080`;
+  url = await urlOf();
   const credentials = await secret("deployd-webhook", own);
   webhookSecret = credentials.secret!;
   authorization = `Bearer ${credentials.token}`;
-  const config = (await get("ConfigMap", "deployd-config", own)) as Live & { data: Record<string, string> };
-  before = config.data["config.yaml"]!;
+  before = await configuration();
   // Where the cluster's own server listens, pods reach this machine.
   git = await GitServer.start(new URL(kube().server).hostname);
   git.hanging.add("shop/hangs");
@@ -168,16 +154,7 @@ beforeAll(async () => {
 afterAll(async () => {
   if (before) await configure(before);
   git?.stop();
-  const label = "deployd/repository";
-  for (const [version, kind] of [
-    ["apps/v1", "Deployment"],
-    ["batch/v1", "Job"],
-    ["v1", "ServiceAccount"],
-    ["v1", "ConfigMap"],
-  ] as const)
-    for (const { metadata } of await kube().list(version, kind, namespace))
-      if (metadata.labels?.[label] || metadata.labels?.["deployd/record-of"])
-        await kube().delete({ apiVersion: version, kind, metadata: { name: metadata.name, namespace } });
+  await removeDeployed();
 });
 
 it("deploys plain manifests, a kustomization with its overlay and a chart with its values; and waits for none that hangs", async () => {

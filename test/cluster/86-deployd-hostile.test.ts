@@ -9,13 +9,10 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import type { Live } from "../../engine/kube.ts";
-import { address, get, kube, podsOf, small, smallStack } from "./kit.ts";
+import { configMap, configuration, configure, namespace, own, removeDeployed, summary, value } from "./deployd.ts";
+import { get, kube, podsOf, smallStack } from "./kit.ts";
 
-const own = small.apps;
-const namespace = small.deployed;
 let git: GitServer;
-let url: string;
 /** The stack's own configuration, which deployd has again in the end. */
 let before: string;
 /** A server that nothing of a repository may have deployd ask, and what it was asked. */
@@ -23,8 +20,6 @@ let web: Server;
 let target: string;
 const asked: string[] = [];
 
-const configMap = (name: string, value: string) =>
-  stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
 const chart = stringify({ apiVersion: "v2", name: "chart", version: "1.0.0" });
 const recordOf = (name: string) => `deployd-record-${createHash("sha256").update(name).digest("hex").slice(0, 10)}`;
 
@@ -88,24 +83,6 @@ const attacks: Record<string, { files: () => Record<string, string | Buffer>; sa
 };
 const names = Object.keys(attacks).map((_, i) => `hostile/repository-${i}`);
 
-const summary = async (name: string) => {
-  const answer = await fetch(`${url}/deployment/${name}`, { signal: AbortSignal.timeout(60_000) });
-  // biome-ignore lint/suspicious/noExplicitAny: what the API answers, as plain data
-  return (await answer.json()) as any;
-};
-const value = async () =>
-  ((await get("ConfigMap", "good", namespace)) as (Live & { data?: { value: string } }) | undefined)?.data?.value;
-
-async function configure(text: string): Promise<void> {
-  const map = (await get("ConfigMap", "deployd-config", own))!;
-  await kube().replace({ ...map, data: { "config.yaml": text } } as typeof map);
-  // A node brings files up to date once a minute, and when something of their pod changes.
-  const [name = ""] = await podsOf("deployd", "server", own);
-  const pod = (await get("Pod", name, own))!;
-  pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
-  await kube().replace(pod);
-}
-
 /** The pod's identity, and how often its containers have started again. */
 async function life() {
   const [name = ""] = await podsOf("deployd", "server", own);
@@ -117,9 +94,7 @@ async function life() {
 
 beforeAll(async () => {
   await smallStack();
-  url = `http://${await address("deployd", own)}:8080`;
-  const config = (await get("ConfigMap", "deployd-config", own)) as Live & { data: Record<string, string> };
-  before = config.data["config.yaml"] ?? "";
+  before = await configuration();
   const host = new URL(kube().server).hostname;
   git = await GitServer.start(host);
   web = createServer((request, response) => {
@@ -141,9 +116,7 @@ afterAll(async () => {
   if (before) await configure(before);
   git?.stop();
   web?.close();
-  for (const { metadata } of await kube().list("v1", "ConfigMap", namespace))
-    if (metadata.labels?.["deployd/repository"] || metadata.labels?.["deployd/record-of"])
-      await kube().delete({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: metadata.name, namespace } });
+  await removeDeployed();
 });
 
 it("each attack fails in one sentence, and a good repository is deployed and stays so", {
@@ -152,7 +125,7 @@ it("each attack fails in one sentence, and a good repository is deployed and sta
   const born = await life();
   const repository = (name: string) => ({ name, url: git.url(name), interval: 5, namespace });
   await configure(stringify({ repositories: [...names, "hostile/good"].map(repository) }));
-  await vi.waitFor(async () => expect(await value()).toBe("1"), { timeout: 300_000, interval: 1_000 });
+  await vi.waitFor(async () => expect(await value("good")).toBe("1"), { timeout: 300_000, interval: 1_000 });
 
   const attacked = Object.entries(attacks).map(([attack, { says }], i) => ({ attack, says, name: names[i] ?? "" }));
   for (const { attack, says, name } of attacked)
@@ -171,7 +144,7 @@ it("each attack fails in one sentence, and a good repository is deployed and sta
 
   // They are tried again all the while.
   await git.commit("hostile/good", { "deploy/manifests/a.yaml": configMap("good", "2") });
-  await vi.waitFor(async () => expect(await value()).toBe("2"), { timeout: 120_000, interval: 1_000 });
+  await vi.waitFor(async () => expect(await value("good")).toBe("2"), { timeout: 120_000, interval: 1_000 });
   // What was declared for it is not believed.
   await git.commit("hostile/victim", { "deploy/manifests/a.yaml": configMap("victim", "1") });
   await configure(stringify({ repositories: [...names, "hostile/good", "hostile/victim"].map(repository) }));

@@ -5,13 +5,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { stateDir } from "../../local/paths.ts";
-import { mustRun } from "./kit.ts";
+import { mustRun, roomFor } from "./kit.ts";
 import { machine } from "./machine.ts";
 
 it("destroy and cluster down leave the machine as it was", { timeout: 600_000 }, async () => {
-  // One node has no room for two stacks.
-  await mustRun(["destroy", "--stack", "test"]);
-  await mustRun(["up", "--stack", "dev", "--engine", "apply"]);
+  await roomFor("dev");
+  await mustRun(["up", "--stack", "dev"]);
   const during = await machine();
   expect(during.processes).toEqual(expect.arrayContaining(["kubelet", "postgres", "redis-server", "minio"]));
   expect(during.interfaces.length).toBeGreaterThan(inject("before").interfaces.length);

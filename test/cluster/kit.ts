@@ -13,8 +13,8 @@ import pg from "pg";
 import { expect, inject, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { parseConfig } from "../../config/problems.ts";
-import { Kube, type Live } from "../../engine/kube.ts";
-import { readiness } from "../../engine/ready.ts";
+import { Kube, type Live } from "../../kube/client.ts";
+import { readiness } from "../../kube/ready.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 
 /*
@@ -37,6 +37,14 @@ export const whole = { core: `${wholeName}-core`, apps: `${wholeName}-apps`, mon
 export const wholeFile = (changes = "{}"): string =>
   stackFile("test", stringify({ monitoring: { enabled: true, grafana: { enabled: false } }, ...parse(changes) }));
 
+/** Starts the cluster, where only this stack may be: one node has no room for two. */
+export async function roomFor(stack: "dev" | "test" | undefined): Promise<void> {
+  // What runs already is not ours to take away.
+  if (process.env.TEST_STACK) return;
+  await mustRun(["cluster", "up"]);
+  for (const other of ["dev", "test"]) if (other !== stack) await mustRun(["destroy", "--stack", other]);
+}
+
 /** Brings up the stack with every part; where it is up already, that changes nothing. */
 export async function wholeStack(): Promise<void> {
   if (process.env.TEST_STACK) return;
@@ -44,10 +52,8 @@ export async function wholeStack(): Promise<void> {
   const failed = join(inject("run"), "the-whole-stack-failed");
   if (existsSync(failed)) throw new Error("the whole test stack did not come up, see the file that tried first");
   try {
-    // One node has no room for two stacks.
-    await mustRun(["cluster", "up"]);
-    await mustRun(["destroy", "--stack", "dev"]);
-    await mustRun(["up", "--stack", "test", "--engine", "apply", "--config-file", wholeFile()]);
+    await roomFor("test");
+    await mustRun(["up", "--stack", "test", "--config-file", wholeFile()]);
   } catch (error) {
     writeFileSync(failed, "");
     throw error;
@@ -73,10 +79,8 @@ deployd: { enabled: false }`;
 /** Brings up the stack of the core and the applications; where it is up already, that changes nothing. */
 export async function smallStack(): Promise<void> {
   if (process.env.TEST_STACK) return;
-  // One node has no room for it beside the whole stack.
-  await mustRun(["cluster", "up"]);
-  await mustRun(["destroy", "--stack", "test"]);
-  await mustRun(["up", "--stack", small.stack, "--engine", "apply"]);
+  await roomFor("dev");
+  await mustRun(["up", "--stack", small.stack]);
 }
 
 let connection: Kube | undefined;
@@ -94,6 +98,23 @@ export async function mustRun(args: string[], options: Options = {}): Promise<st
   const { exitCode, all } = await platform(args, options);
   if (exitCode !== 0) throw new Error(`./platform ${args.join(" ")} ended with ${exitCode}:\n${all}`);
   return String(all);
+}
+
+/** What `up` says at its end when it found nothing to do. */
+export const unchanged = /^\d+ unchanged$/m;
+
+/** Runs `./platform …`, and sends it a signal after some milliseconds. To `all`: also to everything that it has started. */
+export async function interrupted(args: string[], signal: "SIGINT" | "SIGKILL", after: number, all = false) {
+  // A process group of its own, for the signal to reach it and no one else.
+  const run = platform(args, { detached: true });
+  const send = () => {
+    if (!all || !run.pid) run.kill(signal);
+    else if (run.exitCode === null && run.signalCode === null) process.kill(-run.pid, signal);
+  };
+  const timer = setTimeout(send, after);
+  const { exitCode, signal: endedBy, all: printed } = await run;
+  clearTimeout(timer);
+  return { exitCode, endedBy, printed: String(printed) };
 }
 
 /** A stack file with changes (YAML, keyed by part) laid over the stack's own: for `--config-file`. */

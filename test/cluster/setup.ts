@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
+import { findPulumi, pulumiSteps } from "../../cli/engine.ts";
 import { evaluateRedacted, stackFile } from "../../cli/project.ts";
 import { show } from "../../cli/show.ts";
 import { targetOf } from "../../cli/target.ts";
@@ -44,7 +45,8 @@ export default async function setup({ provide }: TestProject) {
   // What is slow where nothing can be pulled: here it may take its time, and no test's limit speaks of it.
   const file = stackFile("test", wholeFile());
   const operators = [operatorImage, clusterImage];
-  await show(localWork(await targetOf(file), [...imagesOf(await evaluateRedacted(file)), ...operators]));
+  const all = [...imagesOf(await evaluateRedacted(file)), ...operators];
+  await show(localWork(await targetOf(file), all, pulumiSteps(await findPulumi())));
 
   return async () => {
     await mustRun(["cluster", "down", "--delete-data"]);

@@ -2,8 +2,8 @@
 // where DAGs come from, and what its configuration refuses. It does not prove that a process starts.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";
-import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 const stack = (changes = "{}", name = "test") => evaluated(name, { changes, random: seeded("a test's seed") });

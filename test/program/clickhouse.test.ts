@@ -1,5 +1,5 @@
-// Proves what ClickHouse's objects say: who may log in, how, and within which memory. It does not prove that the
-// server understands it: the cluster test does, as far as its stand-in goes.
+// Proves ClickHouse's manifests: its user, its memory, and which pods a change rolls. It does not prove that the server
+// starts with them: the cluster test does.
 import { beforeAll, expect, it } from "vitest";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
@@ -14,20 +14,20 @@ beforeAll(async () => {
   before = await evaluated("test");
 });
 
-it("has one user, whose password is in no file, and no default", () => {
+it("has one user, whose password is in no file, and no user `default`", () => {
   const users = configuration(before)["users.xml"].match(/<users>(.*)<\/users>/s)![1]!;
   expect(users.match(/^ {4}<\w+>$/gm)).toEqual(["    <platform>"]);
   expect(users).toContain('<password_sha256_hex from_env="PASSWORD_SHA256"/>');
 });
 
-it("serves metrics, logs to the console, and tells nothing outside", () => {
+it("serves metrics, logs to the console, and sends no crash reports", () => {
   const config = configuration(before)["config.xml"];
   expect(config).toContain("<port>9363</port>");
   expect(config).toContain("<console>1</console>");
   expect(config).toContain("<send_crash_reports><enabled>false</enabled></send_crash_reports>");
 });
 
-it("keeps within its container, and rolls alone when that grows", async () => {
+it("limits its memory to its container's, and rolls nothing else when that changes", async () => {
   const after = await evaluated("test", { changes: "clickhouse: { resources: { limits: { memory: 2Gi } } }" });
   expect(changed(before, after)).toEqual(["ConfigMap clickhouse-config", "StatefulSet clickhouse"]);
   const number = (file: string, name: string) => Number(new RegExp(`<${name}>(\\d+)<`).exec(file)![1]);
@@ -37,7 +37,7 @@ it("keeps within its container, and rolls alone when that grows", async () => {
   expect(number(files["users.xml"], "max_memory_usage")).toBeLessThan(server);
 });
 
-it("takes the pods along that log in when its password is made anew", async () => {
+it("rolls its clients when its password changes", async () => {
   const after = await evaluated("test", { changes: "clickhouse: { auth: { existingSecret: mine, rotation: 2 } }" });
   const rolled = changed(before, after);
   expect(rolled).toEqual(

@@ -5,8 +5,8 @@ import { parse } from "yaml";
 import { imagesOf } from "../../cli/up.ts";
 import { keepKinds } from "../../components/cloudnative-pg/index.ts";
 import { clusterImage, operatorImage } from "../../components/cloudnative-pg/schema.ts";
-import { refuseCharts } from "../../engine/stack.ts";
 import { rules } from "../../policy/rules/index.ts";
+import { refuseCharts } from "../../render/stack.ts";
 import { changed, type Evaluated, evaluated, named, only } from "./stacks.ts";
 
 const alone = only("postgresql", "polls");

@@ -1,5 +1,5 @@
-// Proves that the clients of PostgreSQL are given the pools and threads that components/postgresql/connections.ts counts. It does not
-// prove that they keep to them: that is their software's.
+// Proves that the clients of PostgreSQL are configured with the pools and threads that components/postgresql/connections.ts
+// counts. It does not prove that the software keeps to them.
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Evaluated, evaluated, named } from "./stacks.ts";
 
@@ -11,14 +11,14 @@ beforeAll(async () => {
 const file = (map: string, name: string): string => named(program, "ConfigMap", map).data[name];
 const container = (kind: string, name: string) => named(program, kind, name).spec.template.spec.containers[0];
 
-describe("the pools that are counted", () => {
+describe("the counted pools", () => {
   it("of Nessie", () => {
     expect(file("nessie-config", "application.properties")).toContain(
       "\nquarkus.datasource.postgresql.jdbc.max-size=10\n",
     );
   });
 
-  it("of Airflow, whose workers keep no connection for their results", () => {
+  it("of Airflow, whose workers keep no connection open for results", () => {
     const config = file("airflow-config", "airflow.cfg");
     expect(config).toContain("\n[database]\nsql_alchemy_pool_size = 5\nsql_alchemy_max_overflow = 10\n");
     expect(config).toContain("\ncelery_config_options = celery_config.CELERY_CONFIG\n");

@@ -2,8 +2,8 @@
 // rolls no pod, and that a new secret does. That the rights are enough, the cluster tests prove.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { seeded } from "../../engine/evaluate.ts";
 import { writeProblems } from "../../policy/rules/whole.ts";
+import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
 
 const render = (changes = "{}") => evaluated("dev", { changes, random: seeded("a test's seed") });

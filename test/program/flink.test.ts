@@ -1,5 +1,5 @@
-// Proves what Flink's objects say: where its state goes, which ports it has, which memory, what a change rolls, and who
-// may ask the Kubernetes API. It does not prove that Flink takes it: the cluster test does.
+// Proves Flink's manifests: state in the bucket, ports, memory, which pods a change rolls, and rights in the Kubernetes
+// API. It does not prove that Flink starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseConfig } from "../../config/problems.ts";
@@ -23,7 +23,7 @@ beforeAll(async () => {
   prod = await evaluated("prod");
 });
 
-it.each(["jobmanager", "taskmanager"])("the %s keeps its state in the bucket and its ports where they are", (role) => {
+it.each(["jobmanager", "taskmanager"])("the %s has its state in the bucket, and fixed ports", (role) => {
   const all = settings(test, role);
   expect(all).toMatchObject({
     "execution.checkpointing.dir": "s3://flink/checkpoints",
@@ -38,7 +38,7 @@ it.each(["jobmanager", "taskmanager"])("the %s keeps its state in the bucket and
   expect(all[`${role}.memory.process.size`]).toBe(role === "jobmanager" ? "1024m" : "1280m");
 });
 
-it.each(["jobmanager", "taskmanager"])("the %s has the bucket's keys by reference alone", (role) => {
+it.each(["jobmanager", "taskmanager"])("the %s has only references to the bucket's keys", (role) => {
   const [container] = named(test, "Deployment", `flink-${role}`).spec.template.spec.containers;
   for (const [name, key] of [
     ["AWS_ACCESS_KEY_ID", "access-key"],
@@ -51,7 +51,7 @@ it.each(["jobmanager", "taskmanager"])("the %s has the bucket's keys by referenc
 describe("the Iceberg catalog", () => {
   const catalogs = (program: Evaluated) => named(program, "ConfigMap", "flink-catalogs").data;
 
-  it("is there for every session, without a password in the file", () => {
+  it("is available to every session, without a password in the file", () => {
     expect(Object.keys(catalogs(test))).toEqual(["lakehouse.yaml"]);
     expect(parse(catalogs(test)["lakehouse.yaml"])).toEqual({
       type: "iceberg",
@@ -73,19 +73,19 @@ describe("the Iceberg catalog", () => {
     }
   });
 
-  it("is left out where there is no Nessie, and Flink stays", async () => {
+  it("is missing without Nessie", async () => {
     const changes = "{ nessie: { enabled: false }, trino: { enabled: false }, spark: { enabled: false } }";
     expect(catalogs(await evaluated("test", { changes }))).toEqual({});
   });
 });
 
 describe("a change", () => {
-  it("of the TaskManagers' slots rolls them alone", async () => {
+  it("of the TaskManagers' slots rolls only the TaskManagers", async () => {
     const after = await evaluated("test", { changes: "flink: { taskManager: { slots: 4 } }" });
     expect(changed(test, after)).toEqual(["ConfigMap flink-taskmanager", "Deployment flink-taskmanager"]);
   });
 
-  it("of the JobManager's memory rolls it alone", async () => {
+  it("of the JobManager's memory rolls only the JobManager", async () => {
     const limits = "{ requests: { memory: 2Gi }, limits: { memory: 2Gi } }";
     const after = await evaluated("test", { changes: `flink: { jobManager: { resources: ${limits} } }` });
     expect(changed(test, after)).toEqual(["ConfigMap flink-jobmanager", "Deployment flink-jobmanager"]);
@@ -95,7 +95,7 @@ describe("a change", () => {
 it.each([
   ["jobManager", "512Mi", "768Mi"],
   ["taskManager", "768Mi", "1Gi"],
-])("memory of the %s under what Flink needs is refused", (role, memory, least) => {
+])("refuses less memory for the %s than Flink needs", (role, memory, least) => {
   const resources = { requests: { memory }, limits: { memory } };
   expect(() => parseConfig("unit", { flink: { [role]: { resources } } })).toThrow(
     `flink.${role}.resources.limits.memory: found "${memory}"; expected at least ${least}: Flink takes most of that for itself`,
@@ -103,7 +103,7 @@ it.each([
 });
 
 describe("one JobManager", () => {
-  it("asks nothing of the API", () => {
+  it("has no rights in the Kubernetes API", () => {
     expect(named(test, "Role", "flink")).toBeUndefined();
     expect(withToken(test)).toEqual(["deployd"]);
     expect(settings(test, "jobmanager")).not.toHaveProperty(["high-availability.type"]);
@@ -111,7 +111,7 @@ describe("one JobManager", () => {
 });
 
 describe("several JobManagers", () => {
-  it("agree by way of ConfigMaps, and keep their jobs in the bucket", () => {
+  it("elect a leader in ConfigMaps, and keep their jobs in the bucket", () => {
     for (const role of ["jobmanager", "taskmanager"])
       expect(settings(prod, role)).toMatchObject({
         "high-availability.type": "kubernetes",
@@ -124,7 +124,7 @@ describe("several JobManagers", () => {
     expect(container.args).toContain("jobmanager.rpc.address=$(POD_IP)");
   });
 
-  it("have tokens, for ConfigMaps of a namespace that holds nothing else; TaskManagers only read them", () => {
+  it("may write the ConfigMaps of a namespace of their own; TaskManagers only read them", () => {
     expect(withToken(prod)).toEqual(["deployd", "flink-jobmanager", "flink-taskmanager"]);
     const reading = ["get", "list", "watch"];
     for (const [name, component, verbs] of [
@@ -145,7 +145,7 @@ describe("several JobManagers", () => {
     expect(new Set(there.map(({ kind }) => kind))).toEqual(new Set(["Role", "RoleBinding"]));
   });
 
-  it("would be refused with rights to ConfigMaps that are others' too", () => {
+  it("fail the policy with rights to other components' ConfigMaps", () => {
     const moved = prod.objects.map((object) =>
       object.kind === "Role" && object.metadata.name.startsWith("flink")
         ? { ...object, metadata: { ...object.metadata, namespace: "prod-apps" } }
@@ -157,7 +157,7 @@ describe("several JobManagers", () => {
     expect(writeProblems(moved).filter((one) => one.includes("flink-taskmanager allows"))).toEqual([]);
   });
 
-  it("would be refused with a token that nobody explains, or that opens nothing", () => {
+  it("fail the policy with a token without a reason, or without a Role", () => {
     const pod = structuredClone(named(prod, "Deployment", "flink-jobmanager"));
     pod.spec.template.metadata.annotations = {};
     expect(rules.isolated!(pod)).toEqual([

@@ -4,8 +4,8 @@
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { immutableValues } from "../../config/immutable-fields.ts";
-import { renderFiles } from "../../engine/render.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { renderFiles } from "../../render/render.ts";
 import { evaluated, stacks } from "./stacks.ts";
 
 /** Fields that cannot change in place: another value deletes the object and creates it again. */

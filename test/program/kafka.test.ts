@@ -1,11 +1,11 @@
-// Proves what Kafka's and the schema registry's objects say without a cluster: what a change of each rolls, and that
-// what depends on the number of brokers follows it. That the software starts with them, the cluster tests prove.
+// Proves the manifests of Kafka and the schema registry: which pods a change rolls, and that settings follow the number of
+// brokers. It does not prove that the software starts with them: the cluster tests do.
 import { beforeAll, describe, expect, it } from "vitest";
-import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
-/** With values that look like real ones, and the same ones each time. */
+/** With generated secrets, the same in every run. */
 const render = (stack: string, changes = "{}") => evaluated(stack, { changes, random: seeded("a test's seed") });
 
 const find = ({ objects }: Evaluated, kind: string, name: string): KubernetesObject =>
@@ -22,7 +22,7 @@ describe.each([
     program = await render(stack);
   });
 
-  it(`${nodes} nodes keep ${copies} copies, of which ${inSync} must be written`, () => {
+  it(`${nodes} nodes: replication factor ${copies}, ${inSync} in-sync replicas`, () => {
     const expected = {
       "default.replication.factor": copies,
       "min.insync.replicas": inSync,
@@ -36,7 +36,7 @@ describe.each([
     expect(find(program, "StatefulSet", "kafka").spec.replicas).toBe(nodes);
   });
 
-  it("every node is a voter by the name of its pod, and all start at once", () => {
+  it("every node is a voter under its pod's host name, and all start at once", () => {
     const voters = Array.from(
       { length: nodes },
       (_, i) => `${i}@kafka-${i}.kafka-headless.${stack}-apps.svc:9093`,
@@ -48,26 +48,26 @@ describe.each([
     expect(find(program, "Service", "kafka-headless").spec.publishNotReadyAddresses).toBe(true);
   });
 
-  it("the volume lies where the image declares one, and the logs below its root", () => {
+  it("mounts the volume at the path that the image declares, with the logs in a directory below", () => {
     const [{ volumeMounts }] = find(program, "StatefulSet", "kafka").spec.template.spec.containers;
     expect(volumeMounts).toContainEqual({ name: "data", mountPath: "/var/lib/kafka/data" });
     expect(settings(program)).toContain("\nlog.dirs=/var/lib/kafka/data/logs\n");
   });
 
-  it("the cluster's id has the form that Kafka asks for: 16 bytes in 22 characters", () => {
+  it("the cluster id has Kafka's form: 16 bytes in 22 characters", () => {
     const { id } = find(program, "Secret", "kafka-cluster").stringData;
     expect(id).toMatch(/^[\w-]{22}$/);
     expect(Buffer.from(id, "base64url")).toHaveLength(16);
   });
 
-  it("the registry asks Kafka's Service, and refuses what Confluent's would", () => {
+  it("the registry connects to Kafka's Service, with the compatibility check that Confluent's has by default", () => {
     const text = find(program, "ConfigMap", "schema-registry-config").data["application.properties"];
     expect(text).toContain(`\napicurio.kafkasql.bootstrap.servers=kafka.${stack}-apps.svc:9092\n`);
     expect(text).toContain("\napicurio.storage.kind=kafkasql\n");
     expect(text).toContain("\napicurio.rules.global.compatibility=BACKWARD\n");
   });
 
-  it("the registry's topics are made before it, by one, and never thrown away", () => {
+  it("a Job creates the registry's topics, with unlimited retention", () => {
     const text = find(program, "ConfigMap", "schema-registry-config").data["application.properties"] as string;
     expect(text).toContain("\napicurio.kafkasql.topic.auto-create=false\n");
     const asked = [...text.matchAll(/^apicurio\.(?:kafkasql|kafkasql\.snapshots|events\.kafka)\.topic=(.+)$/gm)];
@@ -90,7 +90,7 @@ describe("a change", () => {
     before = await render("test");
   });
 
-  it("of whether there is a registry makes its topics, or leaves them", async () => {
+  it("without a registry creates no topics", async () => {
     const without = await render("test", "schemaRegistry: { enabled: false }");
     expect(without.objects.filter(({ metadata }) => metadata.name.startsWith("kafka-topics"))).toEqual([]);
   });
@@ -106,15 +106,15 @@ describe("a change", () => {
     expect(changed(before, after)).toEqual(["Deployment schema-registry"]);
   });
 
-  it("of the number of nodes makes no other cluster id", async () => {
+  it("of the number of nodes keeps the cluster id", async () => {
     const id = (program: Evaluated) => find(program, "Secret", "kafka-cluster").stringData.id;
     expect(id(await render("test", "kafka: { replicas: 3 }"))).toBe(id(before));
   });
 });
 
 describe("the number of nodes", () => {
-  it.each(["kafka", "minio"])("of %s is marked as fixed, under the key it comes from", async (part) => {
-    const { metadata } = find(await render("prod"), "StatefulSet", part);
-    expect(metadata.annotations).toEqual({ "data-platform/fixed-replicas": `${part}.replicas` });
+  it.each(["kafka", "minio"])("of %s has the annotation with its configuration key", async (component) => {
+    const { metadata } = find(await render("prod"), "StatefulSet", component);
+    expect(metadata.annotations).toEqual({ "data-platform/fixed-replicas": `${component}.replicas` });
   });
 });

@@ -2,11 +2,11 @@
 // which digest reaches which pods; and that no other stack has any of it. It does not prove that Docker and kind do it.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { type Evaluation, evaluate, type Made, type Resource, seeded } from "../../engine/evaluate.ts";
-import { manifests } from "../../engine/manifests.ts";
-import { readStack } from "../../engine/stack.ts";
 import program from "../../index.ts";
 import { clusterName, kindConfig, thisMachine } from "../../local/cluster/kind-config.ts";
+import { type Evaluation, evaluate, type Made, type Resource, seeded } from "../../render/evaluate.ts";
+import { manifests } from "../../render/manifests.ts";
+import { readStack } from "../../render/stack.ts";
 
 type Values = Record<string, Record<string, unknown>>;
 

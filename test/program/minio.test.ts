@@ -1,4 +1,5 @@
-// Proves what MinIO's Job does where its image lacks what it needs. That it sets up a server, the cluster tests prove.
+// Proves what MinIO's buckets Job does if its image has no client. It does not prove that it sets up a server: the cluster
+// tests do.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +8,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { evaluated } from "./stacks.ts";
 
-describe("the Job that makes the buckets, from an image without mc", () => {
+describe("the buckets Job, from an image without mc", () => {
   let job: KubernetesObject;
   beforeAll(async () => {
     const { objects } = await evaluated("dev");
@@ -16,7 +17,7 @@ describe("the Job that makes the buckets, from an image without mc", () => {
     ) as typeof job;
   });
 
-  it("says so at once, instead of waiting for a server that it cannot ask", () => {
+  it("fails at once with the reason", () => {
     const [shell, ...args] = job.spec.template.spec.containers[0].command;
     const empty = mkdtempSync(join(tmpdir(), "no-mc-"));
     const { status, stderr } = spawnSync(`/bin/${shell}`, args, {
@@ -28,11 +29,11 @@ describe("the Job that makes the buckets, from an image without mc", () => {
     expect(status).toBe(78);
   });
 
-  it("is not tried again", () => {
+  it("is not retried", () => {
     expect(job.spec.podFailurePolicy).toEqual({
       rules: [{ action: "FailJob", onExitCodes: { operator: "In", values: [78] } }],
     });
-    // Kubernetes takes such a rule with this alone.
+    // Kubernetes accepts such a rule only with this policy.
     expect(job.spec.template.spec.restartPolicy).toBe("Never");
   });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { beforeAll, describe, expect, it } from "vitest";
-import { seeded } from "../../engine/evaluate.ts";
+import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated, named, only } from "./stacks.ts";
 
 const alone = only("postgresql", "polls");

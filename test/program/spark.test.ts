@@ -1,5 +1,5 @@
-// Proves what Spark's objects say: where the secret goes, what rolls when, and that the memory fits. It does not prove
-// that Spark does with them what is meant: that is the cluster test's.
+// Proves Spark's manifests: where the secret is, which pods a change rolls, and that the memory fits. It does not prove
+// that Spark behaves accordingly: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";
 import { changed, type Evaluated, evaluated, evaluatedWithSecrets, named } from "./stacks.ts";
@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 
 describe("the secret", () => {
-  it.each(["spark-master", "spark-worker"])("reaches %s by its environment alone", (name) => {
+  it.each(["spark-master", "spark-worker"])("is in no argument of %s, only in its environment", (name) => {
     const { env, args, command } = container(test, name);
     const { value, valueFrom } = env.find(({ name }: { name: string }) => name === "_SPARK_AUTH_SECRET");
     expect(value).toBeUndefined();
@@ -21,7 +21,7 @@ describe("the secret", () => {
     expect(JSON.stringify([command, args, env])).not.toMatch(/spark\.authenticate\.secret/);
   });
 
-  it("is asked for by the cluster and by applications, and stands in no file", () => {
+  it("is required by the cluster and by applications, and is in no file", () => {
     const { secret } = named(test, "Secret", "spark-admin").stringData as { secret: string };
     for (const name of ["spark-config", "spark-application"]) {
       const file = (named(test, "ConfigMap", name).data as Record<string, string>)["spark-defaults.conf"]!;
@@ -31,12 +31,12 @@ describe("the secret", () => {
     }
   });
 
-  it("closes the way in that does not know it", () => {
+  it("cannot be bypassed by the REST server", () => {
     const { data } = named(test, "ConfigMap", "spark-config");
     expect((data as Record<string, string>)["spark-defaults.conf"]).toContain("spark.master.rest.enabled false\n");
   });
 
-  it("of one's own is used, and none is made", async () => {
+  it("can be an existing one: none is created", async () => {
     const own = await evaluated("test", { changes: "spark: { auth: { existingSecret: mine } }" });
     expect(named(own, "Secret", "spark-admin")).toBeUndefined();
     for (const name of ["spark-master", "spark-worker"])
@@ -53,7 +53,7 @@ describe("a change", () => {
     ],
     ["spark: { worker: { replicas: 3 } }", ["Deployment spark-worker"]],
     ["spark: { master: { resources: { limits: { memory: 1Gi } } } }", ["Deployment spark-master"]],
-  ])("%s touches no other part", async (changes, expected) => {
+  ])("%s rolls nothing else", async (changes, expected) => {
     expect(changed(await evaluated("test"), await evaluated("test", { changes }))).toEqual(expected);
   });
 
@@ -67,14 +67,14 @@ describe("a change", () => {
   });
 });
 
-it("workers look for the master where it stays when its pod does not", () => {
+it("workers connect to the master's Service, not to its pod", () => {
   const { data } = named(test, "ConfigMap", "spark-config");
   const file = (data as Record<string, string>)["spark-defaults.conf"];
   expect(file).toContain("spark.worker.preferConfiguredMasterAddress true\n");
   expect(container(test, "spark-worker").args.at(-1)).toBe("spark://spark.test-apps.svc:7077");
 });
 
-it("an executor is offered what its worker has", () => {
+it("an executor's memory is its worker's", () => {
   const { data } = named(test, "ConfigMap", "spark-application");
   const { args } = container(test, "spark-worker");
   const offered = args[args.indexOf("--memory") + 1];
@@ -84,7 +84,7 @@ it("an executor is offered what its worker has", () => {
 describe("a worker's memory", () => {
   const problem = (worker: object) => () => parseConfig("test", { spark: { worker } });
 
-  it("leaves room beside what it offers", () => {
+  it("is smaller than the container's limit", () => {
     expect(problem({ memory: "2Gi" })).toThrow(
       'stack test: spark.worker.resources.limits.memory: found "1536Mi"; expected at least 2816Mi: spark.worker.memory, which is 2Gi, and 768Mi for the worker itself and what an executor has beside its heap',
     );

@@ -156,7 +156,7 @@ describe("a change", () => {
 
   it("of a rotation makes new passwords, rolls what reads them at start, and has the server told", async () => {
     const with1 = await evaluatedWithSecrets("dev");
-    const { seeded } = await import("../../engine/evaluate.ts");
+    const { seeded } = await import("../../render/evaluate.ts");
     const with2 = await evaluated("dev", {
       changes: "minio: { auth: { rotation: 2 } }",
       random: seeded("a test's seed"),

@@ -1,12 +1,12 @@
 import { parse } from "yaml";
 import type { Definition } from "../../components/kit/definition.ts";
 import { type ComponentKey, registry } from "../../components/registry.ts";
-import { type Evaluation, type RandomSource, redacted, seeded } from "../../engine/evaluate.ts";
-import { type Manifest, manifests } from "../../engine/manifests.ts";
-import { run } from "../../engine/run.ts";
-import { readStack } from "../../engine/stack.ts";
 import program from "../../index.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { type Evaluation, type RandomSource, redacted, seeded } from "../../render/evaluate.ts";
+import { type Manifest, manifests } from "../../render/manifests.ts";
+import { run } from "../../render/run.ts";
+import { readStack } from "../../render/stack.ts";
 
 export const stacks = ["dev", "test", "prod"] as const;
 

@@ -1,8 +1,8 @@
 // Proves what Superset's objects say without a cluster: what a change of each thing rolls, that no file holds a
 // password, and which databases are registered in which stack. That the software starts with them, the cluster tests prove.
 import { beforeAll, describe, expect, it } from "vitest";
-import { seeded } from "../../engine/evaluate.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
 /** With passwords that look like passwords, and the same ones each time. */

@@ -1,5 +1,5 @@
-// Proves what Trino's objects say: which files, which memory, which catalogs, how a worker ends, and what a change
-// rolls. It does not prove that Trino takes it: the cluster test does.
+// Proves Trino's manifests: files, memory, catalogs, how a worker drains, and which pods a change rolls. It does not
+// prove that Trino starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { changed, type Evaluated, evaluated, evaluatedWithSecrets, named } from "./stacks.ts";
 
@@ -35,7 +35,7 @@ describe.each(["test", "prod"])("in stack %s", (stack) => {
   });
 });
 
-it("has a catalog for each part that is there", async () => {
+it("has a catalog for each data source in the stack", async () => {
   expect(Object.keys(files(test, "catalogs")).sort()).toEqual(
     ["clickhouse", "iceberg", "kafka", "postgresql", "tpch"].map((name) => `${name}.properties`),
   );
@@ -49,7 +49,7 @@ it("has a catalog for each part that is there", async () => {
   expect(JSON.stringify(env)).not.toContain("CLICKHOUSE");
 });
 
-it("fills every reference in its files from a Secret", () => {
+it("takes every variable in its files from a Secret", () => {
   for (const role of ["coordinator", "worker"]) {
     const { env } = named(test, "Deployment", `trino-${role}`).spec.template.spec.containers[0];
     const given = (env as { name: string; valueFrom?: object }[]).filter(({ valueFrom }) => valueFrom);
@@ -62,7 +62,7 @@ it("fills every reference in its files from a Secret", () => {
   }
 });
 
-it("one shared secret lets coordinator and workers know each other", () => {
+it("coordinator and workers have one shared secret", () => {
   const secrets = ["coordinator", "worker"].map((role) =>
     named(test, "Deployment", `trino-${role}`).spec.template.spec.containers[0].env.find(
       ({ name }: { name: string }) => name === "SHARED_SECRET",
@@ -72,7 +72,7 @@ it("one shared secret lets coordinator and workers know each other", () => {
   expect(secrets[0].valueFrom.secretKeyRef).toEqual({ name: "trino-internal", key: "shared-secret" });
 });
 
-it("gives a worker the time that it may drain for, and a node one worker at a time", async () => {
+it("gives a worker time to drain, and evicts one worker at a time", async () => {
   const long = await evaluated("test", { changes: "trino: { worker: { drain: 3600 } }" });
   const { terminationGracePeriodSeconds, containers } = named(long, "Deployment", "trino-worker").spec.template.spec;
   expect(terminationGracePeriodSeconds).toBeGreaterThan(3600);
@@ -81,7 +81,7 @@ it("gives a worker the time that it may drain for, and a node one worker at a ti
   expect(named(long, "PodDisruptionBudget", "trino-worker").spec.maxUnavailable).toBe(1);
 });
 
-it("rolls alone when one of its own settings changes", async () => {
+it("rolls nothing else when one of its settings changes", async () => {
   const before = await evaluated("test");
   const topics = await evaluated("test", { changes: "trino: { kafkaTopics: [orders] }" });
   expect(changed(before, topics)).toEqual([
@@ -91,11 +91,11 @@ it("rolls alone when one of its own settings changes", async () => {
   ]);
   expect(files(topics, "catalogs")["kafka.properties"]).toContain("kafka.table-names=orders\n");
   const more = await evaluated("test", { changes: "trino: { worker: { replicas: 3 } }" });
-  // More workers: the queries that run go on.
+  // More workers do not interrupt running queries.
   expect(changed(before, more)).toEqual(["Deployment trino-worker"]);
 });
 
-it("the coordinator, and no worker, takes requests that came by a proxy", () => {
+it("only the coordinator accepts forwarded requests of a proxy", () => {
   const forwarded = /^http-server.process-forwarded=true$/m;
   expect(files(test, "coordinator")["config.properties"]).toMatch(forwarded);
   expect(files(test, "worker")["config.properties"]).not.toMatch(forwarded);

@@ -1,7 +1,7 @@
 // Proves which workloads and Jobs each workload of `test` waits for, by what the program asks of the engine. It does
 // not prove how long that takes: ./platform up --engine pulumi shows it.
 import { expect, it } from "vitest";
-import type { Evaluation, Resource } from "../../engine/evaluate.ts";
+import type { Evaluation, Resource } from "../../render/evaluate.ts";
 import { evaluated } from "./stacks.ts";
 
 /** What an engine waits for until its pods are ready or done. Everything else is there as soon as it is made. */

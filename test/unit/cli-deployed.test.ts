@@ -1,11 +1,13 @@
 // Proves what `status` and `credentials` read from Pulumi's state. It does not prove that Pulumi writes it so: the
 // cluster tests run both commands on a stack that the engine brought up.
 import { describe, expect, it } from "vitest";
-import { ofState, type StateResource } from "../../cli/deployed.ts";
+import type { StateResource } from "../../cli/backend.ts";
+import { ofState } from "../../cli/deployed.ts";
 
 const endpoints = { redis: { namespace: "dev-core", service: "redis", host: "redis.dev-core", port: 6379 } };
 const secrets = { redis: { namespace: "dev-core", name: "redis" } };
 const stack = (outputs: Record<string, unknown>): StateResource => ({
+  urn: "urn:pulumi:dev::data-platform::pulumi:pulumi:Stack::data-platform-dev",
   type: "pulumi:pulumi:Stack",
   custom: false,
   outputs,
@@ -16,6 +18,7 @@ const object = (name: string) => ({
   metadata: { name, namespace: "dev-core", labels: { "app.kubernetes.io/name": "redis" } },
 });
 const statefulSet = (name: string, more: Partial<StateResource> = {}): StateResource => ({
+  urn: `urn:pulumi:dev::data-platform::kubernetes:apps/v1:StatefulSet::${name}`,
   type: "kubernetes:apps/v1:StatefulSet",
   custom: true,
   inputs: object(name),
@@ -24,8 +27,13 @@ const statefulSet = (name: string, more: Partial<StateResource> = {}): StateReso
 
 describe("what a stack has, by Pulumi's state", () => {
   it("is the stack's outputs and its Kubernetes objects", () => {
-    const password = { type: "random:index/randomPassword:RandomPassword", custom: true, inputs: { length: 32 } };
-    const component = { type: "data-platform:index:Redis", custom: false };
+    const password = {
+      urn: "",
+      type: "random:index/randomPassword:RandomPassword",
+      custom: true,
+      inputs: { length: 32 },
+    };
+    const component = { urn: "", type: "data-platform:index:Redis", custom: false };
     expect(ofState([stack({ endpoints, secrets }), component, password, statefulSet("redis")])).toEqual({
       endpoints,
       secrets,

@@ -1,12 +1,13 @@
 // Proves that the command line and the Pulumi program do not take kind's cluster out of each other's hands,
 // and what Docker is told to build. kind and Docker are scripts here: no cluster is made and no image.
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { refuseOwnCluster } from "../../cli/pulumi.ts";
 import { contextOf } from "../../cli/target.ts";
 import { kindUpSteps, kubeconfigPath } from "../../local/cluster/index.ts";
+import { buildByDocker, buildFileByDocker } from "../../local/images/docker.ts";
 import { ensureImages, ensureImagesByDocker } from "../../local/images/index.ts";
 
 let folder: string;
@@ -74,8 +75,10 @@ describe("a kind cluster of the platform's name", () => {
 
 describe("images for kind's cluster", () => {
   const notes = () => readFileSync(join(folder, "notes"), "utf8").trim().split("\n");
-  const docker = (script: string) => {
-    writeFileSync(join(folder, "docker"), `#!/bin/sh\necho "$DOCKER_BUILDKIT $*" >> ${folder}/notes\n${script}\n`);
+  const docker = (script: string, { version = "20.10.24", buildx = false } = {}) => {
+    const answers = `case $1 in version) echo ${version}; exit ;; buildx) exit ${buildx ? 0 : 1} ;; esac`;
+    const note = `echo "$DOCKER_BUILDKIT $*" >> ${folder}/notes`;
+    writeFileSync(join(folder, "docker"), `#!/bin/sh\n${answers}\n${note}\n${script}\n`);
     chmodSync(join(folder, "docker"), 0o755);
   };
 
@@ -91,9 +94,9 @@ describe("images for kind's cluster", () => {
     const steps = ensureImagesByDocker(["redis:8.2.10", "data-platform/noetl:2.5.5", "data-platform/polls:1.0.0"]);
     for (const { skip, run } of steps) if (!(await skip?.())) await run(() => {});
     expect(notes().map((line) => line.replaceAll(process.cwd(), "."))).toEqual([
-      "1 build --progress=plain --tag localhost:5001/data-platform/noetl:2.5.5 --build-arg=VERSION=2.5.5 ./apps/noetl",
+      "1 build --progress=plain --tag localhost:5001/data-platform/noetl:2.5.5 --file ./apps/noetl/Dockerfile --build-arg=VERSION=2.5.5 ./apps/noetl",
       " push --quiet localhost:5001/data-platform/noetl:2.5.5",
-      "1 build --progress=plain --tag localhost:5001/data-platform/polls:1.0.0 ./apps/polls",
+      "1 build --progress=plain --tag localhost:5001/data-platform/polls:1.0.0 --file ./apps/polls/Dockerfile ./apps/polls",
       " push --quiet localhost:5001/data-platform/polls:1.0.0",
     ]);
   });
@@ -103,6 +106,63 @@ describe("images for kind's cluster", () => {
     const step = ensureImagesByDocker(["data-platform/polls:1.0.0"]).at(-1);
     await expect(step!.run(() => {})).rejects.toThrow(/`docker build .*` failed with exit code 1:\n {2}no such base/);
     expect(notes()).toHaveLength(1);
+  });
+
+  describe("where no registry but the local one has what they are built upon", () => {
+    const provided: string[] = [];
+    const provide = async (images: string[]) => void provided.push(...images);
+    const built = () => readFileSync(join(folder, "built"), "utf8");
+    beforeEach(() => {
+      provided.length = 0;
+      vi.stubEnv("PLATFORM_IMAGES", "auto");
+      // Keeps the Dockerfile that it is given.
+      docker(`
+        previous=
+        for word in "$@"; do [ "$previous" != --file ] || cp "$word" ${folder}/built; previous=$word; done`);
+    });
+
+    it("are built upon that, which is there before", async () => {
+      await buildByDocker("data-platform/polls:1.0.0", provide, () => {});
+      expect(provided).toEqual(["python:3.13.9-slim-trixie"]);
+      expect(built()).toContain("FROM localhost:5001/library/python:3.13.9-slim-trixie\n");
+      expect(notes()[0]).toMatch(/^1 build .* --tag localhost:5001\/data-platform\/polls:1\.0\.0 .*\/context$/);
+      expect(notes()[1]).toBe(" push --quiet localhost:5001/data-platform/polls:1.0.0");
+    });
+
+    it("trust what this machine does in every step, by a secret that no layer keeps", async () => {
+      await buildByDocker("data-platform/polls:1.0.0", provide, () => {});
+      const certificates = "/etc/ssl/certs/ca-certificates.crt";
+      expect(notes()[0]?.includes(`--secret=id=certificates,src=${certificates} `)).toBe(existsSync(certificates));
+      const steps = built().match(/^RUN .*/gm)!;
+      expect(steps.length).toBeGreaterThan(1);
+      for (const step of steps)
+        expect(step.startsWith("RUN --mount=type=secret,id=certificates,")).toBe(existsSync(certificates));
+    });
+
+    it("leave a user's Dockerfile as it is but for the images that are out of reach", async () => {
+      const dockerfile = join(folder, "Dockerfile.mine");
+      writeFileSync(dockerfile, "FROM localhost:5001/mine:1\nCOPY --from=redis:8.2.10 /a /b\n");
+      await buildFileByDocker({ context: folder, dockerfile, tag: "apps/mine:1" }, provide, () => {});
+      expect(provided).toEqual(["redis:8.2.10"]);
+      expect(built()).toMatch(/^FROM localhost:5001\/mine:1\n/);
+      expect(built()).toContain("COPY --from=localhost:5001/library/redis:8.2.10 /a /b\n");
+      expect(readFileSync(dockerfile, "utf8")).toContain("--from=redis:8.2.10");
+    });
+  });
+
+  it("are not built by a Docker whose command lacks its plugin, of which the way on is told", async () => {
+    const steps = () => ensureImagesByDocker(["data-platform/polls:1.0.0"]);
+    docker("", { version: "28.2.2" });
+    await expect(
+      steps()
+        .at(-1)!
+        .run(() => {}),
+    ).rejects.toThrow(/docker 28\.2\.2 has no plugin buildx.*install docker-buildx-plugin.*PLATFORM_IMAGES=packages/);
+    docker("", { version: "28.2.2", buildx: true });
+    await steps()
+      .at(-1)!
+      .run(() => {});
+    expect(notes()).toHaveLength(2);
   });
 
   it("are made from packages where that is asked for, and then not by Docker", () => {

@@ -42,16 +42,16 @@ describe("mistakes are told in one message", () => {
     [["upp"], "error: unknown command 'upp'\n(Did you mean one of app, up?)\n(--help shows what is possible)"],
     [["render"], "error: required option '-o, --out <directory>' not specified\n(--help shows what is possible)"],
     [
-      ["up", "--timeout", "soon"],
-      "error: option '--timeout <duration>' argument 'soon' is invalid. Expected a time such as 90s, 10m or 1h.\n(--help shows what is possible)",
+      ["test", "--within", "soon"],
+      "error: option '--within <duration>' argument 'soon' is invalid. Expected a time such as 90s, 10m or 1h.\n(--help shows what is possible)",
     ],
     [
       ["cluster", "up", "--simulated-nodes=-1"],
       "error: option '--simulated-nodes <n>' argument '-1' is invalid. Expected a whole number from 0.\n(--help shows what is possible)",
     ],
     [
-      ["up", "--engine", "helm"],
-      "error: option '-e, --engine <engine>' argument 'helm' is invalid. Allowed choices are pulumi, apply.\n(--help shows what is possible)",
+      ["render", "--out", "x", "--secrets", "plain"],
+      "error: option '--secrets <how>' argument 'plain' is invalid. Allowed choices are redacted, seeded.\n(--help shows what is possible)",
     ],
   ])("%j", async (args, message) => {
     expect(await parse(...args)).toBe(message);
@@ -87,7 +87,7 @@ describe("mistakes are told in one message", () => {
 });
 
 test("exit codes: 2 for a wrong command, 1 for a failure, and no stack trace", async () => {
-  const wrong = await process("up", "--engine", "helm");
+  const wrong = await process("render", "--secrets", "plain", "--out", "x");
   expect({ code: wrong.exitCode, stdout: wrong.stdout, lines: wrong.stderr.split("\n").length }).toEqual({
     code: 2,
     stdout: "",
@@ -106,6 +106,7 @@ test("every command and option says what it is for", () => {
   const names = everyCommand().map((command) => command.name());
   for (const name of [
     "up",
+    "preview",
     "status",
     "destroy",
     "credentials",

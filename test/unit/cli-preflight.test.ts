@@ -1,14 +1,15 @@
 // Proves what `up` refuses before anything changes: namespaces and Secrets that the configuration takes from the cluster
 // and that are not there. Against a small API server of our own. That pods start with them, the cluster tests prove.
 import { readFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { needs, preflight } from "../../cli/preflight.ts";
+import type { StackState } from "../../cli/backend.ts";
+import { adopt, adoptedIn, needs, preflight } from "../../cli/preflight.ts";
 import { parseConfig } from "../../config/problems.ts";
-import type { Evaluation } from "../../engine/evaluate.ts";
-import type { StackFile } from "../../engine/stack.ts";
+import type { Evaluation } from "../../render/evaluate.ts";
+import type { StackFile } from "../../render/stack.ts";
 import { type Evaluated, evaluated } from "../program/stacks.ts";
-import { FakeApi } from "./apply-api.ts";
+import { FakeApi } from "./fake-api.ts";
 
 let api: FakeApi;
 beforeEach(async () => {
@@ -25,7 +26,7 @@ const fileOf = (changes: Record<string, object>): StackFile => ({
 });
 
 async function refusal(evaluation: Evaluation, changes: Record<string, object>): Promise<string[]> {
-  return preflight(api.connect(), fileOf(changes), evaluation).then(
+  return preflight(api.connect(), fileOf(changes), evaluation, { resources: [], pending: [] }).then(
     () => [],
     ({ message }: Error) => message.split("\n"),
   );
@@ -89,6 +90,50 @@ describe("a namespace that the stack does not make", () => {
     ]);
     await namespace("team-core");
     expect(await refusal(program.evaluation, changes)).toEqual([]);
+  });
+});
+
+describe("what the cluster has already", () => {
+  const nothing: StackState = { resources: [], pending: [] };
+  let program: Evaluated;
+  const check = (state = nothing) => preflight(api.connect(), fileOf({}), program.evaluation, state);
+  /** The state in which the program's objects of some kinds are known. */
+  const knowing = (...kinds: string[]): StackState["resources"] =>
+    program.evaluation.resources
+      .filter(({ type }) => kinds.includes(type.split(":").at(-1) ?? ""))
+      .map(({ urn, type, custom, inputs }) => ({ urn, type, custom, inputs }));
+  beforeAll(async () => {
+    program = await evaluate({});
+  });
+
+  it("is taken over where it is a namespace that is nobody's, and is known by a mark from then on", async () => {
+    await namespace("test-core");
+    const adopted = await check();
+    expect(adopted.map(({ metadata }) => metadata.name)).toEqual(["test-core"]);
+    await adopt(api.connect(), adopted);
+    await namespace("test-apps");
+    const state = { resources: knowing("Namespace"), pending: [] };
+    expect(await check(state)).toEqual([]);
+    const kept = await adoptedIn(api.connect(), state);
+    expect(kept.map(({ object }) => object.metadata.name)).toEqual(["test-core"]);
+    expect(kept[0]?.urn).toMatch(/:Namespace::core$/);
+  });
+
+  it("is refused where it is another stack's namespace or anything else, unless the state knows it", async () => {
+    const labels = { "app.kubernetes.io/part-of": "data-platform", "app.kubernetes.io/instance": "prod" };
+    const metadata = { name: "test-core", labels };
+    await api.connect().apply({ apiVersion: "v1", kind: "Namespace", metadata });
+    await secret("redis-admin", "test-core");
+    await expect(check()).rejects.toMatchObject({
+      name: "ConfigError",
+      message:
+        "stack test: Namespace test-core, Secret test-core/redis-admin: found in the cluster, and this stack did not make it; expected to find nothing of that name: delete it, or configure another namespace",
+    });
+    const [namespaces, secrets] = [knowing("Namespace"), knowing("Secret")];
+    expect(await check({ resources: [...namespaces, ...secrets], pending: [] })).toEqual([]);
+    // Of an update that was killed before it could note that it had made it.
+    const pending = secrets.map((resource) => ({ type: "creating", resource }));
+    expect(await check({ resources: namespaces, pending })).toEqual([]);
   });
 });
 

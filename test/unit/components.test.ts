@@ -1,5 +1,5 @@
-// Proves what components register, with their options and what is secret, and what the kit makes of its arguments.
-// It does not prove that an API server takes it or that the software starts: the cluster tests do.
+// Proves which resources components register, with their options and secrets, and what the kit makes of its arguments.
+// It does not prove that an API server accepts them or that the software starts: the cluster tests do.
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { Component, type NamespaceContext } from "../../components/kit/component.ts";
@@ -12,12 +12,12 @@ import { shrinks } from "../../components/kit/storage.ts";
 import { Namespace } from "../../components/namespaces.ts";
 import { logSizes, Postgresql } from "../../components/postgresql/index.ts";
 import { parseConfig } from "../../config/problems.ts";
-import { type Evaluation, evaluate, type Resource, seeded } from "../../engine/evaluate.ts";
+import { type Evaluation, evaluate, type Resource, seeded } from "../../render/evaluate.ts";
 
 const config = (values: Record<string, unknown> = {}) => parseConfig("unit", values);
 
 class Sample extends Component {
-  constructor(namespace: NamespaceContext, body: (part: Sample) => void) {
+  constructor(namespace: NamespaceContext, body: (component: Sample) => void) {
     super("Sample", "sample", namespace, "1.2.3");
     body(this);
     this.registerOutputs({});
@@ -36,7 +36,7 @@ const namespaceOf = (global = config().global): NamespaceContext => {
 const program = (body: () => unknown, seed = "unit"): Promise<Evaluation> =>
   evaluate({ program: body, stack: "unit", config: {}, random: seeded(seed) });
 
-const sample = (body: (part: Sample) => void, global = config().global) =>
+const sample = (body: (component: Sample) => void, global = config().global) =>
   program(() => {
     new Sample(namespaceOf(global), body);
   });
@@ -57,11 +57,11 @@ const web = {
   resources: { requests: { cpu: "10m", memory: "16Mi" }, limits: { memory: "16Mi" } },
 };
 
-describe("a part", () => {
-  it("owns its children, makes them after the namespace, and has an account without a token for its pods", async () => {
-    const made = await sample((part) => {
-      // Asked for twice, made once.
-      expect(serviceAccount(part)).toBe(serviceAccount(part));
+describe("a component", () => {
+  it("is the parent of its children, which depend on the namespace, and has a service account without a token", async () => {
+    const made = await sample((component) => {
+      // Read twice, created once.
+      expect(serviceAccount(component)).toBe(serviceAccount(component));
     });
     const account = of(made, "ServiceAccount");
     expect(account.inputs.automountServiceAccountToken).toBe(false);
@@ -69,31 +69,31 @@ describe("a part", () => {
     expect(account.options.dependencies).toEqual([of(made, "core/v1:Namespace").urn]);
   });
 
-  it("has no account where its pods are someone else's", async () => {
-    const made = await sample((part) => void password(part, "admin", 1));
+  it("has no service account without pods", async () => {
+    const made = await sample((component) => void password(component, "admin", 1));
     expect(of(made, "ServiceAccount")).toBeUndefined();
   });
 
-  it("says nothing of itself in the state", async () => {
-    const made = await sample((part) => void password(part, "admin", 1));
+  it("has no inputs in the state", async () => {
+    const made = await sample((component) => void password(component, "admin", 1));
     for (const { custom, inputs } of made.resources) if (!custom) expect(inputs).toEqual({});
   });
 
-  it("keeps labels that change out of selectors, which cannot", async () => {
-    await sample((part) => {
-      expect(part.labels("server")["app.kubernetes.io/version"]).toBe("1.2.3");
-      expect(part.selector("server")).not.toHaveProperty(["app.kubernetes.io/version"]);
+  it("keeps labels that change out of selectors, which are immutable", async () => {
+    await sample((component) => {
+      expect(component.labels("server")["app.kubernetes.io/version"]).toBe("1.2.3");
+      expect(component.selector("server")).not.toHaveProperty(["app.kubernetes.io/version"]);
     });
   });
 });
 
 describe("a secret", () => {
-  it("is marked as one in the state and named by its key in a pod", async () => {
-    const made = await sample((part) => {
-      const secret = TypedSecret.create(part, "admin", { password: password(part, "admin", 1) });
+  it("is a secret in the state and a reference in a pod", async () => {
+    const made = await sample((component) => {
+      const secret = TypedSecret.create(component, "admin", { password: password(component, "admin", 1) });
       // @ts-expect-error a key that the Secret does not have must not compile
       secret.key("pasword");
-      stateful(part, {
+      stateful(component, {
         replicas: 1,
         ports: {},
         storage: { size: "1Gi" },
@@ -118,24 +118,26 @@ describe("a secret", () => {
   const revision = async (rotation: number, seed: string) => {
     const made = await program(() => {
       const revisions: pulumi.Output<string>[] = [];
-      new Sample(namespaceOf(), (part) => {
-        revisions.push(TypedSecret.create(part, "admin", { password: password(part, "admin", rotation) }).revision);
+      new Sample(namespaceOf(), (component) => {
+        revisions.push(
+          TypedSecret.create(component, "admin", { password: password(component, "admin", rotation) }).revision,
+        );
       });
       return { revision: revisions[0] };
     }, seed);
     return made.outputs.revision as string;
   };
 
-  it("has a revision that changes with the value alone", async () => {
+  it("has a revision that changes only with the value", async () => {
     expect(await revision(1, "a")).toBe(await revision(1, "a"));
     expect(await revision(1, "a")).not.toBe(await revision(2, "a"));
     expect(await revision(1, "a")).not.toBe(await revision(1, "b"));
   });
 
-  it("is not made where the stack names one that exists", async () => {
-    const made = await sample((part) => {
-      const secret = credentials(part, "admin", { rotation: 3, existingSecret: "theirs" }, () => {
-        throw new Error("made a value that nobody uses");
+  it("is not created if the stack names an existing one", async () => {
+    const made = await sample((component) => {
+      const secret = credentials(component, "admin", { rotation: 3, existingSecret: "theirs" }, () => {
+        throw new Error("created an unused value");
       });
       secret.key("password").secret.apply((name) => {
         expect(name).toBe("theirs");
@@ -144,8 +146,8 @@ describe("a secret", () => {
     expect(of(made, "Secret")).toBeUndefined();
   });
 
-  it("has 32 letters and digits, and a keeper that rotation changes", async () => {
-    const made = await sample((part) => void password(part, "admin", 7));
+  it("has 32 letters and digits, and a keeper with the rotation", async () => {
+    const made = await sample((component) => void password(component, "admin", 7));
     expect(of(made, "RandomPassword").inputs).toEqual({ length: 32, special: false, keepers: { rotation: "7" } });
   });
 });
@@ -153,15 +155,15 @@ describe("a secret", () => {
 describe("a pod", () => {
   const template = async (spec: Parameters<typeof pod<"tmp">>[1], global = config().global) => {
     let made: unknown;
-    await sample((part) => {
-      made = pod(part, spec);
+    await sample((component) => {
+      made = pod(component, spec);
     }, global);
     // biome-ignore lint/suspicious/noExplicitAny: a pod as plain data
     return (made as any).spec;
   };
   const minimal = { user: 1000, containers: { web }, volumes: { tmp: scratch({ size: "1Mi" }) } };
 
-  it("gives every container the same restrictions, init containers too", async () => {
+  it("restricts every container, init containers too", async () => {
     const { initContainers, containers } = await template({ ...minimal, init: { first: web } });
     expect(initContainers[0].securityContext).toEqual(containers[0].securityContext);
     expect(containers[0].securityContext).toEqual({
@@ -171,7 +173,7 @@ describe("a pod", () => {
     });
   });
 
-  it("mounts only volumes that it has", async () => {
+  it("mounts only its own volumes", async () => {
     await template({
       ...minimal,
       containers: {
@@ -184,14 +186,14 @@ describe("a pod", () => {
     });
   });
 
-  it("uses the registry's Secrets and the pull policy of the stack", async () => {
+  it("has the pull Secrets and the pull policy of the stack", async () => {
     const { global } = config({ global: { imagePullSecrets: ["registry"], imagePullPolicy: "Always" } });
     const spec = await template(minimal, global);
     expect(spec.imagePullSecrets).toEqual([{ name: "registry" }]);
     expect(spec.containers[0].imagePullPolicy).toBe("Always");
   });
 
-  it("asks its probes as often as it is told", () => {
+  it("has the probes' timing", () => {
     expect(execProbe(["true"], { every: 2, failures: 300 })).toEqual({
       exec: { command: ["true"] },
       periodSeconds: 2,
@@ -205,33 +207,33 @@ describe("a Job", () => {
   const made = async (jobDeadline?: number) => {
     const global = config({ global: jobDeadline ? { jobDeadline } : {} }).global;
     return of(
-      await sample((part) => {
-        runOnce(part, "setup", { user: 1000, containers: { web }, volumes: {} }, { dependsOn: [] });
+      await sample((component) => {
+        runOnce(component, "setup", { user: 1000, containers: { web }, volumes: {} }, { dependsOn: [] });
       }, global),
       "Job",
     );
   };
 
-  it("may take as long as the stack says, and Pulumi waits a little longer", async () => {
+  it("has the stack's deadline, and Pulumi waits a minute longer", async () => {
     expect(inputs(await made()).spec.activeDeadlineSeconds).toBe(1800);
     const { options, ...job } = await made(7200);
     expect(job.inputs.spec).toMatchObject({ activeDeadlineSeconds: 7200 });
     expect(options.customTimeouts).toEqual({ create: "7260s", update: "7260s" });
   });
 
-  it("has the same name with another deadline: what it does is the same", async () => {
+  it("has the same name with another deadline", async () => {
     expect(inputs(await made(60)).metadata.name).toBe(inputs(await made()).metadata.name);
   });
 
-  it("is made again by Pulumi when it has failed", async () => {
+  it("is replaced by Pulumi after a failure", async () => {
     expect(inputs(await made()).metadata.annotations).toEqual({ "pulumi.com/replaceUnready": "true" });
   });
 });
 
 describe("storage", () => {
   const set = (replicas: number, global = config().global) =>
-    sample((part) => {
-      stateful(part, {
+    sample((component) => {
+      stateful(component, {
         replicas,
         ports: { http: 80 },
         storage: { size: "3Gi" },
@@ -239,7 +241,7 @@ describe("storage", () => {
       });
     }, global);
 
-  it("is a claim for each pod, by the name that its StatefulSet looks for", async () => {
+  it("is a claim per pod, under the StatefulSet's name for it", async () => {
     const made = await set(2);
     const claims = made.resources.filter(({ type }) => type.endsWith("PersistentVolumeClaim")).map(inputs);
     expect(claims.map(({ metadata, spec }) => [metadata.name, spec.resources.requests.storage])).toEqual([
@@ -251,19 +253,19 @@ describe("storage", () => {
     expect(inputs(stateful).spec.serviceName).toBe("sample-headless");
   });
 
-  it("is protected and kept unless the stack says otherwise", async () => {
+  it("is protected and retained, unless the stack turns that off", async () => {
     const kept = of(await set(1), "PersistentVolumeClaim").options;
     expect([kept.protect, kept.retainOnDelete]).toEqual([true, true]);
     const free = of(await set(1, config({ global: { protectData: false } }).global), "PersistentVolumeClaim").options;
     expect([free.protect, free.retainOnDelete]).toEqual([false, false]);
   });
 
-  it("is of the stack's class", async () => {
+  it("has the stack's class", async () => {
     const made = await set(1, config({ global: { storageClass: "fast" } }).global);
     expect(inputs(of(made, "PersistentVolumeClaim")).spec.storageClassName).toBe("fast");
   });
 
-  it("never shrinks, and says which key to put back", () => {
+  it("never shrinks: the message names the key", () => {
     expect(shrinks("dev", "redis", "1Gi", "1Gi")).toBeUndefined();
     expect(shrinks("dev", "redis", "512Mi", "1Gi")).toBeUndefined();
     expect(shrinks("dev", "redis", "1Gi", "1023Mi")).toBe(
@@ -272,11 +274,11 @@ describe("storage", () => {
   });
 });
 
-describe("a number of pods that is fixed", () => {
+describe("a fixed number of replicas", () => {
   const update = async (before: number, after: number) => {
     let problem: unknown;
-    await sample(async (part) => {
-      const hook = refuseToResize(part, "sample.replicas");
+    await sample(async (component) => {
+      const hook = refuseToResize(component, "sample.replicas");
       const spec = (replicas: number) => ({ spec: { replicas } });
       try {
         await hook.callback({ urn: "", id: "", name: "", type: "", oldInputs: spec(before), newInputs: spec(after) });
@@ -291,19 +293,19 @@ describe("a number of pods that is fixed", () => {
     [1, 3],
     [3, 1],
     [3, 5],
-  ])("does not go from %d to %d, and says which key to put back", async (before, after) => {
+  ])("does not change from %d to %d: the message names the key", async (before, after) => {
     expect(await update(before, after)).toBe(
       `stack unit: sample.replicas: found ${after}; expected ${before}, the number that exists: it is fixed when the volumes are first written to`,
     );
   });
 
-  it("may stay as it is", async () => {
+  it("may stay the same", async () => {
     expect(await update(3, 3)).toBeUndefined();
   });
 });
 
 describe("connections", () => {
-  it("name what is there, and nothing else compiles", async () => {
+  it("to unknown names do not compile", async () => {
     await program(() => {
       const here = namespaceOf();
       const postgresql = new Postgresql("postgresql", {
@@ -312,8 +314,8 @@ describe("connections", () => {
         databases: ["nessie"],
       });
       expect(postgresql.database("nessie", here).host).toBe("postgresql.unit-core.svc");
-      // @ts-expect-error a database that nobody declared must not compile
-      expect(() => postgresql.database("nesie", here)).toThrow();
+      // @ts-expect-error an undeclared database must not compile
+      expect(() => postgresql.database("nesie", here)).toThrow("found no database nesie; valid: nessie");
     });
   });
 });
@@ -337,10 +339,10 @@ describe("PostgreSQL's configuration", () => {
     expect(await conf("1.1G")).toContain("shared_buffers = 262MB\n");
   });
 
-  it("leaves most of a small volume to the tables", async () => {
+  it("leaves most of a small volume for the tables", async () => {
     expect(await conf("512Mi", "1Gi")).toContain("max_wal_size = 128MB\nmin_wal_size = 64MB\n");
     expect(await conf("512Mi")).toContain("max_wal_size = 1024MB\nmin_wal_size = 80MB\n");
-    // PostgreSQL does not start with less than two of its files of 16 MiB.
+    // PostgreSQL requires at least two log files of 16 MiB.
     expect(logSizes("512Mi")).toEqual({ most: 64, least: 32 });
   });
 });

@@ -3,8 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ConfigProblems, parseConfig } from "../../config/problems.ts";
-import { readStack } from "../../engine/stack.ts";
 import { rules } from "../../policy/rules/index.ts";
+import { readStack } from "../../render/stack.ts";
 import { evaluated } from "../program/stacks.ts";
 
 const seconds = Number(process.env.FUZZ_SECONDS ?? 5);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, execaSync } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { BaseRevision } from "../../engine/diff/base.ts";
+import { BaseRevision } from "../../render/diff/base.ts";
 
 let root: string;
 let temporary: string | undefined;
@@ -128,7 +128,7 @@ describe("another revision", () => {
   it("is gone, with what runs in it, when the process is told to stop", async () => {
     commit("echo $$ >&2; sleep 1000 & wait");
     const script = `
-      import { BaseRevision } from ${JSON.stringify(new URL("../../engine/diff/base.ts", import.meta.url).href)};
+      import { BaseRevision } from ${JSON.stringify(new URL("../../render/diff/base.ts", import.meta.url).href)};
       process.once("SIGTERM", () => process.exit(143));
       const base = await BaseRevision.checkOut(${JSON.stringify(root)}, "main");
       await base.render("dev", (line) => console.log(line));`;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { execaSync } from "execa";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { stackNames } from "../../engine/stack.ts";
+import { stackNames } from "../../render/stack.ts";
 
 const folder = join(import.meta.dirname, "../../.github/workflows");
 

@@ -2,12 +2,12 @@
 // config/immutable-fields.ts follows the provider's own list.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { compare } from "../../engine/diff/compare.ts";
-import { changeLines, fieldChanges } from "../../engine/diff/fields.ts";
-import { markdown } from "../../engine/diff/markdown.ts";
-import { previewPage } from "../../engine/diff/preview.ts";
-import { risks } from "../../engine/diff/risks.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
+import { compare } from "../../render/diff/compare.ts";
+import { changeLines, fieldChanges } from "../../render/diff/fields.ts";
+import { markdown } from "../../render/diff/markdown.ts";
+import { previewPage } from "../../render/diff/preview.ts";
+import { risks } from "../../render/diff/risks.ts";
 
 const object = (kind: string, name: string, rest: object = {}, apiVersion = "v1"): KubernetesObject => ({
   apiVersion,

@@ -1,4 +1,4 @@
-import type { Evaluation, RandomSource, Resource } from "../../engine/evaluate.ts";
+import type { Evaluation, RandomSource, Resource } from "../../render/evaluate.ts";
 
 /*
  * Programs as the engine sees them, without the SDK: what the SDK makes of a real one is tested with the whole

@@ -41,7 +41,8 @@ const program = `
 import { kindCluster } from ${JSON.stringify(resolve("components/kind/index.ts"))};
 import * as pulumi from "@pulumi/pulumi";
 export default () => {
-  const machine = { home: new pulumi.Config().require("home"), certs: new pulumi.Config().require("certs") };
+  const config = new pulumi.Config();
+  const machine = { home: config.require("home"), certs: config.require("certs"), cgroupV1: false };
   return { kubeconfig: kindCluster("kind", { machine, protectData: false }, {}).stdout };
 };
 `;
@@ -107,7 +108,9 @@ describe.skipIf(!engine)("kind's commands on the Pulumi engine", () => {
   it("makes the cluster once, from its configuration, with the files that its nodes look at", async () => {
     await up();
     expect(calls()).toEqual(["create cluster --config - --kubeconfig F --wait 180s"]);
-    expect(parse(readFileSync(join(fake, "cluster"), "utf8"))).toEqual(kindConfig({ home: "/home/one", certs }));
+    expect(parse(readFileSync(join(fake, "cluster"), "utf8"))).toEqual(
+      kindConfig({ home: "/home/one", certs, cgroupV1: false }),
+    );
     for (const { path, content } of kindHosts()) expect(readFileSync(join(certs, path), "utf8")).toBe(content);
     await pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", "--stack", "unit");
     expect(calls()).toEqual([]);

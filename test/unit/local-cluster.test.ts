@@ -1,16 +1,17 @@
-/** The pure parts of the local cluster. That it runs is proven by the cluster tests; that kind does, by nothing here. */
+/** The pure parts of the local cluster. That it runs is proven by the cluster tests, kind's by 95-kind. */
 import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as toml from "smol-toml";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
-import { groups } from "../../local/cluster/binaries.ts";
+import { groups, kubernetesVersion } from "../../local/cluster/binaries.ts";
 import { ensureCertificates } from "../../local/cluster/certificates.ts";
 import { corefile, kubeconfig, kubeletFile, proxyFile } from "../../local/cluster/configs.ts";
 import { processesIn } from "../../local/cluster/daemons.ts";
-import { kindConfig, kindHosts } from "../../local/cluster/kind-config.ts";
+import { kindConfig, kindHosts, packagedNode } from "../../local/cluster/kind-config.ts";
 import { network, ports } from "../../local/cluster/layout.ts";
 import { baseManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
 import { overlaps } from "../../local/cluster/network.ts";
@@ -18,6 +19,7 @@ import { authorityFile, certificateFile, identities, keyFile } from "../../local
 import { checkFree } from "../../local/cluster/ports.ts";
 import { registryHosts } from "../../local/cluster/registry-hosts.ts";
 import { builtName } from "../../local/go.ts";
+import { definitionOf } from "../../local/images/definitions.ts";
 
 describe("overlaps", () => {
   it.each([
@@ -34,7 +36,7 @@ describe("overlaps", () => {
     expect(overlaps(b, a)).toBe(expected);
   });
 
-  it("finds the cluster's own networks apart from each other, and their parts inside", () => {
+  it("finds no overlap of the cluster's networks with each other, and finds the ranges inside them", () => {
     expect(overlaps(network.cluster, network.services)).toBe(false);
     expect(overlaps(network.pods, network.simulatedPods)).toBe(false);
     expect(overlaps(network.address, network.pods)).toBe(true);
@@ -70,28 +72,30 @@ describe("binaries", () => {
 });
 
 describe("registry hosts", () => {
-  const hosts = Object.fromEntries(registryHosts("http://mirror:1").map(({ path, content }) => [path, content]));
+  const hosts = Object.fromEntries(
+    registryHosts("http://mirror:1").map(({ path, content }) => [path, toml.parse(content)]),
+  );
+  const mirror = { "http://mirror:1": { capabilities: ["pull", "resolve"] } };
 
   it("asks this machine's registry first and then the one that an image names", () => {
-    expect(hosts["quay.io/hosts.toml"]).toBe(
-      'server = "https://quay.io"\n\n[host."http://mirror:1"]\n  capabilities = ["pull", "resolve"]\n',
-    );
-    expect(hosts["docker.io/hosts.toml"]).toContain('server = "https://registry-1.docker.io"');
+    expect(hosts["quay.io/hosts.toml"]).toEqual({ server: "https://quay.io", host: mirror });
+    expect(hosts["docker.io/hosts.toml"]).toEqual({ server: "https://registry-1.docker.io", host: mirror });
   });
 
   it("leaves an unknown registry to containerd, after the mirror", () => {
-    expect(hosts["_default/hosts.toml"]).toContain("http://mirror:1");
-    expect(hosts["_default/hosts.toml"]).not.toContain("server =");
+    expect(hosts["_default/hosts.toml"]).toEqual({ host: mirror });
   });
 
   it("reaches the registry under the name that images of this machine have", () => {
-    expect(hosts["localhost:5001/hosts.toml"]).toBe('server = "http://mirror:1"\n');
+    expect(hosts["localhost:5001/hosts.toml"]).toEqual({ server: "http://mirror:1" });
   });
 });
 
 describe("kind", () => {
+  const machine = { certs: "/certs", home: "/home/me", cgroupV1: false };
+
   it("mounts the hosts where its containerd looks, and the user's files where they are", () => {
-    expect(kindConfig({ certs: "/certs", home: "/home/me" }).nodes).toEqual([
+    expect(kindConfig(machine).nodes).toEqual([
       {
         role: "control-plane",
         extraMounts: [
@@ -100,6 +104,26 @@ describe("kind", () => {
         ],
       },
     ]);
+  });
+
+  it("makes the node from the image that it is given, else from kind's own", () => {
+    expect(kindConfig(machine).nodes[0]).not.toHaveProperty("image");
+    expect(kindConfig(machine, "localhost:5001/kindest/node:v1.0.0").nodes[0]).toMatchObject({
+      image: "localhost:5001/kindest/node:v1.0.0",
+    });
+  });
+
+  it("has kubelet accept control groups of version 1 where the machine has them, and only there", () => {
+    expect(kindConfig(machine)).not.toHaveProperty("kubeadmConfigPatches");
+    const [patch] = (kindConfig({ ...machine, cgroupV1: true }) as { kubeadmConfigPatches: string[] })
+      .kubeadmConfigPatches;
+    expect(parse(patch!)).toMatchObject({ kind: "KubeletConfiguration", failCgroupV1: false });
+  });
+
+  it("has an image from packages of the same Kubernetes as the embedded cluster", () => {
+    expect(packagedNode).toBe(`kindest/node:${kubernetesVersion}`);
+    expect(definitionOf(packagedNode)?.folder).toBe("kind-node");
+    expect(definitionOf("kindest/node:v1.35.0")).toBeUndefined();
   });
 
   it("reaches the registry by its container's name, whatever the image's", () => {
@@ -202,13 +226,13 @@ describe("certificates and what refers to them", () => {
     expect(statSync(join(state, "cluster", "pki")).mode & 0o777).toBe(0o700);
   });
 
-  it("makes nothing anew while it lasts", async () => {
+  it("keeps what is valid", async () => {
     const before = [read(authorityFile("cluster")), read(certificateFile("kubelet"))];
     await ensureCertificates();
     expect([read(authorityFile("cluster")), read(certificateFile("kubelet"))]).toEqual(before);
   });
 
-  it("makes anew what ends soon, and what a new authority did not sign", async () => {
+  it("replaces what expires soon, and what a new authority did not sign", async () => {
     const [authority, own] = [read(authorityFile("cluster")), read(certificateFile("kubelet"))];
     vi.useFakeTimers({
       now: Date.parse(certificate(certificateFile("kubelet")).validTo) - 86_400_000,

@@ -1,4 +1,4 @@
-// The exporters of metrics: that each holds the release it is named by, and stands in for no other kind of it.
+// The exporters of metrics: that each holds the release in its name, and replaces no other variant.
 // Does not prove that one starts or what it exports: the cluster tests run them.
 
 import { readFileSync } from "node:fs";
@@ -43,7 +43,7 @@ describe("exporters", () => {
     ["redis-exporter", "quay.io/oliver006/redis_exporter:v1.88.0"],
     ["statsd-exporter", "quay.io/prometheus/statsd-exporter:v0.31.0"],
   ])("%s answers to %s", (folder, image) => {
-    expect(definitionOf(image)?.folder).toBe(folder);
+    expect(definitionOf(image)?.folder).toBe(`components/monitoring/images/${folder}`);
   });
 
   it.each([

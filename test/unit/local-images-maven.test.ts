@@ -1,6 +1,6 @@
 // What is made of Maven's packages: that they are pinned, how Maven is called, and the scripts of our own beside them.
-// Does not prove that a server starts: the cluster tests run them. A program that only writes down how it was called
-// stands in for mvn and java.
+// Does not prove that a server starts: the cluster tests run them. mvn and java are
+// replaced by a program that records its arguments.
 
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -44,17 +44,26 @@ describe("pom.xml", () => {
     for (const version of versions) expect(version).toMatch(/^\d[\w.]*$/);
   });
 
-  it.each(fromMaven.filter((it) => it.folder !== "flink").map((it) => [it.folder, it] as const))(
-    "%s is what is said to be inside",
-    (_, it) => {
-      const [version] = /\d+(\.\d+)*/.exec(it.holds)!;
-      expect(pomOf(folderOf(it))).toContain(`<version>${version}</version>`);
-    },
-  );
+  it.each(
+    fromMaven.filter((it) => it.folder !== "components/flink/images/flink").map((it) => [it.folder, it] as const),
+  )("%s is what is said to be inside", (_, it) => {
+    const [version] = /\d+(\.\d+)*/.exec(it.holds)!;
+    expect(pomOf(folderOf(it))).toContain(`<version>${version}</version>`);
+  });
 
   it.each([
-    ["flink", "flink", "flink-s3-fs-presto", /apache-flink-libraries==([\d.]+)/],
-    ["spark", "../../apps/spark", "iceberg-spark-runtime-4.1_2.13", /pyspark==(4\.1)\./],
+    [
+      "components/flink/images/flink",
+      "components/flink/images/flink",
+      "flink-s3-fs-presto",
+      /apache-flink-libraries==([\d.]+)/,
+    ],
+    [
+      "components/spark/images/spark",
+      "components/spark/images/spark-iceberg",
+      "iceberg-spark-runtime-4.1_2.13",
+      /pyspark==(4\.1)\./,
+    ],
   ])("%s: what is in %s fits the version that comes from PyPI", (stands, folder, dependency, pin) => {
     const of = (name: string) => folderOf(definitions.find((one) => one.folder === name)!);
     const dockerfile = readFileSync(join(of(stands), "Dockerfile"), "utf8");
@@ -64,17 +73,17 @@ describe("pom.xml", () => {
   });
 
   it("of the platform's Flink is for the Flink that its image is made from", () => {
-    const folder = folderOf(definitions.find((one) => one.folder === "../../apps/flink")!);
+    const folder = folderOf(definitions.find((one) => one.folder === "components/flink/images/flink-iceberg")!);
     const [, base] = /FLINK=(flink:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
     expect(base).toBe(`${flinkImage.replace("data-platform/", "")}-java21`);
-    expect(definitionOf(base!)?.folder).toBe("flink");
+    expect(definitionOf(base!)?.folder).toBe("components/flink/images/flink");
   });
 
   it("of the platform's Spark is for the Spark that its image is made from", () => {
-    const folder = folderOf(definitions.find((one) => one.folder === "../../apps/spark")!);
+    const folder = folderOf(definitions.find((one) => one.folder === "components/spark/images/spark-iceberg")!);
     const [, base] = /SPARK=(apache\/spark:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
     expect(base!.split(":")[1]).toBe(sparkImage.split(":")[1]);
-    expect(definitionOf(base!)?.folder).toBe("spark");
+    expect(definitionOf(base!)?.folder).toBe("components/spark/images/spark");
     // What it is made with: another AWS SDK beside it, or another Hadoop, does not go with it.
     const jars = pomOf(folder);
     expect(new Set(/software.amazon.awssdk/.test(jars) ? jars.match(/<version>2\.[\d.]+<\/version>/g) : []).size).toBe(
@@ -83,13 +92,15 @@ describe("pom.xml", () => {
   });
 });
 
-describe("stand-ins", () => {
+describe("images built from packages", () => {
   it("answer to the majors whose configuration they take", () => {
-    expect(definitionOf("apache/kafka:4.3.1")?.folder).toBe("kafka");
+    expect(definitionOf("apache/kafka:4.3.1")?.folder).toBe("components/kafka/images/kafka");
     expect(definitionOf("apache/kafka:3.9.0")).toBeUndefined();
-    expect(definitionOf("flink:2.3.0-java17")?.folder).toBe("flink");
+    expect(definitionOf("flink:2.3.0-java17")?.folder).toBe("components/flink/images/flink");
     expect(definitionOf("flink:1.20.0")).toBeUndefined();
-    expect(definitionOf("apache/spark:4.1.2-scala2.13-java21-python3-ubuntu")?.folder).toBe("spark");
+    expect(definitionOf("apache/spark:4.1.2-scala2.13-java21-python3-ubuntu")?.folder).toBe(
+      "components/spark/images/spark",
+    );
     expect(definitionOf("apache/spark:3.5.7")).toBeUndefined();
   });
 });
@@ -123,7 +134,7 @@ describe("Maven", () => {
 });
 
 describe("Kafka's scripts", () => {
-  const folder = join(folderOf(definitions.find((it) => it.folder === "kafka")!), "bin");
+  const folder = join(folderOf(definitions.find((it) => it.folder === "components/kafka/images/kafka")!), "bin");
   const runClass = (args: string[], env: Record<string, string> = {}) => {
     program("java");
     const options = {

@@ -14,7 +14,7 @@ import { inOrder } from "../../local/images/index.ts";
 const images = ["apache/airflow:3.3.2", "apache/superset:6.1.0"];
 const standIn = (image: string) => definitionOf(image)!;
 const fileOf = (image: string, name: string) => readFileSync(join(folderOf(standIn(image)), name), "utf8");
-const derived = fileURLToPath(new URL("../../apps/superset/", import.meta.url));
+const derived = fileURLToPath(new URL("../../components/superset/images/superset-drivers/", import.meta.url));
 const drivers = readFileSync(join(derived, "requirements.txt"), "utf8");
 
 /** The packages of a list and their versions. A line that is no exact pin has none. */
@@ -38,7 +38,7 @@ describe("requirements", () => {
     expect(new Set(all.map(([name]) => name)).size).toBe(all.length);
   });
 
-  it.each(images)("hold what the stand-in for %s is said to", (image) => {
+  it.each(images)("hold what the definition of %s says", (image) => {
     const [, name, version] = /^(.*\/.*):(.*)$/.exec(image)!;
     const requirements = fileOf(image, "requirements.txt");
     expect(pins(requirements)).toContainEqual([name!.replace("/", "-"), version]);
@@ -61,7 +61,7 @@ describe("requirements", () => {
 describe("Superset with drivers", () => {
   const base = new Map(pins(fileOf("apache/superset:6.1.0", "requirements.txt")));
 
-  it("is built on the official image's name, for which there is a stand-in on an older Debian", () => {
+  it("is built on the official image's name, which is built on an older Debian", () => {
     const under = imagesUnder(readFileSync(join(derived, "Dockerfile"), "utf8"));
     expect(under).toEqual(["apache/superset:6.1.0"]);
     expect(inOrder(under)).toEqual(["debian:bookworm-slim", "apache/superset:6.1.0"]);

@@ -1,16 +1,17 @@
-// What is computed before anything is built: names, keys, sources, what a Dockerfile stands on.
+// What is computed before anything is built: names, keys, sources, a Dockerfile's base images.
 // Does not prove that a build works, nor what is inside an image: the cluster tests run them.
 
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "smol-toml";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
 import { registriesConf, trusting } from "../../local/images/build.ts";
 import { type Definition, definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
-import { checkDockerfile, imagesUnder, readDockerfile } from "../../local/images/dockerfile.ts";
+import { checkDockerfile, imagesUnder, readDockerfile, rewritten } from "../../local/images/dockerfile.ts";
 import { inOrder } from "../../local/images/index.ts";
 import { dockerfileOf, type Ingredients, keyOf } from "../../local/images/key.ts";
 import { answers, canBePulled, imageMode } from "../../local/images/mode.ts";
@@ -19,6 +20,7 @@ import { run } from "../../local/images/run.ts";
 import { assertCanBuild } from "../../local/images/tools.ts";
 
 describe("local name", () => {
+  const digest = `sha256:${"ab".repeat(32)}`;
   it.each([
     ["redis:8.2.1", "localhost:5001/library/redis:8.2.1"],
     ["docker.io/redis:8.2.1", "localhost:5001/library/redis:8.2.1"],
@@ -29,9 +31,15 @@ describe("local name", () => {
     ["ghcr.io/projectnessie/nessie", "localhost:5001/projectnessie/nessie:latest"],
     ["registry.example.com:8443/team/app:1.0", "localhost:5001/team/app:1.0"],
     ["localhost/app:1.0", "localhost:5001/app:1.0"],
-    ["redis:8.2.1@sha256:abc", "localhost:5001/library/redis:8.2.1@sha256:abc"],
+    [`redis:8.2.1@${digest}`, `localhost:5001/library/redis:8.2.1@${digest}`],
   ])("%s is %s", (reference, name) => {
     expect(localName(reference)).toBe(name);
+  });
+
+  it("is of nothing that is no image reference", () => {
+    expect(() => localName("redis:8.2.1@sha256:abc")).toThrow(
+      'found "redis:8.2.1@sha256:abc"; expected an image reference such as quay.io/minio/minio:1.0',
+    );
   });
 
   it("is its own local name", () => {
@@ -91,7 +99,7 @@ describe("apt sources", () => {
     const ubuntu = parseOneLine(
       "deb http://archive.example/ubuntu noble main\ndeb http://archive.example/ubuntu noble-updates main",
     );
-    expect(() => debianSources(ubuntu, "trixie")).toThrow(/No Debian mirror .*PLATFORM_IMAGES=pull/);
+    expect(() => debianSources(ubuntu, "trixie")).toThrow(/has no Debian mirror .*PLATFORM_IMAGES=pull/);
   });
 });
 
@@ -116,13 +124,14 @@ RUN echo FROM nothing`;
   });
 
   it("is asked of this machine's registry first, and of nobody else where images are made from packages", () => {
-    const open = registriesConf(["ghcr.io/a/b:1"], "auto");
-    expect(open).toContain(
-      '[[registry]]\nprefix = "ghcr.io"\nlocation = "ghcr.io"\n[[registry.mirror]]\nlocation = "localhost:5001"',
-    );
-    const closed = registriesConf(["ghcr.io/a/b:1"], "packages");
-    expect(closed).toContain('[[registry]]\nprefix = "ghcr.io"\nlocation = "localhost:5001"');
-    expect(closed).not.toMatch(/location = "(?!localhost:5001")/);
+    const registries = (mode: "auto" | "packages") => parse(registriesConf(["ghcr.io/a/b:1"], mode)).registry;
+    const local = { location: "localhost:5001", insecure: true };
+    expect(registries("auto")).toEqual([
+      { prefix: "docker.io", location: "docker.io", mirror: [local] },
+      { prefix: "ghcr.io", location: "ghcr.io", mirror: [local] },
+      local,
+    ]);
+    expect(registries("packages")).toEqual([{ prefix: "docker.io", ...local }, { prefix: "ghcr.io", ...local }, local]);
   });
 
   it("gets the machine's certificates in every stage, and no words in between", () => {
@@ -196,6 +205,23 @@ describe("a Dockerfile", () => {
   });
 });
 
+describe("rewritten", () => {
+  it("names other images in FROM and COPY --from, also where an ARG names them, and leaves stages", () => {
+    const text =
+      "ARG BASE=redis:8\nFROM $BASE AS one\nFROM busybox:1.36\nCOPY --from=one /a /\nCOPY --from=redis:8 --chmod=0644 /a /\n";
+    expect(rewritten(text, new Map([["redis:8", "mirror/redis:8"]]))).toBe(
+      "ARG BASE=redis:8\nFROM mirror/redis:8 AS one\nFROM busybox:1.36\nCOPY --from=one /a /\nCOPY --from=mirror/redis:8 --chmod=0644 /a /\n",
+    );
+  });
+
+  it("puts a flag into each RUN, before its own", () => {
+    const text = "FROM a:1\nRUN --mount=type=cache,target=/c one \\\n && RUN\n run two\n# RUN three\n";
+    expect(rewritten(text, new Map(), "--flag")).toBe(
+      "FROM a:1\nRUN --flag --mount=type=cache,target=/c one \\\n && RUN\n RUN --flag two\n# RUN three\n",
+    );
+  });
+});
+
 describe("key", () => {
   const ingredients: Ingredients = {
     files: [["Dockerfile", "1"]],
@@ -223,6 +249,15 @@ describe("key", () => {
 });
 
 describe("definitions", () => {
+  it("are there for each folder with a Dockerfile, and for no other", () => {
+    const below = (folder: string) => readdirSync(folder).map((name) => join(folder, name));
+    const images = below("components").map((component) => join(component, "images"));
+    const folders = ["apps", "local/images", ...images.filter((path) => existsSync(path))]
+      .flatMap(below)
+      .filter((path) => existsSync(join(path, "Dockerfile")));
+    expect([...new Set(definitions.map(({ folder }) => folder))].sort()).toEqual(folders.sort());
+  });
+
   it.each(definitions.map((definition) => [definition.folder, definition] as const))("%s has all it names", (_, it) => {
     const dockerfile = dockerfileOf(it);
     for (const artifact of it.artifacts ?? []) {
@@ -262,23 +297,23 @@ describe("definitions", () => {
   });
 
   it("take up what the host has made in place of the stage that makes it in Docker", () => {
-    const deployd = definitions.find(({ folder }) => folder === "../../apps/deployd")!;
+    const deployd = definitions.find(({ folder }) => folder === "apps/deployd")!;
     expect(dockerfileOf(deployd)).toMatch(
       /^#.*\nFROM scratch AS artifacts\nCOPY helm \/helm\nCOPY kustomize \/kustomize\nFROM node:/,
     );
-    const python = definitions.find(({ folder }) => folder === "python")!;
+    const python = definitions.find(({ folder }) => folder === "local/images/python")!;
     expect(dockerfileOf(python)).toBe(fileOf(python));
   });
 
-  it("stand in for the repository they name, under any way to write it", () => {
-    expect(definitionOf("docker.io/library/redis:8.9.9")?.folder).toBe("redis");
-    expect(definitionOf("quay.io/minio/minio:any")?.folder).toBe("minio");
+  it("replace images of the repository they name, under any way to write it", () => {
+    expect(definitionOf("docker.io/library/redis:8.9.9")?.folder).toBe("components/redis/images/redis");
+    expect(definitionOf("quay.io/minio/minio:any")?.folder).toBe("components/minio/images/minio");
     expect(definitionOf("ghcr.io/someone/redis:8.2.1")).toBeUndefined();
   });
 
   it("do not answer to a major version that lays its data out otherwise", () => {
-    expect(definitionOf("postgres:17.11")?.folder).toBe("postgres");
-    expect(definitionOf("postgres:17")?.folder).toBe("postgres");
+    expect(definitionOf("postgres:17.11")?.folder).toBe("components/postgresql/images/postgres");
+    expect(definitionOf("postgres:17")?.folder).toBe("components/postgresql/images/postgres");
     expect(definitionOf("postgres:18.1")).toBeUndefined();
     expect(definitionOf("postgres:171")).toBeUndefined();
   });

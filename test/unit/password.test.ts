@@ -1,5 +1,5 @@
-// Proves that a password of any printable characters, with line ends after it, comes out of each piece of source text
-// that the pods run as it should, by running that text. It does not prove that the servers take it: the cluster test does.
+// Proves, by running them, that the scripts of the pods read a password of any printable characters with trailing line
+// ends. It does not prove that the servers accept it: the cluster test does.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, writeFileSync } from "node:fs";
@@ -9,8 +9,9 @@ import * as pulumi from "@pulumi/pulumi";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gitEnvironment, settings } from "../../components/airflow/manifests.ts";
-import { checkedPythonPassword, redisLogin, redisString, shellPassword } from "../../components/kit/password.ts";
+import { checkedPythonPassword, shellPassword } from "../../components/kit/password.ts";
 import type { SecretKey, TypedSecret } from "../../components/kit/secret.ts";
+import { redisLogin, redisString } from "../../components/redis/server.ts";
 import { parseConfig } from "../../config/problems.ts";
 
 const key = (name = "password"): SecretKey => ({
@@ -41,13 +42,13 @@ const hasPython = started("python3", ["--version"], {}).status === 0;
 const sha256 = (value: string) => createHash("sha256").update(value).digest("hex");
 
 describe("in a shell", () => {
-  it("a password loses the line ends after it and nothing else", () => {
+  it("a password loses only its trailing line ends", () => {
     const script = `${shellPassword("PASSWORD", key())}\nprintf %s "$PASSWORD"`;
     const check = (password: string, ends: string) => void expect(shell(script, password + ends).stdout).toBe(password);
     fc.assert(fc.property(passwords, lineEnds, check), runs);
   });
 
-  it.each(controls)("%j is refused by name, and not shown", (value) => {
+  it.each(controls)("%j is refused with the key's name, and not shown", (value) => {
     const { status, stderr } = shell(`${shellPassword("PASSWORD", key())}\necho went on`, value);
     expect({ status, stderr }).toEqual({
       status: 1,
@@ -56,7 +57,7 @@ describe("in a shell", () => {
     });
   });
 
-  it("Redis takes the value with and without its line ends, by their hashes", () => {
+  it("Redis accepts the hashes of the value with and without trailing line ends", () => {
     const check = (password: string, ends: string) =>
       void expect(shell(redisLogin("PASSWORD", key()), password + ends).stdout).toBe(
         `user default on #${sha256(password + ends)} #${sha256(password)} ~* &* +@all\n`,
@@ -64,7 +65,7 @@ describe("in a shell", () => {
     fc.assert(fc.property(passwords, lineEnds, check), runs);
   });
 
-  it("a string of redis.conf says each byte by its number", () => {
+  it("a string of redis.conf has each byte as a hexadecimal escape", () => {
     const check = (password: string) => {
       const { stdout } = shell(redisString("PASSWORD"), password);
       expect(stdout).toMatch(/^"(\\x[0-9a-f]{2})+"$/);
@@ -74,15 +75,15 @@ describe("in a shell", () => {
   });
 });
 
-describe.skipIf(!hasPython)("in Python (skipped where there is none)", () => {
-  it("a password loses the line ends after it and nothing else", () => {
+describe.skipIf(!hasPython)("in Python (skipped without Python)", () => {
+  it("a password loses only its trailing line ends", () => {
     const script = `${checkedPythonPassword("PASSWORD", key())}\nprint(password, end="")`;
     const check = (password: string, ends: string) =>
       void expect(python(script, password + ends).stdout).toBe(password);
     fc.assert(fc.property(passwords, lineEnds, check), runs);
   });
 
-  it.each(controls)("%j is refused by name, and not shown", (value) => {
+  it.each(controls)("%j is refused with the key's name, and not shown", (value) => {
     const { status, stderr } = python(`${checkedPythonPassword("PASSWORD", key())}\nprint("went on")`, value);
     expect(status).toBe(1);
     expect(stderr).toMatch(/^stack dev: Secret mine, key password: expected a value of printable characters; .*\n$/);
@@ -111,12 +112,12 @@ describe.skipIf(!hasPython)("in Python (skipped where there is none)", () => {
   });
 });
 
-it("git gets the user and token that the Secret holds", () => {
+it("git gets the user and token of the Secret", () => {
   const { dags } = parseConfig("dev", {
     airflow: { dags: { git: { repository: "https://git.example.com/dags.git", existingSecret: "mine" } } },
   }).airflow;
   const access = { key } as unknown as TypedSecret<"username" | "password">;
-  const plain = Object.entries(gitEnvironment(dags, access)).flatMap(([name, value]) =>
+  const plain = Object.entries(gitEnvironment(dags.git!, access)).flatMap(([name, value]) =>
     typeof value === "string" ? [[name, value] as const] : [],
   );
   const check = (password: string, ends: string) => {

@@ -13,9 +13,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
-import { redacted } from "../../engine/evaluate.ts";
-import { manifests } from "../../engine/manifests.ts";
-import { fileName, renderFiles, writeFiles } from "../../engine/render.ts";
+import { redacted } from "../../render/evaluate.ts";
+import { manifests } from "../../render/manifests.ts";
+import { fileName, renderFiles, writeFiles } from "../../render/render.ts";
 import { evaluation, object, stack } from "./engine-program.ts";
 
 let folder: string;

@@ -11,7 +11,7 @@ import { promotedIn, runningImage } from "../../cli/promote.ts";
 import { redisImage } from "../../components/redis/schema.ts";
 import { webAppImage } from "../../components/web-app/schema.ts";
 import { parseConfig } from "../../config/problems.ts";
-import type { Live } from "../../engine/kube.ts";
+import type { Live } from "../../kube/client.ts";
 
 const refusal = (yaml: string): string => {
   try {

@@ -190,7 +190,8 @@ export class Kube implements Cluster {
     type = "application/json",
     accept = "application/json",
   ): Promise<unknown> {
-    const { server } = this.config.getCurrentCluster()!;
+    const cluster = this.config.getCurrentCluster();
+    if (!cluster) throw new Unreachable("the kubeconfig has no cluster for its current context");
     const payload = body === undefined ? undefined : JSON.stringify(body);
     const login = await this.options();
     const options: RequestOptions = {
@@ -204,7 +205,7 @@ export class Kube implements Cluster {
       },
     };
     const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
-      const request = https(new URL(server.replace(/\/$/, "") + path), options, resolve);
+      const request = https(new URL(cluster.server.replace(/\/$/, "") + path), options, resolve);
       request.on("error", ({ message }) => reject(new Unreachable(`cannot reach the cluster: ${message}`)));
       request.on("timeout", () => request.destroy(new Error("no answer")));
       request.end(payload);

@@ -40,45 +40,68 @@ export interface Readiness {
   message: string | null;
 }
 
-/** How far an object has come, by what its controller says of it. */
+/**
+ * Whether an object is as declared, by the status that its controller writes. The platform's own command line decides by
+ * the same rules; a test of the platform compares the two.
+ */
 export function readiness(object: KubeObject): Readiness {
   const { kind, metadata, spec = {}, status = {} } = object;
   if (metadata.deletionTimestamp) return { ready: null, done: false, message: "is being deleted" };
+  // A status that is older than the object says nothing about it.
   const current = (status.observedGeneration ?? 0) >= (metadata.generation ?? 0);
-  const counted = (ready = 0, updated = 0, wanted = 0): Readiness => ({
+  const counted = (wanted: number, ready = 0, available = 0, updated = 0): Readiness => ({
     ready: `${ready}/${wanted}`,
-    done: current && ready >= wanted && updated >= wanted,
+    done: current && Math.min(ready, available, updated) >= wanted,
     message: complaint(status),
   });
   switch (kind) {
-    case "Deployment": {
+    case "Deployment":
+    case "StatefulSet": {
       const wanted = spec.replicas ?? 1;
-      const of = counted(status.readyReplicas, status.updatedReplicas, wanted);
-      // Pods of the version before are still there.
-      return { ...of, done: of.done && (status.replicas ?? 0) === wanted };
+      const of = counted(wanted, status.readyReplicas, status.availableReplicas, updatedReplicas(status));
+      // Pods of the previous version still run.
+      return { ...of, done: of.done && (status.replicas ?? 0) <= wanted };
     }
-    case "StatefulSet":
-      return counted(status.readyReplicas, status.updatedReplicas, spec.replicas ?? 1);
     case "DaemonSet":
-      return counted(status.numberReady, status.updatedNumberScheduled, status.desiredNumberScheduled);
-    case "Job": {
-      const wanted = spec.completions ?? 1;
-      const done = (status.succeeded ?? 0) >= wanted;
-      return { ready: `${status.succeeded ?? 0}/${wanted}`, done, message: complaint(status) };
-    }
+      return counted(
+        status.desiredNumberScheduled ?? 0,
+        status.numberReady,
+        status.numberAvailable,
+        status.updatedNumberScheduled,
+      );
+    case "Job":
+      return {
+        ready: `${status.succeeded ?? 0}/${spec.completions ?? 1}`,
+        done: hasCondition(status, "Complete"),
+        message: complaint(status),
+      };
     case "PersistentVolumeClaim":
-      // One that waits for its first pod is as it should be.
+      // A claim without a volume waits for its first pod, as it should.
       return { ready: null, done: true, message: status.phase === "Bound" ? null : (status.phase ?? null) };
     default:
       return { ready: null, done: true, message: null };
   }
 }
 
+interface WorkloadStatus {
+  updatedReplicas?: number;
+  currentReplicas?: number;
+  currentRevision?: string;
+  updateRevision?: string;
+}
+
+/** A StatefulSet may count no updated replicas while all of them are of its only revision. */
+const updatedReplicas = (status: WorkloadStatus): number | undefined =>
+  status.updatedReplicas ?? (status.currentRevision === status.updateRevision ? status.currentReplicas : undefined);
+
 interface Condition {
   type: string;
   status: string;
   message?: string;
 }
+
+const hasCondition = ({ conditions = [] }: { conditions?: Condition[] }, type: string): boolean =>
+  conditions.some((one) => one.type === type && one.status === "True");
 
 /** What a controller complains of. */
 function complaint(status: { conditions?: Condition[] }): string | null {

@@ -1,4 +1,5 @@
-// CoreDNS with the plugins that a cluster's DNS uses. The stock build adds the clients of three clouds to it.
+// CoreDNS with the plugins that a cluster's DNS uses, the embedded cluster's and one that kubeadm sets up. The stock
+// build adds the clients of three clouds to it.
 package main
 
 import (
@@ -8,8 +9,13 @@ import (
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
+	_ "github.com/coredns/coredns/plugin/health"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
+	_ "github.com/coredns/coredns/plugin/loadbalance"
+	_ "github.com/coredns/coredns/plugin/loop"
+	_ "github.com/coredns/coredns/plugin/metrics"
 	_ "github.com/coredns/coredns/plugin/ready"
+	_ "github.com/coredns/coredns/plugin/reload"
 )
 
 func main() { coremain.Run() }

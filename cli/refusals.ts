@@ -1,0 +1,53 @@
+import type { KubernetesObject } from "../policy/rules/index.ts";
+import { replacedBy } from "../render/diff/replaces.ts";
+import type { Evaluation } from "../render/evaluate.ts";
+import { type KubeObject, keyOf, manifests, titleOf } from "../render/manifests.ts";
+import { ConfigError, type StackFile } from "../render/stack.ts";
+import type { StackState } from "./backend.ts";
+
+/** The Kubernetes objects of a stack that are protected from deletion, as the last `up` left them. */
+const protectedIn = ({ resources }: StackState): KubeObject[] =>
+  resources
+    .filter(({ type, protect, delete: leaving }) => protect && !leaving && type.startsWith("kubernetes:"))
+    .map(({ inputs }) => inputs as KubeObject);
+
+/**
+ * Refuses, all at once, what would delete protected data: an object that the stack no longer has, and one that would be
+ * replaced. Pulumi refuses it too, one after the other and by its URN.
+ */
+export function refuseLosses(file: StackFile, state: StackState, evaluation: Evaluation): void {
+  const wanted = new Map(manifests(evaluation).map(({ key, object }) => [key, object]));
+  const problems = protectedIn(state).flatMap((object) => {
+    const after = wanted.get(keyOf(object));
+    const forced = after && replacedBy(object as KubernetesObject, after as KubernetesObject);
+    if (after && forced?.length === 0) return [];
+    const what = forced
+      ? `would be replaced, since ${forced.join(" and ")} cannot be changed in place, and is protected from deletion`
+      : "no longer configured, and protected from deletion";
+    return [`stack ${file.stack}: ${keyTo(object, state)}${titleOf(object)}: ${what}; ${unprotect}`];
+  });
+  if (problems.length > 0) throw new ConfigError(problems.join("\n"));
+}
+
+const unprotect =
+  "put it back, or give it up for good: set global.protectData to false, run `up` once, then make the change again";
+
+/** Refuses to destroy a stack with protected data. */
+export function refuseProtected(file: StackFile, state: StackState): void {
+  const held = protectedIn(state);
+  if (held.length > 0)
+    throw new ConfigError(
+      `stack ${file.stack}: protected from deletion: ${held.map(titleOf).join(", ")}; ` +
+        "to give up their data for good, set global.protectData to false, run `up` once, then destroy",
+    );
+}
+
+/** The block of the stack's file that an object comes from, where that is known: `redis: `. */
+function keyTo({ kind, metadata }: KubeObject, { resources }: StackState): string {
+  const noted = metadata.annotations?.["data-platform/config-key"];
+  if (noted) return `${noted.replace(/\.storage\.size$/, "")}: `;
+  const outputs = resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs;
+  const namespaces = Object.entries((outputs?.namespaces ?? {}) as Record<string, string>);
+  const [key] = namespaces.find(([, name]) => kind === "Namespace" && name === metadata.name) ?? [];
+  return key ? `namespaces.${key}: ` : "";
+}

@@ -1,0 +1,95 @@
+import { bytes } from "../../config/quantity.ts";
+import { shellPassword } from "../kit/password.ts";
+import type { SecretKey } from "../kit/secret.ts";
+
+/*
+ * ClickHouse's configuration files and the script of its pod. Pure functions.
+ */
+
+export const ports = { http: 8123, native: 9000, metrics: 9363 };
+/** The only user in the configuration. It replaces the server's `default`, which has no password. */
+export const platformUser = "platform";
+
+/** Replaces the password by its hash: ClickHouse writes its configuration, environment substituted, next to the data. */
+export const startScript = (password: SecretKey) =>
+  `
+${shellPassword("PASSWORD", password)}
+export PASSWORD_SHA256="$(printf %s "$PASSWORD" | sha256sum | cut -c 1-64)"
+unset PASSWORD
+# Every address of both families; of IPv4 where the kernel has no IPv6.
+LISTEN_HOST=0.0.0.0
+[ ! -e /proc/net/if_inet6 ] || LISTEN_HOST=::
+export LISTEN_HOST
+exec clickhouse-server --config-file=/etc/clickhouse-server/config.xml
+`.trim();
+
+const percentOf = (limit: string, percent: number) => Math.floor((bytes(limit) * percent) / 100);
+
+/** `config.xml`: the server. Sizes follow the container's memory limit. */
+export const settings = (limit: string) => `<clickhouse>
+  <logger>
+    <level>information</level>
+    <console>1</console>
+  </logger>
+  <listen_host from_env="LISTEN_HOST"/>
+  <http_port>${ports.http}</http_port>
+  <tcp_port>${ports.native}</tcp_port>
+  <prometheus>
+    <endpoint>/metrics</endpoint>
+    <port>${ports.metrics}</port>
+    <metrics>true</metrics>
+    <events>true</events>
+    <asynchronous_metrics>true</asynchronous_metrics>
+  </prometheus>
+  <!-- No crash reports to ClickHouse's vendor. -->
+  <send_crash_reports><enabled>false</enabled></send_crash_reports>
+
+  <path>/var/lib/clickhouse/</path>
+  <tmp_path>/var/lib/clickhouse/tmp/</tmp_path>
+  <user_files_path>/var/lib/clickhouse/user_files/</user_files_path>
+  <format_schema_path>/var/lib/clickhouse/format_schemas/</format_schema_path>
+  <users_config>users.xml</users_config>
+  <!-- Users and roles that were made by SQL. -->
+  <access_control_path>/var/lib/clickhouse/access/</access_control_path>
+  <default_profile>default</default_profile>
+  <default_database>default</default_database>
+  <timezone>UTC</timezone>
+
+  <!-- 80 % of the memory limit, ${limit}: past it a query is refused, and the container is not killed. -->
+  <max_server_memory_usage>${percentOf(limit, 80)}</max_server_memory_usage>
+  <!-- Within those: what finds the rows in the files, and nothing of their contents. -->
+  <mark_cache_size>${percentOf(limit, 10)}</mark_cache_size>
+  <uncompressed_cache_size>0</uncompressed_cache_size>
+
+  <!-- The only log table. The others would write all the time. -->
+  <query_log>
+    <database>system</database>
+    <table>query_log</table>
+    <partition_by>toYYYYMM(event_date)</partition_by>
+    <ttl>event_date + INTERVAL 30 DAY DELETE</ttl>
+    <flush_interval_milliseconds>7500</flush_interval_milliseconds>
+  </query_log>
+</clickhouse>
+`;
+
+/** `users.xml`: the platform's user and the limits of a query. */
+export const users = (limit: string) => `<clickhouse>
+  <users>
+    <${platformUser}>
+      <password_sha256_hex from_env="PASSWORD_SHA256"/>
+      <networks><ip>::/0</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <access_management>1</access_management>
+    </${platformUser}>
+  </users>
+  <profiles>
+    <default>
+      <!-- 60 % of the memory limit, ${limit}: one query leaves room for others. -->
+      <max_memory_usage>${percentOf(limit, 60)}</max_memory_usage>
+      <log_queries>1</log_queries>
+    </default>
+  </profiles>
+  <quotas><default/></quotas>
+</clickhouse>
+`;

@@ -1,0 +1,69 @@
+import { parseImage } from "../config/images.ts";
+import { airflowImages } from "./airflow/images.ts";
+import { clickhouseImages } from "./clickhouse/images.ts";
+import { cloudnativePgImages } from "./cloudnative-pg/images.ts";
+import { deploydImages } from "./deployd/images.ts";
+import { djangoImages } from "./django/images.ts";
+import { flinkImages } from "./flink/images.ts";
+import { kafkaImages } from "./kafka/images.ts";
+import type { ImageDefinition } from "./kit/image.ts";
+import { minioImages } from "./minio/images.ts";
+import { monitoringImages } from "./monitoring/images.ts";
+import { nessieImages } from "./nessie/images.ts";
+import { noetlImages } from "./noetl/images.ts";
+import { postgresqlImages } from "./postgresql/images.ts";
+import { redisImages } from "./redis/images.ts";
+import { schemaRegistryImages } from "./schema-registry/images.ts";
+import { sparkImages } from "./spark/images.ts";
+import { supersetImages } from "./superset/images.ts";
+import { trinoImages } from "./trino/images.ts";
+import { webAppImages } from "./web-app/images.ts";
+
+/** The image definitions of all components. */
+export const componentImages: readonly ImageDefinition[] = [
+  ...postgresqlImages,
+  ...cloudnativePgImages,
+  ...redisImages,
+  ...minioImages,
+  ...nessieImages,
+  ...kafkaImages,
+  ...schemaRegistryImages,
+  ...clickhouseImages,
+  ...trinoImages,
+  ...flinkImages,
+  ...sparkImages,
+  ...airflowImages,
+  ...supersetImages,
+  ...djangoImages,
+  ...webAppImages,
+  ...noetlImages,
+  ...deploydImages,
+  ...monitoringImages,
+];
+
+type Named = Pick<ImageDefinition, "repositories" | "tags">;
+
+/** The definition that makes an image; undefined if none does. A reference without a tag has the tag `latest`. */
+export function findDefinition<D extends Named>(reference: string, among: readonly D[]): D | undefined {
+  const image = parseImage(reference);
+  if (!image) return undefined;
+  return among.find(
+    ({ repositories, tags }) =>
+      repositories.some((one) => {
+        const made = parseImage(one);
+        return made?.registry === image.registry && made.repository === image.repository;
+      }) &&
+      (tags?.test(image.tag ?? "latest") ?? true),
+  );
+}
+
+/** The definition of one of the platform's own images, to be built from its Dockerfile. An image pinned by digest is built already. */
+export function ownImage(reference: string): ImageDefinition | undefined {
+  const definition = findDefinition(reference, componentImages);
+  return definition?.own && !parseImage(reference)?.digest ? definition : undefined;
+}
+
+/** The build arguments that make the image of a reference's tag. */
+export function buildArguments({ tagAs }: Pick<ImageDefinition, "tagAs">, reference: string): Record<string, string> {
+  return tagAs ? { [tagAs]: parseImage(reference)?.tag ?? "latest" } : {};
+}

@@ -1,0 +1,10 @@
+import type { ImageDefinition } from "../kit/image.ts";
+
+export const trinoImages: ImageDefinition[] = [
+  {
+    folder: "components/trino/images/trino",
+    repositories: ["trinodb/trino"],
+    holds: "Trino 476 (Maven) without most of its plugins, OpenJDK 25",
+    artifacts: [{ kind: "maven", output: "packages" }],
+  },
+];

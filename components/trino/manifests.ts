@@ -1,0 +1,101 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Config } from "../../config/schema.ts";
+import { share } from "../kit/jvm.ts";
+import { shellPassword } from "../kit/password.ts";
+import type { SecretKey } from "../kit/secret.ts";
+
+/*
+ * Trino's configuration files and the scripts of its pods. Pure functions. The catalogs are in catalogs.ts.
+ */
+
+export const ports = { http: 8080 };
+/** Heap, in percent of the container's memory limit. The rest is for plugins' classes, compiled code and buffers. */
+const heapPercent = 65;
+/** In percent of the heap: one query's memory on a node, and headroom for untracked memory. Their sum must stay below 70. */
+const [queryPercent, headroomPercent] = [40, 25];
+/**
+ * `shutdown.grace-period` in seconds: how long a stopping worker waits for the coordinator to notice, before and after
+ * its last tasks. The coordinator polls every five seconds.
+ */
+export const shutdownGracePeriod = 10;
+
+/** Start of the server. It strips line ends from the credentials of existing Secrets: Trino would send them. */
+export const startScript = (env: Record<string, SecretKey>) =>
+  [
+    ...Object.entries(env).map(([variable, key]) => shellPassword(variable, key)),
+    "exec /usr/lib/trino/bin/launcher run --etc-dir /etc/trino",
+  ].join("\n");
+
+/** preStop: the worker accepts no new tasks, finishes the running ones and exits. Waits for PID 1, which is the server. */
+export const drainScript = `
+printf 'X-Trino-User: %s\\n' "$DRAIN_USER" |
+  curl --fail --silent --show-error --header @- --header 'Content-Type: application/json' \\
+    --request PUT --data '"SHUTTING_DOWN"' http://localhost:${ports.http}/v1/info/state || exit 1
+while kill -0 1 2>/dev/null; do sleep 1; done
+`.trim();
+
+/** Access rules of workers: every user may read the system information, as by default, and `drainer` may stop the worker. */
+export const drainRules = (drainer: pulumi.Output<string>) =>
+  pulumi.jsonStringify({
+    system_information: [{ user: drainer, allow: ["read", "write"] }, { allow: ["read"] }],
+  });
+
+/** Heap for a container's memory limit, in mebibytes. */
+const heapOf = (limit: string) => Number.parseInt(share(limit, heapPercent), 10);
+/** `query.max-memory-per-node`, in mebibytes. */
+const queryMemory = (limit: string) => Math.floor((heapOf(limit) * queryPercent) / 100);
+
+/** Files that coordinator and workers have in common. Only the heap depends on the container's memory limit. */
+export const nodeFiles = (stack: string, limit: string) => ({
+  "node.properties": `node.environment=${stack.replaceAll("-", "_")}
+# The pod's name, so that what Trino says of its nodes can be looked up.
+node.id=\${ENV:HOSTNAME}
+node.data-dir=/data/trino
+`,
+  "jvm.config": `-server
+-Xmx${heapOf(limit)}M
+-XX:+UseG1GC
+-XX:+ExplicitGCInvokesConcurrent
+-XX:+ExitOnOutOfMemoryError
+-XX:-OmitStackTraceInFastThrow
+-XX:ReservedCodeCacheSize=256M
+-Djdk.attach.allowAttachSelf=true
+-XX:+EnableDynamicAgentLoading
+--enable-native-access=ALL-UNNAMED
+--sun-misc-unsafe-memory-access=allow
+`,
+  "log.properties": `io.trino=INFO
+`,
+});
+
+/** Lines of `config.properties` that coordinator and workers have in common. */
+const common = (limit: string) => `http-server.http.port=${ports.http}
+# The log is what the container prints; a file beside it would only fill the disk.
+http-server.log.enabled=false
+internal-communication.shared-secret=\${ENV:SHARED_SECRET}
+# ${queryPercent} % and ${headroomPercent} % of a heap of ${heapOf(limit)} MB, which is ${heapPercent} % of the memory limit, ${limit}.
+query.max-memory-per-node=${queryMemory(limit)}MB
+memory.heap-headroom-per-node=${Math.floor((heapOf(limit) * headroomPercent) / 100)}MB
+`;
+
+export const coordinatorFiles = ({ coordinator }: Config["trino"]) => ({
+  "config.properties": `coordinator=true
+# Queries run on the workers alone: one that is too large takes no coordinator down.
+node-scheduler.include-coordinator=false
+discovery.uri=http://localhost:${ports.http}
+# A proxy says by X-Forwarded-* what the client asked for; without this Trino answers 406 to such a request.
+http-server.process-forwarded=true
+${common(coordinator.resources.limits.memory)}# Effectively unlimited: query.max-memory-per-node is the limit. So a change of the number of workers does not restart the coordinator.
+query.max-memory=100TB
+`,
+});
+
+export const workerFiles = ({ worker }: Config["trino"], coordinator: string) => ({
+  "config.properties": `coordinator=false
+discovery.uri=http://${coordinator}:${ports.http}
+${common(worker.resources.limits.memory)}shutdown.grace-period=${shutdownGracePeriod}s
+`,
+  "access-control.properties": `access-control.name=file
+security.config-file=/run/trino/rules.json
+`,
+});

@@ -1,0 +1,254 @@
+import { request as http } from "node:http";
+import { request as https, type RequestOptions } from "node:https";
+import { text as readAll } from "node:stream/consumers";
+// The whole client takes longer to load than most commands take.
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import { UserError } from "../local/step.ts";
+import type { KubeObject } from "../render/manifests.ts";
+
+/** An object as the cluster has it. */
+export type Live = KubeObject & {
+  metadata: KubeObject["metadata"] & {
+    uid: string;
+    resourceVersion: string;
+    generation?: number;
+    deletionTimestamp?: string;
+    ownerReferences?: { kind: string }[];
+    managedFields?: { manager: string; operation: string }[];
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: what a cluster answers has as many shapes as there are kinds
+  spec?: any;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  status?: any;
+};
+
+/** What the API server said no to. */
+export class ApiError extends Error {
+  override name = "ApiError";
+  readonly code: number;
+  readonly reason: string;
+
+  constructor(code: number, reason: string, message: string) {
+    super(message);
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+type Named = { apiVersion: string; kind: string; metadata: { name: string; namespace?: string } };
+
+/** Who our fields belong to, in the cluster's own books. */
+export const fieldManager = "data-platform";
+
+/**
+ * The few calls that the command line and the tests need. They go out as plain JSON, because the typed client of the library drops every
+ * field that its release does not know, on the way out and on the way in; its part here is the kubeconfig with all
+ * the ways of logging in.
+ */
+export class Kube {
+  readonly context: string;
+  readonly server: string;
+  private readonly config: KubeConfig;
+  private readonly kinds = new Map<string, Promise<Map<string, { plural: string; namespaced: boolean }>>>();
+  private login?: { options: RequestOptions; until: number };
+
+  private constructor(config: KubeConfig) {
+    this.config = config;
+    this.context = config.getCurrentContext();
+    this.server = config.getCurrentCluster()!.server;
+  }
+
+  /** From a kubeconfig (by default the one kubectl would take) and a context in it (by default its current one). */
+  static load(options: { kubeconfig?: string; context?: string }): Kube {
+    const config = new KubeConfig();
+    const from = options.kubeconfig ?? process.env.KUBECONFIG ?? "~/.kube/config";
+    try {
+      if (options.kubeconfig) config.loadFromFile(options.kubeconfig);
+      else config.loadFromDefault();
+    } catch (error) {
+      throw new UserError(`${from}: not a kubeconfig: ${(error as Error).message.split("\n")[0]}`);
+    }
+    const names = config.getContexts().map(({ name }) => name);
+    const context = options.context ?? config.getCurrentContext();
+    if (!names.includes(context))
+      throw new UserError(`context ${context}: not in ${from}; contexts there: ${names.join(", ") || "none"}`);
+    config.setCurrentContext(context);
+    if (!config.getCurrentCluster()) throw new UserError(`context ${context}: ${from} has no cluster for it`);
+    return new Kube(config);
+  }
+
+  async get(of: Named): Promise<Live | undefined> {
+    try {
+      return (await this.call("GET", await this.path(of))) as Live;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async list(apiVersion: string, kind: string, namespace: string, query: Record<string, string> = {}): Promise<Live[]> {
+    const { plural } = await this.kind(apiVersion, kind);
+    const path = `${base(apiVersion)}/namespaces/${namespace}/${plural}${search(query)}`;
+    const { items } = (await this.call("GET", path)) as { items: Live[] };
+    // What every item is, a list says once.
+    return items.map((item) => ({ ...item, apiVersion, kind }));
+  }
+
+  /**
+   * Server-side apply. With force, because these fields are ours: a value that someone set by hand comes back to
+   * what the configuration says, as it would with Pulumi. Fields that we never set stay whose they are.
+   */
+  async apply(object: KubeObject): Promise<Live> {
+    const query = search({ fieldManager, force: "true" });
+    return (await this.call(
+      "PATCH",
+      (await this.path(object)) + query,
+      object,
+      "application/apply-patch+yaml",
+    )) as Live;
+  }
+
+  async create(object: KubeObject): Promise<Live> {
+    const { plural } = await this.kind(object.apiVersion, object.kind);
+    return (await this.call("POST", `${folder(object)}/${plural}${search({ fieldManager })}`, object)) as Live;
+  }
+
+  /** Replaces an object as a whole; refused by the server when someone else did since its `resourceVersion`. */
+  async replace(object: Live): Promise<Live> {
+    return (await this.call("PUT", (await this.path(object)) + search({ fieldManager }), object)) as Live;
+  }
+
+  /** Asks for deletion, with everything the object owns going first. `uid` guards against deleting a namesake. */
+  async delete(of: Named, uid?: string): Promise<void> {
+    const body = { propagationPolicy: "Foreground", ...(uid && { preconditions: { uid } }) };
+    try {
+      await this.call("DELETE", await this.path(of), body);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === 404)) throw error;
+    }
+  }
+
+  /** The last lines that a container wrote; empty when it has none. */
+  async log(pod: Named, options: { container: string; previous?: boolean; lines: number }): Promise<string> {
+    const query = {
+      container: options.container,
+      tailLines: String(options.lines),
+      previous: String(options.previous ?? false),
+    };
+    try {
+      const text = String(await this.call("GET", `${await this.path(pod)}/log${search(query)}`));
+      // How a node says that it has thrown the log away.
+      return text.startsWith("unable to retrieve container logs") ? "" : text;
+    } catch {
+      return "";
+    }
+  }
+
+  /** What a Service answers, asked through the API server, which reaches it wherever this machine is. */
+  async ask(of: { namespace: string; service: string; port: number }, path: string, body?: unknown): Promise<unknown> {
+    const service = `/api/v1/namespaces/${of.namespace}/services/${of.service}:${of.port}/proxy`;
+    return this.call(body === undefined ? "GET" : "POST", service + path, body);
+  }
+
+  private async path(of: Named): Promise<string> {
+    const { plural, namespaced } = await this.kind(of.apiVersion, of.kind);
+    if (namespaced !== Boolean(of.metadata.namespace))
+      throw new Error(`${of.kind} ${of.metadata.name} ${namespaced ? "needs a" : "has no"} namespace`);
+    return `${folder(of)}/${plural}/${of.metadata.name}`;
+  }
+
+  private async kind(apiVersion: string, kind: string): Promise<{ plural: string; namespaced: boolean }> {
+    const kinds = this.kinds.get(apiVersion) ?? this.discover(apiVersion);
+    this.kinds.set(apiVersion, kinds);
+    const found = (await kinds.catch(() => undefined))?.get(kind);
+    if (found) return found;
+    // It may come with a definition that is still to be applied: look again next time.
+    this.kinds.delete(apiVersion);
+    // Whatever went wrong on the way says so itself; only a cluster that answered can lack a kind.
+    await kinds;
+    throw new ApiError(404, "NotFound", `the cluster has no ${kind} in ${apiVersion}`);
+  }
+
+  private async discover(apiVersion: string) {
+    const found = (await this.call("GET", base(apiVersion))) as {
+      resources: { name: string; kind: string; namespaced: boolean }[];
+    };
+    const whole = found.resources.filter(({ name }) => !name.includes("/"));
+    return new Map(whole.map(({ name, kind, namespaced }) => [kind, { plural: name, namespaced }]));
+  }
+
+  /** One call, tried again for a while when the server is only starting or busy: every call here can be repeated. */
+  private async call(method: string, path: string, body?: unknown, type = "application/json"): Promise<unknown> {
+    for (let wait = 250; ; wait *= 2) {
+      try {
+        return await this.once(method, path, body, type);
+      } catch (error) {
+        const busy = error instanceof ApiError && (error.code === 429 || error.code === 503 || error.code === 504);
+        const again = busy || transient.has((error as NodeJS.ErrnoException).code ?? "");
+        if (again && wait < 8000) await new Promise((resume) => setTimeout(resume, wait));
+        else throw this.explain(error);
+      }
+    }
+  }
+
+  private async once(method: string, path: string, body: unknown, type: string): Promise<unknown> {
+    const url = new URL(this.server.replace(/\/$/, "") + path);
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const login = await this.options();
+    const options: RequestOptions = {
+      ...login,
+      method,
+      timeout: 30_000,
+      headers: {
+        ...login.headers,
+        accept: "application/json",
+        ...(payload && { "content-type": type, "content-length": Buffer.byteLength(payload) }),
+      },
+    };
+    const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
+      const request = (url.protocol === "http:" ? http : https)(url, options, resolve);
+      request.on("error", reject);
+      request.on("timeout", () => request.destroy(Object.assign(new Error("no answer"), { code: "ETIMEDOUT" })));
+      request.end(payload);
+    });
+    const text = await readAll(response);
+    const answer: unknown = response.headers["content-type"]?.includes("json") ? JSON.parse(text) : text;
+    if (response.statusCode! < 400) return answer;
+    const { reason = "", message = text } = (typeof answer === "object" && answer ? answer : {}) as Record<
+      string,
+      string
+    >;
+    // After its first line a refusal may quote the object, with whatever stands in it.
+    throw new ApiError(response.statusCode!, reason, message.split("\n")[0]!);
+  }
+
+  /** How to log in: a token that a program hands out lasts a while only, so it is asked for again now and then. */
+  private async options(): Promise<RequestOptions> {
+    if (!this.login || this.login.until < Date.now()) {
+      const options: RequestOptions = {};
+      await this.config.applyToHTTPSOptions(options as Parameters<KubeConfig["applyToHTTPSOptions"]>[0]);
+      // One connection for many calls, and not more at once than a small API server likes.
+      Object.assign(options.agent as object, { keepAlive: true, maxSockets: 16 });
+      this.login = { options, until: Date.now() + 60_000 };
+    }
+    return this.login.options;
+  }
+
+  /** The same failure in words for whoever has to mend it. */
+  private explain(error: unknown): unknown {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (error instanceof ApiError && error.code === 401)
+      return new UserError(`context ${this.context}: the cluster does not know this login: ${message}`);
+    if (error instanceof ApiError || typeof code !== "string") return error;
+    return new UserError(`context ${this.context}: cannot reach the cluster at ${this.server}: ${message || code}`);
+  }
+}
+
+const transient = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "EAI_AGAIN"]);
+const base = (apiVersion: string) => (apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`);
+const folder = ({ apiVersion, metadata }: Named) =>
+  base(apiVersion) + (metadata.namespace ? `/namespaces/${metadata.namespace}` : "");
+const search = (query: Record<string, string>) => {
+  const text = new URLSearchParams(query).toString();
+  return text && `?${text}`;
+};

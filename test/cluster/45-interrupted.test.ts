@@ -1,0 +1,131 @@
+// Proves that `up` and `destroy` may be cut off at any moment, by ^C, by the death of the command alone, and by that of
+// all its processes at once, as in a loss of power: the same command given again ends well, no password has changed, Pulumi's state
+// holds no operation that was begun and not ended, and after `destroy` nothing is left. The moments are random; the seed is
+// printed. It does not prove a loss of what was written to disk and not yet synced.
+// Exercises: postgresql, redis.
+import { createHash, randomInt } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { kubeconfigPath } from "../../local/cluster/index.ts";
+import { stateDir } from "../../local/paths.ts";
+import {
+  core,
+  fileOfParts,
+  get,
+  interrupted,
+  kube,
+  mustRun,
+  platform,
+  query,
+  roomFor,
+  secret,
+  unchanged,
+  unready,
+} from "./kit.ts";
+
+/** How often each of the two signals interrupts an `up` and a `destroy`. */
+const rounds = Number(process.env.TEST_INTERRUPTIONS ?? 3);
+const seed = Number(process.env.TEST_SEED ?? randomInt(2 ** 31));
+
+/** A number from 0 to 1 that is random, and the same for the same seed. */
+const chance = (what: string) => createHash("sha256").update(`${seed} ${what}`).digest().readUInt32BE() / 2 ** 32;
+
+const file = fileOfParts({ postgresql: { databases: ["sales"] }, redis: {} });
+const up = ["up", "--stack", "dev", "--config-file", file];
+const destroy = ["destroy", "--stack", "dev", "--config-file", file];
+
+/** What Pulumi knows of the stack; undefined where it knows none. */
+function state(): { resources?: { type: string }[]; pending_operations?: object[] } | undefined {
+  const path = join(stateDir(), "pulumi/.pulumi/stacks/data-platform/dev.json");
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).checkpoint.latest : undefined;
+}
+
+/** The contents of the stack's Secrets, as far as there are any. */
+const secrets = async (): Promise<Record<string, unknown>> =>
+  Object.fromEntries(
+    (await kube().list("v1", "Secret", core)).map((one) => [one.metadata.name, (one as { data?: unknown }).data]),
+  );
+
+/** The volumes that were made for the stack. */
+async function volumes(): Promise<(string | undefined)[]> {
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfigPath());
+  const { items } = await config.makeApiClient(CoreV1Api).listPersistentVolume();
+  return items.filter(({ spec }) => spec?.claimRef?.namespace === core).map(({ metadata }) => metadata?.name);
+}
+
+/** Gives a command again. One whose engine has outlived it is to be waited for: it says so. */
+async function again(args: string[]): Promise<string> {
+  const { exitCode, all } = await vi.waitFor(
+    async () => {
+      const result = await platform(args);
+      if (/is still at work/.test(String(result.all))) throw new Error(String(result.all));
+      return result;
+    },
+    { timeout: 240_000, interval: 1_000 },
+  );
+  if (exitCode !== 0) throw new Error(`./platform ${args.join(" ")} ended with ${exitCode}:\n${all}`);
+  return String(all);
+}
+
+const timed = async (run: () => Promise<unknown>): Promise<number> => {
+  const began = Date.now();
+  await run();
+  return Date.now() - began;
+};
+
+/** How long each command takes when nothing interrupts it, in milliseconds. */
+const length = { up: 0, destroy: 0 };
+
+beforeAll(async () => {
+  await roomFor(undefined);
+  // The first has images to pull.
+  await mustRun(up);
+  await mustRun(destroy);
+  length.up = await timed(() => mustRun(up));
+  length.destroy = await timed(() => mustRun(destroy));
+  console.log(`seed ${seed}; up takes ${length.up} ms, destroy ${length.destroy} ms`);
+});
+
+const ways = [
+  ["SIGINT", false],
+  ["SIGKILL", false],
+  ["SIGKILL", true],
+] as const;
+
+describe.each(Array.from({ length: 2 * rounds }, (_, round) => [round] as const))("round %i", (round) => {
+  // ^C every other time; the rest in turns.
+  const [signal, all] = round % 2 === 0 ? ways[0] : ways[1 + (((round - 1) / 2) % 2)]!;
+  const cutOff = async (command: "up" | "destroy", args: string[]) => {
+    const moment = Math.round(chance(`${command} ${round}`) * length[command]);
+    const { exitCode, endedBy, printed } = await interrupted(args, signal, moment, all);
+    const how = `${signal}${all ? " to all its processes" : ""}`;
+    console.log(`${command}: ${how} after ${moment} ms: ${endedBy ?? exitCode}: ${printed.trim().split("\n").at(-1)}`);
+    // Quicker than the moment: ended well. Before it could listen: ended by the signal itself.
+    if (exitCode !== 0 && endedBy !== signal) expect({ signal, exitCode }).toEqual({ signal: "SIGINT", exitCode: 130 });
+  };
+
+  it("up is made good by the next", async () => {
+    await cutOff("up", up);
+    const before = await secrets();
+    await again(up);
+    expect(await secrets()).toMatchObject(before);
+    expect(await unready(core)).toEqual([]);
+    expect(state()?.pending_operations ?? []).toEqual([]);
+    const { password = "" } = await secret("postgresql-user-sales");
+    expect(await query("sales", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    expect(await mustRun(up)).toMatch(unchanged);
+  });
+
+  it("destroy is made good by the next", async () => {
+    await cutOff("destroy", destroy);
+    await again(destroy);
+    expect(await get("Namespace", core)).toBeUndefined();
+    // The provisioner deletes a volume some moments after its claim.
+    await vi.waitFor(async () => expect(await volumes()).toEqual([]), { timeout: 60_000, interval: 500 });
+    expect(state()?.pending_operations ?? []).toEqual([]);
+    expect(state()?.resources ?? []).toEqual([]);
+  });
+});

@@ -1,0 +1,106 @@
+// Proves what `./platform` does where Docker answers: a kind cluster with a registry beside it, a stack on it whose own
+// image Docker builds, a new version that rolls its own pods alone, a cluster that is stopped and started again, and
+// nothing left in the end. Docker is a daemon of the test's own. Where no registry is in reach, kind's node and all images
+// are those made from packages, and that kind's own work is not proven; nor is Docker Desktop.
+// Exercises: polls, postgresql, apps/polls, components/django.ts, local/images/kind-node.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Docker, noDocker, startDocker } from "./docker.ts";
+import { fileOfParts, mustRun } from "./kit.ts";
+import { type Machine, machine } from "./machine.ts";
+
+const why = await noDocker();
+if (why) console.log(`skipped: 95-kind.test.ts, for ${why}`);
+
+const node = "data-platform-control-plane";
+/** Polls with its database, at a version of the image. */
+const file = (version: string) =>
+  fileOfParts({
+    postgresql: { enabled: true },
+    polls: { enabled: true, image: `data-platform/polls:${version}` },
+  });
+
+describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
+  let before: Machine;
+  let docker: Docker;
+
+  beforeAll(async () => {
+    // There is not room for both, unless someone else's runs.
+    if (!process.env.TEST_STACK) await mustRun(["cluster", "down"]);
+    before = await machine();
+    // Made from packages, images are built without Docker.
+    docker = await startDocker({ PLATFORM_IMAGES: "auto" });
+  }, 120_000);
+
+  afterAll(() => docker?.stop(), 120_000);
+
+  const platform = (...args: string[]) => docker.run("./platform", args);
+  const up = (version: string) => platform("up", "--stack", "dev", "--config-file", file(version));
+  const containers = async () =>
+    (await docker.run("docker", ["ps", "--all", "--format", "{{.Names}}"])).split("\n").filter(Boolean).sort();
+  const kubectl = (...args: string[]) => docker.run("docker", ["exec", node, "kubectl", ...args]);
+
+  /** The stack's pods that are to stay up: name without its random end, and what tells one life from the next. */
+  async function pods(): Promise<Record<string, { uid: string; image: string; ready: boolean }>> {
+    const { items } = JSON.parse(await kubectl("get", "pods", "--all-namespaces", "--output", "json")) as {
+      items: {
+        metadata: { name: string; namespace: string; uid: string; deletionTimestamp?: string };
+        spec: { restartPolicy: string; containers: { image: string }[] };
+        status: { conditions?: { type: string; status: string }[] };
+      }[];
+    };
+    return Object.fromEntries(
+      items
+        .filter(({ metadata }) => metadata.namespace.startsWith("dev-") && !metadata.deletionTimestamp)
+        .filter(({ spec }) => spec.restartPolicy === "Always")
+        .map(({ metadata, spec, status }) => [
+          metadata.name.replace(/-[0-9a-f]+-\w{5}$/, ""),
+          {
+            uid: metadata.uid,
+            image: spec.containers[0]!.image,
+            ready: status.conditions!.some(({ type, status }) => type === "Ready" && status === "True"),
+          },
+        ]),
+    );
+  }
+
+  it("makes a kind cluster and brings a stack up on it, with an image that Docker has built", async () => {
+    const said = await up("1.0.0");
+    expect(said).toContain("cluster: kind, in Docker");
+    expect(await containers()).toEqual([node, "data-platform-registry"]);
+    expect(await docker.run("docker", ["images", "--format", "{{.Repository}}:{{.Tag}}"])).toContain(
+      "localhost:5001/data-platform/polls:1.0.0",
+    );
+    const running = await pods();
+    expect(Object.keys(running).sort()).toEqual(["polls", "postgresql-0"]);
+    expect(Object.values(running).every(({ ready }) => ready)).toBe(true);
+  });
+
+  it("rolls polls alone when there is another version of it", async () => {
+    const first = await pods();
+    await up("1.0.1");
+    const second = await pods();
+    expect(second.polls).toMatchObject({ image: "data-platform/polls:1.0.1", ready: true });
+    expect(second.polls!.uid).not.toBe(first.polls!.uid);
+    expect(second["postgresql-0"]).toEqual(first["postgresql-0"]);
+  });
+
+  it("stops the cluster, and starts it again with all that was in it", async () => {
+    const first = await pods();
+    await platform("cluster", "down");
+    expect(await docker.run("docker", ["ps", "--quiet"])).toBe("");
+    await up("1.0.1");
+    expect(await pods()).toEqual(first);
+  });
+
+  it("leaves nothing after destroy and cluster down", async () => {
+    await platform("destroy", "--stack", "dev", "--config-file", file("1.0.1"));
+    expect(await pods()).toEqual({});
+    expect(await kubectl("get", "persistentvolumes", "--output", "name")).toBe("");
+    await platform("cluster", "down", "--delete-data");
+    expect(await containers()).toEqual([]);
+    expect(await docker.run("docker", ["volume", "ls", "--quiet"])).toBe("");
+    await docker.stop();
+    // What else runs here comes and goes.
+    if (!process.env.TEST_STACK) expect(await machine()).toEqual(before);
+  });
+});

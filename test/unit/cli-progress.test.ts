@@ -1,0 +1,141 @@
+// Proves what is told of an update, by events as the engine sends them. That the engine sends them so, the cluster tests
+// prove.
+import { DiffKind, type EngineEvent, type StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
+import { describe, expect, it } from "vitest";
+import { counted, done, linesOf, planned } from "../../cli/changes.ts";
+import { Progress } from "../../cli/progress.ts";
+
+const inputs = (spec: object, kind = "StatefulSet") => ({
+  apiVersion: "apps/v1",
+  kind,
+  metadata: { name: "redis", namespace: "dev-core" },
+  spec,
+});
+const urn = "urn:pulumi:dev::data-platform::data-platform:index:Redis$kubernetes:apps/v1:StatefulSet::redis";
+const side = (values: object, more: object = {}) =>
+  ({ custom: true, inputs: values, ...more }) as unknown as NonNullable<StepEventMetadata["new"]>;
+
+/** A step on redis's StatefulSet. */
+const step = (more: Partial<StepEventMetadata>): StepEventMetadata => ({
+  op: "create",
+  urn,
+  type: "kubernetes:apps/v1:StatefulSet",
+  provider: "",
+  ...more,
+});
+const created = step({ new: side(inputs({ replicas: 1 })) });
+const at = (event: Partial<EngineEvent>): EngineEvent => ({ sequence: 0, timestamp: 0, ...event });
+const begun = (metadata: StepEventMetadata) => at({ resourcePreEvent: { metadata } });
+const ended = (metadata: StepEventMetadata) => at({ resOutputsEvent: { metadata } });
+const said = (message: string, more: object = {}) =>
+  at({ diagnosticEvent: { message, color: "never", severity: "info", ...more } });
+
+function told(...events: EngineEvent[]): Progress {
+  const progress = new Progress(4, (warning) => warning === "expected");
+  for (const event of events) progress.take(event);
+  return progress;
+}
+const other = step({ op: "same", urn: "urn:other", new: side(inputs({})) });
+
+describe("what happens right now", () => {
+  it("is that the program starts, then what is compared with the cluster, then what is waited for and why", () => {
+    expect(told().line()).toBe("starting the program");
+    expect(told(ended(step({ op: "refresh" }))).line()).toBe("comparing with the cluster, 1 of 4");
+    const progress = told(ended(other), begun(created), said("[1/2] no pod is ready\n", { urn, ephemeral: true }));
+    expect(progress.line(Date.now() + 12_000)).toBe(
+      "1 of 4; waiting for StatefulSet dev-core/redis for 12 s (no pod is ready)",
+    );
+  });
+
+  it("is told of three, with the number of the others", () => {
+    const events = ["a", "b", "c", "d"].map((name) => begun({ ...created, urn: name }));
+    expect(told(ended(other), ...events).line()).toMatch(/^1 of 4; waiting for (StatefulSet [^,]+, ){3}and 1 more$/);
+  });
+
+  it("is not what has ended or failed, and what goes says so", () => {
+    expect(told(begun(created), ended(created)).line()).toBe("1 of 4");
+    const failed = told(
+      ended(other),
+      begun(created),
+      at({ resOpFailedEvent: { metadata: created, status: 0, steps: 0 } }),
+    );
+    expect(failed.line()).toBe("1 of 4");
+    expect(failed.failed).toEqual([inputs({ replicas: 1 })]);
+    const going = step({ op: "delete", old: side(inputs({})) });
+    expect(told(ended(other), begun(going)).line()).toContain("StatefulSet dev-core/redis to go for 0 s");
+  });
+});
+
+describe("what was changed", () => {
+  const lines = (metadata: StepEventMetadata, detailed = false) =>
+    told(begun(metadata), ended(metadata)).changes.flatMap((change) => linesOf(change, planned, detailed));
+
+  it("names the fields of an update, and shows their contents where that is asked for", () => {
+    const update = step({ op: "update", old: side(inputs({ replicas: 1 })), new: side(inputs({ replicas: 2 })) });
+    expect(lines(update)).toEqual(["~ update StatefulSet dev-core/redis: spec.replicas"]);
+    expect(lines(update, true)).toEqual([
+      "~ update StatefulSet dev-core/redis: spec.replicas",
+      "    spec.replicas",
+      "      - 1",
+      "      + 2",
+    ]);
+  });
+
+  it("names the fields that only the engine sees: of a Secret, and what differs in the cluster alone", () => {
+    const secret = side(inputs({ password: "[secret]" }, "Secret"));
+    const detailedDiff = { "stringData.password": { diffKind: DiffKind.update, inputDiff: false } };
+    expect(lines(step({ op: "update", old: secret, new: secret, detailedDiff }), true)).toEqual([
+      "~ update Secret dev-core/redis: stringData.password",
+    ]);
+  });
+
+  it("says what forces a replacement, once of its three steps", () => {
+    const sides = { old: side(inputs({ serviceName: "a" })), new: side(inputs({ serviceName: "b" })) };
+    const detailedDiff = { "spec.serviceName": { diffKind: DiffKind.updateReplace, inputDiff: false } };
+    const steps = (["create-replacement", "replace", "delete-replaced"] as const).map((op) =>
+      step({ op, ...sides, detailedDiff }),
+    );
+    expect(steps.flatMap((one) => lines(one))).toEqual([
+      "± replace StatefulSet dev-core/redis: spec.serviceName cannot be changed in place",
+    ]);
+  });
+
+  it("says of what is deleted whether it stays in the cluster", () => {
+    expect(lines(step({ op: "delete", old: side(inputs({})) }))).toEqual(["- delete StatefulSet dev-core/redis"]);
+    expect(lines(step({ op: "delete", old: side(inputs({}), { retainOnDelete: true }) }))).toEqual([
+      "- delete StatefulSet dev-core/redis, and left in the cluster, as configured",
+    ]);
+  });
+
+  it("is of resources that are no Kubernetes objects their type and name, and nothing of providers and components", () => {
+    const password = step({
+      urn: "urn:pulumi:dev::data-platform::data-platform:index:Redis$random:index/randomPassword:RandomPassword::redis-admin",
+      type: "random:index/randomPassword:RandomPassword",
+      new: side({ length: 32 }),
+    });
+    expect(lines(password)).toEqual(["+ create RandomPassword redis-admin"]);
+    expect(lines(step({ type: "pulumi:providers:kubernetes", new: side({}) }))).toEqual([]);
+    expect(lines(step({ type: "data-platform:index:Redis", new: side({}, { custom: false }) }))).toEqual([]);
+  });
+
+  it("is counted as the engine counts it", () => {
+    const resourceChanges = { same: 49, update: 2 };
+    const summaryEvent = { maybeCorrupt: false, durationSeconds: 1, resourceChanges, policyPacks: {} };
+    expect(counted(told(at({ summaryEvent })).counts, done)).toBe("2 updated, 49 unchanged");
+    expect(counted({}, done)).toBe("nothing to do");
+  });
+});
+
+it("keeps each problem with its resource, and each warning once but for the expected ones", () => {
+  const progress = told(
+    said("refused\n", { severity: "error", urn }),
+    said("update failed", { severity: "error" }),
+    said("old", { severity: "warning" }),
+    said("old", { severity: "warning" }),
+    said("expected", { severity: "warning" }),
+    said("a line of the program", { severity: "info#err" }),
+  );
+  expect(progress.problems).toEqual([{ of: "StatefulSet redis", message: "refused" }, { message: "update failed" }]);
+  expect([...progress.warnings]).toEqual(["old"]);
+  expect(progress.lastWords).toEqual(["a line of the program"]);
+});

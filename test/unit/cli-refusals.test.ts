@@ -1,0 +1,97 @@
+// Proves what is refused for the sake of data, by a state as Pulumi keeps it and a program as it is. It does not prove that
+// Pulumi refuses the same: a cluster test does.
+import { beforeAll, describe, expect, it } from "vitest";
+import type { StackState } from "../../cli/backend.ts";
+import { refuseLosses, refuseProtected } from "../../cli/refusals.ts";
+import type { Evaluation } from "../../render/evaluate.ts";
+import { manifests } from "../../render/manifests.ts";
+import { ConfigError, type StackFile } from "../../render/stack.ts";
+import { evaluated } from "../program/stacks.ts";
+
+const file: StackFile = { stack: "test", project: "data-platform", path: "", config: {}, encrypted: [] };
+const unprotect =
+  "put it back, or give it up for good: set global.protectData to false, run `up` once, then make the change again";
+
+/** The state after an `up` of a program. */
+const stateAfter = ({ resources, outputs }: Evaluation): StackState => ({
+  resources: [
+    { urn: "", type: "pulumi:pulumi:Stack", custom: false, outputs },
+    ...resources.map(({ urn, type, custom, inputs, options }) => ({
+      urn,
+      type,
+      custom,
+      inputs,
+      protect: options.protect,
+    })),
+  ],
+  pending: [],
+});
+
+const refusal = (state: StackState, evaluation: Evaluation): string[] => {
+  try {
+    refuseLosses(file, state, evaluation);
+    return [];
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message.split("\n");
+  }
+};
+
+const evaluate = async (changes: string) => (await evaluated("test", { changes })).evaluation;
+
+describe("with global.protectData", () => {
+  let before: Evaluation;
+  let state: StackState;
+  const keep = "global: { protectData: true }\nmonitoring: { enabled: true }";
+  beforeAll(async () => {
+    before = await evaluate(keep);
+    state = stateAfter(before);
+  });
+
+  it("nothing is refused where nothing is lost", () => {
+    expect(refusal(state, before)).toEqual([]);
+  });
+
+  it("an object that the stack no longer has is refused, with the stack and the key", async () => {
+    expect(refusal(state, await evaluate(`${keep}\nclickhouse: { enabled: false }`))).toEqual([
+      `stack test: clickhouse: PersistentVolumeClaim test-apps/data-clickhouse-0: no longer configured, and protected from deletion; ${unprotect}`,
+    ]);
+  });
+
+  it("so is a namespace, with its key, beside all others", async () => {
+    const all = refusal(state, await evaluate("global: { protectData: true }"));
+    expect(all).toContain(
+      `stack test: namespaces.monitoring: Namespace test-monitoring: no longer configured, and protected from deletion; ${unprotect}`,
+    );
+    expect(all.length).toBeGreaterThan(1);
+  });
+
+  it("a replacement is refused, with what forces it", async () => {
+    expect(
+      refusal(state, await evaluate(`${keep}\nredis: { storage: { size: 1Gi, storageClass: fast } }`)).filter((line) =>
+        line.includes("redis"),
+      ),
+    ).toEqual([
+      `stack test: redis: PersistentVolumeClaim test-core/data-redis-0: would be replaced, since spec.storageClassName cannot be changed in place, and is protected from deletion; ${unprotect}`,
+    ]);
+  });
+
+  it("so is destroying it", () => {
+    expect(() => refuseProtected(file, state)).toThrow(
+      /^stack test: protected from deletion: .*PersistentVolumeClaim test-core\/data-redis-0.*; to give up their data for good, set global\.protectData to false, run `up` once, then destroy$/,
+    );
+  });
+
+  it("what was replaced before and is on its way out is no longer protected", () => {
+    const leaving = state.resources.map((one) => ({ ...one, delete: true }));
+    expect(() => refuseProtected(file, { resources: leaving, pending: [] })).not.toThrow();
+  });
+});
+
+it("without global.protectData nothing is refused", async () => {
+  const state = stateAfter(await evaluate("global: { protectData: false }"));
+  const smaller = await evaluate("global: { protectData: false }\nclickhouse: { enabled: false }");
+  expect(manifests(smaller).length).toBeLessThan(state.resources.length);
+  expect(refusal(state, smaller)).toEqual([]);
+  expect(() => refuseProtected(file, state)).not.toThrow();
+});

@@ -1,0 +1,47 @@
+// Proves that every relative link of a page leads to a file and a heading that exist, and that the page of each component
+// has the form of the others. It does not prove that a page is true, nor that an address on the web answers.
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+
+const pages = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"], {
+  encoding: "utf8",
+})
+  .trim()
+  .split("\n")
+  .filter((page) => existsSync(page));
+/** Markdown without what is quoted as code. */
+const textOf = (page: string) => readFileSync(page, "utf8").replace(/^ *```[\s\S]*?^ *```$/gm, "");
+
+/** A heading's anchor, as GitHub makes it. */
+const anchor = (heading: string) =>
+  heading
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+    .trim()
+    .replaceAll(" ", "-");
+const headings = (page: string) => [...textOf(page).matchAll(/^(#+) (.+)$/gm)].map(([, , text = ""]) => text);
+
+it.each(pages)("%s links to what exists", (page) => {
+  const broken = [...textOf(page).matchAll(/\]\((?!https?:|mailto:)([^)\s]+)\)/g)]
+    .map(([, link = ""]) => link)
+    .filter((link) => {
+      const [path = "", fragment] = link.split("#");
+      const file = path ? join(dirname(page), path) : page;
+      if (!existsSync(file)) return true;
+      return fragment !== undefined && !headings(file).map(anchor).includes(fragment);
+    });
+  expect(broken).toEqual([]);
+});
+
+/** Every folder of a component that a stack configures; Django's page is named after the application that is shipped. */
+const components = readdirSync("components")
+  .filter((name) => existsSync(`components/${name}/schema.ts`))
+  .map((name) => (name === "django" ? "polls" : name));
+const form = ["Use it", "Configure it", "Operate it", "Back up", "Upgrade", "Scale", "Rotate", "Reference"];
+
+it.each(components)("docs/%s.md has the form of a component's page", (name) => {
+  expect(headings(`docs/${name}.md`).filter((heading) => form.includes(heading))).toEqual(form);
+});
