@@ -116,7 +116,7 @@ export async function stateOf(file: StackFile): Promise<StackState> {
   const { exitCode, stdout, stderr, code } = await execa("pulumi", ["stack", "export", "--stack", stack], options);
   if (code === "ENOENT")
     throw new UserError(
-      `stack ${stack}: its state is in ${loggedIn()}, and no pulumi is here to read it; expected pulumi on PATH`,
+      `stack ${stack}: its state is in a backend, and no pulumi is here to read it; expected pulumi on PATH`,
     );
   if (exitCode === 0) return stateIn(JSON.parse(stdout).deployment);
   if (/no stack named/.test(stderr)) return nothing;

@@ -126,7 +126,7 @@ describe("the state", () => {
     vi.stubEnv("PLATFORM_CACHE", join(folder, "cache"));
     await expect(stateOf(file)).rejects.toMatchObject({
       name: "UserError",
-      message: "stack dev: its state is in file:///states, and no pulumi is here to read it; expected pulumi on PATH",
+      message: "stack dev: its state is in a backend, and no pulumi is here to read it; expected pulumi on PATH",
     });
   });
 });
