@@ -52,20 +52,18 @@ export const ${key} = component({
 const component = ({ className, key, name, title }: Names) => `import type * as pulumi from "@pulumi/pulumi";
 import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
-import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
+import type { ComponentArgs } from "../kit/args.ts";
+import { Component, type Metrics } from "../kit/component.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
-import { service } from "../kit/service.ts";
+import { endpoint, service } from "../kit/service.ts";
 
 const ports = { http: 8080 };
 /** User and group of the image. */
 const user = 1000;
 
-export interface ${className}Args {
-  namespace: NamespaceContext;
-  config: Config["${key}"];
-}
+export interface ${className}Args extends ComponentArgs<Config["${key}"]> {}
 
 /** ${title}: what it does, in a sentence. */
 export class ${className} extends Component {
@@ -76,7 +74,7 @@ export class ${className} extends Component {
     super("${className}", name, namespace, parseImage(config.image)?.tag ?? "", opts);
     const server = this.server(config);
     service(this, { role: "server", ports, type: config.service.type, workload: server });
-    this.endpoint = { namespace: namespace.name, service: name, host: this.host(), port: ports.http };
+    this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
   }
 
