@@ -1,7 +1,7 @@
+import { thisMachine } from "./components/kind/cluster.ts";
 import { Kind } from "./components/kind/index.ts";
 import { Platform } from "./components/platform.ts";
 import { load, makesCluster } from "./config/load.ts";
-import { thisMachine } from "./local/cluster/kind-config.ts";
 
 /**
  * The Pulumi program. It loads the stack's configuration and creates the platform; the outputs are addresses and names of

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { parse, stringify } from "yaml";
-import { stateDir } from "../local/paths.ts";
+import { stateDir } from "../config/paths.ts";
 import { UserError } from "../local/step.ts";
 import type { StackFile } from "../render/stack.ts";
 import type { Target } from "./choose.ts";

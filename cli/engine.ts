@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { execa } from "execa";
+import { cacheDir } from "../config/paths.ts";
 import {
   canBuildEngine,
   engineEnvironment,
@@ -7,7 +8,6 @@ import {
   isEngineBuilt,
   isExpectedWarning,
 } from "../local/engine/index.ts";
-import { cacheDir } from "../local/paths.ts";
 import { type Say, type Step, UserError } from "../local/step.ts";
 
 /** A pulumi that is on this machine, or how it can come here. */

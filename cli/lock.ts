@@ -4,7 +4,7 @@ import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import { stateDir } from "../local/paths.ts";
+import { stateDir } from "../config/paths.ts";
 import { UserError } from "../local/step.ts";
 
 /** What a running command says of itself to others. */

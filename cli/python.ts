@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { execa, type Options } from "execa";
+import { cacheDir } from "../config/paths.ts";
 import { sha256 } from "../local/images/store.ts";
-import { cacheDir } from "../local/paths.ts";
 import { root } from "./project.ts";
 
 /** How many tests of one run did what. */

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { execa } from "execa";
+import { cacheDir } from "../config/paths.ts";
 import { debianPackages } from "./cluster/debian.ts";
-import { cacheDir } from "./paths.ts";
 import { type Say, type Step, UserError } from "./step.ts";
 
 /**

@@ -3,17 +3,10 @@ import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
-import {
-  clusterName,
-  kindConfig,
-  kindHosts,
-  type Machine,
-  networkName,
-  registry as settings,
-} from "../../local/cluster/kind-config.ts";
-import { localName, parseReference } from "../../local/images/reference.ts";
 import { buildArguments, ownImage } from "../images.ts";
 import type { ImageDefinition } from "../kit/image.ts";
+import { clusterName, kindConfig, kindHosts, type Machine, networkName, registry as settings } from "./cluster.ts";
+import { localName, parseReference } from "./reference.ts";
 
 /** What the kind cluster is made from. */
 export interface KindArgs {

@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import * as toml from "smol-toml";
 import { stringify } from "yaml";
+import { registryHosts } from "../../components/kind/registry-hosts.ts";
 import { cgroupName } from "./daemons.ts";
 import { dir, network, nodeName, ports, runDir } from "./layout.ts";
 import { authorityFile, certificateFile, type IdentityName, identities, keyFile } from "./pki.ts";
-import { registryHosts } from "./registry-hosts.ts";
 
 /** A configuration file of a component. */
 export interface File {

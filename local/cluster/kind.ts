@@ -5,13 +5,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { stringify } from "yaml";
-import { ensureImages } from "../images/index.ts";
-import { answers, canBePulled } from "../images/mode.ts";
-import { localName } from "../images/reference.ts";
-import { run } from "../images/run.ts";
-import { type Say, type Step, UserError } from "../step.ts";
-import { binary } from "./binaries.ts";
-import { writeFiles } from "./host.ts";
 import {
   kindConfig,
   kindHosts,
@@ -21,7 +14,14 @@ import {
   registry,
   registryConfig,
   thisMachine,
-} from "./kind-config.ts";
+} from "../../components/kind/cluster.ts";
+import { localName } from "../../components/kind/reference.ts";
+import { ensureImages } from "../images/index.ts";
+import { answers, canBePulled } from "../images/mode.ts";
+import { run } from "../images/run.ts";
+import { type Say, type Step, UserError } from "../step.ts";
+import { binary } from "./binaries.ts";
+import { writeFiles } from "./host.ts";
 import { dir, kubeconfigPath } from "./layout.ts";
 import { checkFree } from "./ports.ts";
 

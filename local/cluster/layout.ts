@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
-import { stateDir } from "../paths.ts";
+import { registryPort } from "../../components/kind/reference.ts";
+import { stateDir } from "../../config/paths.ts";
 
 /** The node's name. Not the machine's host name, which may change: volumes are bound to the node's name. */
 export const nodeName = "local";
@@ -23,7 +24,7 @@ export const network = {
 /** Not the default ports, so that another Kubernetes or a DNS server can run on this machine. */
 export const ports = {
   /** In image names: `localhost:5001/...`. */
-  registry: 5001,
+  registry: registryPort,
   api: 26443,
   etcd: 22379,
   etcdPeer: 22380,
@@ -37,9 +38,6 @@ export const ports = {
   dnsReady: 20080,
   kwok: 20247,
 } as const;
-
-/** The registry of this machine, which containerd asks first. */
-export const registryHost = `localhost:${ports.registry}`;
 
 /** Data that `down` keeps without `--delete-data`: etcd, certificates, volumes, images, logs. */
 export const dir = (...parts: string[]): string => resolve(stateDir(), "cluster", ...parts);

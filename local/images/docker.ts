@@ -2,13 +2,13 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
+import { localName, localRegistry, parseReference } from "../../components/kind/reference.ts";
 import { type Say, UserError } from "../step.ts";
 import { certificates, hostCertificates, trusting, withContext, withScratch } from "./build.ts";
 import { buildArguments, type Definition, definitionOf, folderOf } from "./definitions.ts";
 import { imagesUnder, readDockerfile, rewritten } from "./dockerfile.ts";
 import { dockerfileOf } from "./key.ts";
 import { canBePulled } from "./mode.ts";
-import { localName, localRegistry, parseReference } from "./reference.ts";
 import { run } from "./run.ts";
 
 /** What Docker builds an image from. */

@@ -4,6 +4,7 @@
  * to the local registry under the official name.
  */
 import { join } from "node:path";
+import { localName, localRegistry, parseReference } from "../../components/kind/reference.ts";
 import { type Say, type Step, UserError } from "../step.ts";
 import { buildFile, buildFromPackages } from "./build.ts";
 import { definitionOf, definitions, isOwn } from "./definitions.ts";
@@ -11,7 +12,6 @@ import { buildByDocker, buildFileByDocker } from "./docker.ts";
 import { checkDockerfile, imagesUnder, readDockerfile } from "./dockerfile.ts";
 import { dockerfileOf, keyFor } from "./key.ts";
 import { canBePulled, imageMode } from "./mode.ts";
-import { localName, localRegistry, parseReference } from "./reference.ts";
 import { allBuilt, blobDir, builtUnder, push, servedDigest } from "./store.ts";
 import { buildahVersion, toolsStep } from "./tools.ts";
 

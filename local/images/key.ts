@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseReference } from "../../components/kind/reference.ts";
 import { moduleOf, pinsOf } from "../cluster/binaries.ts";
 import { debianSources, hostSources } from "./apt.ts";
 import { type Artifact, type Definition, definitionOf, folderOf } from "./definitions.ts";
 import { imagesUnder } from "./dockerfile.ts";
-import { parseReference } from "./reference.ts";
 import { sha256 } from "./store.ts";
 
 /** Increase it when this code builds the same definition into another image. */

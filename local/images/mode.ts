@@ -1,5 +1,5 @@
+import { parseReference } from "../../components/kind/reference.ts";
 import { UserError } from "../step.ts";
-import { parseReference } from "./reference.ts";
 
 /** Where images come from. */
 export type ImageMode =

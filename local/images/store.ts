@@ -4,9 +4,9 @@ import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import writeFileAtomic from "write-file-atomic";
-import { cacheDir } from "../paths.ts";
+import { localName, localRegistry, parseReference } from "../../components/kind/reference.ts";
+import { cacheDir } from "../../config/paths.ts";
 import { UserError } from "../step.ts";
-import { localName, localRegistry, parseReference } from "./reference.ts";
 
 /**
  * Blobs by digest (`sha256/<hex>`), the layout of OCI and of the registry. The local registry serves this folder

@@ -9,8 +9,8 @@ import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findPulumi, presentEngine, pulumiSteps } from "../../cli/engine.ts";
+import { stateDir } from "../../config/paths.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
-import { stateDir } from "../../local/paths.ts";
 import { core, get, mustRun, query, roomFor, secret, unchanged } from "./kit.ts";
 
 describe("the Pulumi engine", () => {

@@ -8,8 +8,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import { stateDir } from "../../config/paths.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
-import { stateDir } from "../../local/paths.ts";
 import {
   core,
   fileOfParts,

@@ -9,7 +9,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import { cacheDir } from "../../local/paths.ts";
+import { cacheDir } from "../../config/paths.ts";
 import {
   ask,
   configMap,

@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
-import { stateDir } from "../../local/paths.ts";
+import { stateDir } from "../../config/paths.ts";
 import { mustRun, roomFor } from "./kit.ts";
 import { machine } from "./machine.ts";
 

@@ -8,7 +8,7 @@ import { show } from "../../cli/show.ts";
 import { targetOf } from "../../cli/target.ts";
 import { imagesOf, localWork } from "../../cli/up.ts";
 import { clusterImage, operatorImage } from "../../components/cloudnative-pg/schema.ts";
-import { stateDir } from "../../local/paths.ts";
+import { stateDir } from "../../config/paths.ts";
 import { mustRun, wholeFile } from "./kit.ts";
 import { type Machine, machine } from "./machine.ts";
 

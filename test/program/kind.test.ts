@@ -2,8 +2,8 @@
 // pods; and that no other stack has them. It does not prove that Docker and kind do it.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { clusterName, kindConfig, thisMachine } from "../../components/kind/cluster.ts";
 import program from "../../index.ts";
-import { clusterName, kindConfig, thisMachine } from "../../local/cluster/kind-config.ts";
 import { type Evaluation, evaluate, type Made, type Resource, seeded } from "../../render/evaluate.ts";
 import { manifests } from "../../render/manifests.ts";
 import { readStack } from "../../render/stack.ts";

@@ -17,7 +17,7 @@ import { join, resolve } from "node:path";
 import { execa, execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { kindConfig, kindHosts } from "../../local/cluster/kind-config.ts";
+import { kindConfig, kindHosts } from "../../components/kind/cluster.ts";
 
 const plugins = execaSync("pulumi", ["plugin", "ls", "--json"], { reject: false });
 const engine = plugins.exitCode === 0 && /"name": *"command"/.test(plugins.stdout);

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { localName, parseReference } from "../../components/kind/reference.ts";
 import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
 import { registriesConf, trusting } from "../../local/images/build.ts";
 import { type Definition, definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
@@ -15,7 +16,6 @@ import { checkDockerfile, imagesUnder, readDockerfile, rewritten } from "../../l
 import { inOrder } from "../../local/images/index.ts";
 import { dockerfileOf, type Ingredients, keyOf } from "../../local/images/key.ts";
 import { answers, canBePulled, imageMode } from "../../local/images/mode.ts";
-import { localName, parseReference } from "../../local/images/reference.ts";
 import { run } from "../../local/images/run.ts";
 import { assertCanBuild } from "../../local/images/tools.ts";
 

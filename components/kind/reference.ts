@@ -1,9 +1,11 @@
+import { UserError } from "../../config/errors.ts";
 import { parseImage } from "../../config/images.ts";
-import { registryHost } from "../cluster/layout.ts";
-import { UserError } from "../step.ts";
+
+/** Port of the registry on this machine. Not 5000, which macOS uses. */
+export const registryPort = 5001;
 
 /** The registry on this machine. containerd asks it first for every image, whatever registry the manifest names. */
-export const localRegistry = registryHost;
+export const localRegistry = `localhost:${registryPort}`;
 
 export interface Reference {
   /** The registry as its images are named: `docker.io`, `quay.io`, `localhost:5001`. */

@@ -1,5 +1,5 @@
 import { stringify, type TomlTable } from "smol-toml";
-import { registryHost } from "./layout.ts";
+import { localRegistry } from "./reference.ts";
 
 /** Registries of the platform's images, each with the address of its API. */
 const upstreams: Record<string, string> = {
@@ -14,12 +14,12 @@ const upstreams: Record<string, string> = {
 const capabilities = ["pull", "resolve"];
 
 /** containerd's `certs.d`: `quay.io/minio/minio:X` is asked of `http://<mirror>/v2/minio/minio` and then of quay.io itself. */
-export function registryHosts(mirror = `http://${registryHost}`): { path: string; content: string }[] {
+export function registryHosts(mirror = `http://${localRegistry}`): { path: string; content: string }[] {
   const file = (name: string, content: TomlTable) => ({ path: `${name}/hosts.toml`, content: stringify(content) });
   const host = { [mirror]: { capabilities } };
   return [
     ...Object.entries(upstreams).map(([name, server]) => file(name, { server, host })),
-    file(registryHost, { server: mirror }),
+    file(localRegistry, { server: mirror }),
     // Any other registry: containerd falls back to the one that the image names.
     file("_default", { host }),
   ];

@@ -1,11 +1,13 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
-import { dir, ports } from "./layout.ts";
+import { join } from "node:path";
+import { stateDir } from "../../config/paths.ts";
+import { registryPort } from "./reference.ts";
 import { registryHosts } from "./registry-hosts.ts";
 
 /*
  * What the kind cluster of this machine and the registry beside it are, whoever makes them: `./platform` by commands,
- * or the Pulumi program by resources (components/kind/index.ts).
+ * or the Pulumi program by resources (./index.ts).
  */
 
 /** Also the name of its context, after `kind-`. */
@@ -19,7 +21,7 @@ export const registry = {
   image: "registry:3.0.0",
   /** In the container. */
   port: 5000,
-  published: { address: "127.0.0.1", port: ports.registry },
+  published: { address: "127.0.0.1", port: registryPort },
   restart: "unless-stopped",
 } as const;
 
@@ -42,7 +44,7 @@ export interface Machine {
 
 export const thisMachine = (): Machine => ({
   home: homedir(),
-  certs: dir("kind", "certs.d"),
+  certs: join(stateDir(), "cluster", "kind", "certs.d"),
   // Where Docker runs in a virtual machine of its own, that has version 2.
   cgroupV1: process.platform === "linux" && !existsSync("/sys/fs/cgroup/cgroup.controllers"),
 });
