@@ -10,7 +10,7 @@ import type { StackFile } from "../render/stack.ts";
 import type { Target } from "./choose.ts";
 import { presentEngine } from "./engine.ts";
 import { root } from "./project.ts";
-import { contextOf, kubeconfigOf } from "./target.ts";
+import { contextOf, isLocal, kubeconfigOf } from "./target.ts";
 
 /** A resource in Pulumi's state, as far as it is of interest here. */
 export interface StateResource {
@@ -34,8 +34,8 @@ export interface StackState {
 const nothing: StackState = { resources: [], pending: [] };
 
 /**
- * Where Pulumi keeps its state. Whoever is logged in, or names a backend, gets that one. Everyone else gets files on
- * this machine, with a passphrase of their own.
+ * Where Pulumi keeps its state: in the backend that the user is logged in to or names; else in files on this machine,
+ * with a passphrase that is made for them.
  */
 const home = () => join(stateDir(), "pulumi");
 
@@ -83,8 +83,10 @@ export function projectFolder(file: StackFile, target?: Target): { workDir: stri
   const path = join(workDir, `Pulumi.${file.stack}.yaml`);
   const before = existsSync(path) ? parse(readFileSync(path, "utf8")) : {};
   const asWritten = parse(readFileSync(file.path, "utf8")) ?? {};
-  // The local cluster's too: a stack that says `cluster: kind` and names no context would make a cluster of its own.
-  const context = target && contextOf(target);
+  // The local cluster is the one of its kubeconfig, for plain `pulumi` too. But a stack that says `cluster: kind` and names
+  // no context would make a cluster of its own.
+  const makesCluster = (file.config[`${file.project}:global`] as { cluster?: string } | undefined)?.cluster === "kind";
+  const context = target && (makesCluster || !isLocal(target)) ? contextOf(target) : undefined;
   const seen = { ...asWritten, config: { ...asWritten.config, ...(context && { "kubernetes:context": context }) } };
   const salt = before?.encryptionsalt && { encryptionsalt: before.encryptionsalt };
   writeFileSync(path, stringify({ ...salt, ...seen }), { mode: 0o600 });

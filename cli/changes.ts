@@ -18,7 +18,7 @@ export interface Change {
 const fates: Record<string, Change["fate"]> = {
   create: "create",
   update: "update",
-  // Of the three steps of a replacement the one that stands for all.
+  // A replacement has three steps; this one has both sides.
   replace: "replace",
   delete: "delete",
 };
@@ -62,7 +62,7 @@ export function changeOf(metadata: StepEventMetadata): Change | undefined {
 
 const marks = { create: "+", update: "~", replace: "±", delete: "-" };
 
-/** A change as lines: what becomes of which object, and with `detailed` what stands in its fields before and after. */
+/** A change as lines: what becomes of which object, and with `detailed` the contents of its fields before and after. */
 export function linesOf(change: Change, words: Record<Change["fate"], string>, detailed = false): string[] {
   const { fate, title, fields, forcedBy, retained } = change;
   const paths = forcedBy.length > 0 && fate === "replace" ? forcedBy : fields.map(({ path }) => path);

@@ -49,7 +49,7 @@ platform
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
-  .option("--diff", "show what stands in each changed field, before and after", false)
+  .option("--diff", "show the contents of each changed field, before and after", false)
   .action(changing(async (options) => (await import("./preview.ts")).preview(options)));
 
 platform

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { kubeconfigPath } from "../local/cluster/index.ts";
+import type { Say } from "../local/step.ts";
 import { titleOf } from "../render/manifests.ts";
 import type { StackFile } from "../render/stack.ts";
 import { inUse, type StackState, stateOf } from "./backend.ts";
@@ -38,7 +39,7 @@ export async function destroy(options: DestroyOptions): Promise<void> {
   const adopted = await adoptedIn(kube, state);
   const pulumi = await Pulumi.open(file, target, { state, kube });
   let deleted = "";
-  const run = async (say: (line: string) => void) => {
+  const run = async (say: Say) => {
     const urns = adopted.map(({ urn }) => urn);
     const { counts } = await pulumi.destroy(state.resources.length, say, urns);
     deleted = counted({ delete: counts.delete }, done);

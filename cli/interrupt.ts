@@ -1,19 +1,19 @@
 import { execa } from "execa";
 
 interface Interruption {
-  /** Whether the terminal told every process that this one has started, too. */
+  /** Whether the terminal sent the signal to the processes that this one has started, too. */
   reachedAll: boolean;
 }
 
 /**
  * What must happen before the process may end on ^C. Most work here needs nothing: it can be cut off anywhere and
- * run again. Something that keeps books of its own is told to stop, and waited for.
+ * run again. What keeps a state of its own is stopped in order, and waited for.
  */
 const cleanups = new Set<(how: Interruption) => Promise<void>>();
 
 let stopping = false;
 
-/** Whether this process is about to end because it was told to. */
+/** Whether a signal is about to end this process. */
 export const isStopping = (): boolean => stopping;
 
 /** Registers work for an interruption; returns how to take it back. */

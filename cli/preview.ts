@@ -1,3 +1,4 @@
+import type { Say } from "../local/step.ts";
 import { stateOf } from "./backend.ts";
 import { counted, linesOf, planned } from "./changes.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
@@ -31,7 +32,7 @@ export async function preview(options: PreviewOptions): Promise<void> {
   const adopted = await preflight(kube, file, evaluation, state);
   const pulumi = await Pulumi.open(file, target, { state, adopts: adopted.length > 0 });
   const lines: string[] = [];
-  const run = async (say: (line: string) => void) => {
+  const run = async (say: Say) => {
     const { changes, counts, warnings } = await pulumi.preview(evaluation.resources.length, say);
     lines.push(...[...warnings].map((warning) => `warning: ${warning}`));
     lines.push(...changes.flatMap((change) => linesOf(change, planned, options.diff)).map((line) => `  ${line}`));

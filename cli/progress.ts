@@ -54,7 +54,7 @@ export class Progress {
   /** What happens right now, in a line. */
   line(now = Date.now()): string {
     if (this.finished === 0 && this.compared > 0)
-      return `comparing with the cluster, ${this.compared} of ${this.total}`;
+      return `comparing with the cluster, ${this.compared} of ${Math.max(this.total, this.compared)}`;
     if (this.finished === 0) return "starting the program";
     const counts = `${this.finished} of ${Math.max(this.total, this.finished)}`;
     const waited = [...this.waiting.values()].map(

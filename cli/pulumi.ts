@@ -116,7 +116,7 @@ export class Pulumi {
       suppressOutputs: true,
       suppressProgress: true,
     });
-    // Told to stop once, Pulumi finishes what is under way and notes how far it came; told twice, it gives up.
+    // After one signal Pulumi ends what is under way and notes how far it came; after a second one it gives up.
     const done = onInterrupt(async ({ reachedAll }) => {
       if (!reachedAll) stop.abort();
       await running.catch(() => {});

@@ -3,7 +3,7 @@ import type { Kube } from "../kube/client.ts";
 import { diagnoseAll, hide, secretsIn } from "../kube/diagnose.ts";
 import * as cluster from "../local/cluster/index.ts";
 import { ensureImages, ensureImagesByDocker } from "../local/images/index.ts";
-import { type Step, UserError } from "../local/step.ts";
+import { type Say, type Step, UserError } from "../local/step.ts";
 import type { Evaluation } from "../render/evaluate.ts";
 import { type KubeObject, manifests } from "../render/manifests.ts";
 import { chartType } from "../render/stack.ts";
@@ -29,7 +29,7 @@ export interface UpOptions {
 
 export async function up(options: UpOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
-  // Before anything is started: a wrong configuration should be told in a second, not after the cluster is up.
+  // Before anything is started: a wrong configuration is refused in a second, not after the cluster is up.
   const evaluation = await evaluateRedacted(file, options.context);
   const target = await targetOf(file, options.context);
   const found = await findPulumi();
@@ -46,7 +46,7 @@ export async function up(options: UpOptions): Promise<void> {
   const pulumi = await Pulumi.open(file, target, { state, kube, adopts: adopted.length > 0 });
   await adopt(kube, adopted);
   let progress: Progress | undefined;
-  const run = async (say: (line: string) => void) => {
+  const run = async (say: Say) => {
     progress = await pulumi.up(evaluation.resources.length, say);
   };
   await show([{ title: `Stack ${file.stack}`, run }]).catch(async (error) => {
@@ -73,9 +73,14 @@ async function withDiagnosis(kube: Kube, evaluation: Evaluation, error: unknown)
   const [failure] = error instanceof AggregateError ? error.errors : [error];
   if (!(failure instanceof UpdateFailed)) return error;
   const namespaces = new Set(manifests(evaluation).flatMap(({ object }) => object.metadata.namespace ?? []));
-  const secrets = await secretsIn(kube, [...namespaces]);
-  const found = await diagnoseAll(kube, failure.progress.failed, secrets);
-  return new UserError(hide(failure.message, secrets) + (found && `\n${found}`));
+  try {
+    const secrets = await secretsIn(kube, [...namespaces]);
+    const found = await diagnoseAll(kube, failure.progress.failed, secrets);
+    return new UserError(hide(failure.message, secrets) + (found && `\n${found}`));
+  } catch {
+    // The cluster does not answer, or this login may not read there: logs could show passwords then.
+    return error;
+  }
 }
 
 /** How long the parts may take to become ready after the engine has ended, in seconds. */

@@ -1,45 +1,9 @@
 import { parseImage } from "../config/images.ts";
-import { airflowImages } from "./airflow/images.ts";
-import { clickhouseImages } from "./clickhouse/images.ts";
-import { cloudnativePgImages } from "./cloudnative-pg/images.ts";
-import { deploydImages } from "./deployd/images.ts";
-import { djangoImages } from "./django/images.ts";
-import { flinkImages } from "./flink/images.ts";
-import { kafkaImages } from "./kafka/images.ts";
 import type { ImageDefinition } from "./kit/image.ts";
-import { minioImages } from "./minio/images.ts";
-import { monitoringImages } from "./monitoring/images.ts";
-import { nessieImages } from "./nessie/images.ts";
-import { noetlImages } from "./noetl/images.ts";
-import { postgresqlImages } from "./postgresql/images.ts";
-import { redisImages } from "./redis/images.ts";
-import { schemaRegistryImages } from "./schema-registry/images.ts";
-import { sparkImages } from "./spark/images.ts";
-import { supersetImages } from "./superset/images.ts";
-import { trinoImages } from "./trino/images.ts";
-import { webAppImages } from "./web-app/images.ts";
+import { registry } from "./registry.ts";
 
 /** The image definitions of all components. */
-export const componentImages: readonly ImageDefinition[] = [
-  ...postgresqlImages,
-  ...cloudnativePgImages,
-  ...redisImages,
-  ...minioImages,
-  ...nessieImages,
-  ...kafkaImages,
-  ...schemaRegistryImages,
-  ...clickhouseImages,
-  ...trinoImages,
-  ...flinkImages,
-  ...sparkImages,
-  ...airflowImages,
-  ...supersetImages,
-  ...djangoImages,
-  ...webAppImages,
-  ...noetlImages,
-  ...deploydImages,
-  ...monitoringImages,
-];
+export const componentImages: readonly ImageDefinition[] = Object.values(registry).flatMap(({ images }) => images);
 
 type Named = Pick<ImageDefinition, "repositories" | "tags">;
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, objectName, resources, service } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { airflowImages } from "./images.ts";
 
 /** Where the DAGs come from: the platform's example, a ConfigMap, or a git repository. */
 const dags = block({
@@ -85,6 +86,7 @@ export const airflow = component({
   title: "Apache Airflow",
   summary: "Workflows on a schedule, with Celery workers",
   folder: "airflow",
+  images: airflowImages,
   namespace: "apps",
   config,
   needs: {

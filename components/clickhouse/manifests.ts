@@ -10,7 +10,9 @@ export const ports = { http: 8123, native: 9000, metrics: 9363 };
 /** The only user in the configuration. It replaces the server's `default`, which has no password. */
 export const platformUser = "platform";
 
-/** Replaces the password by its hash: ClickHouse writes its configuration, environment substituted, next to the data. */
+/**
+ * Replaces the password by its hash: ClickHouse writes its configuration, environment substituted, next to the data.
+ */
 export const startScript = (password: SecretKey) =>
   `
 ${shellPassword("PASSWORD", password)}

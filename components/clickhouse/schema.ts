@@ -1,5 +1,6 @@
 import { auth, block, enabled, image, resources, service, storage } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { clickhouseImages } from "./images.ts";
 
 const config = block({
   enabled: enabled(),
@@ -15,6 +16,7 @@ export const clickhouse = component({
   title: "ClickHouse",
   summary: "Column store for analytics",
   folder: "clickhouse",
+  images: clickhouseImages,
   namespace: "apps",
   config,
 });

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { block, count, enabled, image, resources, storage } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
 import { leastVolume, postgresqlMajor } from "../postgresql/schema.ts";
+import { cloudnativePgImages } from "./images.ts";
 
 /** PostgreSQL alone, without extensions and without Barman. The newest release that the operator was tested with. */
 export const clusterImage = "ghcr.io/cloudnative-pg/postgresql:17.11-minimal-trixie";
@@ -25,6 +26,7 @@ export const cloudnativePg = component({
   title: "CloudNativePG",
   summary: "Operator that runs PostgreSQL clusters for the Django applications",
   folder: "cloudnative-pg",
+  images: cloudnativePgImages,
   namespace: "operators",
   config,
   // An operator that the Kubernetes cluster already has is not the stack's to install.

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { auth, block, count, dnsLabel, enabled, image, objectName, resources, service } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { deploydImages } from "./images.ts";
 
 const text = (regex: RegExp, expected: string) =>
   z.string({ error: `expected ${expected}` }).regex(regex, { error: `expected ${expected}` });
@@ -131,6 +132,7 @@ export const deployd = component({
   title: "deployd",
   summary: "Deploys manifests, kustomizations and charts from git repositories",
   folder: "deployd",
+  images: deploydImages,
   namespace: "apps",
   config,
 });

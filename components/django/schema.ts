@@ -13,6 +13,7 @@ import {
 } from "../../config/fields.ts";
 import { database } from "../cloudnative-pg/schema.ts";
 import { component, instances } from "../kit/definition.ts";
+import { djangoImages } from "./images.ts";
 
 /** Variables that the platform alone sets. Others of its variables, such as ALLOWED_HOSTS, may be given another value. */
 const reserved =
@@ -33,6 +34,7 @@ export const polls = component({
   title: "Polls",
   summary: "Django application with polls",
   folder: "django",
+  images: djangoImages,
   page: "polls.md",
   names: /^polls(-database)?$/,
   namespace: "apps",

@@ -39,8 +39,8 @@ export interface FlinkArgs extends ComponentArgs<Config["flink"]> {
 }
 
 /**
- * A Flink session cluster: JobManagers, which accept jobs, and TaskManagers, which run them. Checkpoints are in a bucket,
- * so a job survives the loss of a TaskManager and, with several JobManagers, the loss of a JobManager.
+ * A Flink session cluster: JobManagers, which accept jobs, and TaskManagers, which run them. Checkpoints are in a
+ * bucket, so a job survives the loss of a TaskManager and, with several JobManagers, the loss of a JobManager.
  */
 export class Flink extends Component {
   override readonly metrics: Metrics[] = ["jobmanager", "taskmanager"].map((role) => ({

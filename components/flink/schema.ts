@@ -1,6 +1,7 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
 import { bytes } from "../../config/quantity.ts";
 import { component } from "../kit/definition.ts";
+import { flinkImages } from "./images.ts";
 
 /** `flink:2.3.0-java21` with the jars for Iceberg: components/flink/images/flink-iceberg. */
 export const flinkImage = "data-platform/flink:2.3.0";
@@ -42,6 +43,7 @@ export const flink = component({
   title: "Apache Flink",
   summary: "Stream processing, as a session cluster",
   folder: "flink",
+  images: flinkImages,
   namespace: "apps",
   config,
   needs: { minio: "its checkpoints are stored there" },

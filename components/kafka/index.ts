@@ -36,6 +36,7 @@ const user = 1000;
 const agent = "/opt/exporter/jmx_prometheus_javaagent.jar";
 /** Kafka's scripts need a log directory, although everything is logged to the console. */
 const env = { LOG_DIR: "/tmp" };
+const mounts = { [mount]: "data", "/etc/kafka": "config", "/run/kafka": "node", "/tmp": "tmp" };
 
 export interface KafkaArgs extends ComponentArgs<Config["kafka"]> {
   /** Topics that components store data in: one partition, retained for ever. Default: none. */
@@ -89,18 +90,13 @@ export class Kafka extends Component {
   private brokers({ config, exporter }: KafkaArgs, clusterId: SecretKey) {
     const { replicas, resources, storage } = config;
     const domain = this.host("headless");
-    const voters = Array.from(
-      { length: replicas },
-      (_, id) => `${id}@${this.name}-${id}.${domain}:${ports.controller}`,
-    ).join(",");
+    const host = (id: number) => `${this.name}-${id}.${domain}`;
+    const voters = Array.from({ length: replicas }, (_, id) => `${id}@${host(id)}:${ports.controller}`).join(",");
     const configuration = files(this, "config", {
       ...settings(replicationOf(config), voters),
       ...(exporter && { "metrics.yaml": exporterRules }),
     });
-    const image = this.image(config.image);
-    const mounts = { [mount]: "data", "/etc/kafka": "config", "/run/kafka": "node", "/tmp": "tmp" };
-    const probe = ["bash", "-c", apiVersionsProbe];
-    // The exporter's volume is there only with an exporter, so the volumes' names are not checked by the compiler.
+    // The volume `exporter` exists only with an exporter, so the type of the volumes' names is `string`.
     return stateful<string>(this, {
       replicas,
       ports,
@@ -117,33 +113,14 @@ export class Kafka extends Component {
         init: {
           ...(exporter && { exporter: this.exporterAgent(exporter, resources) }),
           prepare: {
-            image,
+            image: this.image(config.image),
             command: ["sh", "-eu", "-c", prepareScript],
             env: { ...env, CLUSTER_ID: clusterId, VOTERS: voters, DOMAIN: domain },
             resources,
             mounts,
           },
         },
-        containers: {
-          kafka: {
-            image,
-            command: [
-              "env",
-              ...jvm(resources.limits.memory, exporter),
-              run,
-              "kafka.Kafka",
-              "/run/kafka/server.properties",
-            ],
-            env,
-            ports: { ...ports, ...(exporter && { metrics: metricsPort }) },
-            resources,
-            mounts: { ...mounts, ...(exporter && { "/opt/exporter": "exporter" }) },
-            // A broker listens after it has read its logs and joined the controllers: slow after a crash.
-            startup: execProbe(probe, { every: 2, failures: 300 }),
-            readiness: execProbe(probe),
-            liveness: execProbe(probe, lenientLiveness),
-          },
-        },
+        containers: { kafka: this.broker(config, exporter) },
         volumes: {
           config: configFiles(configuration.name),
           node: scratch({ size: "1Mi", memory: true }),
@@ -152,6 +129,23 @@ export class Kafka extends Component {
         },
       },
     });
+  }
+
+  private broker({ image, resources }: Config["kafka"], exporter: string | undefined): Container<string> {
+    const java = jvm(resources.limits.memory, exporter);
+    const probe = ["bash", "-c", apiVersionsProbe];
+    return {
+      image: this.image(image),
+      command: ["env", ...java, run, "kafka.Kafka", "/run/kafka/server.properties"],
+      env,
+      ports: { ...ports, ...(exporter && { metrics: metricsPort }) },
+      resources,
+      mounts: { ...mounts, ...(exporter && { "/opt/exporter": "exporter" }) },
+      // A broker listens after it has read its logs and joined the controllers: slow after a crash.
+      startup: execProbe(probe, { every: 2, failures: 300 }),
+      readiness: execProbe(probe),
+      liveness: execProbe(probe, lenientLiveness),
+    };
   }
 
   /** Init container that copies the JMX exporter's agent from its image. */

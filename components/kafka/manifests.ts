@@ -12,8 +12,8 @@ const logs = `${mount}/logs`;
 export const run = "/opt/kafka/bin/kafka-run-class.sh";
 
 /**
- * Init container: writes the node's own settings, and formats an empty volume. A volume of a cluster with other voters is
- * refused: new nodes could outvote those with the data and start an empty cluster.
+ * Init container: writes the node's own settings, and formats an empty volume. A volume of a cluster with other voters
+ * is refused: new nodes could outvote those with the data and start an empty cluster.
  */
 export const prepareScript = `
 node="\${HOSTNAME##*-}"
@@ -52,7 +52,9 @@ answer="$(head -c 10 <&3 | od -An -tx1 | tr -d ' \\n')"
 [[ "$answer" == ????????000000070000 ]]
 `.trim();
 
-/** Rules of the JMX exporter: only the metrics that dashboards use. Kafka has thousands, and reading each costs time. */
+/**
+ * Rules of the JMX exporter: only the metrics that dashboards use. Kafka has thousands, and reading each costs time.
+ */
 export const exporterRules = stringify({
   includeObjectNames: [
     "kafka.server:type=ReplicaManager,name=*",

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { block, enabled, image, resources, storage } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { kafkaImages } from "./images.ts";
 
 const config = block({
   enabled: enabled(),
@@ -32,6 +33,7 @@ export const kafka = component({
   title: "Apache Kafka",
   summary: "Event streams, in KRaft mode",
   folder: "kafka",
+  images: kafkaImages,
   namespace: "apps",
   config,
 });

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { ImageDefinition } from "./image.ts";
 
 /** The key under `namespaces` in a stack's configuration. */
 export type NamespaceKey = "core" | "apps" | "monitoring" | "deployed" | "flink" | "operators";
@@ -18,6 +19,8 @@ export interface Definition<
   summary: string;
   /** Its folder in `components/`. */
   folder: string;
+  /** How its images are built where no registry has them, or it cannot be reached. */
+  images: readonly ImageDefinition[];
   /** The label app.kubernetes.io/name of its objects. */
   names: RegExp;
   /** Its page in `docs/`. */
@@ -35,7 +38,7 @@ export interface Definition<
 }
 
 /** What has a default. */
-type Defaulted = "names" | "page" | "needs" | "uses" | "isInstalled";
+type Defaulted = "images" | "names" | "page" | "needs" | "uses" | "isInstalled";
 
 /** A definition in which what is usual is left out. */
 type Given<Schema extends z.ZodType, Needs extends Record<string, string>, Uses extends string> = Omit<
@@ -48,7 +51,7 @@ type Nothing = Record<never, string>;
 
 /**
  * Defines a component that a stack installs by `enabled`. By default its objects and its page have the name of its
- * folder, and it neither needs nor uses another component.
+ * folder, and it has no images and neither needs nor uses another component.
  */
 export const component = <
   Schema extends z.ZodType<{ enabled: boolean }>,
@@ -71,6 +74,7 @@ const complete = <Schema extends z.ZodType, Needs extends Record<string, string>
   given: Given<Schema, Needs, Uses>,
   isInstalled: (config: z.output<Schema>) => boolean,
 ): Definition<Schema, Needs, Uses> => ({
+  images: [],
   names: new RegExp(`^${given.folder}$`),
   page: `${given.folder}.md`,
   // Without needs, the compiler infers the empty type for them.

@@ -9,8 +9,8 @@ export interface DeploymentArgs<V extends string> {
   replicas: number;
   /**
    * How an update replaces pods. `surge`: a new pod starts before an old one stops, so a server stays available.
-   * `recreate`: all old pods stop before a new one starts, for a pod with a volume. Default: one pod at a time stops and
-   * is replaced, because a small cluster has no room for an additional large pod.
+   * `recreate`: all old pods stop before a new one starts, for a pod with a volume. Default: one pod at a time stops
+   * and is replaced, because a small cluster has no room for an additional large pod.
    */
   upgrade?: "surge" | "recreate";
   pod: Pod<V> & { role: string };

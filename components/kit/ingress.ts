@@ -18,7 +18,9 @@ const defaults: Record<Config["global"]["cluster"], ServiceType> = {
 export const reachedBy = ({ namespace }: Component, { type }: { type?: ServiceType | undefined }): ServiceType =>
   type ?? defaults[namespace.global.cluster];
 
-/** Creates the Ingress of an application, if the configuration has a host. The Service `front` has a port named `http`. */
+/**
+ * Creates the Ingress of an application, if the configuration has a host. The Service `front` has a port named `http`.
+ */
 export function ingress(
   component: Component,
   { host, className, tlsSecret }: Config["polls"]["ingress"],

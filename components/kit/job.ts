@@ -10,8 +10,8 @@ type JobPod<V extends string> = Omit<Pod<V>, "restartPolicy" | "role">;
 export interface JobArgs {
   dependsOn: pulumi.Resource[];
   /**
-   * Run each attempt in a pod of its own and retry this often, so that the first attempt's log is kept. Default: one pod
-   * restarts its container up to six times.
+   * Run each attempt in a pod of its own and retry this often, so that the first attempt's log is kept. Default: one
+   * pod restarts its container up to six times.
    */
   retries?: number;
   /** With `retries`: exit code of an error that no retry can fix. The Job fails at once. Default: none. */
@@ -19,9 +19,9 @@ export interface JobArgs {
 }
 
 /**
- * Creates a Job that runs once for each version of its pod. Its name ends in a hash of the pod, so another list, script,
- * image or password creates another Job. The work must be idempotent, because attempts are retried. The next update
- * replaces a failed Job.
+ * Creates a Job that runs once for each version of its pod. Its name ends in a hash of the pod, so another list,
+ * script, image or password creates another Job. The work must be idempotent, because attempts are retried. The next
+ * update replaces a failed Job.
  */
 export function runOnce<V extends string>(
   component: Component,

@@ -4,7 +4,10 @@
  */
 export const anyAddress = `any=0.0.0.0; [ ! -e /proc/net/if_inet6 ] || any="[::]"`;
 
-/** Command that runs gunicorn on `port` of every address. The container's `args` are its other options. `before`: lines of shell that run first. */
+/**
+ * Command that runs gunicorn on `port` of every address. Its other options are the container's `args`. `before` are
+ * lines of shell that run first.
+ */
 export const gunicorn = (port: number, before: string[] = []): string[] => [
   "sh",
   "-c",

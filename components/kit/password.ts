@@ -11,7 +11,9 @@ import type { SecretKey } from "./secret.ts";
 const refusal = ({ title }: SecretKey): string =>
   `${title}: expected a value of printable characters; found none, or a control character among them`;
 
-/** Shell: removes trailing line ends from `variable`, the environment variable of `key`; exits if the value is invalid. */
+/**
+ * Shell: removes trailing line ends from `variable`, the environment variable of `key`; exits if the value is invalid.
+ */
 export const shellPassword = (variable: string, key: SecretKey): string =>
   `
 ${variable}="$(printf %s "$${variable}")"

@@ -4,11 +4,11 @@ import type { Component, NamespaceContext } from "./component.ts";
 import { serviceAccount } from "./service-account.ts";
 
 /**
- * Grants `rules` in `namespaces` to a component's service account, or to that of one `role`. Pods get its token only with
- * `talksToApi`. Returns the RoleBindings, for such pods to depend on.
+ * Grants `rules` in `namespaces` to a component's service account, or to that of one `role`. Pods get its token only
+ * with `talksToApi`. Returns the RoleBindings, for such pods to depend on.
  *
- * Grant writing of ConfigMaps or Secrets, and running pods, only in a namespace without other objects of the platform: a
- * Role cannot tell them apart.
+ * Grant writing of ConfigMaps or Secrets, and running pods, only in a namespace without other objects of the platform:
+ * a Role cannot tell them apart.
  */
 export function permissions(
   component: Component,

@@ -81,8 +81,8 @@ export interface Pod<V extends string> {
   gracePeriod?: number;
   restartPolicy?: "Never" | "OnFailure";
   /**
-   * Why the pod uses the Kubernetes API. It gets the token of its service account, and the reason as an annotation. Grant
-   * rights with `permissions`. Default: no token.
+   * Why the pod uses the Kubernetes API. It gets the token of its service account, and the reason as an annotation.
+   * Grant rights with `permissions`. Default: no token.
    */
   talksToApi?: string;
   /** Name of the service account, from `serviceAccount`. Default: the component's own. */
@@ -90,8 +90,8 @@ export interface Pod<V extends string> {
 }
 
 /**
- * A pod template that passes the Pod Security Standard `restricted`, with a read-only root file system. No option weakens
- * it. Service links are off: a Service with an application's name would set the variable `<NAME>_PORT` for it.
+ * A pod template that passes the Pod Security Standard `restricted`, with a read-only root file system. No option
+ * weakens it. Service links are off: a Service with an application's name would set the variable `<NAME>_PORT` for it.
  */
 export function pod<V extends string>(
   component: Component,

@@ -100,8 +100,8 @@ export class TypedSecret<K extends string> {
   }
 
   /**
-   * A Secret that the user maintains, under the same name in every namespace whose pods use it. The program neither reads
-   * nor copies it, so the user changes `rotation` when the values change.
+   * A Secret that the user maintains, under the same name in every namespace whose pods use it. The program neither
+   * reads nor copies it, so the user changes `rotation` when the values change.
    */
   static existing<K extends string>(component: Component, name: string, rotation: number): TypedSecret<K> {
     const output = pulumi.output(name);
@@ -114,7 +114,9 @@ export class TypedSecret<K extends string> {
     return { secret: this.name, key, title: `${this.title}, key ${key}` };
   }
 
-  /** The Secret for pods in `namespace`. Pods cannot read another namespace's Secrets, so the first call creates a copy. */
+  /**
+   * The Secret for pods in `namespace`. Pods cannot read another namespace's Secrets, so the first call creates a copy.
+   */
   in(namespace: NamespaceContext): TypedSecret<K> {
     if (namespace.name === this.namespace) return this;
     const copy =

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { auth, block, enabled, image, resources, service, storage } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { minioImages } from "./images.ts";
 
 const config = block({
   enabled: enabled(),
@@ -35,6 +36,7 @@ export const minio = component({
   title: "MinIO",
   summary: "S3 object storage, with a bucket for each client",
   folder: "minio",
+  images: minioImages,
   namespace: "core",
   config,
 });

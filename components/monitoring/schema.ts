@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { monitoringImages } from "./images.ts";
 
 const label = "expected labels, each a text";
 
@@ -60,6 +61,7 @@ export const monitoring = component({
   title: "Prometheus and Grafana",
   summary: "Metrics, dashboards and exporters",
   folder: "monitoring",
+  images: monitoringImages,
   names: /^(prometheus|grafana|exporters)$/,
   namespace: "monitoring",
   config,

@@ -1,5 +1,6 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { nessieImages } from "./images.ts";
 
 const config = block({
   enabled: enabled(),
@@ -16,6 +17,7 @@ export const nessie = component({
   title: "Nessie",
   summary: "Iceberg REST catalog with branches and history",
   folder: "nessie",
+  images: nessieImages,
   namespace: "core",
   config,
   needs: { postgresql: "it keeps its versions there", minio: "the tables are stored there" },

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { noetlImages } from "./images.ts";
 import { latest, startPlan } from "./versions.ts";
 
 /** The name of the instance that is called `noetl` alone. */
@@ -79,6 +80,7 @@ export const noetl = component({
   title: "NoETL",
   summary: "Workflows as playbooks, with a NATS queue",
   folder: "noetl",
+  images: noetlImages,
   names: /^noetl(-|$)/,
   namespace: "apps",
   config,

@@ -1,3 +1,5 @@
+import { compare, prerelease, valid } from "semver";
+
 /*
  * How each released version of NoETL is started. Pure: the schema, the component and the command line use it.
  */
@@ -174,7 +176,8 @@ const table: [from: string, plan: Omit<StartPlan, "version" | "release" | "needs
 /** How to start a version, or the reason why that is impossible. `unreleased`: the version need not be a release. */
 export function startPlan(asked: string, { unreleased = false } = {}): StartPlan | { refused: string } {
   const version = asked === "latest" ? latest : asked;
-  if (!/^\d+\.\d+\.\d+$/.test(version)) return { refused: `expected a version such as ${latest}, or latest` };
+  if (valid(version) !== version || prerelease(version))
+    return { refused: `expected a version such as ${latest}, or latest` };
   if (compare(version, "5.0.0") >= 0)
     return {
       refused: `expected at most ${latest}, the newest version with a server: from 5.0.0 on the package is a command-line tool without one`,
@@ -187,16 +190,4 @@ export function startPlan(asked: string, { unreleased = false } = {}): StartPlan
     return { refused: `expected ${oldest} or newer: what came before is started in ways that are not known here` };
   const [, { nats, ...plan }] = row;
   return { version, release, ...plan, needs: { postgresql: true, nats } };
-}
-
-const numbers = (version: string): number[] => version.split(".").map(Number);
-
-/** Compares versions of numbers and dots: negative if `a` is older than `b`. */
-export function compare(a: string, b: string): number {
-  const right = numbers(b);
-  return (
-    numbers(a)
-      .map((number, i) => number - (right[i] ?? 0))
-      .find((difference) => difference !== 0) ?? 0
-  );
 }

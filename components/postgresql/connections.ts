@@ -16,15 +16,17 @@ const airflowPoolsOfApiServer = 2;
 
 /** Superset: threads per web server process. Each holds one connection for a request. */
 export const supersetThreads = 8;
-/** Superset: concurrent tasks per Celery worker. Each holds one connection for its own state and one for the query's. */
+/**
+ * Superset: concurrent tasks per Celery worker. Each holds one connection for its own state and one for the query's.
+ */
 export const supersetTasks = 2;
 
 /** Django applications: threads per process. Each keeps one connection. */
 export const djangoThreads = 4;
 
 /**
- * NoETL: `NOETL_POSTGRES_POOL_MAX_SIZE` and `NOETL_BG_POOL_MAX_SIZE` (noetl/core/db/pool.py of 4.26; its defaults are 32 and 4).
- * Versions that do not read the two hold 5 to 20. Workers query through the server.
+ * NoETL: `NOETL_POSTGRES_POOL_MAX_SIZE` and `NOETL_BG_POOL_MAX_SIZE` (noetl/core/db/pool.py of 4.26; its defaults are
+ * 32 and 4). Versions that do not read the two hold 5 to 20. Workers query through the server.
  */
 export const noetlPool = { server: 16, background: 4 };
 
@@ -35,7 +37,8 @@ const reserved = 3;
 function connections(config: Config): [client: string, most: number][] {
   const { nessie, airflow, superset, noetl, polls, djangoApps, monitoring } = config;
   const pool = airflowPool.size + airflowPool.overflow;
-  // The DAG processor and the triggerer have a pool each, and a probe that opens one connection. A worker writes one result at a time.
+  // The DAG processor and the triggerer have a pool each, and a probe that opens one connection. A worker writes one
+  // result at a time.
   const ofAirflow =
     airflow.apiServer.replicas * airflowPoolsOfApiServer * pool +
     airflow.scheduler.replicas * pool +

@@ -11,7 +11,9 @@ import { postgresqlMajor } from "./schema.ts";
 export const port = 5432;
 export const superuser = "postgres";
 
-/** Paths of an image: its programs, the volume's mount, the data directory. Version 18 moved the mount one directory up. */
+/**
+ * Paths of an image: its programs, the volume's mount, the data directory. Version 18 moved the mount one directory up.
+ */
 export function layout(image: string): { bin: string; mount: string; data: string } {
   const major = postgresqlMajor(image);
   if (major === undefined)

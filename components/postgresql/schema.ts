@@ -2,6 +2,7 @@ import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
 import { parseImage } from "../../config/images.ts";
 import { component } from "../kit/definition.ts";
+import { postgresqlImages } from "./images.ts";
 
 /** 17 is the oldest major that every component of the platform is tested with; its data is under …/data/pgdata. */
 export const postgresqlImage = "postgres:17.12";
@@ -51,6 +52,7 @@ export const postgresql = component({
   title: "PostgreSQL",
   summary: "Relational database, with a database and a user for each client",
   folder: "postgresql",
+  images: postgresqlImages,
   namespace: "core",
   config,
 });

@@ -56,7 +56,9 @@ export class Redis extends Component {
   }
 }
 
-/** No snapshots beside the append-only file. Clients are caches and queues, and a full server evicts only the caches. */
+/**
+ * No snapshots beside the append-only file. Clients are caches and queues, and a full server evicts only the caches.
+ */
 const snapshotsAndMemory = ({ resources: { limits }, maxMemoryPercent }: Config["redis"]) => `save ""
 # ${maxMemoryPercent} % of redis.resources.limits.memory (${limits.memory}).
 ${maxMemory(limits.memory, maxMemoryPercent)}

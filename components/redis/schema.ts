@@ -1,5 +1,6 @@
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { redisImages } from "./images.ts";
 
 /** A maintained line with security fixes; the image built from packages is older: see docs/redis.md. */
 export const redisImage = "redis:8.2.10";
@@ -22,6 +23,7 @@ export const redis = component({
   title: "Redis",
   summary: "Cache and task queue, with a logical database for each client",
   folder: "redis",
+  images: redisImages,
   namespace: "core",
   config,
 });

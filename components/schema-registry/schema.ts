@@ -1,5 +1,6 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { schemaRegistryImages } from "./images.ts";
 
 const config = block({
   enabled: enabled(),
@@ -16,6 +17,7 @@ export const schemaRegistry = component({
   title: "Apicurio Registry",
   summary: "Schemas of Kafka topics, behind the API of Confluent's registry",
   folder: "schema-registry",
+  images: schemaRegistryImages,
   namespace: "apps",
   config,
   needs: { kafka: "it keeps its schemas there" },

@@ -1,6 +1,7 @@
 import { auth, block, count, enabled, image, memory, resources, service } from "../../config/fields.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import { component } from "../kit/definition.ts";
+import { sparkImages } from "./images.ts";
 
 /** `apache/spark:4.1.4` with the jars for Iceberg and S3: components/spark/images/spark-iceberg. */
 export const sparkImage = "data-platform/spark:4.1.4";
@@ -50,6 +51,7 @@ export const spark = component({
   title: "Apache Spark",
   summary: "Batch processing, as a standalone cluster",
   folder: "spark",
+  images: sparkImages,
   namespace: "apps",
   config,
   needs: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables are stored there" },

@@ -1,5 +1,6 @@
 import { auth, block, count, enabled, image, resources, service } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { supersetImages } from "./images.ts";
 
 const config = block({
   enabled: enabled(),
@@ -27,6 +28,7 @@ export const superset = component({
   title: "Apache Superset",
   summary: "Dashboards and SQL in the browser",
   folder: "superset",
+  images: supersetImages,
   namespace: "apps",
   config,
   needs: { postgresql: "it keeps its state there", redis: "its cache and its workers' queue are there" },

@@ -11,7 +11,10 @@ import type { SecretKey } from "../kit/secret.ts";
 export const ports = { http: 8080 };
 /** Heap, in percent of the container's memory limit. The rest is for plugins' classes, compiled code and buffers. */
 const heapPercent = 65;
-/** In percent of the heap: one query's memory on a node, and headroom for untracked memory. Their sum must stay below 70. */
+/**
+ * In percent of the heap: one query's memory on a node, and headroom for untracked memory. Their sum must stay below
+ * 70.
+ */
 const [queryPercent, headroomPercent] = [40, 25];
 /**
  * `shutdown.grace-period` in seconds: how long a stopping worker waits for the coordinator to notice, before and after
@@ -26,7 +29,9 @@ export const startScript = (env: Record<string, SecretKey>) =>
     "exec /usr/lib/trino/bin/launcher run --etc-dir /etc/trino",
   ].join("\n");
 
-/** preStop: the worker accepts no new tasks, finishes the running ones and exits. Waits for PID 1, which is the server. */
+/**
+ * preStop: the worker accepts no new tasks, finishes the running ones and exits. Waits for PID 1, which is the server.
+ */
 export const drainScript = `
 printf 'X-Trino-User: %s\\n' "$DRAIN_USER" |
   curl --fail --silent --show-error --header @- --header 'Content-Type: application/json' \\
@@ -34,7 +39,10 @@ printf 'X-Trino-User: %s\\n' "$DRAIN_USER" |
 while kill -0 1 2>/dev/null; do sleep 1; done
 `.trim();
 
-/** Access rules of workers: every user may read the system information, as by default, and `drainer` may stop the worker. */
+/**
+ * Access rules of workers: every user may read the system information, as by default, and `drainer` may stop the
+ * worker.
+ */
 export const drainRules = (drainer: pulumi.Output<string>) =>
   pulumi.jsonStringify({
     system_information: [{ user: drainer, allow: ["read", "write"] }, { allow: ["read"] }],

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service } from "../../config/fields.ts";
 import { component } from "../kit/definition.ts";
+import { trinoImages } from "./images.ts";
 
 const topic = "expected a topic's name of letters, digits, dots, dashes and underscores";
 
@@ -32,6 +33,7 @@ export const trino = component({
   title: "Trino",
   summary: "SQL over the lakehouse and the platform's other data",
   folder: "trino",
+  images: trinoImages,
   namespace: "apps",
   config,
   needs: { nessie: "its Iceberg tables are listed there", minio: "its Iceberg tables are stored there" },

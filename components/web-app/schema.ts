@@ -3,6 +3,7 @@ import { auth, block, count, enabled, reached, resources, storage } from "../../
 import { parseImage } from "../../config/images.ts";
 import { component } from "../kit/definition.ts";
 import { redisImage } from "../redis/schema.ts";
+import { webAppImages } from "./images.ts";
 
 /** The jobs API and its worker in apps/web-app. */
 export const webAppImage = "data-platform/web-app:1.0.0";
@@ -66,6 +67,7 @@ export const webApp = component({
   title: "Web app",
   summary: "Jobs API with workers and a Redis of its own",
   folder: "web-app",
+  images: webAppImages,
   namespace: "apps",
   config,
   uses: ["minio"],

@@ -146,7 +146,9 @@ export async function buildDockerfile(
 ): Promise<{ digest: string }> {
   if (options.byDocker && imageMode() !== "packages") {
     await buildFileByDocker(options, provideBy(say), say);
-    return { digest: (await servedDigest(options.tag))! };
+    const digest = await servedDigest(options.tag);
+    if (!digest) throw new UserError(`The local registry does not have ${options.tag} after Docker pushed it.`);
+    return { digest };
   }
   const dockerfile = readDockerfile(options.dockerfile ?? join(options.context, "Dockerfile"));
   await runSteps(ensureImages(basesOf(dockerfile)), say);

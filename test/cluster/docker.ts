@@ -113,7 +113,7 @@ async function makeNetwork() {
   const remove = async () => {
     writeFileSync(forward, before);
     await execa("nft", ["delete", "table", "ip", name], { reject: false });
-    // Its end of the pair goes with it, and so does the other.
+    await execa("ip", ["link", "delete", "dp-docker"], { reject: false });
     await execa("ip", ["netns", "delete", name], { reject: false });
   };
   const chain = `type nat hook postrouting priority srcnat\n ip saddr ${there} masquerade\n`;

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { backendEnvironment, breakDeadLock, inUse, loggedIn, projectFolder, stateOf } from "../../cli/backend.ts";
+import { kubeconfigPath } from "../../local/cluster/index.ts";
 import type { StackFile } from "../../render/stack.ts";
 
 let folder: string;
@@ -65,6 +66,16 @@ describe("the folder that Pulumi runs in", () => {
       config: { "data-platform:redis": { replicas: 1 }, "kubernetes:context": "mine" },
     });
     expect(readFileSync(file.path, "utf8")).not.toContain("mine");
+  });
+
+  it("names no local cluster, which its kubeconfig does, unless the stack would then make one itself", () => {
+    write(kubeconfigPath(), { "current-context": "kind-data-platform" });
+    const local = { cluster: "kind", why: "" } as const;
+    const { workDir, env } = projectFolder(file, local);
+    expect(stackFile(workDir).config).not.toHaveProperty("kubernetes:context");
+    expect(env.KUBECONFIG).toBe(kubeconfigPath());
+    projectFolder({ ...file, config: { "data-platform:global": { cluster: "kind" } } }, local);
+    expect(stackFile(workDir).config["kubernetes:context"]).toBe("kind-data-platform");
   });
 
   it("keeps the salt that Pulumi noted there, unless the user's file has one", () => {

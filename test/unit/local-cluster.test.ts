@@ -122,7 +122,7 @@ describe("kind", () => {
 
   it("has an image from packages of the same Kubernetes as the embedded cluster", () => {
     expect(packagedNode).toBe(`kindest/node:${kubernetesVersion}`);
-    expect(definitionOf(packagedNode)?.folder).toBe("kind-node");
+    expect(definitionOf(packagedNode)?.folder).toBe("local/images/kind-node");
     expect(definitionOf("kindest/node:v1.35.0")).toBeUndefined();
   });
 

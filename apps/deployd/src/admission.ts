@@ -18,7 +18,7 @@ export interface Admitted {
   skipped: string[];
 }
 
-/** What of these objects can be deployed, or an error with everything that is wrong with them. */
+/** The objects that can be deployed. Throws one error with all problems. */
 export async function admit(cluster: Cluster, all: KubeObject[], of: RepositorySettings): Promise<Admitted> {
   refuse(all.flatMap(names));
   const { objects, unsupported } = await supported(cluster, all, of);
@@ -31,19 +31,19 @@ export async function admit(cluster: Cluster, all: KubeObject[], of: RepositoryS
   return { objects, skipped: unsupported };
 }
 
-/** An error with all problems, where there are any. */
+/** Throws one error with all problems, if there are any. */
 export function refuse(problems: string[], hint = ""): void {
   if (problems.length > 0) throw new Error(joined(problems) + hint);
 }
 
-/** So many problems are listed; the rest is counted. */
+/** How many problems an error lists; it counts the others. */
 const listed = 8;
 const joined = (problems: string[]): string =>
   [...problems.slice(0, listed), ...(problems.length > listed ? [`and ${problems.length - listed} more`] : [])].join(
     "; ",
   );
 
-/** What needs no cluster to be refused. */
+/** Problems of an object's name, which need no cluster. */
 function names(object: KubeObject): string[] {
   const ref = refOf(object);
   const problem = misnamed(ref);
@@ -53,7 +53,7 @@ function names(object: KubeObject): string[] {
   return [];
 }
 
-/** Which objects are of kinds that the cluster has, in a namespace, and that deployd has a right to. */
+/** The objects of namespaced kinds that the cluster has and deployd has rights for; and the others, with the reason. */
 async function supported(cluster: Cluster, all: KubeObject[], { namespace }: RepositorySettings) {
   const reasons = new Map<string, string | undefined>();
   const objects: KubeObject[] = [];
@@ -79,8 +79,8 @@ const reason = (cluster: Cluster, ref: Ref, namespace: string): Promise<string |
   );
 
 /**
- * What an object uses that is not the repository's to use: accounts that it does not declare, and ConfigMaps and claims
- * of the platform. Secrets are not looked at, since deployd has no right to read one; only its own names are refused.
+ * Problems of what an object uses: ServiceAccounts that the repository does not declare, and ConfigMaps and claims of the
+ * platform. deployd has no right to read Secrets, so of those only its own names are refused.
  */
 async function foreign(
   cluster: Cluster,
@@ -108,13 +108,13 @@ async function foreign(
   return problems;
 }
 
-/** Whether there is such an object, and it is the platform's. */
+/** Whether an object exists and belongs to the platform. */
 async function usedByPlatform(cluster: Cluster, kind: Use["kind"], name: string, namespace: string): Promise<boolean> {
   const live = await cluster.get({ apiVersion: "v1", kind, name }, namespace);
   if (!live) return false;
   if (isPlatforms(live)) return true;
   if (kind !== "PersistentVolumeClaim" || !/-\d+$/.test(name)) return false;
-  // A claim of a StatefulSet is named <template>-<StatefulSet>-<ordinal>, and has none of its labels.
+  // A StatefulSet's claim has no label of it, but is named <template>-<StatefulSet>-<ordinal>.
   const parts = name.replace(/-\d+$/, "").split("-");
   for (let i = 1; i < parts.length; i++) {
     const ref = { apiVersion: "apps/v1", kind: "StatefulSet", name: parts.slice(i).join("-") };
@@ -129,10 +129,10 @@ interface Use {
   name: string;
 }
 
-/** Fields of any object, at any depth, that name another object, and where in them the name is. */
+/** Fields that name another object, at any depth: its kind, and the path of its name below the field. */
 const fields: Record<string, [Use["kind"], ...string[]]> = {
   serviceAccountName: ["ServiceAccount"],
-  // The old name of the same field, which the API server still takes.
+  // The deprecated alias of serviceAccountName.
   serviceAccount: ["ServiceAccount"],
   secretName: ["Secret"],
   secret: ["Secret", "secretName", "name"],
@@ -145,7 +145,7 @@ const fields: Record<string, [Use["kind"], ...string[]]> = {
   configMapKeyRef: ["ConfigMap", "name"],
   persistentVolumeClaim: ["PersistentVolumeClaim", "claimName"],
 };
-/** Fields whose keys are anyone's words. */
+/** Fields with free keys, which are no field names. */
 const words = new Set(["metadata", "data", "binaryData", "selector", "matchLabels", "nodeSelector"]);
 
 function uses(object: KubeObject): Use[] {
@@ -155,7 +155,7 @@ function uses(object: KubeObject): Use[] {
   };
   const walk = (value: unknown): void => {
     if (typeof value !== "object" || value === null) return;
-    // The entries of a list are those of an object with numbers for keys.
+    // Object.entries of a list has the indices as keys.
     for (const [key, below] of Object.entries(value)) {
       if (words.has(key)) continue;
       const [kind, ...paths] = Object.hasOwn(fields, key) ? (fields[key] ?? []) : [];
@@ -163,7 +163,7 @@ function uses(object: KubeObject): Use[] {
         if (paths.length === 0) add(kind as Use["kind"], one);
         else for (const path of paths) add(kind as Use["kind"], (one as Record<string, unknown> | null)?.[path]);
       }
-      // A claim that begins as a copy of another one.
+      // A claim that is cloned from another one.
       if (key === "dataSource" || key === "dataSourceRef") {
         const { kind: from, name } = (below ?? {}) as { kind?: unknown; name?: unknown };
         if (from === "PersistentVolumeClaim") add(from, name);
@@ -176,7 +176,7 @@ function uses(object: KubeObject): Use[] {
   return [...found.values()];
 }
 
-/** A StatefulSet takes a claim of the right name that is there already. More than so many of its pods are not looked at. */
+/** A StatefulSet uses an existing claim with the name of one of its own. Claims of at most so many pods are checked. */
 const ordinals = 32;
 
 function claimsOf({ kind, metadata, spec }: KubeObject): string[] {

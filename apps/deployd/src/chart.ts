@@ -4,11 +4,11 @@ import { limits, type Source } from "./git.ts";
 import { checkSchemas, readDocuments } from "./yaml.ts";
 
 /*
- * A chart is complete before Helm sees it: what it depends on is in its charts/ folder, put there from this repository
- * where Chart.yaml says so. Helm would ask web servers, and open files, for the schemas that a schema refers to.
+ * A chart is complete before Helm runs: its dependencies are in its charts/ folder, copied there from this repository if
+ * Chart.yaml refers to it. A schema that refers to another one is refused, since Helm would load that from any address or file.
  */
 
-/** Takes a chart with all that it needs of this repository. Says whether charts/ has archives, which are not looked into. */
+/** Takes a chart with its dependencies in this repository. Returns whether charts/ has archives, which are not opened. */
 export async function takeChart(folder: string, source: Source, signal: AbortSignal): Promise<{ packed: boolean }> {
   await takeDependencies(folder, { source, signal, copied: 0 }, []);
   const entries = await readdir(join(source.folder, folder), { recursive: true, withFileTypes: true });
@@ -26,11 +26,11 @@ interface Dependency {
   repository?: unknown;
 }
 
-/** What all charts that are put together share. */
+/** Shared by a chart and its dependencies. */
 interface Work {
   source: Source;
   signal: AbortSignal;
-  /** Bytes that were copied so far: charts that depend on each other could be copied without end. */
+  /** Bytes copied so far: charts that depend on each other would be copied for ever. */
   copied: number;
 }
 
@@ -44,7 +44,7 @@ async function takeDependencies(folder: string, work: Work, above: string[]): Pr
   const charts = join(source.folder, folder, "charts");
   const present = await readdir(charts).catch((): string[] => []);
   for (const { name, repository } of Array.isArray(dependencies) ? dependencies : []) {
-    // Helm says what is wrong with these.
+    // Helm reports what is wrong with these.
     if (typeof name !== "string" || !/^[\w-][\w.-]*$/.test(name) || typeof repository !== "string" || !repository)
       continue;
     if (present.some((one) => one === name || (one.startsWith(`${name}-`) && one.endsWith(".tgz")))) continue;
@@ -66,7 +66,7 @@ async function takeDependencies(folder: string, work: Work, above: string[]): Pr
   }
 }
 
-/** A folder of the repository that another one names; undefined outside of it. */
+/** The folder that a path leads to from another folder; undefined if it is outside of the repository. */
 function inside(folder: string, path: string): string | undefined {
   const joined = posix.join(folder, path).replace(/\/$/, "");
   return posix.isAbsolute(path) || joined.startsWith("..") ? undefined : joined;

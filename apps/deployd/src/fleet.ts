@@ -11,7 +11,7 @@ export class Fleet {
     this.tools = tools;
   }
 
-  /** Starts what is new, ends what is gone, and begins anew with what has other settings. The rest goes on. */
+  /** Starts repositories that are new, stops those that are gone, and restarts those with other settings. */
   follow(settings: RepositorySettings[]): void {
     const wanted = new Map(settings.map((one) => [one.name.toLowerCase(), one]));
     for (const [key, deployment] of this.deployments)
@@ -25,7 +25,7 @@ export class Fleet {
       if (before && isDeepStrictEqual(before.settings, one)) continue;
       const deployment = new Deployment(one, this.tools);
       this.deployments.set(key, deployment);
-      // What failed with the old settings is tried with the new ones at once.
+      // New settings are tried at once, without the backoff of the old ones.
       if (before) deployment.trigger("look");
       deployment.start(before?.stop());
     }
@@ -35,7 +35,7 @@ export class Fleet {
     return this.deployments.get(name.toLowerCase());
   }
 
-  /** Those that a push to this repository, owner/repo, concerns: there may be one for each of several folders. */
+  /** The deployments of a repository, owner/repo: one for each of its folders in the settings. */
   of(fullName: string): Deployment[] {
     return this.all().filter(({ settings }) => isOf(settings, fullName));
   }

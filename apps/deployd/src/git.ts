@@ -4,12 +4,12 @@ import { dirname, join } from "node:path";
 import { run, type Share } from "./run.ts";
 import type { RepositorySettings } from "./settings.ts";
 
-/** Files of one commit. A folder holds none of them until they are taken. */
+/** Files of one commit. A file is in the folder only after it was taken. */
 export interface Source {
   folder: string;
   /**
-   * Puts a file, or a folder with all below it, where it is in the repository. Says which of the two it is; undefined
-   * where the commit has neither. Fails where deployd cannot read it: links, submodules, Git LFS, more than the limits.
+   * Writes a file, or a folder with everything below it, to its path in the folder. Returns which of the two it is;
+   * undefined if the commit has neither. Throws for links, submodules, Git LFS, and what exceeds the limits.
    */
   take(path: string): Promise<"file" | "folder" | undefined>;
 }
@@ -17,30 +17,30 @@ export interface Source {
 /** A commit that was fetched. */
 export interface Checkout extends Source {
   commit: string;
-  /** Changes when something that is declared does: the manifests, their overlay, or how they are to be read. */
+  /** Changes with what is declared: the manifests, their overlay, or the settings for reading them. */
   digest: string;
 }
 
-/** Seconds that one command may take. */
+/** Seconds until a command is killed. */
 const within = { lsRemote: 20, clone: 120, local: 20 };
 
 /**
- * What one repository may take. An object that Kubernetes stores has at most 1.5 MiB (etcd's limit of a request), and a
- * chart with all it depends on some hundred files. What is fetched is the newest commit without its large files.
+ * Limits of one repository. An object in Kubernetes has at most 1.5 MiB (etcd's limit of a request), and a chart with its
+ * dependencies some hundred files. Only the newest commit is fetched, without its large files.
  */
 export const limits = {
   /** Files to read, the size of each and of all. */
   files: 5000,
   fileMiB: 2,
   totalMiB: 32,
-  /** Files and folders that are named one by one: each is a call of git. */
+  /** Files and folders that are taken one by one: each is a call of git. */
   paths: 200,
-  /** Git's memory, and what it fetches. */
+  /** git's memory, and the size of what it fetches. */
   memoryMiB: 64,
   fetchedMiB: 256,
 };
 
-/** The git commands that deployd needs, of a repository that may be slow, away or private. */
+/** The git commands that deployd needs. A repository may be slow, unreachable or private. */
 export class Git {
   private readonly tokens: string;
   private readonly limits: typeof limits;
@@ -62,14 +62,14 @@ export class Git {
     return commit;
   }
 
-  /** Fetches the newest commit into a folder that is not there yet: git's own files, and beside them those taken. */
+  /** Fetches the newest commit into a new folder, which has git's files and those that are taken. */
   async checkout(of: RepositorySettings, folder: string, signal: AbortSignal): Promise<Checkout> {
     const repository = join(folder, "git");
     const files = join(folder, "files");
     await mkdir(files, { recursive: true });
     const args = [
       ...["clone", "--quiet", "--bare", "--depth", "1", "--no-tags", "--single-branch"],
-      // A server that cannot leave out large files sends them all.
+      // A server without support for filters sends large files too.
       ...[`--filter=blob:limit=${this.limits.fileMiB * MiB + 1}`, "--branch", of.branch, of.url, repository],
     ];
     await about("git clone", this.run(args, of, within.clone, signal));
@@ -82,7 +82,7 @@ export class Git {
         cwd: files,
         input,
       });
-    // What was left out is too large, and not to be fetched after all.
+    // git must not fetch the large files that were left out.
     await local(["config", "--remove-section", "remote.origin"]);
     await local(["config", "--unset-all", "extensions.partialClone"]).catch(() => "");
 
@@ -104,7 +104,7 @@ export class Git {
     return git(args, { seconds, signal, share: this.share, login: await this.login(of) });
   }
 
-  /** The token reaches git by its environment: as an argument or a part of the URL it would stand in errors. */
+  /** git gets the token in its environment: errors would show it as an argument or in the URL. */
   private async login({ token, url }: RepositorySettings): Promise<Record<string, string>> {
     if (!token) return {};
     const value = await readFile(join(this.tokens, token), "utf8").catch(() => {
@@ -137,13 +137,13 @@ async function git(
 /** A git command in the fetched repository, without its token. */
 type Local = (args: string[], input?: string) => Promise<string>;
 
-/** The files of the commit that is fetched into a folder, and how much of the limits they have used. */
+/** The files of a fetched commit, and how much of the limits they use. */
 class Files implements Source {
   readonly folder: string;
   private readonly git: Local;
   private readonly limits: typeof limits;
   private readonly taken = new Map<string, number>();
-  /** Folders of which everything is taken. */
+  /** Folders that were taken whole. */
   private readonly whole: string[] = [];
   private asked = 0;
 
@@ -182,7 +182,7 @@ class Files implements Source {
         `${path}: found ${this.taken.size} files of ${Math.ceil(total / MiB)} MiB to read; ` +
           `expected at most ${limits.files} files of ${limits.totalMiB} MiB`,
       );
-    // Those alone: what is there already may have been written again meanwhile.
+    // Only new files: an existing one may have been rewritten since.
     const paths = missing.map((entry) => entry.path).join("\0");
     if (paths) await this.git(["checkout", "--quiet", "HEAD", "--pathspec-from-file=-", "--pathspec-file-nul"], paths);
     for (const entry of missing) await this.refusePointer(entry);
@@ -191,7 +191,7 @@ class Files implements Source {
     return "folder";
   }
 
-  /** Says so where a path leads through a link or a submodule. */
+  /** Throws if a path leads through a link or a submodule. */
   async refuseDetour(path: string): Promise<void> {
     const names = path.split("/");
     const ancestors = names.map((_, index) => names.slice(0, index + 1).join("/"));
@@ -202,7 +202,7 @@ class Files implements Source {
     const lines = (await this.git(["ls-tree", "-z", "--full-tree", ...args])).split("\0");
     return lines.flatMap((line) => {
       const [, mode = "", size = "", path = ""] = /^(\d+) \w+ \w+ +(\S+)\t(.*)$/s.exec(line) ?? [];
-      // Git has no size for what was not fetched; a folder and a submodule have none either.
+      // git has no size for a file that was not fetched, nor for a folder or a submodule.
       return path ? [{ mode, path, size: size === "BAD" ? Number.POSITIVE_INFINITY : Number(size) || 0 }] : [];
     });
   }
@@ -226,16 +226,16 @@ async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
   return found && (found.isFile() ? "file" : "folder");
 }
 
-/** Files beside manifests and in charts that no program reads. */
+/** Files next to manifests and in charts that no program reads. */
 const ignored = /(^|\/)(LICENSE|NOTICE|[^/]*\.(md|png|jpe?g|gif|svg|webp|ico|pdf))$/i;
 
 function refuseUnreadable({ mode, path }: Entry): void {
   if (mode === "120000")
-    throw new Error(`${path} is a symbolic link, which deployd does not follow: commit what it leads to in its place`);
+    throw new Error(`${path} is a symbolic link, which deployd does not follow: commit the file it leads to instead`);
   if (mode === "160000") throw new Error(`${path} is a submodule, which deployd does not fetch: commit its files`);
 }
 
-/** Where the overlay of the environment is: beside the manifests, `deploy/overlays/<environment>`. */
+/** The path of the environment's overlay: next to the manifests, `deploy/overlays/<environment>`. */
 export const overlayOf = ({ path, environment }: RepositorySettings): string =>
   join(dirname(path), "overlays", environment ?? "");
 
@@ -245,24 +245,24 @@ const quiet = {
   GIT_CONFIG_GLOBAL: "/dev/null",
   GIT_ALLOW_PROTOCOL: "http:https",
   GIT_LITERAL_PATHSPECS: "1",
-  // A server that says nothing more; the limit of the whole command comes later.
+  // For a server that sends nothing more, sooner than the limit of the whole command.
   GIT_HTTP_LOW_SPEED_LIMIT: "1",
   GIT_HTTP_LOW_SPEED_TIME: "15",
 };
 
 const careful = Object.entries({
-  // A link could lead to the service's own files; as a plain file it leads nowhere.
+  // A link could lead to deployd's own files, so git writes it as a plain file.
   "core.symlinks": "false",
   "core.hooksPath": "/dev/null",
-  // Memory: large files are streamed, and one thread works on what is fetched.
+  // Limits memory: large files are streamed, and one thread unpacks.
   "core.bigFileThreshold": "1m",
   "core.deltaBaseCacheLimit": "8m",
   "pack.threads": "1",
-  // All that is fetched goes into one file, so that the limit of one file holds for all of it.
+  // Everything is fetched into one file, so that the limit of one file applies to all of it.
   "fetch.unpackLimit": "1",
 }).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
 
-/** Says what failed. */
+/** Adds the command to an error. */
 const about = <T>(what: string, work: Promise<T>): Promise<T> =>
   work.catch(({ message }: Error) => {
     throw new Error(`${what}: ${message}`);

@@ -3,7 +3,7 @@ import { text as readAll } from "node:stream/consumers";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { dnsLabel, misnamed } from "./names.ts";
 
-/** What names one object in its namespace. */
+/** The identity of an object in its namespace. */
 export interface Ref {
   apiVersion: string;
   kind: string;
@@ -29,7 +29,7 @@ export interface KubeObject {
   [field: string]: any;
 }
 
-/** Which fields of an object were set by whom. */
+/** The fields of an object that one manager has set. */
 export interface ManagedFields {
   manager: string;
   operation: "Apply" | "Update";
@@ -39,10 +39,10 @@ export interface ManagedFields {
 }
 type Fields = { [path: string]: Fields };
 
-/** What the API server said no to. */
+/** A request that the API server refused. */
 export class ApiError extends Error {
   readonly code: number;
-  /** Whether it said so since a field cannot be changed once the object is there. */
+  /** Whether the reason is a field that is immutable in the existing object. */
   readonly immutable: boolean;
   constructor(code: number, message: string) {
     super(message);
@@ -56,17 +56,17 @@ const unchangeable = /immutable|updates to \w+ spec for fields other than|may no
 /** No answer from the API server. */
 export class Unreachable extends Error {}
 
-/** An object of a kind that deployd cannot deploy, whatever else is declared in it. */
+/** An object of a kind that deployd cannot deploy. */
 export class Unsupported extends Error {}
 
-/** Who deployd's fields belong to, in the cluster's own books. */
+/** deployd's name in `managedFields`. */
 export const fieldManager = "deployd";
 
-/** What charts may ask about the cluster. */
+/** What charts may know of the cluster (Helm's `.Capabilities`). */
 export interface Capabilities {
   /** The release of Kubernetes, such as v1.36.2. */
   version: string;
-  /** What it serves: `apps/v1` and `apps/v1/Deployment`. */
+  /** The APIs that it serves: `apps/v1` and `apps/v1/Deployment`. */
   apis: string[];
 }
 
@@ -75,16 +75,16 @@ export interface Cluster {
   capabilities(): Promise<Capabilities>;
   get(ref: Ref, namespace: string): Promise<KubeObject | undefined>;
   apply(object: KubeObject, namespace: string, dryRun?: boolean): Promise<KubeObject>;
-  /** With `orphan`, what belongs to the object stays: the pods of a StatefulSet. */
+  /** With `orphan`, the object's dependents stay, such as the pods of a StatefulSet. */
   delete(ref: Ref, namespace: string, uid: string, orphan?: boolean): Promise<void>;
-  /** Takes over the fields that kubectl or Helm set, so that those no longer declared go with the next `apply`. */
+  /** Takes over the fields that kubectl or Helm set, so that the next `apply` removes those that are not declared. */
   adopt(live: KubeObject, namespace: string): Promise<void>;
   pods(labels: Record<string, string>, namespace: string): Promise<KubeObject[]>;
 }
 
 /**
- * The cluster's API as plain JSON: the typed client of the library drops every field that its release does not know.
- * Its part here is how to log in.
+ * The cluster's API as plain JSON: the library's typed client drops every field that its release does not know. The library
+ * reads the kubeconfig and logs in.
  */
 export class Kube implements Cluster {
   private readonly config: KubeConfig;
@@ -104,21 +104,21 @@ export class Kube implements Cluster {
     }
   }
 
-  /** Server-side apply. By force: what the repository declares wins over what someone else has set. */
+  /** Server-side apply with force: the repository's values replace those of other managers. */
   async apply(object: KubeObject, namespace: string, dryRun = false): Promise<KubeObject> {
     const { apiVersion, kind, metadata } = object;
     const path = await this.path({ apiVersion, kind, name: metadata.name }, namespace);
     const query = new URLSearchParams({
       fieldManager,
       force: "true",
-      // A misspelt field is an error, not a field that does nothing.
+      // An unknown field is an error, instead of being ignored.
       fieldValidation: "Strict",
       ...(dryRun && { dryRun: "All" }),
     });
     return (await this.call("PATCH", `${path}?${query}`, object, "application/apply-patch+yaml")) as KubeObject;
   }
 
-  /** Asks for deletion, unless another object has taken the name meanwhile. */
+  /** Deletes the object with this uid; a new one of the same name stays. */
   async delete(ref: Ref, namespace: string, uid: string, orphan = false): Promise<void> {
     const body = { propagationPolicy: orphan ? "Orphan" : "Background", preconditions: { uid } };
     try {
@@ -134,7 +134,7 @@ export class Kube implements Cluster {
     const { apiVersion, kind, metadata } = live;
     const patch = [
       { op: "replace", path: "/metadata/managedFields", value: managedFields },
-      // A conflict where someone has changed it meanwhile.
+      // Causes a conflict if the object has changed since it was read.
       { op: "replace", path: "/metadata/resourceVersion", value: metadata.resourceVersion },
     ];
     const path = await this.path({ apiVersion, kind, name: metadata.name }, namespace);
@@ -219,7 +219,7 @@ export class Kube implements Cluster {
     throw new ApiError(statusCode, message);
   }
 
-  /** How to log in: the token of the pod's account is another one after a while. */
+  /** Options for the login. Read again every minute, since the token of the pod's ServiceAccount is rotated. */
   private async options(): Promise<RequestOptions> {
     if (!this.login || this.login.until < Date.now()) {
       const options: RequestOptions = {};
@@ -231,7 +231,7 @@ export class Kube implements Cluster {
   }
 }
 
-/** What the API server serves of core and of all groups (aggregated discovery, Kubernetes 1.30). */
+/** The response of aggregated discovery (Kubernetes 1.30), of the core group or of all others. */
 export interface Discovery {
   items: {
     metadata?: { name?: string };
@@ -239,7 +239,7 @@ export interface Discovery {
   }[];
 }
 
-/** What is served as Helm names it: each version of a group, and each kind in it. */
+/** The served APIs in Helm's form: each version of a group, and each kind in it. */
 export function served(found: Discovery[]): string[] {
   const apis = found
     .flatMap(({ items }) => items)
@@ -252,7 +252,7 @@ export function served(found: Discovery[]): string[] {
   return [...new Set(apis)];
 }
 
-/** How the API server says that no Role allows a request. It says otherwise for what a quota or Pod Security forbids. */
+/** The API server's message if no Role allows a request. A quota or Pod Security has another one. */
 const noRight = /is forbidden: User "[^"]*" cannot (\w+) resource "([^"]*)"/;
 
 interface Status {
@@ -260,10 +260,10 @@ interface Status {
   details?: { causes?: { field?: string; message?: string }[] };
 }
 
-/** Characters of a message that are passed on. */
+/** Characters after which a message is cut. */
 const longest = 400;
 
-/** What the API server says, without the values that it repeats: a pod's template has thousands of characters. */
+/** The API server's message, without the values that it repeats: a pod template has thousands of characters. */
 export function messageOf(answer: string): string {
   let status: Status;
   try {
@@ -276,19 +276,19 @@ export function messageOf(answer: string): string {
       /^(Invalid|Duplicate) value: .*: ([^:]+)$/s.exec(message)?.[2] ?? message.replace(/^Forbidden: /, "");
     return `${field ? `${field}: ` : ""}${reason.split("\n")[0]}`;
   });
-  // Which object it is about is said already.
+  // The caller adds the object's name.
   const said = String(status.message ?? "no reason given").replace(/^\S+ "[^"]*" is invalid: /, "");
   const long = said.length > 200 || said.includes("\n");
   const short = long && causes.length > 0 ? [...new Set(causes)].join("; ") : said.replaceAll(/\s*\n\s*/g, " ");
   return short.length > longest ? `${short.slice(0, longest)}…` : short;
 }
 
-/** Who sets fields for people: kubectl by whichever command, and Helm. */
+/** Managers that people use: kubectl with any of its commands, and Helm. */
 const people = /^(kubectl(-.*)?|helm|before-first-apply)$/;
 
 /**
- * The managed fields with those of people as deployd's own, as kubectl itself moves from client-side to server-side
- * apply; undefined where there are none to take over.
+ * The managed fields with those of `people` moved to deployd, as kubectl migrates from client-side to server-side apply.
+ * Undefined if they have none.
  */
 export function takenOver(all: ManagedFields[]): ManagedFields[] | undefined {
   const theirs = all.filter(({ manager, subresource }) => people.test(manager) && !subresource);

@@ -4,20 +4,20 @@ import type { Source } from "./git.ts";
 import { readDocuments } from "./yaml.ts";
 
 /*
- * kustomize runs git and asks web servers for what a kustomization names. So each kustomization is read before it is:
- * all that it names is a file or folder of the repository, which is taken then. What kustomize finds are the checked
- * documents, written again as JSON: whatever it would have read otherwise in the original is gone.
+ * kustomize runs git and downloads what a kustomization names. So each kustomization is checked first: everything that it
+ * names must be a file or folder of the repository, which is then taken. kustomize reads the checked documents, written as
+ * JSON, and never the originals, in which it could find something else.
  */
 
 export const kustomizationNames = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/** The file with which a folder that was taken is a kustomization. */
+/** The file that makes a taken folder a kustomization. */
 export async function kustomizationIn(folder: string): Promise<string | undefined> {
   const names = await readdir(folder);
   return kustomizationNames.find((name) => names.includes(name));
 }
 
-/** Checks a kustomization and all that it leads to, and takes what it needs. */
+/** Checks a kustomization and all that it refers to, and takes what it needs. */
 export async function takeKustomization(root: string, source: Source, signal: AbortSignal): Promise<void> {
   await new Walk(source, signal).kustomization(root);
 }
@@ -34,7 +34,7 @@ class Walk {
     this.signal = signal;
   }
 
-  /** A folder with a kustomization. `plugins`: what it declares are settings of generators and transformers. */
+  /** A folder with a kustomization. `plugins`: its resources are settings of generators and transformers. */
   async kustomization(folder: string, plugins?: { relativeTo: string }): Promise<void> {
     const visit = `${folder} ${plugins?.relativeTo}`;
     if (this.seen.has(visit)) return;
@@ -53,7 +53,7 @@ class Walk {
         throw new Error(`${file}: found ${key}; deployd renders no chart from a kustomization: expected its manifests`);
     for (const key of ["resources", "components", "bases"])
       for (const path of this.paths(file, key, field(key))) await this.resource(file, key, folder, path, plugins);
-    /** Settings inside of the kustomization, and how they are written again. */
+    /** Settings inside the kustomization, and how they are written. */
     const plain = new Map<unknown, string>();
     for (const key of ["generators", "transformers", "validators"])
       for (const path of this.paths(file, key, field(key)))
@@ -98,7 +98,7 @@ class Walk {
     return plainYaml(documents);
   }
 
-  /** Settings of a generator or transformer: some fields are files, whatever its kind; `path` may be one of an object. */
+  /** Settings of a generator or transformer. Some fields are files in every kind; `path` may be a path in an object. */
   private async pluginFields(from: string, value: unknown, folder: string): Promise<void> {
     if (Array.isArray(value)) for (const item of value) await this.pluginFields(from, item, folder);
     if (typeof value !== "object" || value === null || Array.isArray(value)) return;
@@ -115,7 +115,7 @@ class Walk {
     }
   }
 
-  /** What may be a file, or the path of a field. */
+  /** A value that may be a file, or the path of a field. */
   private async perhaps(from: string, key: string, folder: string, path: string): Promise<void> {
     if (remote.test(path)) throw new Error(elsewhere(from, key, path));
     const inside = posix.join(folder, path);
@@ -138,7 +138,7 @@ class Walk {
     });
   }
 
-  /** The documents of a file, which from now on holds what was read. */
+  /** The documents of a file, which is rewritten with them. */
   private async read(file: string): Promise<unknown[]> {
     const path = join(this.source.folder, file);
     const [all = []] = await readDocuments([{ path: file, file: path }], this.signal);
@@ -157,12 +157,12 @@ const pluginFiles = new Set(
   "path paths files env envs targetfilepath valuesfile additionalvaluesfiles argsfromfile repo charthome".split(" "),
 );
 
-/** What kustomize would ask the network for. */
+/** Values that kustomize would load from the network. */
 const remote = /:\/\/|^\s*https?:/i;
 
 const local = (path: string): boolean => path !== ".." && !path.startsWith("../");
 
-/** YAML where a path could be too. */
+/** Inline YAML in a field that may also have a path. */
 const inline = (text: string): boolean => text.includes("\n") || text.trimStart().startsWith("{");
 
 const elsewhere = (from: string, key: string, path: string): string =>
@@ -170,7 +170,7 @@ const elsewhere = (from: string, key: string, path: string): string =>
 
 const entries = (value: unknown): unknown[] => (Array.isArray(value) ? value : value ? [value] : []);
 
-/** The fields by their names as Go matches them: in whatever case, and with letters that fold to ASCII. */
+/** The fields with their names as Go matches them: in any case, and with letters that fold to ASCII. */
 function normalised(value: unknown): Fields {
   if (typeof value !== "object" || value === null) return {};
   const fields: Fields = Object.create(null);
@@ -182,7 +182,7 @@ function normalised(value: unknown): Fields {
   return fields;
 }
 
-/** Documents as JSON, in the way that YAML 1.1 reads it too: some characters end a line there. */
+/** Documents as JSON that YAML 1.1 reads equally: there, some characters end a line. */
 const plainYaml = (documents: unknown[]): string =>
   documents
     .map((one) => JSON.stringify(one))

@@ -9,7 +9,7 @@ import { makeMetrics } from "./metrics.ts";
 import { makeServer } from "./server.ts";
 import { type Configuration, watchSettings } from "./watch.ts";
 
-/** Where everything is; the variables are for a trial outside of a pod. */
+/** Paths and the port; the variables are for a run outside of a pod. */
 const {
   DEPLOYD_CONFIG = "/etc/deployd/config/config.yaml",
   DEPLOYD_WEBHOOK_SECRET = "/etc/deployd/webhook/secret",
@@ -23,7 +23,7 @@ const log = pino({ timestamp: pino.stdTimeFunctions.isoTime, base: null });
 const config = new KubeConfig();
 config.loadFromDefault();
 
-// What a pod that was killed has left.
+// Checkouts of a process that was killed.
 await rm(DEPLOYD_WORK, { recursive: true, force: true });
 await mkdir(DEPLOYD_WORK, { recursive: true });
 
@@ -57,7 +57,7 @@ const app = await makeServer({
   apiToken: secretIn(DEPLOYD_API_TOKEN),
   log,
 });
-// Every address of both families; of IPv4 where the kernel has no IPv6.
+// Every address of IPv4 and IPv6; only IPv4 if the kernel has no IPv6.
 await app.listen({ host: existsSync("/proc/net/if_inet6") ? "::" : "0.0.0.0", port: Number(DEPLOYD_PORT) });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const)

@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 
 export type Metrics = ReturnType<typeof makeMetrics>;
 
-/** What deployd tells of itself. */
+/** deployd's metrics. */
 export function makeMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -34,7 +34,7 @@ export function makeMetrics() {
   });
   return {
     registry,
-    /** Begins to measure a round; what it returns ends that. */
+    /** Starts the timer of a round. Call the returned function at its end. */
     timed(repository: string) {
       const stop = seconds.startTimer({ repository });
       return (result: "ok" | "failed" | "waiting") => {
@@ -46,7 +46,7 @@ export function makeMetrics() {
       drifted.set({ repository }, now.drifted);
       failing.set({ repository }, now.failed ? 1 : 0);
     },
-    /** A repository that is deployed no more has no state. */
+    /** Removes the state of a repository that is no longer deployed. */
     forget(repository: string) {
       drifted.remove({ repository });
       failing.remove({ repository });

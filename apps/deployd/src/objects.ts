@@ -4,12 +4,12 @@ import { stringify } from "yaml";
 import type { Cluster, KubeObject, Ref } from "./kube.ts";
 
 export const refOf = ({ apiVersion, kind, metadata }: KubeObject): Ref => ({ apiVersion, kind, name: metadata.name });
-/** The same object, whichever version of its kind it is asked for in. */
+/** The identity of an object, which is the same in every version of its API. */
 export const keyOf = ({ apiVersion, kind, name }: Ref): string => `${group(apiVersion)}/${kind}/${name}`;
 export const titleOf = ({ kind, name }: Ref): string => `${kind} ${name}`;
 const group = (apiVersion: string) => (apiVersion.includes("/") ? apiVersion.split("/")[0] : "");
 
-/** Changes with anything that is declared of an object. */
+/** A hash of everything that is declared of an object. */
 export const digestOf = (object: KubeObject): string =>
   createHash("sha256").update(JSON.stringify(object)).digest("hex").slice(0, 16);
 
@@ -17,7 +17,7 @@ export const digestOf = (object: KubeObject): string =>
 export const expires = ({ kind, spec }: KubeObject): boolean =>
   kind === "Job" && typeof spec?.ttlSecondsAfterFinished === "number";
 
-/** Whether an object is to be deleted and made again where a field that cannot be changed differs. */
+/** Whether an object is deleted and created again if an immutable field differs. */
 export const replaces = ({ metadata }: KubeObject): boolean => metadata.annotations?.["deployd/replace"] === "true";
 
 /** Whether an annotation keeps an object from being pruned: deployd's, Helm's, Argo CD's or Flux's. */
@@ -33,9 +33,9 @@ export function isKept({ metadata: { annotations = {} } }: KubeObject): boolean 
 }
 
 export interface Readiness {
-  /** How many are ready of how many, where the kind counts. */
+  /** Ready and wanted replicas, `1/2`; null for a kind without. */
   ready: string | null;
-  /** Whether there is nothing more to wait for. */
+  /** Whether it is as declared and ready. */
   done: boolean;
   message: string | null;
 }
@@ -103,7 +103,7 @@ interface Condition {
 const hasCondition = ({ conditions = [] }: { conditions?: Condition[] }, type: string): boolean =>
   conditions.some((one) => one.type === type && one.status === "True");
 
-/** What a controller complains of. */
+/** The problem that a controller reports. */
 function complaint(status: { conditions?: Condition[] }): string | null {
   const bad = (status.conditions ?? []).find(({ type, status }) =>
     ["ReplicaFailure", "Failed"].includes(type) ? status === "True" : type === "Progressing" && status === "False",
@@ -111,7 +111,7 @@ function complaint(status: { conditions?: Condition[] }): string | null {
   return bad?.message ?? null;
 }
 
-/** Why the pods of a workload do not start, where one says so. */
+/** Why the pods of a workload do not start, if one has a reason. */
 export async function podMessage(cluster: Cluster, object: KubeObject, namespace: string): Promise<string | null> {
   const labels = object.spec?.selector?.matchLabels;
   if (!labels) return null;
@@ -131,13 +131,13 @@ export async function podMessage(cluster: Cluster, object: KubeObject, namespace
   return null;
 }
 
-/** What applying an object would change, as a unified diff; empty where it is as declared. */
+/** What applying an object would change, as a unified diff; empty without a difference. */
 export async function difference(cluster: Cluster, object: KubeObject, namespace: string): Promise<string> {
   const ref = refOf(object);
   for (let attempt = 1; ; attempt++) {
     const live = await cluster.get(ref, namespace);
     const applied = await cluster.apply(object, namespace, true);
-    // A controller may have written between the two: what it wrote is no difference.
+    // A controller may have written between the two requests; its fields are no difference.
     if (live && live.metadata.resourceVersion !== applied.metadata.resourceVersion && attempt < 3) continue;
     if (!live) return patch(ref, "", declaredPart(withoutSecrets(applied)));
     if (declaredPart(live) === declaredPart(applied)) return "";
@@ -149,10 +149,10 @@ export async function difference(cluster: Cluster, object: KubeObject, namespace
 const patch = (ref: Ref, before: string, after: string): string =>
   createTwoFilesPatch("cluster", "repository", before, after, titleOf(ref)).trimEnd();
 
-/** kubectl's copy of what it applied, values included. */
+/** kubectl's copy of what it applied, with all values. */
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
-/** An object as it may be shown: of a Secret, the keys alone. deployd has no right to one unless someone gives it that. */
+/** An object without the values of a Secret. deployd has no right to read Secrets, unless an administrator grants it. */
 export function withoutSecrets(object: KubeObject): KubeObject {
   if (object.kind !== "Secret") return object;
   const hidden = (values: object) => Object.fromEntries(Object.keys(values).map((key) => [key, "(hidden)"]));
@@ -165,7 +165,7 @@ export function withoutSecrets(object: KubeObject): KubeObject {
   };
 }
 
-/** An object as text, without what the cluster keeps its own books with. */
+/** An object as text, without its status and the fields that the API server sets. */
 function declaredPart({ metadata, status: _, ...object }: KubeObject): string {
   const { managedFields, resourceVersion, uid, generation, creationTimestamp, ...kept } = metadata;
   return stringify({ ...object, metadata: kept }, { sortMapEntries: true });

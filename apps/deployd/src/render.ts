@@ -10,17 +10,16 @@ import type { RepositorySettings } from "./settings.ts";
 import { readObjects, type Text } from "./yaml.ts";
 
 /**
- * One repository is rendered at a time, so that the memory of one program is all that is needed beside deployd's own.
- * Helm takes 65 MiB for a small chart, and 120 for one of 400
- * objects.
+ * Renders one repository at a time, so that the pod needs memory for deployd and one program. Helm takes 65 MiB for a small
+ * chart, and 120 MiB for one of 400 objects.
  */
 const turns = pLimit(1);
 const share: Share = { memory: 160, file: 1, output: 4 };
 const seconds = 60;
 
 /**
- * Nothing but the files that were taken: no git and no other program, no home folder with settings, and a proxy that
- * does not answer in place of the network.
+ * Limits Helm and kustomize to the files that were taken: no git or other program on PATH, no home folder with settings,
+ * and a proxy that does not answer instead of the network.
  */
 const closed = "http://127.0.0.1:9";
 const sealed = {
@@ -31,7 +30,7 @@ const sealed = {
   GOMEMLIMIT: `${Math.floor(share.memory * 0.8)}MiB`,
 };
 
-/** What a fetched commit declares, each object once, in the order in which it is applied. */
+/** The objects that a fetched commit declares, in the order in which they are applied. */
 export function render(
   source: Source,
   of: RepositorySettings,
@@ -45,7 +44,7 @@ export function render(
   });
 }
 
-/** The YAML that a repository comes to: what its tool makes of it, or its files as they are. */
+/** A repository's YAML: the output of kustomize or Helm, or its files. */
 async function manifests(
   source: Source,
   of: RepositorySettings,
@@ -76,7 +75,7 @@ async function manifests(
     const { packed } = await takeChart(of.path, source, signal);
     const { version, apis } = await capabilities();
     return make("helm", [
-      // Hooks are for Helm's own installations: they would run here at every change, or be left lying about.
+      // Hooks are for Helm's own releases: here they would run at every change, or never be deleted.
       ...["template", releaseOf(of), chart, "--namespace", of.namespace, "--no-hooks"],
       ...["--kube-version", version, ...apis.flatMap((api) => ["--api-versions", api])],
       ...(of.environment ? ["--values", join(chart, values)] : []),
@@ -89,14 +88,14 @@ async function manifests(
   return plainFiles(source, of);
 }
 
-/** What Helm or kustomize prints about the files in a folder. */
+/** The output of Helm or kustomize for the files in a folder. */
 export const tool = (program: string, args: string[], folder: string, signal: AbortSignal): Promise<string> =>
   run(program, args, { seconds, signal, share, cwd: folder, env: sealed }).catch(({ message }: Error) => {
-    // Paths of this pod mean nothing to those who wrote the manifests.
+    // Authors of manifests do not know the paths of this pod.
     throw new Error(`${program}: ${message.replaceAll(`${folder}/`, "")}`);
   });
 
-/** Every YAML and JSON file below the folder, as `kubectl apply --recursive` takes them. */
+/** Every YAML and JSON file below the folder, as with `kubectl apply --recursive`. */
 async function plainFiles(source: Source, of: RepositorySettings): Promise<Text[]> {
   const entries = await readdir(join(source.folder, of.path), { recursive: true, withFileTypes: true });
   const files = entries
@@ -105,9 +104,9 @@ async function plainFiles(source: Source, of: RepositorySettings): Promise<Text[
     .sort();
   const texts = files
     .map((file) => ({ path: file.slice(source.folder.length + 1), file }))
-    // Of a whole repository, `.github` and its like hold no manifests.
+    // In a whole repository, folders such as `.github` have no manifests.
     .filter(({ path }) => !/(^|\/)\./.test(path.slice(of.path === "." ? 0 : of.path.length + 1)));
-  // Its parts are meant to be put together by a tool; one after another they would be something else.
+  // Its files are input of a tool, and no manifests by themselves.
   const part = texts.find(({ path }) => /(^|\/)(kustomization\.ya?ml|Kustomization|Chart\.yaml)$/.test(path));
   if (part)
     throw new Error(
@@ -117,7 +116,7 @@ async function plainFiles(source: Source, of: RepositorySettings): Promise<Text[
   return texts;
 }
 
-/** The name of the release in a chart: that of the repository, as Kubernetes names objects. */
+/** The name of a chart's release: the repository's, as a valid name in Kubernetes. */
 function releaseOf({ name }: RepositorySettings): string {
   const release = name.split("/")[1] ?? name;
   return release
@@ -127,9 +126,9 @@ function releaseOf({ name }: RepositorySettings): string {
     .replace(/-+$/, "");
 }
 
-/** The declared objects, checked for what can be checked without a cluster. */
+/** The declared objects, after the checks that need no cluster. */
 export function declared(of: RepositorySettings, objects: KubeObject[]): KubeObject[] {
-  // With pruning, a folder that was emptied or moved by mistake would take everything away.
+  // With pruning, a folder that was emptied or moved by mistake would delete everything.
   if (objects.length === 0) throw new Error(`${of.path} declares no object`);
   const seen = new Set<string>();
   for (const { kind, apiVersion, metadata } of objects) {
@@ -142,7 +141,7 @@ export function declared(of: RepositorySettings, objects: KubeObject[]): KubeObj
     if (seen.has(key)) throw new Error(`${name} is declared twice`);
     seen.add(key);
   }
-  // What pods mount and call first; the rest in the order of the files.
+  // First the objects that pods mount and call; the rest in the order of the files.
   const rank = ({ kind }: KubeObject) => {
     const position = first.indexOf(kind);
     return position < 0 ? first.length : position;
@@ -152,7 +151,7 @@ export function declared(of: RepositorySettings, objects: KubeObject[]): KubeObj
 
 const first = ["ServiceAccount", "ConfigMap", "PersistentVolumeClaim", "Service"];
 
-/** The label that says whose an object is. Nothing without it is ever changed or deleted. */
+/** The label with an object's repository. deployd changes and deletes only objects with it. */
 export const ownership = "deployd/repository";
 /** A repository's name as a label's value. The settings refuse two names that would have one. */
 export const owner = ({ name }: Pick<RepositorySettings, "name">): string => name.replace("/", ".");

@@ -2,14 +2,14 @@ import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { ExecaError, execa } from "execa";
 
-/** What programs that read other people's files are given of the environment. */
+/** The environment of programs that read other people's files. */
 const plain = {
   PATH: process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin",
   HOME: "/tmp",
   ...(process.env.SSL_CERT_FILE && { SSL_CERT_FILE: process.env.SSL_CERT_FILE }),
 };
 
-/** How much of the pod a program may take, in MiB. */
+/** Limits of a program, in MiB. */
 export interface Share {
   /** Memory of each of its processes (RLIMIT_DATA). */
   memory: number;
@@ -20,8 +20,8 @@ export interface Share {
 }
 
 /**
- * What a program printed. It is killed after so many seconds, or by the signal, and with it all that it started: git
- * starts another program for the connection, which would wait on for a server that does not answer.
+ * Runs a program and returns its output. After `seconds`, or by the signal, it is killed with its children: git starts
+ * another program for the connection, which would keep waiting for a server that does not answer.
  */
 export async function run(
   program: string,
@@ -37,7 +37,7 @@ export async function run(
 ): Promise<string> {
   const { seconds, signal, share, cwd, env, input } = options;
   signal.throwIfAborted();
-  // Found here, since the program's own PATH may have nothing on it.
+  // Resolved with deployd's PATH, since the program's own may be empty.
   const path = [program, ...plain.PATH.split(delimiter).map((folder) => join(folder, program))].find(
     (one) => one.startsWith("/") && existsSync(one),
   );
@@ -58,14 +58,14 @@ export async function run(
     try {
       if (child.pid) process.kill(-child.pid, "SIGKILL");
     } catch {
-      // It has ended meanwhile.
+      // It has ended.
     }
   };
   either.addEventListener("abort", kill);
   try {
     return (await child).stdout;
   } catch (error) {
-    // What it started may still run.
+    // Its children may still run.
     kill();
     if (signal.aborted) throw new Error("given up, since deployd stops or its settings have changed");
     throw new Error(late.aborted ? `no end after ${seconds} s` : reason(error, share));
@@ -75,12 +75,12 @@ export async function run(
 }
 
 /**
- * The limits hold for the program and all that it starts. Without the signal, a file that becomes too large is an error
- * that the program tells.
+ * The limits apply to the program and its children. SIGXFSZ is ignored, so that the program reports a file that becomes too
+ * large as an error.
  */
 const limited = 'trap "" XFSZ; ulimit -c 0; ulimit -d "$1"; ulimit -f "$2"; shift 2; exec "$@"';
 
-/** Characters of a program's errors that are shown. */
+/** Characters after which a program's error is cut. */
 const shown = 1000;
 
 /** Why a program failed, in one line. */
@@ -100,5 +100,5 @@ function reason(error: unknown, { memory, file, output }: Share): string {
   return text.length > shown ? `${text.slice(0, shown)} …` : text;
 }
 
-/** Lines that say nothing about the cause. */
+/** Lines without a cause. */
 const noise = /^(hint:|Use --debug flag|# Warning:|level=(WARN|INFO)|time=\S+ level=(WARN|INFO))/;

@@ -17,23 +17,23 @@ export interface Service {
   fleet: Pick<Fleet, "get" | "all" | "of">;
   configuration: Configuration;
   metrics: Metrics;
-  /** What webhooks are signed with. Read for each request: it may be changed while this runs. */
+  /** The secret that signs webhooks. Read for each request, since it may be rotated. */
   webhookSecret: () => Promise<string>;
-  /** What those who change something send as a bearer token. Read for each request too. */
+  /** The bearer token of requests that change something. Read for each request too. */
   apiToken: () => Promise<string>;
   log?: FastifyBaseLogger;
 }
 
-/** Of a push with very many commits; GitHub itself sends no more than 25 MB. */
+/** Enough for a push with very many commits; GitHub sends at most 25 MB. */
 const largestPush = 5 * 1024 * 1024;
 
-/** What GitHub sends unless a webhook says otherwise. */
+/** GitHub's default content type of a webhook. */
 const form = "application/x-www-form-urlencoded";
 
-/** Characters that a secret has to have: a shorter one can be guessed, and an empty one is known. */
+/** The least number of characters of a secret: a shorter one can be guessed. */
 export const shortest = 16;
 
-/** A secret that may be relied on. `key` says which of the Secret's keys it is. */
+/** A secret that is long enough. `key` is its key in the Secret. */
 async function usable(key: string, read: () => Promise<string>): Promise<string> {
   const problem = (what: string) => refusal(503, `key ${key} of deployd's Secret ${what}: nothing is accepted with it`);
   const value = await read().catch(() => {
@@ -55,7 +55,7 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
   app.setErrorHandler<FastifyError & { expose?: boolean }>((error, request, reply) => {
     const code = error.statusCode ?? 500;
     if (code >= 500) app.log.error(error.expose ? error.message : error);
-    // Fastify's own words do not say what would be right.
+    // Fastify's message does not say what is valid.
     if (code === 415) return reply.code(415).send({ error: unknownType(request.url, request.headers["content-type"]) });
     void reply
       .code(code)
@@ -78,14 +78,14 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
     transform: jsonSchemaTransform,
   });
 
-  /** Which methods each path knows, so that another one can be told from an unknown path. */
+  /** The methods of each path, to answer 405 for another method and 404 for an unknown path. */
   const methods = new Map<string, Set<string>>();
   app.addHook("onRoute", ({ url, method }) => {
     const known = methods.get(url) ?? new Set<string>();
     for (const one of [method].flat()) known.add(one);
     methods.set(url, known);
   });
-  // Before anything else is looked at: a wrong method is wrong whatever comes with it.
+  // The method is checked first, before the headers and the body.
   app.addHook("onRequest", async ({ url, method, is404 }, reply) => {
     if (!is404) return;
     const [path = ""] = url.split("?");
@@ -110,10 +110,10 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
       404: answers.error.describe("No such repository is deployed"),
       503: answers.error.describe("The cluster does not answer, or the Secret with the credentials is not usable"),
     };
-    // JSON alone, with an empty body as well: no page of another origin can send that by itself.
+    // Only JSON, also for an empty body: a page of another origin cannot send that without a preflight request.
     routes.removeAllContentTypeParsers();
     routes.addContentTypeParser("application/json", { parseAs: "string" }, (_, body, done) => done(null, body));
-    /** What the cluster says no to is not the caller's fault. */
+    /** A refusal by the cluster is not the caller's fault. */
     const fromCluster = <T>(work: Promise<T>): Promise<T> =>
       work.catch((error: Error) => {
         throw refusal(503, error.message);
@@ -210,7 +210,7 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
   });
 
   await app.register(async (hooks) => {
-    // The signature is of the bytes as they came.
+    // The signature is of the raw bytes.
     hooks.removeAllContentTypeParsers();
     for (const type of ["application/json", form])
       hooks.addContentTypeParser(type, { parseAs: "buffer" }, (_, body, done) => done(null, body));
@@ -218,10 +218,10 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
       "/webhook",
       {
         bodyLimit: largestPush,
-        // Read below, once it is known to be from someone who has the secret.
+        // Parsed below, after the signature was verified.
         validatorCompiler: () => (value) => ({ value }),
         schema: {
-          summary: "A push, as GitHub tells of it",
+          summary: "A push, as GitHub sends it",
           description:
             "`X-Hub-Signature-256` is `sha256=` and the HMAC of the body with the webhook's secret, in hexadecimal. A form with the JSON in its field `payload` is taken as well. Other events than a push are accepted, and do nothing.",
           headers: z.object({
@@ -245,7 +245,7 @@ export async function makeServer({ fleet, configuration, metrics, webhookSecret,
         const secret = await usable("secret", webhookSecret);
         if (!isSigned(bytes, headers["x-hub-signature-256"], secret))
           throw refusal(401, "X-Hub-Signature-256 is not the signature of this body");
-        // A ping when the webhook is set up, or whatever else was chosen there. Not everyone names the event.
+        // A ping when the webhook is created, or another event that was chosen there. Some servers name no event.
         if ((headers["x-github-event"] ?? "push") !== "push") return reply.code(202).send({ triggered: [] });
         const push = readPush(bytes, headers["content-type"]);
         const pushed = fleet.of(push.repository.full_name);
@@ -269,14 +269,14 @@ const unknownType = (url: string, found = "none"): string =>
 const refusal = (statusCode: number, message: string) =>
   Object.assign(new Error(message), { statusCode, expose: true });
 
-/** Whether `signature` is GitHub's for these bytes. Takes as long whether it is nearly right or not at all. */
+/** Whether `signature` is GitHub's for these bytes. Compares in constant time. */
 export function isSigned(bytes: Buffer, signature: unknown, secret: string): boolean {
   const expected = Buffer.from(`sha256=${createHmac("sha256", secret).update(bytes).digest("hex")}`);
   const found = Buffer.from(typeof signature === "string" ? signature : "");
   return found.length === expected.length && timingSafeEqual(found, expected);
 }
 
-/** Whether an Authorization header has this token. Compares digests, which are of one length. */
+/** Whether an Authorization header has this token. Compares digests, which have the same length, in constant time. */
 export function isToken(header: string | undefined, token: string): boolean {
   const found = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1] ?? "";
   const digest = (text: string) => createHash("sha256").update(text).digest();
@@ -296,7 +296,7 @@ function readPush(bytes: Buffer, type = ""): z.output<typeof answers.push> {
   return push.data;
 }
 
-/** Whether a path is one of a route's, `/deployment/:owner/:repo`. */
+/** Whether a path matches a route such as `/deployment/:owner/:repo`. */
 function matches(pattern: string, path: string): boolean {
   const [wanted, found] = [pattern.split("/"), path.split("/")];
   return (

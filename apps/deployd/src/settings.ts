@@ -4,8 +4,8 @@ import { dnsLabel, subdomain } from "./names.ts";
 import { owner } from "./render.ts";
 
 /*
- * What deployd is told to keep. The file may change at any time; one that is wrong is refused as a whole, and what was
- * right before goes on.
+ * The repositories that deployd keeps deployed. The file may change at any time; one with an error is refused as a whole, and
+ * the last valid one is used.
  */
 
 const text = (regex: RegExp, expected: string) =>
@@ -14,15 +14,15 @@ const flag = z.boolean({ error: "expected true or false" }).default(false);
 
 const webUrl = { error: "expected an http or https URL without a user or password in it" };
 
-/** A path below a repository's root, or the root: no dots at the start of a name, so none leads out of it. */
+/** A path below a repository's root, or the root. No name begins with a dot, so none leads out of it. */
 const folder = text(
   /^(\.|[A-Za-z0-9_-][\w.-]*(\/[A-Za-z0-9_-][\w.-]*)*)$/,
   "a folder of the repository such as deploy/manifests, or . for all of it",
 );
 
 /**
- * What git takes for a branch (git check-ref-format). Its own rules leave no room for an option, a pattern, or another
- * reference. Written for a YAML reader: `#` begins a comment after a space, so such a name stands in quotes.
+ * A valid name of a branch (git check-ref-format), which is no option, pattern or other reference. In YAML, `#` after a space
+ * begins a comment, so such a name needs quotes.
  */
 const branch = text(
   // biome-ignore lint/suspicious/noControlCharactersInRegex: git allows none
@@ -45,17 +45,17 @@ export const repositorySettings = z
     environment: text(dnsLabel, "an environment's name such as test").optional(),
     prune: flag,
     repairDrift: flag,
-    /** Whether objects that name another namespace are deployed in this one all the same. */
+    /** Whether objects with another namespace are deployed to this one. */
     overrideNamespace: flag,
     /** Whether objects of kinds that deployd may not deploy are left out, and the rest deployed. */
     skipUnsupported: flag,
-    /** Objects that were made by kubectl or Helm and become the repository's, as `Kind/name`. */
+    /** Objects of kubectl or Helm that the repository takes over, as `Kind/name`. */
     adopt: z
       .array(text(/^[A-Za-z]+\/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, "Kind/name such as PersistentVolumeClaim/data"), {
         error: "expected a list of objects such as PersistentVolumeClaim/data",
       })
       .default([]),
-    /** Accounts that its pods may run under beside `default` and those that it declares. */
+    /** ServiceAccounts that its pods may use, in addition to `default` and those that it declares. */
     serviceAccounts: z.array(account, { error: "expected a list of names of ServiceAccounts" }).default([]),
     interval: z
       .int({ error: "expected whole seconds from 5 to 86400" })
@@ -99,14 +99,14 @@ const file = z
 
 export type RepositorySettings = z.output<typeof repositorySettings>;
 
-/** Whether a push to `fullName`, owner/repo, concerns an entry: by its name, or by the end of its URL. */
+/** Whether `fullName`, owner/repo, is an entry's repository: by its name, or by the end of its URL. */
 export function isOf({ name, url }: RepositorySettings, fullName: string): boolean {
   const wanted = fullName.toLowerCase();
   const path = new URL(url).pathname.replace(/\/+$/, "").replace(/\.git$/, "");
   return name.toLowerCase() === wanted || path.toLowerCase().endsWith(`/${wanted}`);
 }
 
-/** The repositories that the file's text names, or an error that lists all that is wrong with it. */
+/** The repositories in the file's text. Throws an error that lists all problems. */
 export function parseSettings(contents: string): RepositorySettings[] {
   let value: unknown;
   try {

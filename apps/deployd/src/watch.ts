@@ -2,17 +2,17 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseSettings, type RepositorySettings } from "./settings.ts";
 
-/** What the configuration file was when it was last looked at. */
+/** The state of the configuration file at the last check. */
 export interface Configuration {
-  /** When the settings that hold were read. */
+  /** When the settings in use were read. */
   readAt: string | null;
-  /** What is wrong with the file as it is now. The settings that held before go on. */
+  /** What is wrong with the current file. The last valid settings stay in use. */
   error: string | null;
 }
 
 /**
- * Looks at the file every `every` milliseconds and hands on what it says when that has changed. A mounted ConfigMap is
- * a link that is swapped, which file notifications tell unreliably: its contents are compared instead.
+ * Reads the file every `every` milliseconds and passes on its settings if they have changed. A mounted ConfigMap is a link
+ * that is swapped, for which file notifications are unreliable.
  */
 export async function watchSettings(
   path: string,
@@ -38,7 +38,7 @@ export async function watchSettings(
       }
     } catch (error) {
       const { message, code } = error as NodeJS.ErrnoException;
-      // A file that could not be read may come back as it was.
+      // A file that cannot be read now may return unchanged.
       if (code) before = undefined;
       if (state.error !== message) refuse(message);
       state.error = message;

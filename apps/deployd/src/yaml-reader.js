@@ -1,10 +1,9 @@
 // @ts-check
 /*
- * A program of its own, which reads YAML and JSON that others wrote: what it cannot hold in its memory ends it, and not
- * deployd. In JavaScript, since Node.js 20 runs no TypeScript.
+ * Reads other people's YAML and JSON in a process of its own: one that exceeds its memory does not end deployd. In JavaScript, since Node.js 20 runs no TypeScript.
  *
  * Input: { want: "objects" | "documents" | "schemas", texts: [{ path, file } | { path, text }] } as JSON.
- * Output, as JSON: the Kubernetes objects of all texts; the documents of each text; or nothing, where no schema refers
+ * Output, as JSON: the Kubernetes objects of all texts; the documents of each text; or nothing, if no schema refers
  * to another file.
  * An error is one sentence on the standard error, with status 1.
  */
@@ -33,7 +32,7 @@ const options = { merge: true, customTags: (tags) => [octal, ...tags] };
 class Refusal extends Error {}
 
 /**
- * What one repository may declare. Each value takes some hundred bytes where objects are compared and applied, and
+ * Limits of what one repository may declare. Comparing and applying objects takes some hundred bytes for each value, and
  * Kubernetes stores objects of at most 1.5 MiB.
  */
 const limits = { objects: 1000, values: 100_000, valuesOfOne: 20_000 };
@@ -63,14 +62,14 @@ function* documents({ path, file, text }) {
     }
   } catch (error) {
     if (error instanceof RangeError) throw new Refusal(`${path}: is nested too deeply`);
-    // Such as aliases of aliases of aliases, which would be gigabytes of text.
+    // Such as nested aliases, which would expand to gigabytes of text.
     if (error instanceof ReferenceError) throw new Refusal(`${path}: ${error.message}`);
     throw error;
   }
 }
 
 /**
- * Git's files are bytes; YAML is read as UTF-8 alone.
+ * git's files are bytes; YAML must be UTF-8.
  * @param {Buffer} bytes
  * @param {string} path
  */
@@ -174,7 +173,7 @@ function objects(texts) {
 }
 
 /**
- * How many values a document holds, refused where they are too many.
+ * The number of values in a document. Throws if there are too many.
  * @param {unknown} document
  * @param {string} path
  */
@@ -190,12 +189,12 @@ function counted(document, path) {
   return values;
 }
 
-/** The schemas that Helm has with it. */
+/** The schemas that are built into Helm. */
 const known = /^https?:\/\/json-schema\.org\/(draft-0[467]|draft\/20(19-09|20-12))\/schema#?$/;
 const references = new Set(["$ref", "$schema", "$dynamicRef", "$recursiveRef"]);
 
 /**
- * Helm would ask web servers, and open files, for the schemas that a schema refers to.
+ * Refuses references to other schemas, since Helm would load those from any address or file.
  * @param {Text} one
  */
 function refuseRemoteSchema(one) {

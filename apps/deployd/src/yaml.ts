@@ -1,11 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { run, type Share } from "./run.ts";
 
-/** YAML or JSON to read: the text itself, or a file that holds it. The path is for messages. */
+/** YAML or JSON to read: the text, or a file that has it. The path is for messages. */
 export type Text = { path: string; text: string } | { path: string; file: string };
 
 const reader = fileURLToPath(new URL("./yaml-reader.js", import.meta.url));
-/** MiB of the reader's heap, of which parsed YAML takes some hundred times its size; its share has Node.js itself too. */
+/** MiB of the reader's heap, in which parsed YAML takes about a hundred times its size. `share` also includes Node.js itself. */
 const heap = 80;
 /** Node.js 24 reserves 580 MiB of addresses that it never uses, Node.js 20 a third of that; the heap is what counts. */
 const share: Share = { memory: 1024, file: 1, output: 4 };
@@ -18,7 +18,7 @@ export const readObjects = (texts: Text[], signal: AbortSignal): Promise<unknown
 export const readDocuments = async (texts: Text[], signal: AbortSignal): Promise<unknown[][]> =>
   (await read("documents", texts, signal)) as unknown[][];
 
-/** Fails where a JSON schema refers to anything outside of its file. */
+/** Throws if a JSON schema refers to anything outside of its file. */
 export const checkSchemas = async (texts: Text[], signal: AbortSignal): Promise<void> => {
   await read("schemas", texts, signal);
 };
@@ -29,7 +29,7 @@ async function read(want: "objects" | "documents" | "schemas", texts: Text[], si
   const env = { PATH: "", HOME: "/nonexistent" };
   const output = await run(process.execPath, args, { seconds, signal, share, input, env }).catch(
     ({ message }: Error) => {
-      // Whatever it says when it ends for want of memory, it is the heap that was full.
+      // Every message of a process that runs out of memory means that the heap was full.
       if (/^needs more than/.test(message))
         throw new Error(`reading ${names(texts)} needs more than ${heap} MiB of memory`);
       throw new Error(message.replace(/^(no end after|printed)/, `reading ${names(texts)}: $1`));

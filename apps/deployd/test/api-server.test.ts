@@ -1,4 +1,4 @@
-// Proves what is asked of the API server and how its answers are told. The answers are those of Kubernetes 1.36, which
+// Proves the requests to the API server and what is reported of its answers. The answers are those of Kubernetes 1.36, which
 // was asked once; that a real one takes what is sent, the cluster tests prove.
 import { KubeConfig } from "@kubernetes/client-node";
 import { describe, expect, it } from "vitest";
@@ -96,7 +96,7 @@ describe("a refusal", () => {
   it.each([
     ["spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"],
     ["failed to create typed patch object (/a; /v1, Kind=ConfigMap): .dota: field not declared in schema"],
-  ])("%s is told as it is", (message) => {
+  ])("%s is reported unchanged", (message) => {
     expect(messageOf(status(message))).toBe(message);
     expect(new ApiError(422, message).immutable).toBe(false);
   });

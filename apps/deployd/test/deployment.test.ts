@@ -385,7 +385,7 @@ describe("an object that cannot become what is declared", () => {
   });
 });
 
-describe("a commit that is applied in part", () => {
+describe("a commit that is partly applied", () => {
   it("says what was applied, also after a restart, until it is whole", async () => {
     const first = await commit({ a: configMap("a", "1") });
     const deployment = make();

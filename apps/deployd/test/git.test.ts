@@ -76,7 +76,7 @@ describe("refuses to read", () => {
     [
       "a link out of the repository",
       { [`${at}/a.yaml`]: { link: "/etc/passwd" } },
-      `${at}/a.yaml is a symbolic link, which deployd does not follow: commit what it leads to in its place`,
+      `${at}/a.yaml is a symbolic link, which deployd does not follow: commit the file it leads to instead`,
     ],
     ["a link to a folder", { "base/a.yaml": "", [`${at}/b`]: { link: "../../base" } }, `${at}/b is a symbolic link`],
     ["a folder that is a link", { "k8s/a.yaml": "", [at]: { link: "../k8s" } }, `${at} is a symbolic link`],
@@ -121,14 +121,14 @@ describe("refuses to read", () => {
 });
 
 it("takes what is asked for alone, and once: large files and links beside it are nothing to it", async () => {
-  await server.commit("a/parts", {
+  await server.commit("a/split", {
     "deploy/manifests/a.yaml": "a: 1",
     "deploy/manifests/README.md": { link: "../../README.md" },
     "deploy/base/b.yaml": "b: 1",
     "large.bin": Buffer.alloc(3 * 1024 * 1024, 1),
     link: { link: "/etc" },
   });
-  const { folder, take } = await checkout(settings("a/parts"));
+  const { folder, take } = await checkout(settings("a/split"));
   expect(readdirSync(folder)).toEqual([]);
   expect(await take("deploy/manifests")).toBe("folder");
   expect(readdirSync(join(folder, "deploy"))).toEqual(["manifests"]);
@@ -182,7 +182,7 @@ it.each([
   await expect(small.checkout(settings(name), place(), never)).rejects.toThrow(message);
 });
 
-it("opens a private repository with its token, and tells nobody the token", async () => {
+it("opens a private repository with its token, and does not reveal the token", async () => {
   const name = "a/private";
   await server.commit(name, { "deploy/manifests/a.yaml": "a: 1" });
   server.tokens.set(name, "right-token");
@@ -201,7 +201,7 @@ it("opens a private repository with its token, and tells nobody the token", asyn
   await expect(git().head(having("none"), never)).rejects.toThrow(/no key none/);
 });
 
-it("gives up a server that does not answer when it is told to", async () => {
+it("gives up a server that does not answer when it is stopped", async () => {
   server.hanging.add("a/hanging");
   const stop = new AbortController();
   const head = git().head(settings("a/hanging"), stop.signal);

@@ -1,4 +1,4 @@
-// Proves how what lies in a repository is read, as far as it needs neither Helm nor kustomize: see tools.test.ts.
+// Proves how a repository's files are read, as far as it needs neither Helm nor kustomize: see tools.test.ts.
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";

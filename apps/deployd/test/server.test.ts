@@ -195,7 +195,7 @@ describe("a sync", () => {
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([503, 503]);
   });
 
-  it("tells nobody without the token which repositories there are", async () => {
+  it("does not list repositories without the token", async () => {
     const { statusCode } = await app.inject({ method: "POST", url: "/deployment/team/none/sync" });
     expect(statusCode).toBe(401);
   });

@@ -1,4 +1,4 @@
-"""What differs from place to place comes from the environment; there is no secret here, and no way to debug in public."""
+"""Settings that differ between environments come from variables. No secret is in this file, and DEBUG is always off."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ def words(variable):
 SECRET_KEY = os.environ["SECRET_KEY"]
 DEBUG = False
 ALLOWED_HOSTS = words("ALLOWED_HOSTS")
-# Where a proxy ends TLS, the browser speaks of https and the request that arrives does not.
+# Behind a proxy that terminates TLS, the browser's origin is https and the request is http.
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
@@ -62,10 +62,10 @@ DATABASES = {
         "NAME": os.environ.get("DATABASE_NAME", "polls"),
         "USER": os.environ.get("DATABASE_USER", "polls"),
         "PASSWORD": os.environ.get("DATABASE_PASSWORD", ""),
-        # A connection is kept for the next request, and asked first whether it still leads anywhere.
+        # Connections are reused, after a check that they still work.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        # Sooner than whoever asks for the health gives up.
+        # Shorter than the timeout of the health probe.
         "OPTIONS": {"connect_timeout": 3},
     }
 }

@@ -24,7 +24,7 @@ class Choice(models.Model):
     votes = models.PositiveIntegerField(default=0)
 
     class Meta:
-        # A vote would otherwise move its choice to another place in the list.
+        # Without an order, a vote could move its choice within the list.
         ordering = ["id"]
 
     def __str__(self):

@@ -11,7 +11,7 @@ from .models import Question
 
 
 def published():
-    """The questions whose time has come and that have something to choose."""
+    """Questions that are published and have choices."""
     return Question.objects.filter(pub_date__lte=timezone.now(), choice__isnull=False).distinct()
 
 
@@ -41,7 +41,7 @@ def vote(request, question_id):
         choice = question.choice_set.filter(pk=int(request.POST["choice"]))
     except (KeyError, ValueError):
         choice = question.choice_set.none()
-    # Counted by the database, so that of two votes at the same moment none is lost.
+    # Counted by the database, so that none of two simultaneous votes is lost.
     if choice.update(votes=F("votes") + 1) == 0:
         context = {"question": question, "error": "You did not select a choice."}
         return render(request, "polls/detail.html", context, status=400)
@@ -50,7 +50,7 @@ def vote(request, question_id):
 
 
 def health(request):
-    """Whether this process can do its work, which it cannot without the database."""
+    """Answers 200 if the database answers, otherwise 503."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -1,5 +1,5 @@
 """
-What a visitor, a voter and an administrator see. On SQLite, so it does not prove PostgreSQL's part in it: the cluster's
+What a visitor, a voter and an administrator see. On SQLite, so it does not prove that PostgreSQL works: the cluster's
 tests vote there.
 """
 

@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Helpers of the tests."""
 
 import fakeredis
 
@@ -6,12 +6,12 @@ from web_app.store import Store
 
 
 def imitation():
-    """A store of its own, and the server that it is kept in."""
+    """A new store, and the fake server that it is in."""
     server = fakeredis.FakeServer()
 
     def client(database):
         made = fakeredis.FakeRedis(server=server, db=database, decode_responses=True)
-        # A database's clock stands at 1970 until a client of it has asked for something.
+        # A database's clock is 1970 until the first command of a client.
         made.ping()
         return made
 

@@ -213,7 +213,7 @@ class ApiTest(unittest.TestCase):
         self.addCleanup(tracemalloc.stop)
         job_id = self.submit(kind="statistics", column="t")
         status, body = self.results(job_id)
-        # Eight bytes for each number and as many for the median's sorted ones, and a piece of rows.
+        # Eight bytes for each number and as many for the median's sorted ones, and a chunk of rows.
         self.assertLess(tracemalloc.get_traced_memory()[1], 5 << 20)
         self.assertEqual((status, body["results"]["count"]), (200, rows))
 
@@ -233,14 +233,14 @@ class ApiTest(unittest.TestCase):
         # The same as bytes, in the encoding that has no such thing.
         self.refused(self.client.post("/data", data=b'{"rows": [{"a": "\xed\xa0\xbd"}]}'), 400, error)
         # As gunicorn hands over what a client has escaped.
-        for environ, part in [
+        for environ, where in [
             ({"PATH_INFO": "/jobs/\xed\xa0\xbd"}, "path"),
             ({"PATH_INFO": "/\xff"}, "path"),
             ({"PATH_INFO": "/jobs", "QUERY_STRING": "limit=%ff"}, "query"),
         ]:
             answer = self.client.get("/", environ_overrides=environ)
             self.assertEqual(answer.status_code, 400)
-            self.assertRegex(answer.get_json()["error"], f"^the {part}: found b'.*'; expected text in UTF-8$")
+            self.assertRegex(answer.get_json()["error"], f"^the {where}: found b'.*'; expected text in UTF-8$")
         self.assertEqual((self.store.count_rows(), self.client.get("/jobs").get_json()["count"]), (0, 0))
         # Both halves are a character, however it is written.
         self.assertEqual(self.client.post("/data", data='{"rows": [{"a": "\\ud83d\\ude00"}]}').status_code, 201)

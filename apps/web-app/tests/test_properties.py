@@ -67,14 +67,14 @@ class PropertyTest(unittest.TestCase):
     def test_what_is_taken_can_be_read_and_done_again(self, request):
         path, body = request
         answer = self.client.post(path, data=json.dumps(body))
-        told = self.asked(answer)
+        posted = self.asked(answer)
         if answer.status_code == 201 and path == "/data":
-            found = self.asked(self.client.get(f"/data?offset={told['rows'] - told['added']}"))
+            found = self.asked(self.client.get(f"/data?offset={posted['rows'] - posted['added']}"))
             self.assertEqual(found["rows"], json.loads(json.dumps(body["rows"])))
         if answer.status_code == 201 and path == "/jobs":
             self.worker.work(wait=1)
-            self.assertIn(self.asked(self.client.get(f"/jobs/{told['id']}"))["status"], ["done", "failed"])
-            self.asked(self.client.get(f"/jobs/{told['id']}/results"))
+            self.assertIn(self.asked(self.client.get(f"/jobs/{posted['id']}"))["status"], ["done", "failed"])
+            self.asked(self.client.get(f"/jobs/{posted['id']}/results"))
         self.asked(self.client.get("/data"))
         self.asked(self.client.get("/jobs"))
 

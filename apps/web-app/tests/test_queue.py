@@ -1,4 +1,4 @@
-"""Proves that no job is lost, whoever stops in the middle. Redis is an imitation; the cluster tests kill real workers."""
+"""Proves that no job is lost, even if a server or worker stops in the middle. Redis is an imitation; the cluster tests kill real workers."""
 
 import tempfile
 import threading
@@ -27,7 +27,7 @@ class QueueTest(unittest.TestCase):
         return Worker(self.store, name, Path(folder.name, "alive"))
 
     def lose(self, name):
-        """What time does to a worker that is no more."""
+        """The expiry of a lost worker's lease."""
         self.store.queue.delete(f"lease:{name}")
 
     def queued(self):

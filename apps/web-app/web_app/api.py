@@ -1,4 +1,4 @@
-"""The API. Whatever goes wrong is told as JSON, in a sentence under the key `error`."""
+"""The API. An error is JSON with a sentence under the key `error`."""
 
 import json
 import logging
@@ -42,14 +42,14 @@ def create_app(store=None):
 
     @app.before_request
     def refuse_bytes_that_are_no_text():
-        for part, found in (
+        for where, found in (
             ("the path", request.environ["PATH_INFO"].encode("latin-1")),
             ("the query", unquote_to_bytes(request.environ.get("QUERY_STRING", "").encode("latin-1"))),
         ):
             try:
                 found.decode()
             except UnicodeDecodeError:
-                raise Refused(f"{part}: found {shown(found)}; expected text in UTF-8") from None
+                raise Refused(f"{where}: found {shown(found)}; expected text in UTF-8") from None
 
     @app.get("/help")
     def help_():
@@ -135,7 +135,7 @@ def create_app(store=None):
         return jsonify(error="Redis does not take this just now: try again in a moment"), 503
 
     @app.errorhandler(HTTPException)
-    def told_by_flask(problem):
+    def http_error(problem):
         sentences = {
             404: f"there is no {request.path} here; GET /help lists what there is",
             405: f"{request.path} does not take {request.method}; GET /help lists what there is",
@@ -152,7 +152,7 @@ def create_app(store=None):
 
 
 class Json(DefaultJSONProvider):
-    """Text as people read it. What is no Unicode, which earlier versions took, is escaped."""
+    """Unicode text, unescaped. Text that is no valid Unicode, which earlier versions accepted, is escaped."""
 
     sort_keys = False
     ensure_ascii = False
@@ -171,11 +171,11 @@ def is_unicode(text):
 
 
 class Unknown(Exception):
-    """Something that is not there, in a sentence for whoever asked for it."""
+    """Something that does not exist. The message is a sentence for the user."""
 
 
 def json_body():
-    """The request's body as JSON, whatever its header calls it."""
+    """The request's body as JSON, with any content type."""
     try:
         body = request.get_json(force=True, silent=True)
         json.dumps(body, ensure_ascii=False).encode()

@@ -1,9 +1,9 @@
-"""What is kept in Redis, and how a job gets from hand to hand without being lost.
+"""The data in Redis, and the queue of jobs, which loses none.
 
-An id is put into the list `queue` in the same transaction that writes its job, and moved by one command into the list
-`taken:<worker>` of whoever takes it. It leaves that list in the transaction that writes what came of it. A worker
-holds a lease that it keeps renewing; what one has taken whose lease has run out goes back into the queue. So a job is
-done at least once, whoever is killed; one that is done twice has the same result.
+The transaction that writes a job also puts its id into the list `queue`. A worker moves it to its list `taken:<worker>` by
+one command, and removes it from there in the transaction that writes the result. A worker keeps renewing a lease; when a
+lease has expired, the jobs in its worker's list return to the queue. So a job is done at least once, also if a server or
+worker is killed; one that is done twice has the same result.
 """
 
 import json
@@ -17,28 +17,28 @@ import redis
 # The databases.
 DATA, QUEUE, JOBS, RESULTS = range(4)
 
-# Seconds after which a worker that says nothing is taken for lost.
+# Seconds without a renewal after which a worker counts as lost.
 LEASE = 15
-# Workers that a job may take along before it is given up.
+# Workers that may be lost while they do a job before the job fails.
 ATTEMPTS = 5
 # Seconds that a job and its results are kept after its end.
 KEEP = 7 * 24 * 3600
-# Rows in all. A job on a column holds one number for each: measured with floats and integers, a worker takes 81 MiB.
+# Most rows in all. A job on a column has one number for each in memory: 81 MiB, measured with floats and integers.
 MOST_STORED_ROWS = 1_000_000
-# Bytes of one row as it is stored, in JSON's ASCII form. With it a piece of rows has a known size.
+# Most bytes of a stored row, as JSON in ASCII. It limits the size of a chunk of rows.
 MOST_ROW_BYTES = 64 << 10
-# Rows that are read at once: at most 1.6 MB in a server, of whose threads each may hold a piece, and 16 MB in a worker.
-SERVER_PIECE, WORKER_PIECE = 25, 250
+# Rows in a chunk that is read at once: at most 1.6 MB in each thread of a server, and 16 MB in a worker.
+SERVER_CHUNK, WORKER_CHUNK = 25, 250
 # Seconds by which the clocks of the servers and of Redis may differ.
 CLOCK_SKEW = 3600
 
 
 class Full(Exception):
-    """More rows than are kept."""
+    """More rows than may be stored."""
 
 
 def connect(database):
-    """A client of one database of the Redis that the environment names."""
+    """A client of one database of the Redis server in the environment."""
     return redis.Redis(
         host=os.environ["REDIS_HOST"],
         port=int(os.environ.get("REDIS_PORT", "6379")),
@@ -57,7 +57,7 @@ class Store:
         self.data, self.queue, self.all_jobs, self.results = (client(db) for db in (DATA, QUEUE, JOBS, RESULTS))
 
     def health(self):
-        """Fails where Redis does not answer."""
+        """Raises `RedisError` if Redis does not answer."""
         return {"queued": self.queue.llen("queue"), "workers": len(list(self.queue.scan_iter("lease:*")))}
 
     # Data: rows in the order in which they came.
@@ -72,7 +72,7 @@ class Store:
             pipe.multi()
             pipe.rpush("rows", *texts)
 
-        # Tried again where another server adds rows between the count and the addition.
+        # Repeated if another server adds rows between the count and the addition.
         return self.data.transaction(add, "rows")[0]
 
     def count_rows(self):
@@ -80,20 +80,20 @@ class Store:
 
     def rows(self, offset, limit, most_bytes):
         """Up to `limit` rows, and no more once they have `most_bytes` in JSON; the first one in any case."""
-        rows = islice(self._rows(offset, SERVER_PIECE), limit)
+        rows = islice(self._rows(offset, SERVER_CHUNK), limit)
         return [json.loads(row) for row in _within(most_bytes, rows, len)]
 
     def column(self, name):
-        """The values of a column, row by row. Reads the rows in pieces: together they may exceed a worker's memory."""
-        for text in self._rows(0, WORKER_PIECE):
+        """The values of a column, row by row. Reads the rows in chunks: together they may exceed a worker's memory."""
+        for text in self._rows(0, WORKER_CHUNK):
             row = json.loads(text)
             if name in row:
                 yield row[name]
 
-    def _rows(self, offset, piece):
-        while rows := self.data.lrange("rows", offset, offset + piece - 1):
+    def _rows(self, offset, chunk):
+        while rows := self.data.lrange("rows", offset, offset + chunk - 1):
             yield from rows
-            offset += piece
+            offset += chunk
 
     def delete_rows(self):
         with self.data.pipeline() as pipe:
@@ -115,7 +115,7 @@ class Store:
         with self.queue.pipeline() as pipe:
             pipe.select(JOBS).hset(f"job:{job_id}", mapping=job)
             pipe.zadd("submitted", {job_id: now})
-            # The connection goes back as it came: on the queue's database.
+            # The connection returns to the pool with the queue's database selected.
             pipe.select(QUEUE).lpush("queue", job_id)
             pipe.execute()
         return self.job(job_id)
@@ -132,7 +132,7 @@ class Store:
 
     def _newest(self):
         start = 0
-        while ids := self.all_jobs.zrevrange("submitted", start, start + SERVER_PIECE - 1):
+        while ids := self.all_jobs.zrevrange("submitted", start, start + SERVER_CHUNK - 1):
             with self.all_jobs.pipeline(transaction=False) as pipe:
                 for job_id in ids:
                     pipe.hgetall(f"job:{job_id}")
@@ -144,7 +144,7 @@ class Store:
             start += len(ids) - len(gone)
 
     def forget_expired(self):
-        """Takes the ids of expired jobs off the list. None expires within `KEEP` of its submission, so those are not read."""
+        """Removes the ids of expired jobs from the list. Checks only jobs that were submitted more than `KEEP` ago."""
         oldest = self.all_jobs.zrangebyscore("submitted", "-inf", time.time() - KEEP + CLOCK_SKEW)
         for ids in (oldest[i : i + 1000] for i in range(0, len(oldest), 1000)):
             with self.all_jobs.pipeline(transaction=False) as pipe:
@@ -168,12 +168,12 @@ class Store:
 
     def take(self, worker, wait):
         """The next job's id, or None after `wait` seconds without one."""
-        # What an answer that was lost on its way has left there comes first.
+        # First a job that was taken by a command whose answer was lost.
         left = self.queue.lindex(f"taken:{worker}", -1)
         return left or self.queue.blmove("queue", f"taken:{worker}", wait, "RIGHT", "LEFT")
 
     def begin(self, worker, job_id):
-        """The job, marked as this worker's; or None where there is nothing to do for it any more."""
+        """The job, marked as this worker's; None if it is done, failed or gone."""
         job = self.job(job_id)
         if not job or job["status"] in ("done", "failed"):
             self.queue.lrem(f"taken:{worker}", 1, job_id)
@@ -187,7 +187,7 @@ class Store:
 
     def finish(self, worker, job_id, result=None, error=None):
         if not self.all_jobs.exists(f"job:{job_id}"):
-            # A backup from before the job has been restored meanwhile.
+            # A backup from before the job was restored.
             self.queue.lrem(f"taken:{worker}", 1, job_id)
             return
         end = {"status": "failed" if error else "done", "finished": time.time(), **({"error": error} if error else {})}
@@ -200,7 +200,7 @@ class Store:
             pipe.execute()
 
     def recover(self):
-        """Puts back what lost workers have taken, to be done next. Returns the ids."""
+        """Puts the jobs of lost workers back at the head of the queue. Returns their ids."""
         recovered = []
         for taken in self.queue.scan_iter("taken:*"):
             if self.queue.exists(f"lease:{taken.removeprefix('taken:')}"):

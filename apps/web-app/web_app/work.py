@@ -1,4 +1,4 @@
-"""The kinds of jobs: what may be asked of each, and what it does."""
+"""The kinds of jobs: their parameters and their work."""
 
 import json
 import math
@@ -11,7 +11,7 @@ MOST_VALUES = 10_000
 
 
 class Refused(Exception):
-    """A request that cannot be done, in a sentence for whoever made it."""
+    """An invalid request. The message is a sentence for the user."""
 
 
 def is_number(value):
@@ -29,7 +29,7 @@ def shown(value):
 
 
 def checked(request):
-    """The kind and the parameters of a job as it was asked for, or `Refused`."""
+    """The kind and the parameters of a requested job. Raises `Refused`."""
     expect(isinstance(request, dict), "the request", request, "a JSON object with the key kind")
     kind = request.get("kind")
     expect(isinstance(kind, str) and kind in KINDS, "kind", kind, f"one of {', '.join(sorted(KINDS))}")
@@ -42,7 +42,7 @@ def checked(request):
 
 
 def perform(kind, parameters, store):
-    """Does a job. It may be done again by another worker, so it changes nothing but its result."""
+    """Does a job. Another worker may do it again, so it changes nothing."""
     return KINDS[kind][2](parameters, store)
 
 
@@ -80,7 +80,7 @@ def numbers(parameters, store):
 
 
 def of_numbers(compute):
-    """The work of a job on numbers, whose result is JSON: infinity and NaN are none."""
+    """The work of a job on numbers. Its result is JSON, without infinity and NaN."""
 
     def work(parameters, store):
         values = numbers(parameters, store)
@@ -111,7 +111,7 @@ def histogram(values, parameters):
     width = (high - low) / bins
     counts = [0] * bins
     for value in values:
-        # The highest value belongs to the last bin; where all are alike there is no width to divide by.
+        # The highest value belongs to the last bin. Equal values have no width to divide by.
         counts[min(int((value - low) / width), bins - 1) if width else 0] += 1
     return {"edges": [low + width * i for i in range(bins)] + [high], "counts": counts}
 

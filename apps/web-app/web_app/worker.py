@@ -1,4 +1,4 @@
-"""The worker: takes one job after another until it is told to stop, and then ends the one it has begun."""
+"""The worker: does one job after another. On SIGTERM it finishes the current one and ends."""
 
 import logging
 import signal
@@ -14,7 +14,7 @@ from .work import Refused, perform
 
 log = logging.getLogger("worker")
 
-# Seconds that a job may take. Then its worker counts as hung: its lease runs out, and it is not alive any more.
+# Seconds that a job may take. After that its worker counts as hung: its lease expires and its liveness probe fails.
 LONGEST_JOB = 300
 
 
@@ -37,7 +37,7 @@ class Worker:
                 self.work(wait=2)
                 complained = False
             except redis.RedisError as problem:
-                # Away, or being restored: what was taken is still there afterwards.
+                # Redis is unreachable or being restored; jobs that were taken stay in their list.
                 if not complained:
                     log.warning("Redis: %s; trying again", problem)
                 complained = True
@@ -76,7 +76,7 @@ class Worker:
                 try:
                     self.store.renew(self.name)
                 except redis.RedisError:
-                    pass  # Whoever takes the next job says so.
+                    pass  # `run` logs it at the next job.
 
 
 def main():
