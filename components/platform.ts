@@ -42,16 +42,9 @@ interface SecretName {
 /** A component that clients connect to. One without authentication has no administrator. */
 type Server = Component & { endpoint: Endpoint; admin?: SecretName };
 
-/** Logical database of each client of PostgreSQL. */
-type Database =
-  | "nessie"
-  | "airflow"
-  | "superset"
-  | "mlflow"
-  | "trino"
-  | "polls"
-  | ReturnType<typeof noetlDatabase>
-  | ReturnType<typeof djangoDatabase>;
+/** Logical database per client of PostgreSQL. Instances of NoETL and Django applications have one each beside these. */
+const clients = ["nessie", "airflow", "superset", "mlflow", "trino", "polls"] as const;
+type Database = (typeof clients)[number] | ReturnType<typeof noetlDatabase> | ReturnType<typeof djangoDatabase>;
 
 /** The whole platform. The constructor is the dependency graph: each component is given the ones that its registry entry names. */
 export class Platform extends pulumi.ComponentResource {
@@ -249,7 +242,7 @@ function databases({ noetl, djangoApps }: Config): Database[] {
   const ofDjango = Object.entries(djangoApps)
     .filter(([, app]) => app.database === "postgresql")
     .map(([name]) => djangoDatabase(name));
-  return ["nessie", "airflow", "superset", "mlflow", "trino", "polls", ...ofNoetl, ...ofDjango];
+  return [...clients, ...ofNoetl, ...ofDjango];
 }
 
 /** Database and user of one of `djangoApps`. No other client's database starts with `django_`. */

@@ -15,7 +15,7 @@ export function parseImage(reference: string): ImageReference | undefined {
   if (!match) return undefined;
   const path = `${match[1]}${match[2]}`;
   const [first = "", ...rest] = path.split("/");
-  // As container runtimes decide: a first part with a dot or a port, or localhost, is a registry.
+  // As container runtimes decide: a first segment with a dot or a port, or localhost, is a registry.
   const named = rest.length > 0 && /[.:]|^localhost$/.test(first);
   const registry = named ? first : "docker.io";
   const inRegistry = named ? rest.join("/") : path;

@@ -102,48 +102,54 @@ type Blocks = { [Key in ComponentKey]: Registry[Key]["config"] };
 /** The block of each component. `Object.entries` forgets which key has which type. */
 const blocks = Object.fromEntries(Object.entries(registry).map(([key, { config }]) => [key, config])) as Blocks;
 
-/** Every component that is enabled without one that it needs. */
-const missing = (enabled: (key: string) => boolean): { key: string; need: string; reason: string }[] =>
-  Object.entries<Definition>(registry).flatMap(([key, { needs }]) =>
-    Object.entries(needs)
-      .filter(([need]) => enabled(key) && !enabled(need))
-      .map(([need, reason]) => ({ key, need, reason })),
-  );
+const wholeBlock = block({ global, namespaces, ...blocks });
+type Whole = z.output<typeof wholeBlock>;
 
-/** What a stack may configure; one block for each component. */
-export const schema = block({ global, namespaces, ...blocks }).superRefine((config, context) => {
+/** Refuses a component that is enabled without one that it needs. */
+function checkNeeds(config: Whole, context: z.RefinementCtx): void {
   const found: Record<string, object> = config;
   const enabled = (key: string) => {
     const settings = found[key];
     return settings !== undefined && "enabled" in settings && settings.enabled === true;
   };
-  for (const { key, need, reason } of missing(enabled))
-    context.addIssue({
-      code: "custom",
-      path: [key, "enabled"],
-      input: true,
-      message: `expected ${need}.enabled: true beside it, since ${reason}; or ${key}.enabled: false`,
-    });
-  const tooFew = config.postgresql.enabled && tooFewConnections(config);
-  if (tooFew)
-    context.addIssue({
-      code: "custom",
-      path: ["postgresql", "maxConnections"],
-      input: config.postgresql.maxConnections,
-      message: tooFew,
-    });
-  const { polls, djangoApps } = config;
+  for (const [key, { needs }] of Object.entries<Definition>(registry))
+    for (const [need, reason] of Object.entries(needs))
+      if (enabled(key) && !enabled(need))
+        context.addIssue({
+          code: "custom",
+          path: [key, "enabled"],
+          input: true,
+          message: `expected ${need}.enabled: true beside it, since ${reason}; or ${key}.enabled: false`,
+        });
+}
+
+/** Refuses fewer connections than the pools of PostgreSQL's clients may open. */
+function checkConnections(config: Whole, context: z.RefinementCtx): void {
+  const message = config.postgresql.enabled && tooFewConnections(config);
+  const input = config.postgresql.maxConnections;
+  if (message) context.addIssue({ code: "custom", path: ["postgresql", "maxConnections"], input, message });
+}
+
+/** Refuses a Django application whose database is in a component that is not enabled. */
+function checkDatabases({ polls, djangoApps, postgresql, cloudnativePg }: Whole, context: z.RefinementCtx): void {
   for (const [path, { database }] of [
     ...(polls.enabled ? [[["polls"], polls] as const] : []),
     ...Object.entries(djangoApps).map(([name, app]) => [["djangoApps", name], app] as const),
   ]) {
     const refuse = (message: string) =>
       context.addIssue({ code: "custom", path: [...path, "database"], input: database, message });
-    if (database === "postgresql" && !config.postgresql.enabled)
+    if (database === "postgresql" && !postgresql.enabled)
       refuse("expected postgresql.enabled: true beside it, since its data is there; or cloudnative-pg");
-    if (database === "cloudnative-pg" && !config.cloudnativePg.enabled)
+    if (database === "cloudnative-pg" && !cloudnativePg.enabled)
       refuse("expected cloudnativePg.enabled: true beside it, since its operator runs the database; or postgresql");
   }
+}
+
+/** What a stack may configure: a block for each component, and what holds between them. */
+export const schema = wholeBlock.superRefine((config, context) => {
+  checkNeeds(config, context);
+  checkConnections(config, context);
+  checkDatabases(config, context);
 });
 
 /** The schema of one stack: its name is part of the namespaces' default names, which must all differ. */

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { componentOf, registry } from "../../components/registry.ts";
-import { componentsPage, secretsPage } from "../component-tables.ts";
+import { componentsPage, secretsPage } from "../../scripts/component-tables.ts";
 import { evaluated } from "./stacks.ts";
 
 it("docs/components.md is what `npm run docs` writes", async () => {

@@ -603,7 +603,7 @@ describe("a restart", () => {
     });
     const said = before.brief().error!.message;
     const round = after.round();
-    await vi.waitFor(() => expect(after.brief().error?.message).toBe(said));
+    await vi.waitFor(() => expect(after.brief().error?.message).toBe(said), 10_000);
     fail(new Error("away"));
     await round;
     expect(after.brief().error?.message).toBe("away");
@@ -637,7 +637,7 @@ describe("a restart", () => {
     );
     const before = new Deployment(settings()[0]!, { ...tools(), git: { head: async () => bad, checkout } });
     const round = before.round();
-    await vi.waitFor(() => expect(checkout).toHaveBeenCalled());
+    await vi.waitFor(() => expect(checkout).toHaveBeenCalled(), 10_000);
     if (how === "stopped") await Promise.all([before.stop(), round]);
     const after = make();
     await after.round();

@@ -135,14 +135,17 @@ it("goes on with what was right while the file is wrong, and takes up the next o
     follow: (settings) => void followed.push(settings),
     refuse: (message) => void refused.push(message),
   });
-  await vi.waitFor(() => expect(state).toMatchObject({ readAt: null, error: expect.stringContaining("ENOENT") }));
+  await vi.waitFor(
+    () => expect(state).toMatchObject({ readAt: null, error: expect.stringContaining("ENOENT") }),
+    10_000,
+  );
   writeFileSync(file, one());
-  await vi.waitFor(() => expect(state).toEqual({ readAt: expect.any(String), error: null }));
+  await vi.waitFor(() => expect(state).toEqual({ readAt: expect.any(String), error: null }), 10_000);
   writeFileSync(file, "repositories: 7");
-  await vi.waitFor(() => expect(state.error).toBe("repositories: expected a list of repositories"));
+  await vi.waitFor(() => expect(state.error).toBe("repositories: expected a list of repositories"), 10_000);
   expect(followed).toHaveLength(1);
   writeFileSync(file, one(", prune: true"));
-  await vi.waitFor(() => expect(followed).toHaveLength(2));
+  await vi.waitFor(() => expect(followed).toHaveLength(2), 10_000);
   expect(state.error).toBeNull();
   expect(followed[1]![0]!.prune).toBe(true);
   expect(refused).toHaveLength(2);

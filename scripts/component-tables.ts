@@ -5,7 +5,7 @@ import { parseConfig } from "../config/problems.ts";
 import { mebibytes } from "../config/quantity.ts";
 import type { KubernetesObject } from "../policy/rules/index.ts";
 import { totals } from "../policy/rules/whole.ts";
-import { type Evaluated, evaluated, stacks } from "./program/stacks.ts";
+import { type Evaluated, evaluated, stacks } from "../test/program/stacks.ts";
 
 /*
  * What the documentation lists of the components, made from the registry and the rendered stacks. `npm run docs` writes
