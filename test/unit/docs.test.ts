@@ -45,3 +45,15 @@ const form = ["Use it", "Configure it", "Operate it", "Back up", "Upgrade", "Sca
 it.each(components)("docs/%s.md has the form of a component's page", (name) => {
   expect(headings(`docs/${name}.md`).filter((heading) => form.includes(heading))).toEqual(form);
 });
+
+/** Pages of their time: they name what was there then. */
+const dated = (page: string) =>
+  page.startsWith("docs/decisions/") || page === "CHANGELOG.md" || page === "docs/migrations.md";
+
+it.each(pages.filter((page) => !dated(page)))("%s names files that exist", (page) => {
+  const rooms = "apps|charts|cli|components|config|docs|kube|launch|lint|local|policy|render|scripts|test";
+  const named = [...textOf(page).matchAll(new RegExp(`\`((?:${rooms})/[\\w./-]+)\``, "g"))];
+  // A placeholder, a file inside a container, and Helm's folder of a chart.
+  const other = (path: string) => /NAME|\/charts\/$/.test(path) || path === "config/application.properties";
+  expect(named.map(([, path = ""]) => path).filter((path) => !other(path) && !existsSync(path))).toEqual([]);
+});
