@@ -35,6 +35,7 @@ export async function dockerAnswers(): Promise<boolean> {
 
 /** The node's container. */
 const node = `${name}-control-plane`;
+
 /** Everything from an empty Docker to a node that is ready, with a registry that serves it images. */
 export function kindUpSteps(): Step[] {
   return [
@@ -52,7 +53,7 @@ export function kindUpSteps(): Step[] {
         // The node first: addresses are given out in the order of starting, and it has certificates for its own.
         if (await has("container", node)) await docker("start", node);
         const { published, port, restart, image } = registry;
-        if (!(await isRunning(registry.name)))
+        if ((await container(registry.name, "{{.State.Running}}")) !== "true")
           await checkFree("the image registry", [[published.address, published.port]]);
         if (await has("container", registry.name)) await docker("start", registry.name);
         else {
@@ -105,7 +106,8 @@ export function kindDownSteps({ deleteData }: { deleteData: boolean }): Step[] {
       run: async () => {
         await kind(["delete", "cluster", "--name", name, "--kubeconfig", kubeconfigPath()]);
         await docker("rm", "--force", "--volumes", registry.name);
-        await rm(dir(), { recursive: true, force: true });
+        // Not what an embedded cluster has beside it.
+        for (const one of [dir("kind"), kubeconfigPath()]) await rm(one, { recursive: true, force: true });
       },
     },
   ];
@@ -144,26 +146,62 @@ async function registryAnswers(): Promise<void> {
       );
 }
 
-/** Until its API server is ready: one that has just started does not know yet what its administrator may do. */
+/**
+ * Until it says how it is now. An API server that has just started does not know what its administrator may do. And of a
+ * cluster that was stopped it still has what pods were before, until kubelet has told it otherwise, and what Deployments
+ * were, until the controllers work again.
+ */
 async function clusterAnswers(): Promise<void> {
-  const isReady = ["exec", node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz"];
+  const started = new Date((await container(node, "{{.State.StartedAt}}")) ?? 0);
+  const get = async (...args: string[]) => {
+    const kubectl = ["exec", node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", ...args];
+    const { failed, stdout, stderr } = await execa("docker", kubectl, { reject: false });
+    if (failed) throw new Error(stderr.split("\n").at(-1));
+    return stdout;
+  };
+  const lease = ["lease", "kube-controller-manager", "--namespace=kube-system", "--output=jsonpath={.spec.renewTime}"];
+  const whatIsMissing = async (): Promise<string | undefined> => {
+    await get("--raw=/readyz");
+    if (!(new Date(await get(...lease)) > started)) return "its controllers do not work yet";
+    const pods = JSON.parse(await get("pods", "--all-namespaces", "--output=json")) as PodList;
+    const old = runningSinceBefore(pods, started);
+    return old.length > 0 ? `it knows nothing new of ${old.join(", ")}` : undefined;
+  };
   for (const deadline = Date.now() + 120_000; ; await sleep(500)) {
-    const { failed, stderr } = await execa("docker", isReady, { reject: false });
-    if (!failed) return;
+    const missing = await whatIsMissing().catch((error: Error) => error.message);
+    if (missing === undefined) return;
     if (Date.now() > deadline)
-      throw new UserError(
-        `The kind cluster did not answer within 2 minutes (see \`docker logs ${node}\`): ${stderr.split("\n").at(-1)}`,
-      );
+      throw new UserError(`The kind cluster did not start within 2 minutes (see \`docker logs ${node}\`): ${missing}`);
   }
+}
+
+/** The pods of a list that are said to run since before a node was started: none of them can. */
+export function runningSinceBefore({ items }: PodList, started: Date): string[] {
+  // A pod's times are in whole seconds.
+  const limit = Math.floor(started.getTime() / 1000) * 1000;
+  const isOld = ({ state }: ContainerStatus) => Date.parse(state?.running?.startedAt ?? "") < limit;
+  return items
+    .filter(({ status }) => status?.containerStatuses?.some(isOld))
+    .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+}
+
+interface ContainerStatus {
+  state?: { running?: { startedAt?: string } };
+}
+interface PodList {
+  items: { metadata: { name: string; namespace: string }; status?: { containerStatuses?: ContainerStatus[] } }[];
 }
 
 /** Whether Docker has an image or a container of this name. */
 const has = async (what: "image" | "container", name: string): Promise<boolean> =>
   !(await execa("docker", [what, "inspect", name], { reject: false })).failed;
 
-async function isRunning(container: string): Promise<boolean> {
-  const args = ["container", "inspect", "--format={{.State.Running}}", container];
-  return (await execa("docker", args, { reject: false })).stdout === "true";
+/** What Docker says of a container; undefined where there is none. */
+async function container(name: string, format: string): Promise<string | undefined> {
+  const { failed, stdout } = await execa("docker", ["container", "inspect", `--format=${format}`, name], {
+    reject: false,
+  });
+  return failed ? undefined : stdout;
 }
 
 async function docker(...args: string[]): Promise<void> {

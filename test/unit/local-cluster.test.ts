@@ -13,6 +13,7 @@ import { groups, kubernetesVersion } from "../../local/cluster/binaries.ts";
 import { ensureCertificates } from "../../local/cluster/certificates.ts";
 import { corefile, kubeconfig, kubeletFile, proxyFile } from "../../local/cluster/configs.ts";
 import { processesIn } from "../../local/cluster/daemons.ts";
+import { runningSinceBefore } from "../../local/cluster/kind.ts";
 import { network, ports } from "../../local/cluster/layout.ts";
 import { baseManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
 import { overlaps } from "../../local/cluster/network.ts";
@@ -124,6 +125,24 @@ describe("kind", () => {
     expect(packagedNode).toBe(`kindest/node:${kubernetesVersion}`);
     expect(definitionOf(packagedNode)?.folder).toBe("local/images/kind-node");
     expect(definitionOf("kindest/node:v1.35.0")).toBeUndefined();
+  });
+
+  it("waits for news of pods that cannot have run since before their node", () => {
+    const started = new Date("2026-01-01T00:00:10.9Z");
+    const pod = (name: string, ...states: object[]) => ({
+      metadata: { name, namespace: "n" },
+      status: { containerStatuses: states.map((state) => ({ state })) },
+    });
+    const since = (startedAt: string) => ({ running: { startedAt } });
+    const items = [
+      pod("before", since("2026-01-01T00:00:09Z")),
+      pod("one-of-two", since("2026-01-01T00:00:12Z"), since("2025-12-31T00:00:00Z")),
+      pod("after", since("2026-01-01T00:00:10Z")),
+      pod("waits", { waiting: {} }),
+      pod("ended", { terminated: { startedAt: "2025-12-31T00:00:00Z" } }),
+      { metadata: { name: "new", namespace: "n" } },
+    ];
+    expect(runningSinceBefore({ items }, started)).toEqual(["n/before", "n/one-of-two"]);
   });
 
   it("reaches the registry by its container's name, whatever the image's", () => {
