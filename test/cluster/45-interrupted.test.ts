@@ -116,7 +116,8 @@ describe.each(Array.from({ length: 2 * rounds }, (_, round) => [round] as const)
     expect(state()?.pending_operations ?? []).toEqual([]);
     const { password = "" } = await secret("postgresql-user-sales");
     expect(await query("sales", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
-    expect(await mustRun(up)).toMatch(unchanged);
+    // After the hardest of the three: nothing half done is left for a later run.
+    if (all) expect(await mustRun(up)).toMatch(unchanged);
   });
 
   it("destroy is made good by the next", async () => {
