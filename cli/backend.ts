@@ -113,7 +113,11 @@ export async function stateOf(file: StackFile): Promise<StackState> {
     reject: false,
     stdin: "ignore",
   } as const;
-  const { exitCode, stdout, stderr } = await execa("pulumi", ["stack", "export", "--stack", stack], options);
+  const { exitCode, stdout, stderr, code } = await execa("pulumi", ["stack", "export", "--stack", stack], options);
+  if (code === "ENOENT")
+    throw new UserError(
+      `stack ${stack}: its state is in a backend, and no pulumi is here to read it; expected pulumi on PATH`,
+    );
   if (exitCode === 0) return stateIn(JSON.parse(stdout).deployment);
   if (/no stack named/.test(stderr)) return nothing;
   throw new UserError(`pulumi: ${stderr.trim().split("\n").slice(-5).join("\n")}`);

@@ -121,6 +121,13 @@ describe("the state", () => {
     expect((await stateOf(file)).resources).toEqual([]);
     answer(`test "$1" = version || { echo "error: cannot reach it" >&2; exit 1; }`);
     await expect(stateOf(file)).rejects.toMatchObject({ name: "UserError", message: "pulumi: error: cannot reach it" });
+    rmSync(join(folder, "pulumi"));
+    vi.stubEnv("PATH", folder);
+    vi.stubEnv("PLATFORM_CACHE", join(folder, "cache"));
+    await expect(stateOf(file)).rejects.toMatchObject({
+      name: "UserError",
+      message: "stack dev: its state is in a backend, and no pulumi is here to read it; expected pulumi on PATH",
+    });
   });
 });
 
