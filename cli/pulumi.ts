@@ -36,8 +36,17 @@ export class Pulumi {
   private readonly stack: Stack;
   private readonly kube: Kube | undefined;
   private readonly isExpected: (warning: string) => boolean;
+  /** Whether a killed run was about to make something. */
+  private readonly hasPending: boolean;
 
-  private constructor(file: StackFile, stack: Stack, kube: Kube | undefined, isExpected: (warning: string) => boolean) {
+  private constructor(
+    file: StackFile,
+    stack: Stack,
+    kube: Kube | undefined,
+    isExpected: (warning: string) => boolean,
+    hasPending: boolean,
+  ) {
+    this.hasPending = hasPending;
     this.file = file;
     this.stack = stack;
     this.kube = kube;
@@ -63,7 +72,8 @@ export class Pulumi {
     Object.assign(process.env, environment);
     const { workDir, env } = projectFolder(file, target);
     // What a killed run was about to make may be there, and is then ours to go on with.
-    const upsert = adopts || state.pending.some(({ type }) => type === "creating");
+    const hasPending = state.pending.some(({ type }) => type === "creating");
+    const upsert = adopts || hasPending;
     const envVars = {
       ...env,
       ...(upsert && { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true", PULUMI_K8S_ENABLE_PATCH_FORCE: "true" }),
@@ -72,15 +82,17 @@ export class Pulumi {
       const pulumiCommand = await PulumiCommand.get();
       const args = { stackName: file.stack, workDir };
       const stack = await LocalWorkspace.createOrSelectStack(args, { envVars, pulumiCommand });
-      return new Pulumi(file, stack, kube, isExpected);
+      return new Pulumi(file, stack, kube, isExpected, hasPending);
     } catch (error) {
       throw new UserError(`pulumi, stack ${file.stack}: ${wordsOf(error).join("\n")}`);
     }
   }
 
   /** Brings the stack up to what the program says. `total` resources are to be expected. */
-  up(total: number, say: Say): Promise<Progress> {
-    return this.run("up", (options) => this.stack.up(options), total, say);
+  async up(total: number, say: Say): Promise<Progress> {
+    const progress = await this.run("up", (options) => this.stack.up(options), total, say);
+    await this.clearPending(total, say);
+    return progress;
   }
 
   /** What `up` would do. */
@@ -89,9 +101,18 @@ export class Pulumi {
   }
 
   /** Deletes the stack's resources but those with the URNs in `exclude`. */
-  destroy(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
+  async destroy(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
     const which = exclude.length > 0 ? { exclude } : {};
-    return this.run("destroy", (options) => this.stack.destroy({ ...options, ...which }), total, say);
+    const progress = await this.run("destroy", (options) => this.stack.destroy({ ...options, ...which }), total, say);
+    await this.clearPending(total, say);
+    return progress;
+  }
+
+  /** Forgets what a killed run was about to make: it is in the state by now. Pulumi itself would warn of it from then on. */
+  private async clearPending(total: number, say: Say): Promise<void> {
+    if (!this.hasPending) return;
+    const clear = { clearPendingCreates: true };
+    await this.run("refresh", (options) => this.stack.refresh({ ...options, ...clear }), total, say);
   }
 
   /** Takes the stack out of the backend, with all that it knows of it. What is in a cluster stays there. */
