@@ -36,21 +36,20 @@ export class Pulumi {
   private readonly stack: Stack;
   private readonly kube: Kube | undefined;
   private readonly isExpected: (warning: string) => boolean;
-  /** Whether a killed run was about to make something. */
-  private readonly hasPending: boolean;
+  private readonly interrupted: boolean;
 
   private constructor(
     file: StackFile,
     stack: Stack,
     kube: Kube | undefined,
     isExpected: (warning: string) => boolean,
-    hasPending: boolean,
+    interrupted: boolean,
   ) {
-    this.hasPending = hasPending;
     this.file = file;
     this.stack = stack;
     this.kube = kube;
     this.isExpected = isExpected;
+    this.interrupted = interrupted;
   }
 
   /**
@@ -72,8 +71,7 @@ export class Pulumi {
     Object.assign(process.env, environment);
     const { workDir, env } = projectFolder(file, target);
     // What a killed run was about to make may be there, and is then ours to go on with.
-    const hasPending = state.pending.some(({ type }) => type === "creating");
-    const upsert = adopts || hasPending;
+    const upsert = adopts || state.pending.some(({ type }) => type === "creating");
     const envVars = {
       ...env,
       ...(upsert && { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true", PULUMI_K8S_ENABLE_PATCH_FORCE: "true" }),
@@ -82,7 +80,7 @@ export class Pulumi {
       const pulumiCommand = await PulumiCommand.get();
       const args = { stackName: file.stack, workDir };
       const stack = await LocalWorkspace.createOrSelectStack(args, { envVars, pulumiCommand });
-      return new Pulumi(file, stack, kube, isExpected, hasPending);
+      return new Pulumi(file, stack, kube, isExpected, state.pending.length > 0);
     } catch (error) {
       throw new UserError(`pulumi, stack ${file.stack}: ${wordsOf(error).join("\n")}`);
     }
@@ -91,7 +89,7 @@ export class Pulumi {
   /** Brings the stack up to what the program says. `total` resources are to be expected. */
   async up(total: number, say: Say): Promise<Progress> {
     const progress = await this.run("up", (options) => this.stack.up(options), total, say);
-    await this.clearPending(total, say);
+    await this.settle();
     return progress;
   }
 
@@ -101,18 +99,19 @@ export class Pulumi {
   }
 
   /** Deletes the stack's resources but those with the URNs in `exclude`. */
-  async destroy(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
+  destroy(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
     const which = exclude.length > 0 ? { exclude } : {};
-    const progress = await this.run("destroy", (options) => this.stack.destroy({ ...options, ...which }), total, say);
-    await this.clearPending(total, say);
-    return progress;
+    return this.run("destroy", (options) => this.stack.destroy({ ...options, ...which }), total, say);
   }
 
-  /** Forgets what a killed run was about to make: it is in the state by now. Pulumi itself would warn of it from then on. */
-  private async clearPending(total: number, say: Say): Promise<void> {
-    if (!this.hasPending) return;
-    const clear = { clearPendingCreates: true };
-    await this.run("refresh", (options) => this.stack.refresh({ ...options, ...clear }), total, say);
+  /**
+   * Takes out of the state what a killed update had begun. To be called when another one has done it, or it is gone: the
+   * engine keeps it for ever otherwise, and each later update would take it up again.
+   */
+  async settle(): Promise<void> {
+    if (!this.interrupted) return;
+    const { deployment, ...rest } = await this.stack.exportStack();
+    await this.stack.importStack({ ...rest, deployment: { ...deployment, pending_operations: [] } });
   }
 
   /** Takes the stack out of the backend, with all that it knows of it. What is in a cluster stays there. */
