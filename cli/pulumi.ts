@@ -110,8 +110,14 @@ export class Pulumi {
    */
   async settle(): Promise<void> {
     if (!this.interrupted) return;
-    const { deployment, ...rest } = await this.stack.exportStack();
-    await this.stack.importStack({ ...rest, deployment: { ...deployment, pending_operations: [] } });
+    // Not by an export and an import: the SDK writes every password to a file on the way.
+    const clear = { clearPendingCreates: true };
+    await this.run(
+      "refresh",
+      (options) => this.stack.refresh({ ...options, ...clear }),
+      0,
+      () => {},
+    );
   }
 
   /** Takes the stack out of the backend, with all that it knows of it. What is in a cluster stays there. */
