@@ -128,9 +128,9 @@ const stateIn = (deployment?: { resources?: StateResource[]; pending_operations?
   pending: deployment?.pending_operations ?? [],
 });
 
-/** More than the stack itself and its providers. */
-export const inUse = ({ resources }: StackState): boolean =>
-  resources.some(({ custom, type }) => custom && !type.startsWith("pulumi:"));
+/** More than the stack itself and its providers, or something that was begun. */
+export const inUse = ({ resources, pending }: StackState): boolean =>
+  pending.length > 0 || resources.some(({ custom, type }) => custom && !type.startsWith("pulumi:"));
 
 /** A pulumi that was killed leaves its lock. Ours are on this machine, so whether its maker lives can be seen. */
 export async function breakDeadLock({ project, stack }: StackFile): Promise<void> {

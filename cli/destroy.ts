@@ -7,7 +7,7 @@ import { inUse, type StackState, stateOf } from "./backend.ts";
 import { counted, done } from "./changes.ts";
 import type { Target } from "./choose.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
-import { adoptedIn } from "./preflight.ts";
+import { adoptedIn, deleteBegun } from "./preflight.ts";
 import { stackFile } from "./project.ts";
 import { Pulumi } from "./pulumi.ts";
 import { refuseProtected } from "./refusals.ts";
@@ -43,8 +43,10 @@ export async function destroy(options: DestroyOptions): Promise<void> {
     const urns = adopted.map(({ urn }) => urn);
     const { counts } = await pulumi.destroy(state.resources.length, say, urns);
     deleted = counted({ delete: counts.delete }, done);
+    await deleteBegun(kube, state);
     // Nothing is left in it but those namespaces, which are not the stack's to delete.
     if (urns.length > 0) await pulumi.forget();
+    else await pulumi.settle();
   };
   await show([{ title: `Deleting stack ${file.stack}`, run }]);
   for (const { object } of adopted) console.log(`left in the cluster, as it was there before: ${titleOf(object)}`);

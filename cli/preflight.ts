@@ -128,6 +128,16 @@ export async function adopt(kube: Kube, namespaces: KubernetesObject[]): Promise
   }
 }
 
+/** Deletes what a killed update was about to make, and may have made without a note of it. */
+export async function deleteBegun(kube: Kube, { pending }: StackState): Promise<void> {
+  for (const { type, resource } of pending) {
+    if (type !== "creating" || !resource.type.startsWith("kubernetes:") || resource.type.endsWith("Patch")) continue;
+    const object = resource.inputs as KubeObject;
+    const live = await kube.get(object);
+    if (live && live.metadata.annotations?.[mark] !== "true") await kube.delete(object);
+  }
+}
+
 /** The namespaces of a stack that were there before it. */
 export async function adoptedIn(kube: Kube, { resources }: StackState): Promise<{ urn: string; object: KubeObject }[]> {
   const found: { urn: string; object: KubeObject }[] = [];

@@ -36,12 +36,20 @@ export class Pulumi {
   private readonly stack: Stack;
   private readonly kube: Kube | undefined;
   private readonly isExpected: (warning: string) => boolean;
+  private readonly interrupted: boolean;
 
-  private constructor(file: StackFile, stack: Stack, kube: Kube | undefined, isExpected: (warning: string) => boolean) {
+  private constructor(
+    file: StackFile,
+    stack: Stack,
+    kube: Kube | undefined,
+    isExpected: (warning: string) => boolean,
+    interrupted: boolean,
+  ) {
     this.file = file;
     this.stack = stack;
     this.kube = kube;
     this.isExpected = isExpected;
+    this.interrupted = interrupted;
   }
 
   /**
@@ -72,15 +80,17 @@ export class Pulumi {
       const pulumiCommand = await PulumiCommand.get();
       const args = { stackName: file.stack, workDir };
       const stack = await LocalWorkspace.createOrSelectStack(args, { envVars, pulumiCommand });
-      return new Pulumi(file, stack, kube, isExpected);
+      return new Pulumi(file, stack, kube, isExpected, state.pending.length > 0);
     } catch (error) {
       throw new UserError(`pulumi, stack ${file.stack}: ${wordsOf(error).join("\n")}`);
     }
   }
 
   /** Brings the stack up to what the program says. `total` resources are to be expected. */
-  up(total: number, say: Say): Promise<Progress> {
-    return this.run("up", (options) => this.stack.up(options), total, say);
+  async up(total: number, say: Say): Promise<Progress> {
+    const progress = await this.run("up", (options) => this.stack.up(options), total, say);
+    await this.settle();
+    return progress;
   }
 
   /** What `up` would do. */
@@ -92,6 +102,22 @@ export class Pulumi {
   destroy(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
     const which = exclude.length > 0 ? { exclude } : {};
     return this.run("destroy", (options) => this.stack.destroy({ ...options, ...which }), total, say);
+  }
+
+  /**
+   * Takes out of the state what a killed update had begun. To be called when another one has done it, or it is gone: the
+   * engine keeps it for ever otherwise, and each later update would take it up again.
+   */
+  async settle(): Promise<void> {
+    if (!this.interrupted) return;
+    // Not by an export and an import: the SDK writes every password to a file on the way.
+    const clear = { clearPendingCreates: true };
+    await this.run(
+      "refresh",
+      (options) => this.stack.refresh({ ...options, ...clear }),
+      0,
+      () => {},
+    );
   }
 
   /** Takes the stack out of the backend, with all that it knows of it. What is in a cluster stays there. */

@@ -36,11 +36,19 @@ const file = fileOfParts({ postgresql: { databases: ["sales"] }, redis: {} });
 const up = ["up", "--stack", "dev", "--config-file", file];
 const destroy = ["destroy", "--stack", "dev", "--config-file", file];
 
+interface Operation {
+  type: string;
+  resource: { urn: string };
+}
+
 /** What Pulumi knows of the stack; undefined where it knows none. */
-function state(): { resources?: { type: string }[]; pending_operations?: object[] } | undefined {
+function state(): { resources?: { urn: string }[]; pending_operations?: Operation[] } | undefined {
   const path = join(stateDir(), "pulumi/.pulumi/stacks/data-platform/dev.json");
   return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).checkpoint.latest : undefined;
 }
+
+/** What was begun, and is not known to have ended. */
+const pending = () => (state()?.pending_operations ?? []).map(({ type, resource }) => `${type} ${resource.urn}`);
 
 /** The contents of the stack's Secrets, as far as there are any. */
 const secrets = async (): Promise<Record<string, unknown>> =>
@@ -113,10 +121,11 @@ describe.each(Array.from({ length: 2 * rounds }, (_, round) => [round] as const)
     await again(up);
     expect(await secrets()).toMatchObject(before);
     expect(await unready(core)).toEqual([]);
-    expect(state()?.pending_operations ?? []).toEqual([]);
+    expect(pending()).toEqual([]);
     const { password = "" } = await secret("postgresql-user-sales");
     expect(await query("sales", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
-    expect(await mustRun(up)).toMatch(unchanged);
+    // After the hardest of the three: nothing half done is left for a later run.
+    if (all) expect(await mustRun(up)).toMatch(unchanged);
   });
 
   it("destroy is made good by the next", async () => {
@@ -125,7 +134,7 @@ describe.each(Array.from({ length: 2 * rounds }, (_, round) => [round] as const)
     expect(await get("Namespace", core)).toBeUndefined();
     // The provisioner deletes a volume some moments after its claim.
     await vi.waitFor(async () => expect(await volumes()).toEqual([]), { timeout: 60_000, interval: 500 });
-    expect(state()?.pending_operations ?? []).toEqual([]);
-    expect(state()?.resources ?? []).toEqual([]);
+    expect(pending()).toEqual([]);
+    expect((state()?.resources ?? []).map(({ urn }) => urn)).toEqual([]);
   });
 });

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import type { StackState } from "../../cli/backend.ts";
-import { adopt, adoptedIn, needs, preflight } from "../../cli/preflight.ts";
+import { adopt, adoptedIn, deleteBegun, needs, preflight } from "../../cli/preflight.ts";
 import { parseConfig } from "../../config/problems.ts";
 import type { Evaluation } from "../../render/evaluate.ts";
 import type { StackFile } from "../../render/stack.ts";
@@ -135,6 +135,33 @@ describe("what the cluster has already", () => {
     const pending = secrets.map((resource) => ({ type: "creating", resource }));
     expect(await check({ resources: namespaces, pending })).toEqual([]);
   });
+});
+
+it("what a killed update was about to make is deleted, but for what was there before and what is only patched", async () => {
+  const begun = (type: string, kind: string, name: string, namespace?: string) => ({
+    type: "creating",
+    resource: {
+      urn: "",
+      custom: true,
+      type: `kubernetes:core/v1:${type}`,
+      inputs: { apiVersion: "v1", kind, metadata: { name, ...(namespace && { namespace }) } },
+    },
+  });
+  await namespace("mine");
+  await namespace("theirs");
+  await adopt(api.connect(), [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "theirs" } }]);
+  await secret("one", "mine");
+  await secret("two", "mine");
+  const pending = [
+    begun("Namespace", "Namespace", "theirs"),
+    begun("Secret", "Secret", "one", "mine"),
+    begun("SecretPatch", "Secret", "two", "mine"),
+    begun("ConfigMap", "ConfigMap", "never-made", "mine"),
+    { ...begun("Secret", "Secret", "two", "mine"), type: "updating" },
+  ];
+  api.writes.length = 0;
+  await deleteBegun(api.connect(), { resources: [], pending });
+  expect(api.writes).toEqual(["DELETE Secret mine/one"]);
 });
 
 it("a stack without such names needs nothing", async () => {

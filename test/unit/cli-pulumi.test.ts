@@ -114,12 +114,16 @@ describe("an update", () => {
   });
 
   it("after one that was killed takes up what that was about to make, and no other does", async () => {
-    pulumiThat({ up: "" });
+    pulumiThat({ up: "", refresh: "" });
     await (await open()).up(4, say);
     const resource = { urn, type: "kubernetes:core/v1:PersistentVolumeClaim", custom: true };
     await (await open({ resources: [], pending: [{ type: "creating", resource }] })).up(4, say);
     const updates = calls().filter((call) => call.startsWith("up "));
     expect(updates.map((call) => call.endsWith(" true"))).toEqual([false, true]);
+    // Once it is done, no later run takes it up again.
+    expect(calls().filter((call) => call.startsWith("refresh "))).toEqual([
+      expect.stringContaining(" --clear-pending-creates "),
+    ]);
   });
 });
 
