@@ -114,7 +114,14 @@ describe("what was changed", () => {
       new: side({ length: 32 }),
     });
     expect(lines(password)).toEqual(["+ create RandomPassword redis-admin"]);
-    expect(lines(step({ type: "pulumi:providers:kubernetes", new: side({}) }))).toEqual([]);
+    const provider = {
+      type: "pulumi:providers:kubernetes",
+      urn: "urn:pulumi:dev::data-platform::pulumi:providers:kubernetes::kubernetes",
+    };
+    expect(lines(step({ ...provider, new: side({}) }))).toEqual([]);
+    expect(
+      lines(step({ ...provider, op: "update", old: side({ context: "a" }), new: side({ context: "b" }) })),
+    ).toEqual(["~ update provider kubernetes: context"]);
     expect(lines(step({ type: "data-platform:index:Redis", new: side({}, { custom: false }) }))).toEqual([]);
   });
 
