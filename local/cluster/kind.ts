@@ -147,9 +147,8 @@ async function registryAnswers(): Promise<void> {
 }
 
 /**
- * Until it says how it is now. An API server that has just started does not know what its administrator may do. And of a
- * cluster that was stopped it still has what pods were before, until kubelet has told it otherwise, and what Deployments
- * were, until the controllers work again.
+ * Waits until the API server reports the present state. Just after a start it does not know its administrator's rights. In
+ * a cluster that was stopped, pods keep their old status until kubelet reports, and Deployments until the controllers work.
  */
 async function clusterAnswers(): Promise<void> {
   const started = new Date((await container(node, "{{.State.StartedAt}}")) ?? 0);
@@ -196,7 +195,7 @@ interface PodList {
 const has = async (what: "image" | "container", name: string): Promise<boolean> =>
   !(await execa("docker", [what, "inspect", name], { reject: false })).failed;
 
-/** What Docker says of a container; undefined where there is none. */
+/** What Docker says of a container; undefined if there is none. */
 async function container(name: string, format: string): Promise<string | undefined> {
   const { failed, stdout } = await execa("docker", ["container", "inspect", `--format=${format}`, name], {
     reject: false,
