@@ -38,7 +38,8 @@ export function nameOfStep(metadata: StepEventMetadata): string {
 /** `RandomPassword redis-admin`, of its URN. */
 export function nameOfUrn(urn: string): string {
   const [, , types = "", ...name] = urn.split("::");
-  return `${types.split(":").at(-1)} ${name.join("::")}`;
+  const type = types.startsWith("pulumi:providers:") ? "provider" : types.split(":").at(-1);
+  return `${type} ${name.join("::")}`;
 }
 
 /** What a step changes; undefined where that is nothing that a reader is interested in. */
@@ -46,7 +47,9 @@ export function changeOf(metadata: StepEventMetadata): Change | undefined {
   const { op, type, old, new: fresh } = metadata;
   const fate = fates[op];
   const custom = (fresh ?? old)?.custom;
-  if (!fate || !custom || type.startsWith("pulumi:")) return undefined;
+  if (!fate || !custom) return undefined;
+  // A provider comes and goes with the stack; that it changes, a reader wants to know.
+  if (type.startsWith("pulumi:") && fate !== "update" && fate !== "replace") return undefined;
   const detailed = Object.entries(metadata.detailedDiff ?? {});
   const changed = fate === "update" || fate === "replace" ? fieldChanges(old?.inputs, fresh?.inputs) : [];
   const forced = detailed.filter(([, { diffKind }]) => diffKind.endsWith("-replace")).map(([path]) => path);

@@ -25,6 +25,7 @@ export class Progress {
   readonly waiting = new Map<string, Waiting>();
   /** Each operation with its number of resources, once the engine has come to its end. */
   counts: Record<string, number | undefined> = {};
+  private readonly seen = new Set<number>();
   private readonly names = new Map<string, string>();
   private compared = 0;
   private finished = 0;
@@ -39,7 +40,11 @@ export class Progress {
     this.isExpected = isExpected;
   }
 
-  take({ resourcePreEvent, resOutputsEvent, resOpFailedEvent, diagnosticEvent, summaryEvent }: EngineEvent): void {
+  take({ sequence, ...event }: EngineEvent): void {
+    // The SDK can hand one over twice: of a pulumi before 3.205 it reads them from a file.
+    if (this.seen.has(sequence)) return;
+    this.seen.add(sequence);
+    const { resourcePreEvent, resOutputsEvent, resOpFailedEvent, diagnosticEvent, summaryEvent } = event;
     if (resourcePreEvent) this.begin(resourcePreEvent.metadata);
     if (resOutputsEvent) this.end(resOutputsEvent.metadata);
     if (resOpFailedEvent) {

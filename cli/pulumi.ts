@@ -72,10 +72,7 @@ export class Pulumi {
     const { workDir, env } = projectFolder(file, target);
     // What a killed run was about to make may be there, and is then ours to go on with.
     const upsert = adopts || state.pending.some(({ type }) => type === "creating");
-    const envVars = {
-      ...env,
-      ...(upsert && { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true", PULUMI_K8S_ENABLE_PATCH_FORCE: "true" }),
-    };
+    const envVars = { ...env, ...(upsert && { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true" }) };
     try {
       const pulumiCommand = await PulumiCommand.get();
       const args = { stackName: file.stack, workDir };

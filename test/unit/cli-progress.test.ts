@@ -24,7 +24,8 @@ const step = (more: Partial<StepEventMetadata>): StepEventMetadata => ({
   ...more,
 });
 const created = step({ new: side(inputs({ replicas: 1 })) });
-const at = (event: Partial<EngineEvent>): EngineEvent => ({ sequence: 0, timestamp: 0, ...event });
+let events = 0;
+const at = (event: Partial<EngineEvent>): EngineEvent => ({ sequence: events++, timestamp: 0, ...event });
 const begun = (metadata: StepEventMetadata) => at({ resourcePreEvent: { metadata } });
 const ended = (metadata: StepEventMetadata) => at({ resOutputsEvent: { metadata } });
 const said = (message: string, more: object = {}) =>
@@ -64,6 +65,11 @@ describe("what happens right now", () => {
     const going = step({ op: "delete", old: side(inputs({})) });
     expect(told(ended(other), begun(going)).line()).toContain("StatefulSet dev-core/redis to go for 0 s");
   });
+});
+
+it("takes an event once, however often it comes", () => {
+  const event = ended(created);
+  expect(told(event, event).changes).toHaveLength(1);
 });
 
 describe("what was changed", () => {
@@ -114,7 +120,14 @@ describe("what was changed", () => {
       new: side({ length: 32 }),
     });
     expect(lines(password)).toEqual(["+ create RandomPassword redis-admin"]);
-    expect(lines(step({ type: "pulumi:providers:kubernetes", new: side({}) }))).toEqual([]);
+    const provider = {
+      type: "pulumi:providers:kubernetes",
+      urn: "urn:pulumi:dev::data-platform::pulumi:providers:kubernetes::kubernetes",
+    };
+    expect(lines(step({ ...provider, new: side({}) }))).toEqual([]);
+    expect(
+      lines(step({ ...provider, op: "update", old: side({ context: "a" }), new: side({ context: "b" }) })),
+    ).toEqual(["~ update provider kubernetes: context"]);
     expect(lines(step({ type: "data-platform:index:Redis", new: side({}, { custom: false }) }))).toEqual([]);
   });
 

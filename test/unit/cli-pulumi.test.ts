@@ -33,7 +33,7 @@ const [command, sub, ...args] = process.argv.slice(2);
 if (command !== "version") appendFileSync(${JSON.stringify(join(folder, "calls"))}, process.argv.slice(2).join(" ") + " " +
   (process.env.PULUMI_K8S_UPSERT_EXISTING_OBJECTS ?? "") + "\\n");
 const events = process.argv[process.argv.indexOf("--event-log") + 1];
-const tell = (...all) => { for (const event of all) appendFileSync(events, JSON.stringify(event) + "\\n"); };
+const tell = (...all) => { for (const [sequence, event] of all.entries()) appendFileSync(events, JSON.stringify({ sequence, ...event }) + "\\n"); };
 const fail = (text) => { process.stderr.write(text + "\\n"); process.exitCode = 255; };
 const commands = {
   version: () => console.log("v3.200.0"),
