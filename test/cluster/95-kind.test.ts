@@ -2,7 +2,7 @@
 // image Docker builds, a new version that rolls its own pods alone, a cluster that is stopped and started again, and
 // nothing left in the end. Docker is a daemon of the test's own. Where no registry is in reach, kind's node and all images
 // are those made from packages, and that kind's own work is not proven; nor is Docker Desktop.
-// Exercises: polls, postgresql, apps/polls, components/django.ts, local/images/kind-node.
+// Exercises: polls, postgresql, apps/polls, components/django, local/images/kind-node.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Docker, noDocker, startDocker } from "./docker.ts";
 import { fileOfParts, mustRun } from "./kit.ts";
