@@ -1,5 +1,5 @@
-// Proves that PostgreSQL, Redis and MinIO run from our manifests and do for real clients what they should, and refuse
-// what they should. It does not prove several servers of one part, nor another cluster than the local one.
+// Proves that PostgreSQL, Redis and MinIO start from our manifests, serve real clients and refuse wrong passwords.
+// Does not prove several servers of one component, nor any cluster but the local one.
 // Exercises: postgresql, redis, minio.
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it } from "vitest";

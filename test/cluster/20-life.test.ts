@@ -1,6 +1,5 @@
-// Proves what happens over the life of a stack: runs that change nothing, changes that roll what they must, rotations,
-// a rotation that is cut off, a cluster that is, two runs at once, and a restart of the node. It does not prove upgrades
-// from released versions; 45-interrupted.test.ts has more of the interruptions.
+// Proves the life of a stack: repeated `up`, changes, rotations, interruptions, two commands at once, a node restart.
+// Does not prove upgrades from released versions. 45-interrupted.test.ts has more interruptions.
 // Exercises: postgresql, redis, minio.
 import { once } from "node:events";
 import { Redis } from "ioredis";

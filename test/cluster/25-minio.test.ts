@@ -1,5 +1,5 @@
-// Proves that four MinIO servers, as prod has them, find each other and serve while one is away. All four run on one
-// node here: it does not prove the loss of a node.
+// Proves that four MinIO servers, as in prod, form one cluster and serve while one of them is down.
+// Does not prove the loss of a node: all four run on one.
 // Exercises: minio.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { address, get, kube, mustRun, read, roomFor, s3, secret, stackFile, withoutApplications } from "./kit.ts";

@@ -1,7 +1,6 @@
-// Proves that those parts of which prod has several servers go on when one is gone: three Kafka nodes lose no message
-// that was confirmed, one of two Schema Registries and one of two Nessies leaves without a request that fails, and the
-// second of two JobManagers takes over the first one's job with its state. All run on one node here: it does not prove
-// the loss of a node, nor prod's sizes.
+// Proves that Kafka, the Schema Registry, Nessie and Flink's JobManager, with the replicas of prod, survive the loss of
+// one pod.
+// Does not prove the loss of a node, since all pods run on one, nor prod's sizes.
 // Exercises: kafka, schema-registry, nessie, flink, postgresql, minio.
 import { Admin, Consumer, Producer, stringDeserializers, stringSerializers } from "@platformatic/kafka";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";

@@ -1,6 +1,6 @@
-// Proves that existing Secrets whose passwords hold every printable character, and end in a line end, open PostgreSQL,
-// Redis, MinIO, ClickHouse, Airflow, Superset and the web app's Redis to real clients, and that a password which a
-// server cannot take is refused by the Secret's name. It does not prove Trino's and Grafana's way to a password, nor git's.
+// Proves that passwords with every printable character work for real clients, and that one a server cannot take is
+// refused.
+// Does not prove this for Trino, Grafana and git.
 // Exercises: postgresql, redis, minio, clickhouse, airflow, superset, web-app.
 import { randomInt } from "node:crypto";
 import { Redis } from "ioredis";

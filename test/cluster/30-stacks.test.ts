@@ -1,7 +1,6 @@
-// Proves, on nodes that are simulated, that the API server admits every object of every stack and that the scheduler
-// finds a node for every pod; that a second `up` has nothing to do and one changed value updates what it should; and that
-// data that is protected is neither deleted nor cut short. What runs on those nodes only pretends to: it does not prove
-// that prod's servers find each other.
+// Proves on simulated nodes: each stack's objects are admitted, its pods scheduled, updates minimal, protected data
+// kept.
+// Does not prove that prod's servers work: on simulated nodes no container runs.
 // Exercises: every component.
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

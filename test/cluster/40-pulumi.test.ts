@@ -1,7 +1,7 @@
-// Proves that the plain `pulumi` command does with the program on the local cluster what it should: up, a preview without a
-// change, a changed value, destroy; and that it and `./platform` go on with each other's stack without a change. The
-// engine is the one on PATH, else Pulumi's release, else one built from Go modules.
-// It does not prove another cluster than the local one.
+// Proves `pulumi up`, `preview` and `destroy` on the local cluster, and that `pulumi` and `./platform` can share a
+// stack.
+// Does not prove any other cluster. The engine is the one on PATH, else Pulumi's release, else one built from Go
+// modules.
 // Exercises: postgresql, redis, minio.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,6 @@
-// Proves that `up` and `destroy` may be cut off at any moment, by ^C, by the death of the command alone, and by that of
-// all its processes at once, as in a loss of power: the same command given again ends well, no password has changed, Pulumi's state
-// holds no operation that was begun and not ended, and after `destroy` nothing is left. The moments are random; the seed is
-// printed. It does not prove a loss of what was written to disk and not yet synced.
+// Proves that `up` and `destroy` recover from ^C and from killed processes at random moments: passwords stay the same,
+// the state has no pending operation, and `destroy` leaves nothing. The seed is printed.
+// Does not prove the loss of writes that were not yet synced to disk.
 // Exercises: postgresql, redis.
 import { createHash, randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";

@@ -1,5 +1,6 @@
-// Proves that the whole test stack, with every part and Prometheus, comes up at once on one node of 2 CPU and 20 GiB:
-// every pod ready together and none restarted. It does not prove what a part does for its users: the files after it do, part by part.
+// Proves that the whole test stack with Prometheus comes up on one node of 2 CPU and 20 GiB: every pod ready, none
+// restarted.
+// Does not prove that each component serves its clients: the files after this one do.
 // Exercises: every component.
 import { beforeAll, describe, expect, it } from "vitest";
 import { bytes, millicores } from "../../config/quantity.ts";

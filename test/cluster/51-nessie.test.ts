@@ -1,5 +1,6 @@
-// Proves that Nessie keeps branches and tags beyond the life of its pod and serves the Iceberg REST catalog over the
-// platform's bucket. Tables in it are what Trino's and Spark's tests make. It does not prove several servers at once.
+// Proves that Nessie keeps branches and tags when its pod is deleted, and serves the Iceberg REST catalog over the
+// bucket.
+// Does not prove several servers, nor tables: the tests of Trino and Spark create them.
 // Exercises: nessie, postgresql, minio.
 import { beforeAll, describe, expect, it } from "vitest";
 import { address, leadsToPods, secret, succeedPod, whole, wholeStack } from "./kit.ts";

@@ -1,6 +1,6 @@
-// Proves that Kafka takes and gives back every message exactly once for a real client, although its pod is deleted
-// while they are written, and that it stays the same cluster. It does not prove several brokers, whose place is prod,
-// nor a client outside the cluster.
+// Proves that Kafka delivers each message exactly once to a real client while its pod is deleted, and keeps its cluster
+// ID.
+// Does not prove several brokers (26-several.test.ts does), nor a client outside the cluster.
 // Exercises: kafka.
 import {
   Admin,

@@ -1,5 +1,6 @@
-// Proves that the schema registry does for a client of Confluent's API what it should: it keeps schemas in Kafka,
-// serves them, and refuses those that would break readers. It does not prove several servers, nor a serializer.
+// Proves that the Schema Registry serves a client of Confluent's API: it keeps schemas in Kafka and refuses
+// incompatible ones.
+// Does not prove several servers, nor a serializer.
 // Exercises: schema-registry, kafka.
 import { beforeAll, describe, expect, it } from "vitest";
 import { address, leadsToPods, succeedPod, whole, wholeStack } from "./kit.ts";

@@ -1,7 +1,6 @@
-// Proves that ClickHouse runs from our manifests, keeps tables over HTTP for its one user across a pod's deletion, and
-// refuses everyone else. On a machine without an image registry a server of 2018 stands in: what it does not know, such
-// as metrics on port 9363, users made by SQL, the limit on the server's memory and the switched-off crash reports, is
-// not proven. Neither are several servers.
+// Proves that ClickHouse keeps its tables when its pod is deleted, and serves its one user over HTTP and nobody else.
+// Does not prove several servers. If no image registry is reachable, the server is of 2018: metrics on port 9363, users
+// created by SQL, the memory limit and disabled crash reports are then not proven.
 // Exercises: clickhouse.
 import { beforeAll, expect, it, vi } from "vitest";
 import { address, get, replacePod, secret, whole, wholeStack } from "./kit.ts";

@@ -1,7 +1,7 @@
-// Proves that Trino runs from our manifests: its coordinator has its workers, an Iceberg table over Nessie and MinIO is
-// made, filled and joined with one of PostgreSQL, and a worker whose pod is deleted finishes what it runs.
-// It does not prove the loss of a worker that cannot finish, nor a query that is larger than the memory; nor Kafka
-// topics with messages. ClickHouse's tables are read only where its server is new enough for Trino's driver.
+// Proves that Trino creates an Iceberg table over Nessie and MinIO, joins it with PostgreSQL, and drains a deleted
+// worker.
+// Does not prove the loss of a worker that cannot finish, a query larger than the memory, Kafka topics with messages,
+// nor ClickHouse's tables if its server is too old for Trino's driver.
 // Exercises: trino, nessie, postgresql, minio, kafka, clickhouse.
 import { randomBytes } from "node:crypto";
 import { beforeAll, expect, it, vi } from "vitest";

@@ -1,7 +1,6 @@
-// Proves that Flink runs from our manifests: a job that SQL describes writes checkpoints and a savepoint to MinIO, and
-// when the TaskManager that runs it is deleted, goes on from a checkpoint and counts nothing twice and nothing never.
-// A table of the Iceberg catalog that a stream fills is read back, by Flink itself and by Trino.
-// It does not prove a state larger than the memory; the loss of a JobManager is in 26-several.
+// Proves that a SQL job writes checkpoints to MinIO, continues after the loss of its TaskManager with exact counts, and
+// fills an Iceberg table that Flink and Trino can read.
+// Does not prove a state larger than the memory. The loss of a JobManager is in 26-several.test.ts.
 // Exercises: flink, nessie, trino, postgresql, minio.
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";

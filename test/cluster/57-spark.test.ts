@@ -1,7 +1,6 @@
-// Proves that the Job of docs/spark.md runs as it stands there: its tasks run on both workers, an Iceberg table goes
-// through Nessie to MinIO and back, and files by s3a; that a driver with another secret or none is refused; and that
-// the workers find the master's successor. It does not prove that an application outlives the master, nor the loss of
-// a worker while it computes.
+// Proves that the Job of docs/spark.md works: both workers, an Iceberg table, files by s3a, a wrong secret refused, a
+// new master.
+// Does not prove that an application survives the loss of the master, nor of a worker that computes.
 // Exercises: spark, nessie, postgresql, minio, docs/spark.md.
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";

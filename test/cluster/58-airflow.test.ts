@@ -1,6 +1,6 @@
-// Proves that Airflow lets in who has the password and nobody else, that a DAG which is triggered runs on a Celery
-// worker, and that its log lies in MinIO and is read from there alone. DAGs from a git repository are
-// in 70-whole-life. It does not prove deferred tasks, several schedulers, nor what a worker that dies does to its tasks.
+// Proves that Airflow admits only its user, runs a triggered DAG on a Celery worker, and keeps the log in MinIO.
+// Does not prove deferred tasks, several schedulers, nor a worker's death during a task. DAGs from git are in
+// 70-whole-life.test.ts.
 // Exercises: airflow, postgresql, redis, minio.
 import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";

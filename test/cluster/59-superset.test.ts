@@ -1,6 +1,6 @@
-// Proves that Superset runs from our manifests: that the administrator may log in and nobody else, that the platform's
-// databases are there at the first login, and that queries on each of them bring their rows, in the web server and in a
-// worker. It does not prove its pages, which need a browser.
+// Proves that only the administrator can log in, that the databases are registered, and that queries on each return
+// rows.
+// Does not prove the pages: they need a browser.
 // Exercises: superset, trino, clickhouse, postgresql, redis.
 import { beforeAll, expect, it, vi } from "vitest";
 import { address, secret, unready, whole, wholeStack } from "./kit.ts";

@@ -1,6 +1,5 @@
-// Proves, on the whole test stack, that Prometheus reads every part there is, and that what the
-// dashboards ask for is there. It does not prove what ClickHouse tells of itself, since the stand-in is older than that;
-// nor Grafana, which no package holds: it is left out.
+// Proves that Prometheus scrapes every component of the test stack, and that the dashboards' queries return results.
+// Does not prove Grafana, which no package has, nor ClickHouse's metrics if its image is built from packages.
 // Exercises: every component.
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { address, kube, runIn, whole, wholeStack } from "./kit.ts";

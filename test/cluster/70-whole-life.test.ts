@@ -1,6 +1,6 @@
-// Proves, on the whole test stack after every part's test: that nothing restarted but what was deleted, that changing
-// one part's configuration rolls that part alone, and that passwords and keys are the same after three upgrades. It
-// does not prove upgrades from released versions.
+// Proves that nothing in the test stack restarted by itself, and that three upgrades each roll one component and keep
+// every password and key. Runs after every component's test.
+// Does not prove upgrades from released versions.
 // Exercises: every component.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";

@@ -1,6 +1,6 @@
-// Proves that Django applications run from our manifests: that a browser votes and the vote outlives the pods, that
-// `app update` puts a new version in the place of the old one without a request that fails, and that what cannot be
-// deployed leaves the old version as it was. It does not prove an Ingress or a cloud's load balancer, which are not here.
+// Proves that Django applications serve a browser, keep votes when pods are deleted, update without a failed request,
+// and keep the old version when the new one cannot be deployed.
+// Does not prove an Ingress or a cloud's load balancer: the local cluster has neither.
 // Exercises: polls, postgresql, apps/polls, components/django.
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
-// Proves that the web app does jobs for real clients, that none of 200 is lost when a worker is killed in the middle,
-// that two stacks side by side share nothing, that a promotion writes the versions and nothing else, and that a backup
-// brings back what was wiped. It does not prove an Ingress, for which the local cluster has no controller.
+// Proves that the web app loses none of 200 jobs when a worker is killed, that two stacks share nothing, and that
+// promotion, backup and restore work.
+// Does not prove an Ingress: the local cluster has no controller for it.
 // Exercises: web-app, minio, apps/web-app, components/redis, Pulumi.prod.yaml.
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,6 @@
-// Proves that NoETL runs from our manifests in its three modes, one after the other under one name and side by side
-// under several; that a version of each way to start one answers; that a playbook is registered, executed by a worker
-// and its result kept in PostgreSQL; that a changed source file is served at once, and that data outlives a pod.
-// It does not prove an install from a package index, since the images hold everything here.
+// Proves NoETL's three modes, several instances side by side, each supported way to start a version, a playbook from
+// registration to its result, and that data survives a deleted pod.
+// Does not prove an install from a package index: the images contain every package.
 // Exercises: noetl, noetl-nats, postgresql, apps/noetl.
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,6 @@
-// Proves that deployd keeps real repositories deployed: served over HTTP from this machine by git itself, and changed by
-// commits. Not over TLS, nor by a webhook of GitHub's own making: its signature is made here as GitHub documents it.
+// Proves that deployd deploys real repositories, which git serves over HTTP from this machine, and follows their
+// commits.
+// Does not prove TLS, nor a webhook from GitHub itself: the test signs its requests as GitHub documents it.
 // Exercises: deployd, apps/deployd.
 import { createHmac } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,8 +1,6 @@
-// Proves that polls runs on a cluster of CloudNativePG's, the operator 1.30.0 having been there before: that everything
-// which the operator makes is admitted where Pod Security is `restricted`, that a browser's vote outlives the pods, that an
-// application from elsewhere gets servers too and is updated without a request that fails, that one of three servers takes
-// over from another, and that nothing is left of it. It does not prove the loss of a node, since all servers are on one
-// here, nor the chart, which takes Pulumi.
+// Proves that polls and a second application run on CloudNativePG 1.30.0 under Pod Security `restricted`: votes survive
+// a failover and updates fail no request.
+// Does not prove the loss of a node, since all servers run on one, nor the chart, which takes Pulumi.
 // Exercises: polls, postgresql, components/cloudnative-pg, components/django, apps/polls, charts, policy.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
-// Proves that repositories which attack deployd reach nothing and stop no other: each fails in one sentence, a good one
-// beside them is deployed and stays so, and deployd's pod neither restarts nor is replaced. It does not prove what a
-// pod may do that a repository is allowed to run.
+// Proves that repositories which attack deployd gain nothing: each fails with one sentence, a good one stays deployed,
+// and deployd's pod does not restart.
+// Does not prove what a pod can do that a repository may legitimately run.
 // Exercises: deployd, apps/deployd.
 import { createHash } from "node:crypto";
 import { once } from "node:events";

@@ -1,5 +1,6 @@
-// Proves that `destroy` and `cluster down` take back what `up` did to the machine. It looks for processes, mounts,
-// interfaces, firewall rules, namespaces and cgroups, and for nothing else; packages that were installed stay.
+// Proves that `destroy` and `cluster down` remove processes, mounts, interfaces, firewall rules, namespaces and
+// cgroups.
+// Does not prove anything else about the machine: packages that were installed stay.
 // Exercises: postgresql, redis, minio.
 import { existsSync } from "node:fs";
 import { join } from "node:path";

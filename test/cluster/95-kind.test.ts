@@ -1,7 +1,7 @@
-// Proves what `./platform` does where Docker answers: a kind cluster with a registry beside it, a stack on it whose own
-// image Docker builds, a new version that rolls its own pods alone, a cluster that is stopped and started again, and
-// nothing left in the end. Docker is a daemon of the test's own. Where no registry is in reach, kind's node and all images
-// are those made from packages, and that kind's own work is not proven; nor is Docker Desktop.
+// Proves `./platform` with Docker: a kind cluster with a registry, a stack with an image that Docker built, a rolling
+// update, stop and start, and nothing left at the end. The test starts its own Docker daemon.
+// Does not prove Docker Desktop; nor kind's own node image if no registry is reachable, since all images are then built
+// from packages.
 // Exercises: polls, postgresql, apps/polls, components/django, local/images/kind-node.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Docker, noDocker, startDocker } from "./docker.ts";

@@ -1,5 +1,5 @@
-// Proves that no rendered command or configuration listens on IPv4 alone, as far as its text says. It does not prove
-// that the software starts on a cluster with IPv6 alone: no cluster here is one.
+// Proves that no rendered command or configuration listens on IPv4 only, as far as its text shows.
+// Does not prove that the software starts on an IPv6-only cluster.
 import { expect, it } from "vitest";
 import { containersOf, type KubernetesObject, podOf } from "../../policy/rules/index.ts";
 import { evaluated } from "./stacks.ts";

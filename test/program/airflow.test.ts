@@ -1,5 +1,6 @@
-// Proves of Airflow's rendered objects: what a change rolls, which keys a rotation replaces, where DAGs come from, and
-// what the configuration refuses. It does not prove that a process starts.
+// Proves for Airflow's manifests: what a change rolls, which keys a rotation replaces, the source of DAGs, refused
+// configuration.
+// Does not prove that a process starts.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";

@@ -1,5 +1,5 @@
-// Proves ClickHouse's manifests: its user, its memory, and which pods a change rolls. It does not prove that the server
-// starts with them: the cluster test does.
+// Proves ClickHouse's manifests: its user, its memory, and which pods a change rolls.
+// Does not prove that the server starts with them: the cluster test does.
 import { beforeAll, expect, it } from "vitest";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 

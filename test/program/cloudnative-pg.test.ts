@@ -1,5 +1,6 @@
-// Proves what an application on CloudNativePG has in place of the platform's PostgreSQL, in what order, and that an
-// engine which cannot expand the operator's chart says so. That the operator takes it, the cluster test proves.
+// Proves what an application on CloudNativePG gets instead of the platform's PostgreSQL, the order, and the error of an
+// engine that cannot expand the operator's chart.
+// Does not prove that the operator accepts it: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { imagesOf } from "../../cli/up.ts";

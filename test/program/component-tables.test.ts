@@ -1,5 +1,5 @@
-// Proves that the tables of docs/components.md and docs/secrets.md are those of the registry and the rendered stacks. It
-// does not prove what the rest of these pages says.
+// Proves that the tables of docs/components.md and docs/secrets.md match the registry and the rendered stacks.
+// Does not prove the rest of these pages.
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { componentOf, registry } from "../../components/registry.ts";

@@ -1,5 +1,6 @@
-// Proves that the clients of PostgreSQL are configured with the pools and threads that components/postgresql/connections.ts
-// counts. It does not prove that the software keeps to them.
+// Proves that PostgreSQL's clients are configured with the pools and threads that components/postgresql/connections.ts
+// counts.
+// Does not prove that the software keeps to them.
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Evaluated, evaluated, named } from "./stacks.ts";
 

@@ -1,5 +1,6 @@
-// Proves of deployd's rendered objects: its rights and their namespaces, that a new list of repositories rolls no pod,
-// and that a new secret does. It does not prove that the rights suffice: the cluster tests do.
+// Proves for deployd's manifests: its RBAC and namespaces, that new repositories roll no pod, and that a new secret
+// does.
+// Does not prove that the permissions suffice: the cluster tests do.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { writeProblems } from "../../policy/rules/whole.ts";

@@ -1,5 +1,5 @@
-// Proves Flink's manifests: state in the bucket, ports, memory, which pods a change rolls, and rights in the Kubernetes
-// API. It does not prove that Flink starts with them: the cluster test does.
+// Proves Flink's manifests: state in the bucket, ports, memory, which pods a change rolls, RBAC.
+// Does not prove that Flink starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseConfig } from "../../config/problems.ts";

@@ -1,6 +1,6 @@
-// Proves that a change of the program shows what it does to each stack's manifests, and whether it would replace
-// anything. The files change on purpose only: `npm run golden`, then read the difference. It does not prove that the
-// manifests are right.
+// Proves that a change of the program shows its effect on each stack's manifests and what it would replace. `npm run
+// golden` accepts it; read the difference.
+// Does not prove that the manifests are right.
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { immutableValues } from "../../config/immutable-fields.ts";

@@ -1,5 +1,6 @@
-// Proves the manifests of Kafka and the schema registry: which pods a change rolls, and that settings follow the number of
-// brokers. It does not prove that the software starts with them: the cluster tests do.
+// Proves the manifests of Kafka and the Schema Registry: which pods a change rolls, and settings that follow the broker
+// count.
+// Does not prove that the software starts with them: the cluster tests do.
 import { beforeAll, describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { seeded } from "../../render/evaluate.ts";

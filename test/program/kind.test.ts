@@ -1,5 +1,6 @@
-// Proves what the program registers if it creates the kind cluster itself: resources and options, secrets, the digests in
-// pods; and that no other stack has them. It does not prove that Docker and kind do it.
+// Proves what the program registers if it creates the kind cluster: resources, options, secrets, image digests; and
+// that no other stack has them.
+// Does not prove that Docker and kind carry it out.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { clusterName, kindConfig, thisMachine } from "../../components/kind/cluster.ts";

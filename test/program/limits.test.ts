@@ -1,5 +1,6 @@
-// Proves what a namespace whose quota counts CPU limits asks of pods: with a limit on every component, no container of
-// any pod is without one. That a quota then admits them, only a cluster can show.
+// Proves that with a CPU limit on every component no container of any pod lacks one, as a ResourceQuota on CPU limits
+// requires.
+// Does not prove that a quota admits the pods: that takes a cluster.
 import { expect, it } from "vitest";
 import { stringify } from "yaml";
 import { limitedAs } from "../../components/kit/pod.ts";

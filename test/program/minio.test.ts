@@ -1,5 +1,5 @@
-// Proves what MinIO's buckets Job does if its image has no client. It does not prove that it sets up a server: the cluster
-// tests do.
+// Proves what MinIO's bucket Job does if its image has no client.
+// Does not prove that it configures a server: the cluster tests do.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";

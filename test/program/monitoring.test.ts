@@ -1,5 +1,5 @@
-// Proves what monitoring adds to a stack: scrape targets, the dashboards' queries, rights, and which pods it rolls. It does
-// not prove that the queries return anything: the cluster test does.
+// Proves what monitoring adds to a stack: scrape targets, the dashboards' queries, RBAC, and which pods it rolls.
+// Does not prove that the queries return anything: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { changed, type Evaluated, evaluated, named } from "./stacks.ts";

@@ -1,5 +1,5 @@
-// Proves that every name and label stays one that Kubernetes takes, however long what they are made of is. It does not
-// prove that nothing else of Kubernetes' refuses them: the cluster tests apply the stacks' own.
+// Proves that every name and label stays valid in Kubernetes, however long the names it is built from.
+// Does not prove that no other rule of Kubernetes refuses them: the cluster tests apply those of the stacks.
 import { beforeAll, describe, expect, it } from "vitest";
 import { rules } from "../../policy/rules/index.ts";
 import { duplicateNames, referenceProblems, selectorProblems } from "../../policy/rules/whole.ts";

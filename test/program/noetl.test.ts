@@ -1,6 +1,6 @@
-// Proves of NoETL's rendered objects: image, command and volumes of each type of instance, several instances side by
-// side, no password of the database in workers and logs, and what a change rolls. It does not prove that the servers
-// start with them: the cluster test does.
+// Proves for NoETL's manifests: image, command and volumes of each instance type, several instances side by side, no
+// database password in workers and logs, and what a change rolls.
+// Does not prove that the servers start with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { changed, type Evaluated, evaluatedWithSecrets, named } from "./stacks.ts";
 

@@ -1,5 +1,6 @@
-// Proves of the rendered objects of Django applications: what a change rolls, how users reach them on which cluster, and
-// that migrations come first. It does not prove that they run so: the cluster tests do.
+// Proves for the manifests of Django applications: what a change rolls, how users reach them on each kind of cluster,
+// and that migrations run first.
+// Does not prove that they run: the cluster tests do.
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

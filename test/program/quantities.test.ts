@@ -1,5 +1,5 @@
-// Proves that sizes in any form of Kubernetes' reach servers as the whole numbers that they take. It does not prove that
-// the servers run with such sizes.
+// Proves that quantities in any notation of Kubernetes reach the servers as whole numbers.
+// Does not prove that the servers run with such sizes.
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Evaluated, evaluated, named } from "./stacks.ts";
 

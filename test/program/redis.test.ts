@@ -1,5 +1,6 @@
-// Proves that the platform's Redis and the web app's Redis are one server with the few differences that their clients
-// need. It does not prove that Redis starts with them: the cluster tests do.
+// Proves that the platform's Redis and the web app's Redis are one component that differs only where their clients need
+// it.
+// Does not prove that Redis starts with them: the cluster tests do.
 import { beforeAll, expect, it } from "vitest";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { type Evaluated, evaluated, named } from "./stacks.ts";

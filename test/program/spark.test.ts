@@ -1,5 +1,5 @@
-// Proves Spark's manifests: where the secret is, which pods a change rolls, and that the memory fits. It does not prove
-// that Spark behaves accordingly: the cluster test does.
+// Proves Spark's manifests: the mounted secret, which pods a change rolls, and that the memory fits.
+// Does not prove that Spark behaves accordingly: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";
 import { changed, type Evaluated, evaluated, evaluatedWithSecrets, named } from "./stacks.ts";

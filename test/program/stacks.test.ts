@@ -1,5 +1,6 @@
-// Proves, for each stack, what can be seen in its objects without a cluster: that they keep every rule, refer to what
-// is there, stay within the budget and hold no secret outside Secrets. It does not prove that an API server takes them.
+// Proves for each stack's rendered objects: they keep every rule, refer to existing objects, stay within the budget,
+// and hold secrets only in Secrets.
+// Does not prove that an API server accepts them: the cluster tests do.
 import { beforeAll, describe, expect, it } from "vitest";
 import { type KubernetesObject, podOf, rules } from "../../policy/rules/index.ts";
 import {

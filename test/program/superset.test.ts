@@ -1,5 +1,6 @@
-// Proves of Superset's rendered objects: what a change rolls, that no file holds a password, and which databases are
-// registered in which stack. It does not prove that the software starts with them: the cluster test does.
+// Proves for Superset's manifests: what a change rolls, no password in a file, and which databases each stack
+// registers.
+// Does not prove that the software starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { seeded } from "../../render/evaluate.ts";

@@ -1,5 +1,5 @@
-// Proves Trino's manifests: files, memory, catalogs, how a worker drains, and which pods a change rolls. It does not
-// prove that Trino starts with them: the cluster test does.
+// Proves Trino's manifests: files, memory, catalogs, how a worker drains, and which pods a change rolls.
+// Does not prove that Trino starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { changed, type Evaluated, evaluated, evaluatedWithSecrets, named } from "./stacks.ts";
 

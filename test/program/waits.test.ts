@@ -1,5 +1,5 @@
-// Proves which workloads and Jobs each workload of `test` waits for, by what the program asks of the engine. It does
-// not prove how long that takes: ./platform up --engine pulumi shows it.
+// Proves which workloads and Jobs each workload of `test` waits for, from what the program asks of the engine.
+// Does not prove how long that takes: `./platform up` shows it.
 import { expect, it } from "vitest";
 import type { Evaluation, Resource } from "../../render/evaluate.ts";
 import { evaluated } from "./stacks.ts";

@@ -1,5 +1,5 @@
-// Proves of the web app's rendered objects: names and labels, what a change rolls, and that two environments have
-// nothing in common. It does not prove that the software starts with them: the cluster test does.
+// Proves for the web app's manifests: names and labels, what a change rolls, and that two environments share nothing.
+// Does not prove that the software starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import { podOf } from "../../policy/rules/index.ts";
 import { changed, type Evaluated, evaluated, evaluatedWithSecrets, named, without } from "./stacks.ts";

@@ -1,5 +1,5 @@
-// Proves where Pulumi's state is looked for, what is read from it, and what Pulumi is given to run in. What a Pulumi
-// makes of that, the cluster tests prove.
+// Proves where Pulumi's state is looked for, what is read from it, and the environment that Pulumi gets.
+// Does not prove how Pulumi uses it: the cluster tests do.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";

@@ -1,4 +1,5 @@
-/** Which cluster, from facts about a machine. How the facts are found is not tested here. */
+// Proves which cluster is chosen from facts about a machine.
+// Does not prove how the facts are found.
 import { expect, test } from "vitest";
 import { type ClusterFacts, chooseCluster } from "../../cli/choose.ts";
 import { UserError } from "../../local/step.ts";

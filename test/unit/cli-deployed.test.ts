@@ -1,5 +1,5 @@
-// Proves what `status` and `credentials` read from Pulumi's state. It does not prove that Pulumi writes it so: the
-// cluster tests run both commands on a stack that the engine brought up.
+// Proves what `status` and `credentials` read from Pulumi's state.
+// Does not prove that Pulumi writes it this way: the cluster tests run both commands on a real stack.
 import { describe, expect, it } from "vitest";
 import type { StateResource } from "../../cli/backend.ts";
 import { ofState } from "../../cli/deployed.ts";

@@ -1,4 +1,5 @@
-// Proves what happens on a signal and on ^C in a terminal. That Pulumi then ends in order, the cluster tests prove.
+// Proves what the command line does on a signal and on ^C in a terminal.
+// Does not prove that Pulumi then ends cleanly: the cluster tests do.
 import { resolve } from "node:path";
 import { execa } from "execa";
 import { expect, it } from "vitest";

@@ -1,5 +1,6 @@
-// Proves that the command line and the Pulumi program do not take kind's cluster out of each other's hands,
-// and what Docker is told to build. kind and Docker are scripts here: no cluster is made and no image.
+// Proves that the command line and the Pulumi program do not change each other's kind cluster, and how Docker is called
+// to build.
+// Does not prove that a cluster or an image is created: kind and Docker are scripts here.
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";

@@ -1,4 +1,5 @@
-/** One command at a time, also when one is killed or two start together. */
+// Proves that only one command runs at a time, even if one is killed or two start together.
+// Does not prove the lock on a network file system.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";

@@ -1,4 +1,5 @@
-/** The command line as a user meets it: one message for a mistake, and the exit code. Nothing here touches a cluster. */
+// Proves the command line from the user's side: one message for a mistake, and the exit code.
+// Does not prove any command on a cluster: the cluster tests do.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
-// Proves what `up` refuses before anything changes: namespaces and Secrets that the configuration takes from the cluster
-// and that are not there. Against a small API server of our own. That pods start with them, the cluster tests prove.
+// Proves what `up` refuses before anything changes: namespaces and Secrets that the configuration expects and a fake
+// API server lacks.
+// Does not prove that pods start with them: the cluster tests do.
 import { readFileSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";

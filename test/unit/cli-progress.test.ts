@@ -1,5 +1,5 @@
-// Proves what is told of an update, by events as the engine sends them. That the engine sends them so, the cluster tests
-// prove.
+// Proves how the progress of an update is shown, from events in the form that the engine sends.
+// Does not prove that the engine sends them in this form: the cluster tests do.
 import { DiffKind, type EngineEvent, type StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
 import { describe, expect, it } from "vitest";
 import { counted, done, linesOf, planned } from "../../cli/changes.ts";

@@ -1,5 +1,5 @@
-// Proves how an update by the Automation API ends for its user, with a script in place of `pulumi` that writes the events
-// which Pulumi writes. What Pulumi itself does, the cluster tests prove.
+// Proves how an update by the Automation API ends for its user. A script replaces `pulumi` and writes its events.
+// Does not prove what Pulumi does: the cluster tests do.
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-/** How the tests of the Python applications are counted. That they run, every `./platform test` shows. */
+// Proves how the tests of the Python applications are counted.
+// Does not prove that they run: every `./platform test` shows it.
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { countsOf, pythonTests } from "../../cli/python.ts";
 

@@ -1,5 +1,5 @@
-// Proves what is refused for the sake of data, by a state as Pulumi keeps it and a program as it is. It does not prove that
-// Pulumi refuses the same: a cluster test does.
+// Proves which changes are refused to protect data, from a state in Pulumi's format and the real program.
+// Does not prove that Pulumi refuses the same: a cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import type { StackState } from "../../cli/backend.ts";
 import { refuseLosses, refuseProtected } from "../../cli/refusals.ts";

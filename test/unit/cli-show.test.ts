@@ -1,4 +1,5 @@
-// Proves how long work is shown on terminals and in logs, by a real terminal of each width. It does not prove how it looks.
+// Proves how long-running work is shown, on real terminals of several widths and in logs.
+// Does not prove how it looks.
 import { resolve } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { execa } from "execa";

@@ -1,4 +1,5 @@
-/** Which cluster tests run again, and what becomes of one that fails: no cluster is needed for that. */
+// Proves which cluster tests run again, and how one that fails is handled.
+// Does not run a cluster test.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,5 +1,5 @@
-// Proves which resources components register, with their options and secrets, and what the kit makes of its arguments.
-// It does not prove that an API server accepts them or that the software starts: the cluster tests do.
+// Proves which resources components register, their options and secrets, and what the kit does with its arguments.
+// Does not prove that an API server accepts them or that the software starts: the cluster tests do.
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { Component, type NamespaceContext } from "../../components/kit/component.ts";

@@ -1,5 +1,6 @@
-// Proves that a stack file, whatever stands in it, is taken or refused in lines that name the key, and that what is
-// taken can be rendered. FUZZ_SECONDS makes the search longer. It does not prove that a cluster takes what is rendered.
+// Proves that any stack file is either accepted and rendered, or refused with the key named. FUZZ_SECONDS extends the
+// search.
+// Does not prove that a cluster accepts what is rendered.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ConfigProblems, parseConfig } from "../../config/problems.ts";

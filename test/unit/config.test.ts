@@ -1,5 +1,5 @@
-// Proves what a stack's configuration may say and the exact words of each refusal.
-// It does not prove that a cluster accepts what is let through: the cluster tests do.
+// Proves what a stack's configuration may contain and the exact message of each refusal.
+// Does not prove that a cluster accepts the rest: the cluster tests do.
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";

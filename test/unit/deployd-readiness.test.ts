@@ -1,5 +1,6 @@
-// Proves that deployd and the command line call the same objects ready: each has a client of its own, since deployd's
-// image is built from its folder alone. It does not prove that the rules are Kubernetes' own.
+// Proves that deployd and the command line agree on which objects are ready: deployd's image has its own copy of the
+// rules.
+// Does not prove that the rules match Kubernetes' own.
 import { expect, it } from "vitest";
 import { readiness as deployd } from "../../apps/deployd/src/objects.ts";
 import { readiness as platform } from "../../kube/ready.ts";

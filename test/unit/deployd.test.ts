@@ -1,4 +1,5 @@
-// Proves what deployd's block of the configuration may say, and the words of each refusal.
+// Proves what deployd's configuration block may contain, and the message of each refusal.
+// Does not prove that deployd accepts the rest: the cluster tests do.
 import { expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { parseConfig } from "../../config/problems.ts";

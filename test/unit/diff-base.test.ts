@@ -1,5 +1,6 @@
-// Proves what happens around another revision's own `./platform render`, with a shell script in its place. It does not
-// prove what the real one writes: test/program does.
+// Proves how another revision is rendered for a comparison. A shell script replaces that revision's `./platform
+// render`.
+// Does not prove what the real command writes: test/program does.
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
-// Proves of the workflow files what can be read in them: who may write, where secrets go, that no text from outside
-// becomes a script, and that the scripts parse. It does not run them.
+// Proves for the workflow files: permissions, where secrets go, that no outside text becomes a script, and that scripts
+// parse.
+// Does not run them.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";

@@ -1,5 +1,5 @@
-// Proves what a reviewer is told about two lists of objects. It does not prove that Pulumi would do just that:
-// config/immutable-fields.ts follows the provider's own list.
+// Proves what the comparison of two lists of objects reports to a reviewer.
+// Does not prove that Pulumi would do the same: config/immutable-fields.ts follows the provider's list.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../policy/rules/index.ts";

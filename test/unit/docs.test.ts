@@ -1,5 +1,6 @@
-// Proves that every relative link of a page leads to a file and a heading that exist, and that the page of each component
-// has the form of the others. It does not prove that a page is true, nor that an address on the web answers.
+// Proves that every relative link leads to a file and a heading that exist, and that component pages have the same
+// form.
+// Does not prove that a page is true, nor that a web address answers.
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

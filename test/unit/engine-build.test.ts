@@ -1,4 +1,5 @@
-/** How Pulumi's engine is found, and what it is built from. The build itself runs in the cluster tests. */
+// Proves how Pulumi's engine is found, and what it is built from.
+// Does not prove that the build works: the cluster tests run it.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

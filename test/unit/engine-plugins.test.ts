@@ -1,4 +1,5 @@
-/** The plugins that run from the checkout, started and asked as an engine does it. What an engine makes of it is tested with the cluster. */
+// Proves that the plugins of the checkout start and answer the engine's calls.
+// Does not prove what an engine does with them: the cluster tests do.
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

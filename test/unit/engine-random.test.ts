@@ -1,7 +1,5 @@
-/**
- * The provider of RandomPassword and RandomBytes against the rules of Pulumi's own, as its source has them. That an
- * engine can work with it is tested with the cluster.
- */
+// Proves that the provider of RandomPassword and RandomBytes follows the rules of Pulumi's own, as its source has them.
+// Does not prove that an engine works with it: the cluster tests do.
 import type { Provider } from "@pulumi/pulumi/provider/provider.js";
 import { specialSecretSig, specialSigKey, unknownValue } from "@pulumi/pulumi/runtime/rpc.js";
 import { compare } from "bcryptjs";

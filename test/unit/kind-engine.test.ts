@@ -1,7 +1,6 @@
-// Proves on the real Pulumi engine that kind's commands run when they should: once for a cluster, again for another
-// configuration, and at its end; and that the kubeconfig is in no log and encrypted in the state. kind itself is a script
-// that notes how it is called: this does not prove that a cluster starts. Where there is no engine with the provider of
-// commands it does not run, and says so.
+// Proves on the real Pulumi engine when kind's commands run, and that the kubeconfig is in no log and encrypted in the
+// state. Skipped, with the reason, if no engine with the command provider is found.
+// Does not prove that a cluster starts: a script replaces kind and records how it is called.
 import {
   chmodSync,
   existsSync,

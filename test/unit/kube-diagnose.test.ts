@@ -1,5 +1,5 @@
-// Proves what is told of objects that do not come up, against a small API server of our own. What a real one tells, the
-// cluster tests show.
+// Proves what is reported about objects that do not become ready, against a fake API server.
+// Does not prove what a real one reports: the cluster tests do.
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { diagnoseAll, hide, secretsIn } from "../../kube/diagnose.ts";
 import type { KubeObject } from "../../render/manifests.ts";

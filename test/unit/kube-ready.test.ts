@@ -1,4 +1,5 @@
-/** When an object counts as up, and what is said until then. */
+// Proves when an object counts as ready, and the reason that is shown until then.
+// Does not prove that controllers write such a status: the cluster tests do.
 import { expect, test } from "vitest";
 import type { Live } from "../../kube/client.ts";
 import { hide, troubleOf } from "../../kube/diagnose.ts";

@@ -1,5 +1,5 @@
-// Proves that the sources of a checkout are built when they have changed and only then, and that a build knows where
-// its sources are. It does not measure what that saves.
+// Proves that the sources of a checkout are built only if they have changed, and that a build knows its source paths.
+// Does not measure the time saved.
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

@@ -1,4 +1,5 @@
-/** Daemons of the local cluster with real processes and control groups, which take root. What they serve is not tested. */
+// Proves how the local cluster's daemons are started and ended, with real processes and control groups. Needs root.
+// Does not prove what they serve.
 import { mkdtempSync, rmSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";

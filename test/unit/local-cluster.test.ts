@@ -1,4 +1,5 @@
-/** The pure parts of the local cluster. That it runs is proven by the cluster tests, kind's by 95-kind. */
+// Proves the pure functions of the local cluster.
+// Does not prove that it runs: the cluster tests do, and 95-kind for kind.
 import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";

@@ -1,4 +1,4 @@
-// The exporters of metrics: that each holds the release in its name, and replaces no other variant.
+// Proves that each metrics exporter is the release in its name, and replaces no other variant.
 // Does not prove that one starts or what it exports: the cluster tests run them.
 
 import { readFileSync } from "node:fs";

@@ -1,6 +1,6 @@
-// What is made of Maven's packages: that they are pinned, how Maven is called, and the scripts of our own beside them.
-// Does not prove that a server starts: the cluster tests run them. mvn and java are
-// replaced by a program that records its arguments.
+// Proves for images built from Maven's packages: pinned versions, how Maven is called, our own scripts. A program that
+// records its arguments replaces mvn and java.
+// Does not prove that a server starts: the cluster tests run them.
 
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

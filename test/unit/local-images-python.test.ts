@@ -1,4 +1,4 @@
-// What is made of PyPI's packages, and Prometheus: that all is pinned, and holds what it is said to.
+// Proves that images built from PyPI's packages, and Prometheus, are pinned and contain what they must.
 // Does not prove that a server starts: the cluster tests run them.
 
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

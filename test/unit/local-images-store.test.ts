@@ -1,4 +1,4 @@
-// The cache of built images on disk: what counts as built, what is forgotten with a newer build.
+// Proves for the cache of built images on disk: what counts as built, and what a newer build removes.
 // Does not prove pushing: that takes a registry, which the cluster tests have.
 import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";

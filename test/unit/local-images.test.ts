@@ -1,5 +1,5 @@
-// What is computed before anything is built: names, keys, sources, a Dockerfile's base images.
-// Does not prove that a build works, nor what is inside an image: the cluster tests run them.
+// Proves what is computed before a build: names, keys, sources, a Dockerfile's base images.
+// Does not prove that a build works, nor an image's contents: the cluster tests run them.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";

@@ -1,5 +1,6 @@
-// Proves what `npm run new:component` writes and refuses, and that it compiles and keeps the lint once it is registered
-// and wired as its output says. It does not prove that a server of that name exists.
+// Proves what `npm run new:component` writes and refuses, and that its output compiles and passes the lint once it is
+// wired.
+// Does not prove that a server of that name exists.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

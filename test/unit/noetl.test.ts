@@ -1,5 +1,6 @@
-// Proves how each version of NoETL is started, what of its configuration and of its command line is refused and in
-// which words, and what is written into a stack's file. That servers start so, the cluster tests prove.
+// Proves how each version of NoETL is started, which configuration and command lines are refused, and what is written
+// to a stack file.
+// Does not prove that servers start this way: the cluster tests do.
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

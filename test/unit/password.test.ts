@@ -1,5 +1,5 @@
-// Proves, by running them, that the scripts of the pods read a password of any printable characters with trailing line
-// ends. It does not prove that the servers accept it: the cluster test does.
+// Proves, by running them, that the pods' scripts read passwords of any printable characters with trailing line ends.
+// Does not prove that the servers accept them: the cluster test does.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, writeFileSync } from "node:fs";

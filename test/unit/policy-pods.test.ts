@@ -1,4 +1,5 @@
-// Proves what the rule on probes says of servers that have too little time to start.
+// Proves what the rule on probes reports for servers with too little time to start.
+// Does not prove how long a server takes to start: the cluster tests do.
 import { expect, it } from "vitest";
 import { probed } from "../../policy/rules/pods.ts";
 

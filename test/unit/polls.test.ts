@@ -1,4 +1,5 @@
-/** What is refused of a Django application before anything is built: in a stack's configuration, and in its source. */
+// Proves what is refused of a Django application before a build: in the stack's configuration, and in its source.
+// Does not prove that the rest can be built and deployed: the cluster tests do.
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";

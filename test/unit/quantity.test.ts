@@ -1,5 +1,5 @@
-// Proves that quantities are read as Kubernetes reads them, exactly. It does not ask an API server: the cluster tests
-// send it what the stacks say.
+// Proves that quantities are read exactly as Kubernetes reads them.
+// Does not ask an API server: the cluster tests send it the stacks' quantities.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../config/problems.ts";

@@ -1,4 +1,5 @@
-// Proves that the reference page and the editors' schema say what config/schema.ts says.
+// Proves that the reference page and the editors' schema match config/schema.ts.
+// Does not prove that a description is right.
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { editorSchema, referencePage } from "../../config/reference.ts";

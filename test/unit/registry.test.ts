@@ -1,5 +1,6 @@
-// Proves that the registry agrees with itself and with the folders. That every component is wired, and after the ones
-// that it needs, the compiler proves. It does not prove what the components do with each other: the program tests do.
+// Proves that the registry is consistent and matches the folders. The compiler proves that every component is wired in
+// order.
+// Does not prove how components work together: the program tests do.
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";

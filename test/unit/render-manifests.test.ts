@@ -1,4 +1,5 @@
-/** Order and contents of a program's objects. That the whole program's order can be applied is the cluster tests' to prove. */
+// Proves the order and contents of a program's rendered objects.
+// Does not prove that the order can be applied: the cluster tests do.
 import { expect, test } from "vitest";
 import { manifests } from "../../render/manifests.ts";
 import { component, evaluation, object, password, urn } from "./engine-program.ts";

@@ -1,4 +1,5 @@
-/** Reading stack files, and the one message for each mistake in them. */
+// Proves how stack files are read, and the one message for each mistake in them.
+// Does not prove that the program accepts the values: config.test.ts does.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

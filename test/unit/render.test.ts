@@ -1,4 +1,5 @@
-/** Rendered files and how they come into a directory. That kubectl takes them is the cluster tests' to prove. */
+// Proves which files are rendered and how they are written to a directory.
+// Does not prove that kubectl accepts them: the cluster tests do.
 import {
   existsSync,
   mkdirSync,

@@ -1,5 +1,6 @@
-// Proves that docs/verification.md has what the heads of the test files say, and that those of the cluster and program
-// tests name their limits. It does not prove that a head is right about its tests.
+// Proves that docs/verification.md matches the heads of the test files, and that cluster and program tests name their
+// limits.
+// Does not prove that a head is right about its tests.
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { head, testFiles, verificationPage } from "../verification.ts";

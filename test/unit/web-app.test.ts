@@ -1,5 +1,5 @@
-// Proves what the web app's configuration refuses, and that a promotion changes exactly the versions in a stack's file.
-// It does not prove what is read from a cluster: the cluster tests do.
+// Proves what the web app's configuration refuses, and that a promotion changes exactly the versions in a stack file.
+// Does not prove what is read from a cluster: the cluster tests do.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

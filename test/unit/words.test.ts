@@ -1,5 +1,5 @@
-// Proves where the lint looks for words that the project does not use, and that each word comes with another one. It
-// does not prove that a text reads well.
+// Proves where the lint looks for words that the project does not use, and that each word has a replacement.
+// Does not prove that a text reads well.
 import { expect, it } from "vitest";
 import { findings } from "../../lint/words.ts";
 
