@@ -37,7 +37,7 @@ it("everything is ready, and nothing has restarted", async () => {
 const databases = ["nessie", "airflow", "superset", "mlflow"];
 
 describe("PostgreSQL", () => {
-  it.each(databases)("lets %s into its own database, where it may make tables", async (name) => {
+  it.each(databases)("admits %s to its own database, to create tables", async (name) => {
     const { password = "" } = await secret(`postgresql-user-${name}`);
     await query(name, password, "CREATE TABLE IF NOT EXISTS proof (id int)");
     expect(await query(name, password, "SELECT current_user AS me, current_database() AS db")).toEqual([
@@ -51,19 +51,19 @@ describe("PostgreSQL", () => {
       await expect(query(name, password, "SELECT 1", other)).rejects.toThrow(/permission denied for database/);
   });
 
-  it("gives its users no right that reaches beyond", async () => {
+  it("grants its users no further right", async () => {
     const { password = "" } = await secret("postgresql-user-nessie");
     await expect(query("nessie", password, "CREATE DATABASE more")).rejects.toThrow(/permission denied/);
     await expect(query("nessie", password, "CREATE ROLE other")).rejects.toThrow(/permission denied/);
     await expect(query("nessie", password, "SELECT pg_read_file('/etc/passwd')")).rejects.toThrow(/permission denied/);
   });
 
-  it("refuses a wrong password, and none", async () => {
+  it("refuses a wrong password and a missing one", async () => {
     await expect(query("nessie", "wrong", "SELECT 1")).rejects.toThrow(/password authentication failed/);
     await expect(query("nessie", "", "SELECT 1")).rejects.toThrow(/password/);
   });
 
-  it("runs with the configuration that it was given", async () => {
+  it("runs with the configured settings", async () => {
     const { password = "" } = await secret("postgresql-admin");
     const [setting] = await query("postgres", password, "SHOW shared_buffers");
     expect(setting).toEqual({ shared_buffers: "128MB" });
@@ -75,14 +75,14 @@ const redis = async (password?: string) =>
     host: await address("redis"),
     password,
     lazyConnect: true,
-    // Its check for readiness asks what only a client that is logged in may ask.
+    // The client's ready check runs INFO, which needs a login.
     enableReadyCheck: password !== undefined,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
   });
 
 describe("Redis", () => {
-  it("keeps a key for whoever has the password", async () => {
+  it("stores a key for a client with the password", async () => {
     const client = await redis((await secret("redis-admin")).password);
     await client.set("proof", "kept");
     expect(await client.get("proof")).toBe("kept");
@@ -95,7 +95,7 @@ describe("Redis", () => {
     ["no password", undefined, /NOAUTH/],
   ])("refuses %s", async (_, password, expected) => {
     const client = await redis(password);
-    // The client tells of a refused login by an event, and of a refused command by its result.
+    // The client reports a refused login as an event, and a refused command as its result.
     const refusals: string[] = [];
     client.on("error", ({ message }) => refusals.push(message));
     const answer = await client.get("proof").catch(({ message }) => void refusals.push(message));
@@ -125,7 +125,7 @@ describe("MinIO", () => {
     await client.removeObject(bucket, "proof");
   });
 
-  it("lets it nowhere else", async () => {
+  it("grants it no other bucket", async () => {
     const root = await admin();
     if (!(await root.bucketExists("private"))) await root.makeBucket("private");
     await root.putObject("private", "proof", "hidden");
@@ -167,7 +167,7 @@ describe("the deletion of a pod", () => {
 });
 
 describe("Pod Security", () => {
-  it("refuses a pod that could do harm in every namespace of the stack", async () => {
+  it("refuses a privileged pod in every namespace of the stack", async () => {
     const pod = (namespace: string) => ({
       apiVersion: "v1",
       kind: "Pod",

@@ -22,7 +22,7 @@ import {
   withoutApplications,
 } from "./kit.ts";
 
-/** Has the core of `dev` up, with changes. */
+/** Brings up the core of `dev` with changes. */
 const command = (changes = "") => [
   ...["up", "--stack", "dev"],
   ...["--config-file", stackFile("dev", `${withoutApplications}\n${changes}`)],
@@ -32,7 +32,7 @@ const up = (changes?: string) => mustRun(command(changes));
 const names = ["postgresql-admin", "postgresql-user-nessie", "redis-admin", "minio-admin", "minio-platform"];
 const passwords = () => Promise.all(names.map((name) => secret(name)));
 
-/** The value of a key, or the server's refusal as an error. */
+/** The value of a key. Throws the server's error. */
 const redisGet = async (password: string, key: string) => {
   const client = new Redis({ host: await address("redis"), password, lazyConnect: true, retryStrategy: () => null });
   let refusal: Error | undefined;
@@ -48,7 +48,7 @@ const redisGet = async (password: string, key: string) => {
   }
 };
 
-/** A row, a key and an object, in databases and a bucket that nothing else here touches. */
+/** A row, a key and an object, in databases and a bucket that no other test uses. */
 async function keep(word: string) {
   const { password = "" } = await secret("postgresql-user-superset");
   await query("superset", password, "CREATE TABLE IF NOT EXISTS kept (word text)");
@@ -72,7 +72,7 @@ async function kept(): Promise<unknown[]> {
   ];
 }
 
-/** Which pods of StatefulSets are others than before; Jobs come and go by design. */
+/** The pods of StatefulSets that were replaced. Pods of Jobs come and go by design. */
 const rolled = (before: Record<string, string>, after: Record<string, string>) =>
   Object.keys(after).filter((name) => /^[a-z]+-\d+$/.test(name) && before[name] !== after[name]);
 
@@ -103,7 +103,7 @@ describe("a change of configuration", () => {
     expect(await up(changes)).toMatch(unchanged);
   });
 
-  it("made a database for the user that was added", async () => {
+  it("creates a database for an added user", async () => {
     await up("postgresql: { databases: [sales] }");
     const { password = "" } = await secret("postgresql-user-sales");
     expect(await query("sales", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
@@ -119,10 +119,10 @@ describe("a change of configuration", () => {
 });
 
 describe("a rotation", () => {
-  it("makes passwords that work, ends the old ones, and keeps the data", async () => {
+  it("makes passwords that work, invalidates the old ones, and keeps the data", async () => {
     await up();
     const [admin, nessie, redis, root, platformKeys] = await passwords();
-    await up(["postgresql", "redis", "minio"].map((part) => `${part}: { auth: { rotation: 2 } }`).join("\n"));
+    await up(["postgresql", "redis", "minio"].map((component) => `${component}: { auth: { rotation: 2 } }`).join("\n"));
     const [newAdmin, newNessie, newRedis, newRoot, newKeys] = await passwords();
 
     await expect(query("postgres", admin!.password!, "SELECT 1")).rejects.toThrow(/authentication failed/);
@@ -144,7 +144,7 @@ describe("a rotation", () => {
 });
 
 describe("an interruption", () => {
-  it("while the cluster itself starts or stops is made good by the next run", async () => {
+  it("while the cluster starts or stops is repaired by the next run", async () => {
     await keep("kept");
     for (const moment of [1_000, 3_000, 5_000])
       for (const args of [["cluster", "down"], command()]) await interrupted(args, "SIGKILL", moment, true);
@@ -160,15 +160,15 @@ describe("an interruption", () => {
     expect(await up()).toMatch(unchanged);
     const length = Date.now() - began;
     // A rotation takes longer: the first moments are before it has changed anything, the last while its Jobs run.
-    for (const part of [0.5, 0.8, 1.1]) await interrupted(command(changes), "SIGKILL", part * length, true);
+    for (const share of [0.5, 0.8, 1.1]) await interrupted(command(changes), "SIGKILL", share * length, true);
     await up(changes);
     expect(await up(changes)).toMatch(unchanged);
     expect(await kept()).toEqual(["kept", "kept", "kept"]);
   });
 });
 
-describe("two at once", () => {
-  it("the second says that one is running, and the first ends well", async () => {
+describe("two commands at once", () => {
+  it("the second reports that one is running, and the first succeeds", async () => {
     const first = platform(command());
     // The first has the lock as soon as it says anything.
     await once(first.all!, "data");

@@ -8,7 +8,7 @@ const namespace = "test-core";
 
 beforeAll(async () => {
   await roomFor("test");
-  // Each of the four within what one machine has: sizes are not what is tried here.
+  // Small, so that all four fit on one machine.
   const file = stackFile("dev", `${withoutApplications}\nminio: { replicas: 4, storage: { size: 1Gi } }`);
   await mustRun(["up", "--stack", "test", "--config-file", file]);
 });
@@ -17,14 +17,14 @@ afterAll(async () => {
   await mustRun(["destroy", "--stack", "test"]);
 });
 
-/** Whether the server is away, and whether it is back as another pod than the one with this UID. */
+/** Whether the server is down, and whether it is back as a pod with another UID. */
 async function minio2(uid: string) {
   const pod = await get("Pod", "minio-2", namespace);
   const [{ ready } = { ready: false }] = (pod?.status?.containerStatuses ?? []) as { ready: boolean }[];
   return { away: !ready, back: ready && pod!.metadata.uid !== uid };
 }
 
-it("four servers keep what they are given while one is away, and it comes back", async () => {
+it("four servers keep accepting writes while one is down, and it returns", async () => {
   const keys = await secret("minio-platform", namespace);
   const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", namespace));
   await client.putObject("lakehouse", "before", "kept");

@@ -41,10 +41,10 @@ afterAll(async () => {
 const remove = (name: string, namespace: string) =>
   kube().delete({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace } });
 
-/** Each pod's own address: a Service would choose one of them. */
-const addresses = async (part: string, component: string, namespace: string): Promise<string[]> =>
+/** The address of each pod: a Service would choose one of them. */
+const addresses = async (component: string, role: string, namespace: string): Promise<string[]> =>
   Promise.all(
-    (await podsOf(part, component, namespace)).map(async (name) => {
+    (await podsOf(component, role, namespace)).map(async (name) => {
       const { status } = (await get("Pod", name, namespace))!;
       return status!.podIP as string;
     }),
@@ -53,14 +53,14 @@ const addresses = async (part: string, component: string, namespace: string): Pr
 const json = async <T>(url: string, body?: unknown): Promise<T> => {
   const answer = await fetch(url, {
     ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
-    // A connection for each request: each may lead to another server, and none to one that has left.
+    // One connection per request, so that each is balanced and none is kept to a pod that has gone.
     headers: { "content-type": "application/json", connection: "close" },
   });
   if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
   return (await answer.json()) as T;
 };
 
-/** Deletes a pod, and asks again and again until it is gone. */
+/** Deletes a pod, and sends requests until it is gone. */
 async function whileItLeaves(name: string, namespace: string, ask: () => Promise<void>): Promise<void> {
   await remove(name, namespace);
   let asked = 0;
@@ -75,7 +75,7 @@ describe("three Kafka nodes", () => {
   const count = 1_000;
   const values = Array.from({ length: count }, (_, i) => `message ${i}`);
 
-  it("lose nothing that was confirmed while the one that led is gone, and get their third copy back", async () => {
+  it("lose no confirmed message while the leader is gone, and restore the third replica", async () => {
     const admin = new Admin(server);
     await admin.createTopics({ topics: [topic], partitions: 1, replicas: 3 });
     const partition = async () => {
@@ -91,11 +91,11 @@ describe("three Kafka nodes", () => {
     const send = (at: number) =>
       producer.send({ acks: -1, messages: [{ topic, partition: 0, key: `${at}`, value: values[at]! }] });
     const write = async () => {
-      // The client asks once who leads now, and goes on asking that broker, which may know less than the one before.
-      // To begin again is safe: what is sent has its number until it is confirmed.
+      // The client asks one broker for the new leader and keeps to it, although its metadata may be stale.
+      // A retry is safe: each message keeps its sequence number until it is confirmed.
       for (let at = 0; at < count; at++) await vi.waitFor(() => send(at), { timeout: 120_000, interval: 500 });
     };
-    // It may lead again when it is back, so this is to be seen meanwhile.
+    // It may lead again when it is back, so the new leader is looked for at the same time.
     const followed = vi.waitFor(async () => expect((await partition()).leader).not.toBe(leader), {
       timeout: 60_000,
       interval: 100,
@@ -120,7 +120,7 @@ describe("three Kafka nodes", () => {
   });
 });
 
-it("two Schema Registries know the same schemas, and one goes on alone", async () => {
+it("two Schema Registries serve the same schemas, and one continues alone", async () => {
   const [first = "", second = ""] = await addresses("schema-registry", "server", apps);
   expect(second).not.toBe("");
   const schema = JSON.stringify({ type: "record", name: "Several", fields: [{ name: "id", type: "long" }] });
@@ -137,7 +137,7 @@ it("two Schema Registries know the same schemas, and one goes on alone", async (
   );
 });
 
-it("two Nessies know the same branches, and one goes on alone", async () => {
+it("two Nessies serve the same branches, and one continues alone", async () => {
   const [first = "", second = ""] = await addresses("nessie", "server", core);
   expect(second).not.toBe("");
   const api = (host: string) => `http://${host}:19120/api/v2/trees`;
@@ -164,7 +164,7 @@ CREATE TEMPORARY TABLE sums (total BIGINT) WITH ('connector' = 'print', 'print-i
 INSERT INTO sums SELECT SUM(n) FROM numbers;
 `;
 
-  /** The pod that leads: its address stands in the ConfigMap that the two elect by. */
+  /** The leader: its address is in the ConfigMap of the leader election. */
   async function leading(): Promise<string> {
     const { data } = (await get("ConfigMap", "flink-cluster-config-map", "test-flink")) as unknown as {
       data: Record<string, string>;
@@ -175,7 +175,7 @@ INSERT INTO sums SELECT SUM(n) FROM numbers;
     throw new Error(`no pod has ${host}`);
   }
 
-  it("may change the ConfigMaps that they elect by, and no other; TaskManagers may read them", async () => {
+  it("may change the ConfigMaps of their leader election and no other; TaskManagers may read them", async () => {
     const allowed = async (name: string, namespace: string) =>
       Promise.all(
         ["get", "create", "delete"].map((verb) => may({ name, namespace: apps }, verb, "configmaps", namespace)),

@@ -5,11 +5,11 @@
 import { randomInt } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { address, fileOfParts, get, kube, mustRun, query, ready, roomFor, s3 } from "./kit.ts";
+import { address, fileOfComponents, get, kube, mustRun, query, ready, roomFor, s3 } from "./kit.ts";
 
 const [core, apps] = ["dev-core", "dev-apps"];
 
-/** All printable characters of ASCII in an order of chance. MinIO takes no space at an end. */
+/** All printable ASCII characters in random order. MinIO accepts no space at either end. */
 function everyCharacter(): string {
   const left = Array.from({ length: 0x7f - 0x20 }, (_, i) => String.fromCharCode(0x20 + i));
   let password = "";
@@ -26,39 +26,39 @@ const passwords = {
   superset: everyCharacter(),
   webApp: everyCharacter(),
 };
-type Part = keyof typeof passwords;
+type Component = keyof typeof passwords;
 
-/** What each part looks for beside the password, and where pods that read its Secret are. */
-const others: Partial<Record<Part, Record<string, string>>> = {
+/** Keys that a component's Secret needs beside the password. */
+const others: Partial<Record<Component, Record<string, string>>> = {
   minio: { "root-user": "root\n" },
   clickhouse: { username: "platform\n" },
 };
-const readIn = (part: Part) =>
-  part === "redis" ? [core, apps] : part === "postgresql" || part === "minio" ? [core] : [apps];
-const nameOf = (part: Part) => `mine-${part.toLowerCase()}`;
+const readIn = (component: Component) =>
+  component === "redis" ? [core, apps] : component === "postgresql" || component === "minio" ? [core] : [apps];
+const nameOf = (component: Component) => `mine-${component.toLowerCase()}`;
 
-const keep = (part: Part, password: string) =>
+const keep = (component: Component, password: string) =>
   Promise.all(
-    readIn(part).map((namespace) =>
+    readIn(component).map((namespace) =>
       kube().apply({
         apiVersion: "v1",
         kind: "Secret",
-        metadata: { name: nameOf(part), namespace },
-        stringData: { ...others[part], [part === "minio" ? "root-password" : "password"]: password },
+        metadata: { name: nameOf(component), namespace },
+        stringData: { ...others[component], [component === "minio" ? "root-password" : "password"]: password },
       }),
     ),
   );
 
-const up = (parts: Record<string, object>) => mustRun(["up", "--stack", "dev", "--config-file", fileOfParts(parts)]);
+const up = (components: Record<string, object>) => mustRun(["up", "--stack", "dev", "--config-file", fileOfComponents(components)]);
 
 beforeAll(async () => {
   await roomFor(undefined);
-  // Has the namespaces, for the Secrets to be in.
+  // Creates the namespaces for the Secrets.
   await up({});
-  for (const part of Object.keys(passwords) as Part[]) await keep(part, `${passwords[part]}\n`);
-  const using = (Object.keys(passwords) as Part[]).map((part) => [
-    part,
-    { enabled: true, auth: { existingSecret: nameOf(part) } },
+  for (const component of Object.keys(passwords) as Component[]) await keep(component, `${passwords[component]}\n`);
+  const using = (Object.keys(passwords) as Component[]).map((component) => [
+    component,
+    { enabled: true, auth: { existingSecret: nameOf(component) } },
   ]);
   await up(Object.fromEntries(using));
 });
@@ -97,14 +97,14 @@ describe("a password of every printable character opens", () => {
     expect(await query("postgres", passwords.postgresql, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
   });
 
-  it("Redis, with and without the line end of the Secret", async () => {
+  it("Redis, with and without the Secret's line end", async () => {
     const of = (password: string) => pings("redis", core, password);
     expect(await of(passwords.redis)).toBe("PONG");
     expect(await of(`${passwords.redis}\n`)).toBe("PONG");
     expect(await of(passwords.webApp)).toBe("refused");
   });
 
-  it("MinIO, whose buckets are there", async () => {
+  it("MinIO, with its buckets", async () => {
     const buckets = await (await s3("root", passwords.minio)).listBuckets();
     expect(buckets.map(({ name }) => name)).toEqual(expect.arrayContaining(["airflow", "lakehouse"]));
   });
@@ -117,12 +117,12 @@ describe("a password of every printable character opens", () => {
     expect((await as(passwords.redis)).ok).toBe(false);
   });
 
-  it("Airflow, whose workers found their queue with Redis' password", async () => {
+  it("Airflow, and Redis to its workers", async () => {
     const as = (password: string) => login("airflow", 8080, "/auth/token", { username: "admin", password });
     expect([await as(passwords.airflow), await as("wrong")]).toEqual([201, 401]);
   });
 
-  it("Superset, whose workers found their queue with Redis' password", async () => {
+  it("Superset, and Redis to its workers", async () => {
     const as = (password: string) =>
       login("superset", 8088, "/api/v1/security/login", { username: "admin", password, provider: "db" });
     expect([await as(passwords.superset), await as("wrong")]).toEqual([200, 401]);
@@ -135,8 +135,8 @@ describe("a password of every printable character opens", () => {
   });
 });
 
-describe("a password that no server takes", () => {
-  it.each(["", "two\nlines", "a\ttab"])("%j is refused by the name of its Secret", async (password) => {
+describe("a password that no server accepts", () => {
+  it.each(["", "two\nlines", "a\ttab"])("%j is refused, with the name of its Secret", async (password) => {
     await keep("redis", password);
     await kube().delete({ apiVersion: "v1", kind: "Pod", metadata: { name: "redis-0", namespace: core } });
     await vi.waitFor(

@@ -19,7 +19,7 @@ const api = () => {
 const isSimulated = (node: string) => node !== realNode;
 let realNode = "";
 
-/** New pods keep off the real node while this holds. */
+/** Cordons or uncordons the real node. */
 const cordon = (unschedulable: boolean) =>
   api().core.patchNode({ name: realNode, body: [{ op: "add", path: "/spec/unschedulable", value: unschedulable }] });
 
@@ -33,7 +33,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await cordon(false);
-  // What runs after this is to run for real.
+  // The files after this one need real pods.
   await mustRun(["cluster", "up", "--simulated-nodes", "0"]);
 });
 
@@ -57,8 +57,8 @@ describe.each([
     expect({ exitCode, all }).toEqual({ exitCode: 0, all: expect.stringMatching(/^\d+ created$/m) });
     for (const namespace of namespaces) expect(await unready(namespace)).toEqual([]);
     const items = await podsIn();
-    for (const [part, count] of Object.entries(servers))
-      expect(items.filter(({ metadata }) => new RegExp(`^${part}-\\d$`).test(metadata!.name!))).toHaveLength(count);
+    for (const [component, count] of Object.entries(servers))
+      expect(items.filter(({ metadata }) => new RegExp(`^${component}-\\d$`).test(metadata!.name!))).toHaveLength(count);
     for (const { metadata, spec } of items)
       expect({ pod: metadata!.name, simulated: isSimulated(spec!.nodeName ?? realNode) }).toEqual({
         pod: metadata!.name,
@@ -71,7 +71,7 @@ describe.each([
       namespaces.map((namespace) => api().core.listNamespacedPersistentVolumeClaim({ namespace })),
     );
     const items = claims.flatMap(({ items }) => items);
-    // Beside those of MinIO and Kafka, one each of PostgreSQL, Redis, ClickHouse and the web app, and NoETL's three.
+    // Beside those of MinIO and Kafka: one each for PostgreSQL, Redis, ClickHouse and the web app, three for NoETL.
     expect(items).toHaveLength(servers.minio + servers.kafka + 4 + 3);
     for (const { status } of items) expect(status!.phase).toBe("Bound");
   });
@@ -88,14 +88,14 @@ describe.each([
     expect(memory).toBeLessThanOrEqual(budgets[stack].memory);
   });
 
-  it("is not changed by a second run, which the preview knows", async () => {
+  it("is not changed by a second run, as its preview says", async () => {
     for (const command of ["preview", "up"]) {
       const { exitCode, all } = await onCluster(command, stack);
       expect({ command, exitCode, all }).toEqual({ command, exitCode: 0, all: expect.stringMatching(unchanged) });
     }
   });
 
-  it("has one changed value update what it should, which the preview knows", async () => {
+  it("updates only what a changed value affects, as its preview says", async () => {
     const file = stackFile(stack, "redis: { maxMemoryPercent: 50 }");
     for (const [command, word] of [
       ["preview", "update"],
@@ -120,7 +120,7 @@ describe.each([
     expect(exitCode).toBe(2);
   });
 
-  // Each has the nodes to itself, as it would have its cluster.
+  // Each stack uses the nodes alone, as it would its own cluster.
   if (stack === "test")
     afterAll(async () => {
       await mustRun(["destroy", "--stack", stack]);
@@ -145,7 +145,7 @@ describe("prod", () => {
     }
   });
 
-  it("is not destroyed while its data is protected, and is when the stack says so", async () => {
+  it("is destroyed only after its data protection is switched off", async () => {
     const refused = await onCluster("destroy", "prod");
     expect(refused.exitCode).not.toBe(0);
     expect(refused.all).toContain("global.protectData");
@@ -157,7 +157,7 @@ describe("prod", () => {
     expect(items.map(({ metadata }) => metadata!.name).filter((name) => /^(prod|test)-/.test(name!))).toEqual([]);
   });
 
-  it("refuses to follow the current context", async () => {
+  it("refuses to use the current context", async () => {
     const { exitCode, all } = await platform(["up", "--stack", "prod"], {
       env: { KUBECONFIG: kubeconfigPath() },
     });

@@ -24,7 +24,7 @@ describe("the Pulumi engine", () => {
     PULUMI_CONFIG_PASSPHRASE: "only for this test",
   };
 
-  /** `pulumi …` on a copy of the project: the engine notes its encryption salt in the stack's file. */
+  /** `pulumi …` on a copy of the project: the engine writes its encryption salt to the stack's file. */
   const pulumi = (args: string[], env: Record<string, string | undefined> = backend) =>
     execa("pulumi", [...args, "--non-interactive", "--color", "never"], {
       cwd: project,
@@ -66,14 +66,14 @@ describe("the Pulumi engine", () => {
       cpSync(path, join(project, path), { recursive: true });
     symlinkSync(resolve("node_modules"), join(project, "node_modules"));
     await must(["stack", "init", "dev"]);
-    // Building the engine, where that is needed, takes a large part of this.
+    // Building the engine, if necessary, takes most of this time.
   }, 3_600_000);
 
   afterAll(async () => {
     await pulumi(["destroy", "--yes", "--stack", "dev"]);
   });
 
-  it("brings the stack up, and its servers answer", async () => {
+  it("brings the stack up with servers that answer", async () => {
     expect(await must(["up", "--yes", "--stack", "dev"])).toMatch(/\+ \d+ created/);
     const { password = "" } = await secret("postgresql-user-nessie");
     expect(await query("nessie", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
@@ -94,7 +94,7 @@ describe("the Pulumi engine", () => {
     await must(["preview", "--stack", "dev", "--expect-no-changes", "--refresh"]);
   });
 
-  it("previews a changed value as what it does: one ConfigMap and one StatefulSet updated, nothing replaced", async () => {
+  it("previews a changed value as the update of one ConfigMap and one StatefulSet, without a replacement", async () => {
     await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.maxMemoryPercent", "50"]);
     const preview = await must(["preview", "--stack", "dev"]);
     expect(preview).toMatch(/ConfigMap\s+redis-config\s+update/);
@@ -104,7 +104,7 @@ describe("the Pulumi engine", () => {
     expect(await must(["up", "--yes", "--stack", "dev"])).toMatch(/~ 2 updated/);
   });
 
-  it("refuses to shrink a volume in the preview already, naming the key", async () => {
+  it("refuses in the preview to shrink a volume, and names the key", async () => {
     await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.storage.size", "512Mi"]);
     const { exitCode, all } = await pulumi(["preview", "--stack", "dev"]);
     expect(exitCode).not.toBe(0);
@@ -112,8 +112,8 @@ describe("the Pulumi engine", () => {
     await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.storage.size", "1Gi"]);
   });
 
-  // Formatting the stack of an error once took Pulumi half a minute: this would run out of time.
-  it("prints wrong configuration as it stands, without a stack trace", { timeout: 45_000 }, async () => {
+  // Pulumi once took half a minute to format the stack trace of an error: the timeout covers that.
+  it("prints a configuration error as written, without a stack trace", { timeout: 45_000 }, async () => {
     await must(["config", "set", "--stack", "dev", "--path", "data-platform:redis.image", "redis:latest"]);
     const { exitCode, all } = await pulumi(["preview", "--stack", "dev"]);
     expect(exitCode).not.toBe(0);
@@ -127,9 +127,9 @@ describe("the Pulumi engine", () => {
     expect(await get("Namespace", core)).toBeUndefined();
   });
 
-  describe("and ./platform work on the same stack:", { timeout: 900_000 }, () => {
+  describe("and ./platform share a stack:", { timeout: 900_000 }, () => {
     const elsewhere = { env: backend };
-    // As the plain command sees it: what was set above is in it.
+    // The stack file of the plain command, with the value that was set above.
     const ofStack = ["--stack", "dev", "--config-file", join(project, "Pulumi.dev.yaml")];
     const onDisk = () => ({
       PULUMI_BACKEND_URL: `file://${join(stateDir(), "pulumi")}`,
@@ -137,7 +137,7 @@ describe("the Pulumi engine", () => {
       PULUMI_CONFIG_PASSPHRASE: undefined,
     });
 
-    it("what the plain command made, ./platform finds as it should be", async () => {
+    it("./platform finds nothing to change after pulumi", async () => {
       await must(["up", "--yes", "--stack", "dev"]);
       const { password } = await secret("postgresql-user-nessie");
       expect(await mustRun(["preview", ...ofStack], elsewhere)).toMatch(unchanged);
@@ -148,8 +148,8 @@ describe("the Pulumi engine", () => {
       expect(await get("Namespace", core)).toBeUndefined();
     });
 
-    it("what ./platform made, the plain command finds as it should be", async () => {
-      // Another backend's salt is not for this one: the stack's file as it is in a checkout.
+    it("pulumi finds nothing to change after ./platform", async () => {
+      // The stack's file as in a checkout: the salt of another backend does not fit this one.
       cpSync("Pulumi.dev.yaml", join(project, "Pulumi.dev.yaml"));
       await mustRun(["up", ...ofStack]);
       const { password = "" } = await secret("postgresql-user-nessie");

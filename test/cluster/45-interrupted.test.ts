@@ -11,7 +11,7 @@ import { stateDir } from "../../config/paths.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import {
   core,
-  fileOfParts,
+  fileOfComponents,
   get,
   interrupted,
   kube,
@@ -28,10 +28,10 @@ import {
 const rounds = Number(process.env.TEST_INTERRUPTIONS ?? 3);
 const seed = Number(process.env.TEST_SEED ?? randomInt(2 ** 31));
 
-/** A number from 0 to 1 that is random, and the same for the same seed. */
+/** A random number from 0 to 1, reproducible by the seed. */
 const chance = (what: string) => createHash("sha256").update(`${seed} ${what}`).digest().readUInt32BE() / 2 ** 32;
 
-const file = fileOfParts({ postgresql: { databases: ["sales"] }, redis: {} });
+const file = fileOfComponents({ postgresql: { databases: ["sales"] }, redis: {} });
 const up = ["up", "--stack", "dev", "--config-file", file];
 const destroy = ["destroy", "--stack", "dev", "--config-file", file];
 
@@ -40,22 +40,22 @@ interface Operation {
   resource: { urn: string };
 }
 
-/** What Pulumi knows of the stack; undefined where it knows none. */
+/** The stack's state; undefined if Pulumi has none. */
 function state(): { resources?: { urn: string }[]; pending_operations?: Operation[] } | undefined {
   const path = join(stateDir(), "pulumi/.pulumi/stacks/data-platform/dev.json");
   return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).checkpoint.latest : undefined;
 }
 
-/** What was begun, and is not known to have ended. */
+/** Pulumi's pending operations. */
 const pending = () => (state()?.pending_operations ?? []).map(({ type, resource }) => `${type} ${resource.urn}`);
 
-/** The contents of the stack's Secrets, as far as there are any. */
+/** The data of the stack's Secrets that exist. */
 const secrets = async (): Promise<Record<string, unknown>> =>
   Object.fromEntries(
     (await kube().list("v1", "Secret", core)).map((one) => [one.metadata.name, (one as { data?: unknown }).data]),
   );
 
-/** The volumes that were made for the stack. */
+/** The PersistentVolumes of the stack. */
 async function volumes(): Promise<(string | undefined)[]> {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfigPath());
@@ -63,7 +63,7 @@ async function volumes(): Promise<(string | undefined)[]> {
   return items.filter(({ spec }) => spec?.claimRef?.namespace === core).map(({ metadata }) => metadata?.name);
 }
 
-/** Gives a command again. One whose engine has outlived it is to be waited for: it says so. */
+/** Runs a command again. If it reports that the interrupted one's engine is still at work, waits for that to end. */
 async function again(args: string[]): Promise<string> {
   const { exitCode, all } = await vi.waitFor(
     async () => {
@@ -83,7 +83,7 @@ const timed = async (run: () => Promise<unknown>): Promise<number> => {
   return Date.now() - began;
 };
 
-/** How long each command takes when nothing interrupts it, in milliseconds. */
+/** Duration of each command without an interruption, in milliseconds. */
 const length = { up: 0, destroy: 0 };
 
 beforeAll(async () => {
@@ -110,11 +110,11 @@ describe.each(Array.from({ length: 2 * rounds }, (_, round) => [round] as const)
     const { exitCode, endedBy, printed } = await interrupted(args, signal, moment, all);
     const how = `${signal}${all ? " to all its processes" : ""}`;
     console.log(`${command}: ${how} after ${moment} ms: ${endedBy ?? exitCode}: ${printed.trim().split("\n").at(-1)}`);
-    // Quicker than the moment: ended well. Before it could listen: ended by the signal itself.
+    // Success: it was quicker than the signal. Killed by the signal: its handler was not yet installed.
     if (exitCode !== 0 && endedBy !== signal) expect({ signal, exitCode }).toEqual({ signal: "SIGINT", exitCode: 130 });
   };
 
-  it("up is made good by the next", async () => {
+  it("up is completed by the next", async () => {
     await cutOff("up", up);
     const before = await secrets();
     await again(up);
@@ -123,15 +123,15 @@ describe.each(Array.from({ length: 2 * rounds }, (_, round) => [round] as const)
     expect(pending()).toEqual([]);
     const { password = "" } = await secret("postgresql-user-sales");
     expect(await query("sales", password, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
-    // After the hardest of the three: nothing half done is left for a later run.
+    // After a kill of all processes, the hardest of the three: no operation is pending.
     if (all) expect(await mustRun(up)).toMatch(unchanged);
   });
 
-  it("destroy is made good by the next", async () => {
+  it("destroy is completed by the next", async () => {
     await cutOff("destroy", destroy);
     await again(destroy);
     expect(await get("Namespace", core)).toBeUndefined();
-    // The provisioner deletes a volume some moments after its claim.
+    // The provisioner deletes a volume shortly after its claim.
     await vi.waitFor(async () => expect(await volumes()).toEqual([]), { timeout: 60_000, interval: 500 });
     expect(pending()).toEqual([]);
     expect((state()?.resources ?? []).map(({ urn }) => urn)).toEqual([]);

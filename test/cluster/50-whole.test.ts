@@ -38,9 +38,9 @@ describe("the whole test stack", () => {
     );
   });
 
-  it("runs every part", async () => {
-    const parts = new Set((await running()).map(({ metadata }) => metadata.labels!["app.kubernetes.io/name"]));
-    expect([...parts].sort()).toEqual(
+  it("runs every component", async () => {
+    const components = new Set((await running()).map(({ metadata }) => metadata.labels!["app.kubernetes.io/name"]));
+    expect([...components].sort()).toEqual(
       [
         "airflow",
         "clickhouse",
@@ -82,7 +82,7 @@ describe("the whole test stack", () => {
       [...(spec.initContainers ?? []), ...spec.containers].map((one) => ({ pod: metadata.name, ...one })),
     );
     expect(containers.length).toBeGreaterThan(20);
-    // There is no exception. One that is needed would be listed here, with its reason.
+    // No exceptions. List a necessary one here, with its reason.
     const exceptions = containers.filter(({ securityContext }) => securityContext.readOnlyRootFilesystem !== true);
     expect(exceptions.map(({ pod, name }) => `${pod}/${name}`)).toEqual([]);
     for (const name of namespaces) {
@@ -91,20 +91,20 @@ describe("the whole test stack", () => {
     }
   });
 
-  it("says nothing at its start that asks for attention, but for what the docs explain", async () => {
+  it("logs no warning at its start that the docs do not explain", async () => {
     const unexpected: string[] = [];
     for (const { metadata, spec } of await running()) {
-      const part = metadata.labels!["app.kubernetes.io/name"]!;
+      const component = metadata.labels!["app.kubernetes.io/name"]!;
       for (const { name } of spec.containers as { name: string }[]) {
         const pod = { apiVersion: "v1", kind: "Pod", metadata };
         const log = await kube().log(pod, { container: name, lines: 5_000 });
-        const known = expectedWarnings[part] ?? [];
+        const known = expectedWarnings[component] ?? [];
         for (const line of log.split("\n"))
           if (
             /\b(WARN(ING)?|ERROR|FATAL|SEVERE)\b|Warning:|Traceback/.test(line) &&
             !known.some((one) => one.test(line))
           )
-            unexpected.push(`${part} ${name}: ${line.slice(0, 300)}`);
+            unexpected.push(`${component} ${name}: ${line.slice(0, 300)}`);
       }
     }
     expect(unexpected).toEqual([]);
@@ -116,7 +116,7 @@ describe("the whole test stack", () => {
   });
 });
 
-/** When each workload was made and how long its first pod took, in the order they became ready. */
+/** Creation time of each workload and how long its first pod took, in the order in which they became ready. */
 async function timeline(pods: Live[]): Promise<string[]> {
   const at = (time: unknown) => Date.parse(time as string) / 1000;
   const rows = pods.map(({ metadata, status }) => {

@@ -31,7 +31,7 @@ async function request<T>(method: string, path: string, body?: unknown): Promise
 const reference = async (name: string) =>
   (await request<{ reference: Reference }>("GET", `/api/v2/trees/${name}`)).reference;
 
-/** Takes a name away where an earlier run left it. */
+/** Deletes a branch or tag that an earlier run left. */
 async function forget(type: string, name: string): Promise<void> {
   const { references } = await request<{ references: Reference[] }>("GET", "/api/v2/trees");
   const left = references.find((one) => one.name === name);
@@ -63,13 +63,13 @@ describe("Nessie", () => {
     );
     expect(defaults.warehouse).toBe("s3://lakehouse");
     expect(overrides["s3.endpoint"]).toBe(`http://minio.${whole.core}.svc:9000/`);
-    // Clients bring keys of their own: what everyone may read must not hold any.
+    // This configuration is readable without authentication, so it must hold no keys. Clients use their own.
     const { "access-key": access = "", "secret-key": key = "" } = await secret("minio-platform", whole.core);
     const values = Object.values({ ...defaults, ...overrides });
     expect(values.filter((value) => value === access || value.includes(key))).toEqual([]);
   });
 
-  it("refuses a name that is there already", async () => {
+  it("refuses a name that already exists", async () => {
     const main = await reference("main");
     await expect(request("POST", "/api/v2/trees?name=main&type=BRANCH", main)).rejects.toThrow(/409/);
   });

@@ -17,7 +17,7 @@ const topic = `proof-${Date.now()}`;
 const count = 10_000;
 const values = Array.from({ length: count }, (_, i) => `message ${i}`);
 
-/** What every client of Kafka is told: a name that any pod could use. It tries for two minutes. */
+/** Client settings: an address that works in any pod, and retries for two minutes. */
 const server = {
   clientId: "proof",
   bootstrapBrokers: [`kafka.${whole.apps}.svc:9092`],
@@ -38,7 +38,7 @@ afterAll(async () => {
   vi.restoreAllMocks();
 });
 
-it("runs as the cluster whose id the stack keeps, with copies that one broker can hold", async () => {
+it("runs with the cluster ID of the stack, and a replication factor of 1", async () => {
   const { id, brokers } = await admin.metadata({});
   expect(id).toBe((await secret("kafka-cluster", whole.apps)).id);
   const hosts = [...brokers].map(([node, { host, port }]) => ({ node, host, port }));
@@ -51,17 +51,17 @@ it("runs as the cluster whose id the stack keeps, with copies that one broker ca
 });
 
 describe("the deletion of the broker's pod", () => {
-  it("loses no message that is being written, and doubles none", async () => {
+  it("loses and duplicates no message that is being written", async () => {
     await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 });
     const before = await pods(whole.apps);
     const { id } = await admin.metadata({});
-    // As Kafka's own clients do by default: a batch that is sent twice is written once.
+    // The default of Kafka's own clients: a batch that is sent twice is written once.
     const producer = new Producer({ ...server, serializers: stringSerializers, idempotent: true });
     let longest = 0;
     const write = async (from: number, to: number, together: number) => {
       for (let at = from; at < to; at += together) {
-        const part = values.slice(at, Math.min(at + together, to));
-        const messages = part.map((value, i) => ({ topic, partition: 0, key: `${at + i}`, value }));
+        const batch = values.slice(at, Math.min(at + together, to));
+        const messages = batch.map((value, i) => ({ topic, partition: 0, key: `${at + i}`, value }));
         const began = Date.now();
         await producer.send({ acks: -1, messages });
         longest = Math.max(longest, Date.now() - began);
@@ -69,9 +69,9 @@ describe("the deletion of the broker's pod", () => {
     };
 
     await write(0, count / 2, 100);
-    // One by one, so that this lasts longer than a broker takes to stop.
+    // One by one, so that writing lasts longer than a broker takes to stop.
     await Promise.all([write(count / 2, count, 1), replacePod("kafka-0", whole.apps)]);
-    // One of them waited for the new pod: no Java starts in a second.
+    // One of them waited for the new pod: no JVM starts within a second.
     expect(longest).toBeGreaterThan(1_000);
     await producer.close();
 
@@ -81,12 +81,12 @@ describe("the deletion of the broker's pod", () => {
     const ends = await reader.listOffsets({ topics: [topic] });
     await reader.close();
     expect(ends.get(topic)).toEqual([BigInt(count)]);
-    // A volume that is formatted again would have another id, or no message.
+    // A newly formatted volume would have another ID, or no messages.
     const after = await admin.metadata({ forceUpdate: true });
     expect(after.id).toBe(id);
   });
 
-  it("lets a group of consumers go on where it was", async () => {
+  it("keeps the offsets of a consumer group", async () => {
     const group = `${topic}-group`;
     expect(await readBack(group, 6_000)).toEqual(values.slice(0, 6_000));
     await replacePod("kafka-0", whole.apps);
@@ -94,7 +94,7 @@ describe("the deletion of the broker's pod", () => {
   });
 });
 
-/** The next messages of a consumer group, each confirmed; a new group begins with the first. */
+/** The next messages of a consumer group, each committed. A new group starts at the first. */
 async function readBack(groupId: string, expected: number): Promise<string[]> {
   const consumer = new Consumer({ ...server, groupId, deserializers: stringDeserializers });
   const stream = await consumer.consume({

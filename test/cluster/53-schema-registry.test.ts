@@ -31,7 +31,7 @@ const breaking = order({ name: "number", type: "string" });
 const register = (schema: string) => call("POST", `/subjects/${subject}/versions`, { schema });
 
 describe("a subject", () => {
-  it("takes a schema and serves it by number and by version", async () => {
+  it("accepts a schema and serves it by ID and by version", async () => {
     expect(await call("GET", `/subjects/${subject}/versions`)).toMatchObject({
       status: 404,
       body: { error_code: 40401 },
@@ -43,21 +43,21 @@ describe("a subject", () => {
       body: { subject, version: 1, id: body.id, schema: first },
     });
     expect((await call("GET", "/subjects")).body).toContain(subject);
-    // The same again is the same, as a producer that starts again says it.
+    // A producer registers its schema at each start: the ID stays the same.
     expect(await register(first)).toMatchObject({ status: 200, body: { id: body.id } });
   });
 
-  it("refuses a schema that its readers could not read, without being told to", async () => {
+  it("refuses an incompatible schema by default", async () => {
     expect((await call("GET", "/config")).body).toEqual({ compatibilityLevel: "BACKWARD" });
     expect(await register(breaking)).toMatchObject({ status: 409, body: { error_code: 409 } });
     expect((await call("GET", `/subjects/${subject}/versions`)).body).toEqual([1]);
   });
 
-  it("refuses what is no schema", async () => {
+  it("refuses an invalid schema", async () => {
     expect(await register("{")).toMatchObject({ status: 422, body: { error_code: 42201 } });
   });
 
-  it("takes a compatible one as the next version", async () => {
+  it("accepts a compatible one as the next version", async () => {
     expect((await register(second)).status).toBe(200);
     expect((await call("GET", `/subjects/${subject}/versions`)).body).toEqual([1, 2]);
   });

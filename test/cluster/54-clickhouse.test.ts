@@ -17,7 +17,7 @@ const platform = async (): Promise<Login> => {
   return { user: username, password };
 };
 
-/** One statement over HTTP: the answer's status and text. */
+/** Runs one statement over HTTP. Returns the status and body of the response. */
 async function send(statement: string, { user, password }: Login) {
   const response = await fetch(`http://${await address("clickhouse", whole.apps)}:8123/`, {
     method: "POST",
@@ -27,7 +27,7 @@ async function send(statement: string, { user, password }: Login) {
   return { ok: response.ok, text: (await response.text()).trim() };
 }
 
-/** One statement as the platform's user, which must succeed. */
+/** Runs one statement as the platform's user. Fails if it does. */
 async function sql(statement: string): Promise<string> {
   const { ok, text } = await send(statement, await platform());
   if (!ok) throw new Error(text);
@@ -36,7 +36,7 @@ async function sql(statement: string): Promise<string> {
 
 const table = "CREATE TABLE proof (day Date, word String) ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY word";
 
-it("keeps what it is given, also when its pod is deleted", async () => {
+it("keeps rows, also when its pod is deleted", async () => {
   await sql("DROP TABLE IF EXISTS proof");
   await sql(table);
   await sql("INSERT INTO proof VALUES ('2026-01-01', 'one'), ('2026-02-01', 'two')");
@@ -44,7 +44,7 @@ it("keeps what it is given, also when its pod is deleted", async () => {
 
   await replacePod("clickhouse-0", whole.apps);
 
-  // The node's rules follow a pod's readiness by a moment.
+  // kube-proxy's rules follow a pod's readiness with a delay.
   const words = () => sql("SELECT word FROM proof ORDER BY word");
   await vi.waitFor(async () => expect(await words()).toBe("one\ntwo"), { timeout: 30_000, interval: 200 });
   await sql("DROP TABLE proof");
@@ -58,11 +58,11 @@ it.each<[string, () => Promise<Login>]>([
 ])("refuses %s", async (_, login) => {
   const { ok, text } = await send("SELECT 1", await login());
   expect(ok).toBe(false);
-  // In the words of 2018, and in those of later servers.
+  // The messages of the server of 2018, and of later ones.
   expect(text).toMatch(/Unknown user|Wrong password|REQUIRED_PASSWORD|Password required|Authentication failed/);
 });
 
-it("holds one query to its share of the memory", async () => {
+it("limits the memory of one query", async () => {
   const pod = await get("Pod", "clickhouse-0", whole.apps);
   const limit = Number.parseInt(pod!.spec.containers[0].resources.limits.memory, 10) * 1024 ** 3;
   const setting = await sql("SELECT value FROM system.settings WHERE name = 'max_memory_usage'");

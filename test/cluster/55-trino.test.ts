@@ -16,14 +16,14 @@ const workers = async () =>
     .map(({ metadata }) => metadata.name)
     .sort();
 
-it("has its workers, and a coordinator that runs nothing", async () => {
+it("has its workers, and a coordinator that runs no tasks", async () => {
   const nodes = "SELECT node_id FROM system.runtime.nodes WHERE state = 'active' AND NOT coordinator ORDER BY node_id";
   await vi.waitFor(async () => expect(await column(nodes)).toEqual(await workers()), { timeout: 30_000 });
   expect(await workers()).toHaveLength(2);
   expect(await sql("SELECT count(*) FROM tpch.tiny.nation")).toEqual([[25]]);
 });
 
-it("answers what a proxy sends on, with addresses that lead back to the proxy", async () => {
+it("answers forwarded requests with the proxy's address", async () => {
   const forwarded = {
     "X-Forwarded-For": "192.0.2.7",
     "X-Forwarded-Proto": "https",
@@ -36,14 +36,14 @@ it("answers what a proxy sends on, with addresses that lead back to the proxy", 
   expect(((await begun.json()) as { nextUri: string }).nextUri).toMatch(/^https:\/\/trino\.example\.com\//);
 });
 
-it("lists a catalog for each part that is there", async () => {
+it("lists a catalog for each enabled component", async () => {
   const { data } = (await get("ConfigMap", "trino-catalogs", whole.apps)) as unknown as { data: object };
   const catalogs = Object.keys(data).map((file) => file.replace(".properties", ""));
   expect(catalogs).toEqual(expect.arrayContaining(["iceberg", "postgresql", "tpch"]));
   expect(await column("SHOW CATALOGS")).toEqual([...catalogs, "system"].sort());
 });
 
-it("joins an Iceberg table, whose files lie in MinIO, with a table of PostgreSQL", async () => {
+it("joins an Iceberg table in MinIO with a table of PostgreSQL", async () => {
   const schema = `proof_${randomBytes(4).toString("hex")}`;
   await sql(`CREATE SCHEMA iceberg.${schema}`);
   await sql(`CREATE TABLE iceberg.${schema}.orders (id integer, customer integer, price decimal(10, 2))`);
@@ -66,7 +66,7 @@ it("joins an Iceberg table, whose files lie in MinIO, with a table of PostgreSQL
   await sql(`DROP TABLE postgresql.public.${schema}`);
 });
 
-it("lets nobody stop a worker but the worker's own pod", async () => {
+it("allows a worker to be shut down only from its own pod", async () => {
   const [name] = await workers();
   const { podIP } = (await get("Pod", name!, whole.apps))!.status as { podIP: string };
   const response = await fetch(`http://${podIP}:8080/v1/info/state`, {
@@ -77,7 +77,7 @@ it("lets nobody stop a worker but the worker's own pod", async () => {
   expect(response.status).toBe(403);
 });
 
-/** In which states a query's tasks on one node are, as the coordinator knows it. */
+/** The states of a query's tasks on one node, from the coordinator. */
 async function tasks(id: string, node: string): Promise<string[]> {
   const response = await fetch(`http://${await address("trino", whole.apps)}:8080/v1/query/${id}`, {
     headers: { "X-Trino-User": "proof" },
@@ -90,7 +90,7 @@ async function tasks(id: string, node: string): Promise<string[]> {
   return states;
 }
 
-it("finishes a query on a worker whose pod is deleted meanwhile, and only then lets the pod go", {
+it("finishes a query on a worker whose pod is deleted, and only then ends the pod", {
   timeout: 600_000,
 }, async () => {
   const [name] = await workers();
@@ -98,7 +98,7 @@ it("finishes a query on a worker whose pod is deleted meanwhile, and only then l
   // half of the time that a worker may drain for, and no worker is done with its half long before the other.
   const running = await start("SELECT count(*), count_if(length(comment) > 0) FROM tpch.sf5.lineitem");
   const result = rows(running);
-  // Whatever goes wrong before it is waited for is told where it is.
+  // Prevents an unhandled rejection: an error is thrown where the result is awaited.
   result.catch(() => {});
   const stillRuns = async () => expect(await tasks(running.id, name!)).toContain("RUNNING");
 

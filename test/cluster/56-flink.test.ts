@@ -32,7 +32,7 @@ const objects = async (prefix: string): Promise<string[]> => {
   return found.map((object) => (object as { name: string }).name);
 };
 
-/** Twenty numbers a second, counted and added up; each sum that is reached is printed by the TaskManager. */
+/** Counts and sums twenty numbers a second. The TaskManager prints each sum. */
 const last = 1_200;
 const job = `
 SET 'pipeline.name' = 'proof';
@@ -47,7 +47,7 @@ INSERT INTO sums SELECT COUNT(*), SUM(n) FROM numbers;
 
 let id: string;
 
-/** Says statements as an operator would: the SQL client runs beside the JobManager, with little memory of its own. */
+/** Runs statements as an operator would: with the SQL client in the JobManager's container, with little memory. */
 async function say(statements: string): Promise<string> {
   const [pod = ""] = await podsOf("flink", "jobmanager", whole.apps);
   const script =
@@ -63,12 +63,12 @@ async function submit(): Promise<string> {
 }
 
 afterAll(async () => {
-  // A test that failed half-way leaves nothing running.
+  // Ends jobs that a failed test left.
   if (id && !["FINISHED", "CANCELED", "FAILED"].includes(await state(id)))
     await ask(`/jobs/${id}`, { method: "PATCH" });
 });
 
-it("has the slots of its TaskManagers, which are all there", async () => {
+it("has every TaskManager with its slots", async () => {
   const [replicas, slots] = await slotsAsConfigured();
   await vi.waitFor(
     async () =>
@@ -87,13 +87,13 @@ async function slotsAsConfigured(): Promise<[number, number]> {
   return [spec.replicas, Number(/numberOfTaskSlots: (\d+)/.exec(data["config.yaml"])![1])];
 }
 
-it("runs a job that SQL describes, with its checkpoints in MinIO", { timeout: 180_000 }, async () => {
+it("runs a SQL job with its checkpoints in MinIO", { timeout: 180_000 }, async () => {
   id = await submit();
   await vi.waitFor(async () => expect((await checkpoints(id)).counts.completed).toBeGreaterThan(2), {
     timeout: 60_000,
     interval: 250,
   });
-  // The newest one takes the place of the one before, so a listing may fall between the two.
+  // A new checkpoint replaces the previous one: a listing may find neither.
   await vi.waitFor(
     async () =>
       expect(await objects(`checkpoints/${id}/`)).toContainEqual(expect.stringMatching(/chk-\d+\/_metadata$/)),
@@ -101,7 +101,7 @@ it("runs a job that SQL describes, with its checkpoints in MinIO", { timeout: 18
   );
 });
 
-it("writes a savepoint to MinIO when it is asked to", { timeout: 120_000 }, async () => {
+it("writes a savepoint to MinIO on request", { timeout: 120_000 }, async () => {
   const body = JSON.stringify({ "cancel-job": false });
   const headers = { "content-type": "application/json" };
   const asked = await ask<{ "request-id": string }>(`/jobs/${id}/savepoints`, { method: "POST", headers, body });
@@ -119,7 +119,7 @@ it("writes a savepoint to MinIO when it is asked to", { timeout: 120_000 }, asyn
   expect(await objects(location.replace("s3://flink/", ""))).toContainEqual(expect.stringMatching(/_metadata$/));
 });
 
-it("goes on from a checkpoint when the TaskManager that ran it is deleted", { timeout: 300_000 }, async () => {
+it("continues from a checkpoint after the deletion of its TaskManager", { timeout: 300_000 }, async () => {
   const pods = await podsOf("flink", "taskmanager", whole.apps);
   expect(await state(id)).toBe("RUNNING");
   for (const name of pods)
@@ -136,12 +136,12 @@ it("goes on from a checkpoint when the TaskManager that ran it is deleted", { ti
   await vi.waitFor(async () => expect(await state(id)).toBe("FINISHED"), { timeout: 120_000, interval: 500 });
 
   const printed = await sums();
-  // What the new pods printed first is not the first sum: the count came with the checkpoint.
+  // The new pods do not start at the first sum: the count was restored from the checkpoint.
   expect(printed[0]!.numbers).toBeGreaterThan(1);
   expect(printed.at(-1)).toEqual({ numbers: last, total: (last * (last + 1)) / 2 });
 });
 
-/** What the TaskManagers that run now have printed. */
+/** The output of the running TaskManagers. */
 async function sums(): Promise<{ numbers: number; total: number }[]> {
   const logs = await Promise.all(
     (await podsOf("flink", "taskmanager", whole.apps)).map((name) =>
@@ -159,7 +159,7 @@ async function sums(): Promise<{ numbers: number; total: number }[]> {
   );
 }
 
-it("fills an Iceberg table by a stream, which it and Trino read back from MinIO", { timeout: 300_000 }, async () => {
+it("streams into an Iceberg table in MinIO that it and Trino read", { timeout: 300_000 }, async () => {
   const schema = `flink_${randomBytes(4).toString("hex")}`;
   const table = `lakehouse.${schema}.numbers`;
   const count = 60;

@@ -10,7 +10,7 @@ import { sparkImage } from "../../components/spark/schema.ts";
 import type { KubeObject } from "../../render/manifests.ts";
 import { address, kube, podsOf, s3, secret, succeedPod, whole, wholeStack } from "./kit.ts";
 
-/** The driver's container, as far as it is looked at here. */
+/** The fields of the driver's container that this file uses. */
 interface Driver {
   image: string;
   command: string[];
@@ -20,7 +20,7 @@ interface Driver {
 const run = randomBytes(3).toString("hex");
 const made: KubeObject[] = [];
 
-/** Starts the application of the page under a name of its own, with a change to its driver. */
+/** Starts the application of docs/spark.md under another name, with a change to its driver. */
 async function submit(purpose: string, change: (driver: Driver) => void = () => {}): Promise<string> {
   const name = `${purpose}-${run}`;
   const [, text] = /```yaml\n([\s\S]*?)```/.exec(readFileSync("docs/spark.md", "utf8"))!;
@@ -37,7 +37,7 @@ async function submit(purpose: string, change: (driver: Driver) => void = () => 
   return name;
 }
 
-/** What a Job's driver has written. */
+/** The log of a Job's driver. */
 async function output(job: string): Promise<string> {
   const [pod] = await kube().list("v1", "Pod", whole.apps, { labelSelector: `job-name=${job}` });
   return pod ? kube().log({ ...pod, apiVersion: "v1", kind: "Pod" }, { container: "driver", lines: 2_000 }) : "";
@@ -67,8 +67,8 @@ afterAll(async () => {
   for (const object of made) await kube().delete(object);
 });
 
-describe("a driver of the cluster", () => {
-  it("has its tasks run by both workers, its Iceberg table in Nessie and MinIO, and files by s3a", async () => {
+describe("a driver in the cluster", () => {
+  it("uses both workers, an Iceberg table in Nessie and MinIO, and files by s3a", async () => {
     const started = Date.now();
     const text = await vi.waitFor(
       async () => {
@@ -108,7 +108,7 @@ describe("a driver of the cluster", () => {
 });
 
 describe("a driver from outside", () => {
-  // After the other has ended: three drivers at once would have a small machine to themselves.
+  // After the other has ended: three drivers at once overload a small machine.
   beforeAll(async () => {
     names.wrong = await submit("wrong", ({ env }) => {
       const index = env.findIndex(({ name }) => name === "_SPARK_AUTH_SECRET");
@@ -139,13 +139,13 @@ describe("a driver from outside", () => {
   );
 });
 
-it("the master's page leads to a worker's", async () => {
+it("the master's page links to that of a worker", async () => {
   const page = `http://${await address("spark", whole.apps)}:8080`;
   const [, path] = /href="[^"]*(\/proxy\/worker-[^"/]+)/.exec(await (await fetch(`${page}/`)).text())!;
   expect(await (await fetch(`${page}${path}/`)).text()).toContain("Spark Worker at");
 });
 
-it("workers register with the master's successor", async () => {
+it("workers register with a new master", async () => {
   const before = (await master()).workers.map(({ host }) => host).sort();
   await succeedPod("spark", "master", whole.apps);
   await vi.waitFor(

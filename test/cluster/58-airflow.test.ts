@@ -15,7 +15,7 @@ interface Task {
   try_number: number;
 }
 
-/** What the API shows of a task's log, which begins with where it has it from. */
+/** A task's log from the API. It starts with its source. */
 async function log(run: string): Promise<string> {
   const { content } = await ask<{ content: { event: string }[] }>(
     `/api/v2/dags/hello/dagRuns/${run}/taskInstances/greet/logs/1`,
@@ -23,7 +23,7 @@ async function log(run: string): Promise<string> {
   return content.map(({ event }) => event).join("\n");
 }
 
-/** The pods of the workers. */
+/** The workers' pods. */
 async function workers() {
   const pods = await kube().list("v1", "Pod", whole.apps);
   return pods.filter(({ metadata }) => metadata.labels?.["app.kubernetes.io/component"] === "worker");
@@ -31,7 +31,7 @@ async function workers() {
 
 let run: string;
 let host: string;
-/** Where the log of that run lies in the bucket. */
+/** The object key of that run's log. */
 const object = () => `logs/dag_id=hello/run_id=${run}/task_id=greet/attempt=1.log`;
 
 beforeAll(async () => {
@@ -40,16 +40,16 @@ beforeAll(async () => {
 });
 
 describe("Airflow", () => {
-  it("refuses a wrong password, and a token that it did not give", async () => {
+  it("refuses a wrong password and an invalid token", async () => {
     await expect(login("wrong")).rejects.toThrow(/^401/);
     await expect(ask("/api/v2/dags", { token: "wrong" })).rejects.toThrow(/^401|^403/);
   });
 
-  it("sees that all of its processes work", async () => {
-    // Each is asked for a heartbeat of the last 30 seconds, which a busy machine may owe for a moment.
+  it("reports all of its processes as healthy", async () => {
+    // Healthy means a heartbeat within 30 seconds, which may be late on a busy machine.
     await vi.waitFor(async () => {
       const health = await ask<Record<string, { status: string }>>("/api/v2/monitor/health");
-      const status = Object.fromEntries(Object.entries(health).map(([part, { status }]) => [part, status]));
+      const status = Object.fromEntries(Object.entries(health).map(([name, { status }]) => [name, status]));
       expect(status).toEqual({
         metadatabase: "healthy",
         scheduler: "healthy",
@@ -67,7 +67,7 @@ describe("Airflow", () => {
     expect(tasks.map(({ task_id, state, try_number }) => ({ task_id, state, try_number }))).toEqual([
       { task_id: "greet", state: "success", try_number: 1 },
     ]);
-    // A pod's own address is what Airflow knows it by.
+    // Airflow identifies a worker by its pod's address.
     const worker = (await workers()).find(({ status }) => status?.podIP === tasks[0]!.hostname);
     expect(worker?.metadata.name).toMatch(/^airflow-worker-/);
     host = worker!.metadata.name;
@@ -77,7 +77,7 @@ describe("Airflow", () => {
   it("has the task's log in MinIO, and shows it", async () => {
     const keys = await secret("minio-platform", whole.core);
     const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
-    // The worker writes it there when the task is over.
+    // The worker uploads it when the task has ended.
     await vi.waitFor(
       async () => expect(await read(client, "airflow", object())).toContain(`Hello from ${host}`),
       patience,
@@ -85,7 +85,7 @@ describe("Airflow", () => {
     expect(await log(run)).toContain(`Hello from ${host}`);
   });
 
-  it("still shows it when the worker's pod is gone", async () => {
+  it("still shows it after the worker's pod is deleted", async () => {
     await kube().delete({ apiVersion: "v1", kind: "Pod", metadata: { name: host, namespace: whole.apps } });
     await vi.waitFor(async () => {
       const names = (await workers()).map(({ metadata }) => metadata.name);
@@ -96,9 +96,9 @@ describe("Airflow", () => {
     expect(shown).toContain(`Hello from ${host}`);
   });
 
-  it("takes tasks again with the worker that came in its place", async () => {
+  it("runs tasks on the new worker", async () => {
     const again = await runDag("hello");
-    // For a moment the worker has its log no more, and the API has looked in MinIO already.
+    // There is a moment when the worker has deleted its log and the API has not found it in MinIO yet.
     const shown = await vi.waitFor(async () => {
       const text = await log(again);
       expect(text).toContain("Hello from airflow-worker-");
@@ -109,7 +109,7 @@ describe("Airflow", () => {
 });
 
 describe("while Superset's cache fills their Redis", () => {
-  it("a DAG runs, and what waits in a queue stays there", { timeout: 300_000 }, async () => {
+  it("a DAG runs, and queued tasks stay in the queue", { timeout: 300_000 }, async () => {
     const { password = "" } = await secret("redis-admin", whole.core);
     const host = await address("redis", whole.core);
     // Database 2 is Superset's cache, 1 is Airflow's queue.
@@ -127,7 +127,7 @@ describe("while Superset's cache fills their Redis", () => {
         for (let i = 0; pressing; i++) await cache.set(`superset_results_proof_${i}`, result, "EX", 3_600);
       };
       const pressure = press();
-      // With enough of it before the run that the server is full.
+      // An eviction shows that the server is full before the DAG runs.
       await vi.waitFor(async () => expect(await evicted()).toBeGreaterThan(before), patience);
       try {
         await runDag("hello");
@@ -138,7 +138,7 @@ describe("while Superset's cache fills their Redis", () => {
       expect(await queue.lrange("proof-of-a-queue", 0, -1)).toEqual(waiting);
     } finally {
       await queue.del("proof-of-a-queue");
-      // All that the test has put there.
+      // Deletes the test's keys.
       const keys = await cache.keys("superset_results_proof_*");
       if (keys.length > 0) await cache.del(...keys);
       cache.disconnect();

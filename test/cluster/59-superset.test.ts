@@ -7,7 +7,7 @@ import { address, secret, unready, whole, wholeStack } from "./kit.ts";
 
 let url: string;
 
-/** Asks Superset's API, as nobody or with the headers of someone who is logged in. */
+/** Calls Superset's API, with the headers of a session or without a login. */
 const ask = (path: string, body?: unknown, headers: Record<string, string> = {}) =>
   fetch(`${url}/api/v1/${path}`, {
     headers: { "content-type": "application/json", ...headers },
@@ -41,7 +41,7 @@ interface Database {
 }
 const databases = async (): Promise<Database[]> => (await asAdmin("database/")).result;
 
-/** Has SQL Lab run a query: in the web server, which answers with the rows, or in a worker. */
+/** Runs a query in SQL Lab: in the web server, which returns the rows, or in a worker. */
 async function execute(name: string, sql: string, runAsync = false) {
   const { id } = (await databases()).find(({ database_name }) => database_name === name)!;
   return asAdmin("sqllab/execute/", { database_id: id, sql, runAsync });
@@ -54,19 +54,19 @@ it("web server, worker and beat are ready", async () => {
   expect((await unready(whole.apps)).filter((one) => one.includes(" superset"))).toEqual([]);
 });
 
-it("refuses a wrong password, and whoever has not logged in", async () => {
+it("refuses a wrong password, and requests without a login", async () => {
   expect((await login("wrong")).status).toBe(401);
   expect((await ask("database/")).status).toBe(401);
   const { authorization: _, ...nobody } = admin;
   expect((await ask("sqllab/execute/", { database_id: 1, sql: "SELECT 1" }, nobody)).status).toBe(401);
 });
 
-it("refuses a query that another site may have had a browser send", async () => {
+it("refuses a query without a CSRF token", async () => {
   const { "x-csrftoken": _, ...without } = admin;
   expect((await ask("sqllab/execute/", { database_id: 1, sql: "SELECT 1" }, without)).status).toBe(400);
 });
 
-it("has the platform's databases, and shows no password of theirs", async () => {
+it("has the platform's databases, and shows none of their passwords", async () => {
   const all = await databases();
   expect(all.map(({ database_name }) => database_name).sort()).toEqual(["ClickHouse", "PostgreSQL", "Trino"]);
   const { password = "" } = await secret("postgresql-user-trino", whole.core);
@@ -78,13 +78,13 @@ it("runs a query on Trino and shows its rows", async () => {
   expect({ status, data }).toEqual({ status: "success", data: regions });
 });
 
-it("sees all of Trino's catalogs", async () => {
+it("lists all of Trino's catalogs", async () => {
   const { data } = await execute("Trino", "SHOW CATALOGS");
   const catalogs = (data as { Catalog: string }[]).map(({ Catalog }) => Catalog);
   expect(catalogs).toEqual(expect.arrayContaining(["iceberg", "postgresql", "tpch"]));
 });
 
-it("has a worker run a query, and fetches what it found", async () => {
+it("runs a query in a worker, and fetches the result", async () => {
   const { query } = await execute("Trino", regionsOfTrino, true);
   const results = await vi.waitFor(
     async () => {
@@ -100,7 +100,7 @@ it("has a worker run a query, and fetches what it found", async () => {
   expect(data).toEqual(regions);
 });
 
-it("runs a query on PostgreSQL, as the user that it is given", async () => {
+it("runs a query on PostgreSQL as the configured user", async () => {
   const { data } = await execute(
     "PostgreSQL",
     "SELECT catalog_name AS name FROM information_schema.information_schema_catalog_name",
@@ -113,6 +113,6 @@ it("runs a query on ClickHouse", async () => {
   expect(data).toEqual([{ number: 0 }, { number: 1 }, { number: 2 }]);
 });
 
-it("says why a query failed", async () => {
+it("reports why a query failed", async () => {
   await expect(execute("Trino", "SELECT * FROM tpch.tiny.nowhere")).rejects.toThrow(/nowhere/);
 });

@@ -12,7 +12,7 @@ interface Target {
   lastError: string;
 }
 
-/** Asks Prometheus' API. */
+/** Calls Prometheus' API. */
 async function ask<T>(path: string): Promise<T> {
   const answer = await fetch(`${prometheus}/api/v1/${path}`);
   const body = (await answer.json()) as { data: T; error?: string };
@@ -47,14 +47,14 @@ describe("Prometheus", () => {
     "trino-worker",
   ];
 
-  it("reads every part there is, from each of its pods", async () => {
-    // Each is read every 30 seconds, and one that was replaced just now may have been asked before it listened.
+  it("scrapes every component, each of its pods", async () => {
+    // The interval is 30 seconds, and a new pod may have been scraped before it listened.
     await vi.waitFor(
       async () => {
         const found = await targets();
         expect([...new Set(found.map(({ labels }) => labels.job))].sort()).toEqual(jobs);
         const wrong = found.filter(({ health }) => health !== "up");
-        // The stand-in of 2018 has no such port.
+        // The image built from packages, of 2018, has no such port.
         expect(wrong.map(({ labels, lastError }) => [labels.job, lastError])).toEqual([
           ["clickhouse-server", expect.stringContaining("connection refused")],
         ]);
@@ -65,7 +65,7 @@ describe("Prometheus", () => {
     );
   });
 
-  it("may look at pods and at nothing else", async () => {
+  it("may read pods and nothing else", async () => {
     const token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
     const get = (path: string) =>
       runIn("prometheus-0", whole.monitoring, "prometheus", [
@@ -80,7 +80,7 @@ describe("Prometheus", () => {
 });
 
 describe("every panel", () => {
-  /** Those whose numbers are there only when something happens that does not here. */
+  /** Panels whose metrics need an event that no test causes. */
   const idle = new Set([
     "airflow: Finished tasks",
     "minio: Failed requests",
@@ -93,7 +93,7 @@ describe("every panel", () => {
     "schema-registry: Failed storage calls",
   ]);
 
-  it("of each dashboard asks for what is there", async () => {
+  it("of each dashboard has a result", async () => {
     const map = await kube().get({
       apiVersion: "v1",
       kind: "ConfigMap",
@@ -116,7 +116,7 @@ describe("every panel", () => {
       }
       return [...new Set(found)].filter((panel) => !panel.startsWith("clickhouse: ") && !idle.has(panel));
     };
-    // A rate is there when two readings are.
+    // A rate needs two samples.
     await vi.waitFor(async () => expect(await empty()).toEqual([]), { timeout: 180_000, interval: 5_000 });
   });
 });

@@ -25,19 +25,19 @@ flow()
 const namespaces = Object.values(whole);
 beforeAll(wholeStack);
 
-/** UIDs of the pods that serve by the part they belong to. */
+/** UIDs of the running pods by component. */
 async function lives(): Promise<Record<string, string[]>> {
   const found: Record<string, string[]> = {};
   for (const { metadata, status } of await servers(namespaces))
     if (status?.phase === "Running" && !metadata.deletionTimestamp) {
-      const part = metadata.labels!["app.kubernetes.io/name"]!;
-      found[part] = [...(found[part] ?? []), metadata.uid as string];
+      const component = metadata.labels!["app.kubernetes.io/name"]!;
+      found[component] = [...(found[component] ?? []), metadata.uid as string];
     }
   for (const uids of Object.values(found)) uids.sort();
   return found;
 }
 
-/** Everything in every Secret. */
+/** The data of every Secret. */
 async function secrets(): Promise<Record<string, unknown>> {
   const all = (await Promise.all(namespaces.map((namespace) => kube().list("v1", "Secret", namespace)))).flat();
   return Object.fromEntries(
@@ -47,7 +47,7 @@ async function secrets(): Promise<Record<string, unknown>> {
 
 const up = (changes: string) => mustRun(["up", "--stack", "test", "--config-file", wholeFile(changes)]);
 
-it("has restarted nothing by itself in all that was done with it", async () => {
+it("has restarted no container", async () => {
   const restarts = (await podList(namespaces)).flatMap(({ metadata, status }) =>
     ((status?.containerStatuses ?? []) as { name: string; restartCount: number }[])
       .filter(({ restartCount }) => restartCount > 0)
@@ -56,33 +56,33 @@ it("has restarted nothing by itself in all that was done with it", async () => {
   expect(restarts).toEqual([]);
 });
 
-// Each of the three is an upgrade of the stack; the next one puts back what the one before changed.
-describe("an upgrade that changes one part", () => {
+// Each of the three is an upgrade of the stack, and reverts the change of the previous one.
+describe("an upgrade that changes one component", () => {
   let keys: Record<string, unknown>;
   let git: GitServer;
   beforeAll(async () => {
     keys = await secrets();
     expect(Object.keys(keys).length).toBeGreaterThan(15);
-    // Pods reach this machine by the address that the cluster's network has here.
+    // Pods reach this machine at its address on the cluster's network.
     git = await GitServer.start(network.address);
     await git.commit("dags", { "flows/proof.py": flow, "elsewhere.py": flow.replaceAll("from_git", "elsewhere") });
   });
   afterAll(() => git?.stop());
 
-  /** Has the stack as configured but for these changes, and says that the parts' pods are others now, and nothing else. */
-  async function rolls(parts: string[], changes: string) {
+  /** Brings up the stack with these changes. Checks that it replaces the pods of these components and no others. */
+  async function rolls(components: string[], changes: string) {
     const before = await lives();
     await up(changes);
     const after = await lives();
     const rolled = Object.keys(after).filter((name) => JSON.stringify(after[name]) !== JSON.stringify(before[name]));
-    expect(rolled.sort()).toEqual(parts);
+    expect(rolled.sort()).toEqual(components);
     expect(await secrets()).toEqual(keys);
   }
 
-  it("rolls the Schema Registry alone, and makes no password or key anew", () =>
+  it("rolls only the Schema Registry, and regenerates no password or key", () =>
     rolls(["schema-registry"], "schemaRegistry: { resources: { limits: { memory: 512Mi } } }"));
 
-  it("rolls Airflow alone, which takes its DAGs from git from then on", { timeout: 600_000 }, async () => {
+  it("rolls only Airflow, which then loads its DAGs from git", { timeout: 600_000 }, async () => {
     const repository = { repository: git.url("dags"), folder: "flows" };
     await rolls(["airflow", "schema-registry"], stringify({ airflow: { dags: { git: repository } } }));
 
@@ -91,7 +91,7 @@ describe("an upgrade that changes one part", () => {
     await expect(ask("/api/v2/dags/elsewhere")).rejects.toThrow(/^404/);
   });
 
-  it("rolls Nessie alone", () => rolls(["airflow", "nessie"], "nessie: { resources: { limits: { memory: 704Mi } } }"));
+  it("rolls only Nessie", () => rolls(["airflow", "nessie"], "nessie: { resources: { limits: { memory: 704Mi } } }"));
 
   it("leaves the whole stack ready", async () => {
     for (const namespace of namespaces) expect(await unready(namespace)).toEqual([]);

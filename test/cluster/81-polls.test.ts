@@ -25,7 +25,7 @@ import { heading, headingOf, noneFails, surveySource } from "./survey.ts";
 import { openBrowser, siteOf, Visitor, voteForTea } from "./visitor.ts";
 
 const { stack, core, apps } = small;
-/** Of this stack alone, since `app` writes into it. */
+/** A separate copy, since `app` writes to it. */
 const file = stackFile("dev", "{}");
 const of = ["--stack", stack, "--config-file", file];
 
@@ -51,13 +51,13 @@ afterAll(async () => {
 });
 
 describe("polls", () => {
-  it("is ready, and its health asks the database", async () => {
+  it("is ready, and its health check queries the database", async () => {
     expect((await unready(apps)).filter((one) => / (polls|django-)/.test(one))).toEqual([]);
     await visitor.reached();
     expect((await visitor.ask("/healthz")).page).toBe("ok\n");
   });
 
-  it("answers to its own names alone", async () => {
+  it("answers only to its own host names", async () => {
     const { stdout } = await execa("curl", [
       "-s",
       "-o",
@@ -71,13 +71,13 @@ describe("polls", () => {
     expect(stdout).toBe("400");
   });
 
-  it("serves its static files with names that never mean another file", async () => {
+  it("serves static files under names with a content hash", async () => {
     const { page: text } = await visitor.ask("/polls/");
     const style = /href="(\/static\/polls\/style\.[0-9a-f]{12}\.css)"/.exec(text)?.[1] ?? "";
     expect((await visitor.ask(style)).page).toContain("font:");
   });
 
-  it("lets the administrator in with the Secret's password and with no other, to make a question", async () => {
+  it("admits the administrator with the Secret's password only, to create a question", async () => {
     const { password = "" } = await secret("polls-admin", apps);
     expect(await new Visitor(polls).login("wrong")).toBe(200);
     const admin = new Visitor(polls);
@@ -103,7 +103,7 @@ describe("polls", () => {
     expect(await results()).toEqual({ ...before, Coffee: 1 });
   });
 
-  it("keeps the votes when its pod goes, and when PostgreSQL's does", async () => {
+  it("keeps the votes when its pod or PostgreSQL's is deleted", async () => {
     const before = await results();
     expect(before).toMatchObject({ Coffee: 1 });
     await succeedPod("polls", "web", apps);
@@ -136,7 +136,7 @@ describe("an application from elsewhere", () => {
     expect(entry()).toBeUndefined();
   });
 
-  it("is created from its source, its patches, and the requirements that it lacks", async () => {
+  it("is created from its source, its patches and missing requirements", async () => {
     const url = "postgres://$(DATABASE_USER):$(DATABASE_PASSWORD)@$(DATABASE_HOST):$(DATABASE_PORT)/$(DATABASE_NAME)";
     const { exitCode, all } = await app("create", "1.0.0", ["--env", `DATABASE_URL=${url}`]);
     expect(all).toContain("requirements.txt is supplied");
@@ -144,11 +144,11 @@ describe("an application from elsewhere", () => {
     expect(entry().image).toMatch(/^apps\/survey:1\.0\.0@sha256:[0-9a-f]{64}$/);
     survey = await siteOf(`django-${name}`, apps);
     expect(await headingNow()).toBe("Survey one");
-    // The copy was patched, not the source.
+    // Only the copy was patched.
     expect(readFileSync(join(source, "polls/templates/polls/index.html"), "utf8")).toContain("<h1>Polls</h1>");
   });
 
-  it("gets the variables that it was created with, filled in", async () => {
+  it("gets its variables with their placeholders replaced", async () => {
     const [pod = ""] = await podsOf(`django-${name}`, "web", apps);
     const url = await runIn(pod, apps, "web", ["printenv", "DATABASE_URL"]);
     const { password } = await secret(`postgresql-user-django-${name}`, core);
@@ -156,7 +156,7 @@ describe("an application from elsewhere", () => {
     expect(url.includes(`:${password}@`)).toBe(true);
   });
 
-  it("is updated without one request that fails, while visitors come steadily", async () => {
+  it("is updated under load without a failed request", async () => {
     writeFileSync(join(patches, "0002-heading.patch"), heading("Survey one", "Survey two"));
     await noneFails(survey, ["Survey one", "Survey two"], async () => {
       const { exitCode, all } = await app("update", "1.1.0");
@@ -171,7 +171,7 @@ describe("an application from elsewhere", () => {
       before = entry();
     });
 
-    it("for a patch that does not apply stops with the patch's name", async () => {
+    it("because a patch does not apply: the error names the patch", async () => {
       writeFileSync(broken(), heading("Survey nine", "Survey ten"));
       for (const command of ["validate", "update"]) {
         const { exitCode, all } = await app(command, "1.2.0");
@@ -181,7 +181,7 @@ describe("an application from elsewhere", () => {
       rmSync(broken());
     });
 
-    it("for want of a Dockerfile stops with where it was looked for", async () => {
+    it("because it has no Dockerfile: the error names the folder", async () => {
       rmSync(join(source, "Dockerfile"));
       for (const command of ["validate", "update"]) {
         const { exitCode, all } = await app(command, "1.2.0");
@@ -193,7 +193,7 @@ describe("an application from elsewhere", () => {
       cpSync("apps/polls/Dockerfile", join(source, "Dockerfile"));
     });
 
-    it("for a migration that fails stops with what the migration said", async () => {
+    it("because a migration fails: the error has the migration's message", async () => {
       const migration = join(source, "polls", "migrations", "0002_broken.py");
       writeFileSync(
         migration,
@@ -213,7 +213,7 @@ class Migration(migrations.Migration):
       rmSync(migration);
     });
 
-    it("leaves the old version serving, and the stack's file as it was", async () => {
+    it("leaves the old version running, and the stack's file unchanged", async () => {
       expect(await headingNow()).toBe("Survey two");
       expect(entry()).toEqual(before);
       const { exitCode } = await platform(["status", ...of]);

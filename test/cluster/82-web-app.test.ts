@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import {
   address,
-  fileOfParts,
+  fileOfComponents,
   get,
   kube,
   leadsToPods,
@@ -29,10 +29,10 @@ import {
 } from "./kit.ts";
 
 const first = small.stack;
-/** Another environment in the same cluster, with the web app alone. */
+/** Another environment in the same cluster, with only the web app. */
 const second = `${first}2`;
 const apps = { first: small.apps, second: `${second}-apps` };
-const secondFile = () => fileOfParts({ webApp: {} });
+const secondFile = () => fileOfComponents({ webApp: {} });
 
 let url: { first: string; second: string };
 
@@ -43,11 +43,11 @@ interface Job {
   attempts: number;
 }
 
-/** Asks the API, and fails with what it says when it refuses. */
+/** Calls the API. Fails with its message if it refuses. */
 async function ask<T>(path: string, body?: unknown, method = body === undefined ? "GET" : "POST", at = url.first) {
   const answer = await fetch(at + path, {
     method,
-    // The server closes a connection that is idle for two seconds, which may be the moment of the next request.
+    // The server closes a connection after two idle seconds, perhaps while the next request is sent.
     headers: { connection: "close" },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
@@ -76,13 +76,13 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  // One of them has failed on purpose.
+  // One of them failed on purpose.
   const jobs = await kube().list("batch/v1", "Job", apps.first, { labelSelector: "app=web-app,role=restore" });
   for (const job of jobs) await kube().delete(job);
   if (!process.env.TEST_STACK) await mustRun(["destroy", "--stack", second, "--config-file", secondFile()]);
 });
 
-it("takes data and a job, which a worker does, and hands its results back", async () => {
+it("accepts data and a job, and returns the worker's results", async () => {
   await ask("/data", { rows: [{ city: "Oslo", t: 2 }, { city: "Bergen", t: 7 }, { city: "Bodø" }] });
   const id = await submit({ kind: "statistics", column: "t" });
   expect(await done(id)).toEqual({ count: 2, minimum: 2, maximum: 7, mean: 4.5, median: 4.5, deviation: 2.5 });
@@ -90,7 +90,7 @@ it("takes data and a job, which a worker does, and hands its results back", asyn
   expect(await ask("/healthz")).toMatchObject({ status: "ok", queued: 0 });
 });
 
-it("answers at a port of the node too, and refuses in a sentence", async () => {
+it("also answers at a NodePort, and refuses with one sentence", async () => {
   const service = await get("Service", `app-${first}-service-nodeport-flask`, apps.first);
   const [pod = ""] = await podsOf("web-app", "flask", apps.first);
   const node = (await get("Pod", pod, apps.first))!.status!.hostIP;
@@ -101,7 +101,7 @@ it("answers at a port of the node too, and refuses in a sentence", async () => {
   });
 });
 
-it("refuses half a character, and goes on answering", async () => {
+it("refuses half of a surrogate pair, and keeps answering", async () => {
   for (const [path, body] of [
     ["/data", '{"rows":[{"a":"\\ud800"}]}'],
     ["/jobs", '{"kind":"statistics","column":"\\ud83d"}'],
@@ -112,9 +112,9 @@ it("refuses half a character, and goes on answering", async () => {
   }
 });
 
-it("does a job on more rows than a worker could hold at once", async () => {
+it("processes more rows than fit in a worker's memory", async () => {
   const rows = Array.from({ length: 10_000 }, (_, i) => ({ n: i }));
-  // Parsed all at once they took a worker more memory than it has.
+  // Parsed at once, they would exceed the worker's memory.
   for (let i = 0; i < 50; i++) await ask("/data", { rows });
   const id = await submit({ kind: "statistics", column: "n" });
   expect(await done(id, 120_000)).toMatchObject({ count: 500_000, minimum: 0, maximum: 9_999 });
@@ -166,7 +166,7 @@ describe("two stacks side by side", () => {
       )
     ).flat();
 
-  it("have no object, secret or volume in common", async () => {
+  it("share no object, secret or volume", async () => {
     const [one, other] = await Promise.all([objects(apps.first), objects(apps.second)]);
     const facts = (all: typeof one) => ({
       names: all.map(({ kind, metadata }) => `${kind} ${metadata.name}`),
@@ -187,7 +187,7 @@ describe("two stacks side by side", () => {
     }
   });
 
-  it("do not see each other's data, nor open for each other's password", async () => {
+  it("cannot read each other's data, and refuse each other's password", async () => {
     await ask("/data", { rows: [{ only: "first" }] });
     expect(await ask("/data", undefined, "GET", url.second)).toEqual({ count: 0, rows: [] });
     const login = async (to: keyof typeof apps, stack: string) => {
@@ -202,7 +202,7 @@ describe("two stacks side by side", () => {
   });
 });
 
-it("refuses a tag that is no semantic version before anything happens", async () => {
+it("refuses a tag that is no semantic version before any change", async () => {
   const file = stackFile("dev", 'webApp: { image: "data-platform/web-app:latest" }');
   const out = join(mkdtempSync(join(tmpdir(), "render-")), "out");
   const { exitCode, all } = await platform(["render", "--stack", "dev", "--config-file", file, "--out", out]);
@@ -217,7 +217,7 @@ describe("a promotion", () => {
   const path = join(mkdtempSync(join(tmpdir(), "promote-")), "Pulumi.prod.yaml");
   const args = ["promote", "--from", first, "--to", "prod", "--to-file", path];
 
-  it("shows what it would write, and writes nothing unasked", async () => {
+  it("shows what it would write, and writes nothing by default", async () => {
     writeFileSync(path, older);
     const { exitCode, all } = await platform(args);
     expect(String(all)).toContain("-    image: data-platform/web-app:0.9.0\n+    image: data-platform/web-app:1.0.0\n");
@@ -226,7 +226,7 @@ describe("a promotion", () => {
     expect(readFileSync(path, "utf8")).toBe(older);
   });
 
-  it("writes the version that runs and passes its checks, and nothing else; then there is nothing to do", async () => {
+  it("writes only the running version that passes its checks; a second one has nothing to do", async () => {
     expect(await mustRun([...args, "--yes"])).toContain("checks passed");
     expect(readFileSync(path, "utf8")).toBe(older.replace("web-app:0.9.0", "web-app:1.0.0"));
     expect(await mustRun([...args, "--yes"])).toContain("Pulumi.prod.yaml: has these versions already");
@@ -243,7 +243,7 @@ describe("a backup", () => {
   let before: unknown;
   let job: string;
 
-  it("is made, and the oldest beyond those to keep goes", async () => {
+  it("is created, and the oldest one beyond the retention is deleted", async () => {
     await ask("/data", { rows: [{ kept: "æøå" }] });
     before = await ask("/data");
     job = await submit({ kind: "statistics", values: [1, 2, 6] });
@@ -260,7 +260,7 @@ describe("a backup", () => {
     expect(names.length).toBeLessThanOrEqual(7);
   });
 
-  it("brings back what was wiped, for good", async () => {
+  it("restores what was wiped", async () => {
     await inRedis("redis-cli flushall");
     expect(await ask("/data")).toEqual({ count: 0, rows: [] });
     await expect(ask(`/jobs/${job}`)).rejects.toThrow(/404/);
@@ -274,7 +274,7 @@ describe("a backup", () => {
     expect(await done(await submit({ kind: "statistics", values: [4] }))).toMatchObject({ mean: 4 });
   });
 
-  it("that is not there is refused, with those that are", async () => {
+  it("that does not exist is refused, with a list of those that do", async () => {
     const { exitCode, all } = await platform(run("restore", "--from", "2001-01-01T00-00-00Z.rdb"));
     expect(exitCode).toBe(1);
     expect(String(all)).toContain("there is no backup 2001-01-01T00-00-00Z.rdb; there are:");

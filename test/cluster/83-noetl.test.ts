@@ -9,13 +9,13 @@ import { execa } from "execa";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withInstance } from "../../cli/noetl.ts";
-import { address, fileOfParts, kube, mustRun, platform, replacePod, roomFor, runIn, secret, unready } from "./kit.ts";
+import { address, fileOfComponents, kube, mustRun, platform, replacePod, roomFor, runIn, secret, unready } from "./kit.ts";
 
-/** A stack of its own beside `dev`, where that runs: PostgreSQL and NoETL alone, and next to nothing requested for them. */
+/** A separate stack, since `dev` may run too: only PostgreSQL and NoETL, with minimal requests. */
 const stack = "noetl";
 const [core, apps] = [`${stack}-core`, `${stack}-apps`];
 const small = { resources: { requests: { cpu: "1m" } } };
-const file = fileOfParts({
+const file = fileOfComponents({
   postgresql: { storage: { size: "2Gi" }, ...small },
   noetl: { server: small, worker: small, nats: small },
 });
@@ -26,7 +26,7 @@ const deploy = (...options: string[]) => mustRun(["noetl", "deploy", ...where, .
 
 const url = async (service: string, path: string) => `http://${await address(service, apps)}:8082${path}`;
 
-/** Asks a server, once the node's rules lead to it. */
+/** Calls a server as soon as kube-proxy routes to it. */
 async function ask(service: string, path: string, body?: unknown) {
   const target = await url(service, path);
   const answer = await vi.waitFor(
@@ -42,7 +42,7 @@ async function ask(service: string, path: string, body?: unknown) {
   return JSON.parse(text);
 }
 
-/** What Python in the server's container says that it has installed, and where from. */
+/** The installed version and its path, from Python in the server's container. */
 const installed = async (pod: string): Promise<string> =>
   (
     await runIn(pod, apps, "server", [
@@ -97,14 +97,14 @@ const ended = (service: string, id: string) =>
     { timeout: 60_000, interval: 500 },
   );
 
-/** Has a playbook done to its end. */
+/** Executes a playbook to its end. */
 async function execute(service: string): Promise<string> {
   const id = await begin(service, "sum");
   await ended(service, id);
   return id;
 }
 
-/** What runs, as a checkout and as packages: both are made from the server's own code. */
+/** The running code as a checkout and as packages. */
 const folder = mkdtempSync(join(tmpdir(), "noetl-"));
 const checkout = join(folder, "checkout");
 const packages = join(folder, "packages");
@@ -157,7 +157,7 @@ describe("a version", () => {
     expect(results).toEqual([{ total: 42 }]);
   });
 
-  it("ends what it has begun when its worker is told to leave", async () => {
+  it("completes a running command when its worker is terminated", async () => {
     await register("noetl", "slow", "import time; time.sleep(10)");
     const id = await begin("noetl", "slow");
     const events = async (type: string) =>
@@ -165,19 +165,19 @@ describe("a version", () => {
     await vi.waitFor(async () => expect(await events("command.started")).toBe(1), { timeout: 30_000, interval: 200 });
     const told = Date.now();
     await replacePod("noetl-worker-0", apps);
-    // After a minute it would have been killed.
+    // It would be killed after a minute.
     expect(Date.now() - told).toBeLessThan(60_000);
     await ended("noetl", id);
     expect([await events("command.started"), await events("call.done")]).toEqual([1, 1]);
   });
 
-  it("gives its workers no way into the database", async () => {
+  it("gives its workers no access to the database", async () => {
     const environment = await runIn("noetl-worker-0", apps, "worker", ["env"]);
     expect(environment).toContain("NATS_URL=");
     expect(environment).not.toMatch(/POSTGRES|NOETL_PASSWORD/);
   });
 
-  it("keeps playbooks, data and logs when its pods are deleted, and goes on", async () => {
+  it("keeps playbooks, data and logs when its pods are deleted, and continues", async () => {
     const write = "echo kept > /opt/noetl/data/file; echo kept > /opt/noetl/logs/file";
     await runIn("noetl-0", apps, "server", ["sh", "-c", write]);
     await Promise.all(["noetl-0", "noetl-worker-0", "noetl-nats-0"].map((pod) => replacePod(pod, apps)));
@@ -196,12 +196,12 @@ describe("a checkout", () => {
     await deploy("--type", "dev", "--repo-path", checkout);
   });
 
-  it("takes the place of a version: its playbooks are there, and the checkout's own code", async () => {
+  it("replaces a version: the playbooks stay, and the checkout's code runs", async () => {
     expect(await installed("noetl-0")).toBe("4.26.0 /source/noetl/__init__.py");
     await execute("noetl");
   });
 
-  it("is served anew within ten seconds of a change", async () => {
+  it("is reloaded within ten seconds of a change", async () => {
     const endpoint = join(checkout, "noetl/server/api/__init__.py");
     const before = readFileSync(endpoint, "utf8");
     const since = Date.now();
@@ -209,23 +209,23 @@ describe("a checkout", () => {
     const health = await url("noetl", "/api/health");
     await vi.waitFor(
       async () => expect(await (await fetch(health)).json()).toEqual({ status: "changed" }),
-      // Far more than it may take, to say how long it did.
+      // Far longer than allowed, in order to measure how long it took.
       { timeout: 60_000, interval: 200 },
     );
     const took = Date.now() - since;
-    // A machine that is busy just now is told by what a start consists of: loading the server's code.
+    // Loading the server's code is most of a start: how long that takes shows how busy the machine is.
     const loads = Date.now();
     await runIn("noetl-0", apps, "server", ["/opt/noetl/venv/bin/python", "-c", "import noetl.server.app"]);
     const loaded = Date.now() - loads;
-    console.log(`served anew after ${took} ms; loading the code alone takes ${loaded} ms`);
+    console.log(`reloaded after ${took} ms; loading the code alone takes ${loaded} ms`);
     expect(took).toBeLessThan(Math.max(10_000, 3_000 + 3 * loaded));
     writeFileSync(endpoint, before);
   });
 });
 
 describe("a package", () => {
-  it("takes the place of a checkout: the newest, built or not", async () => {
-    // What the project's own build makes of a release candidate, and beside it an older release that is none.
+  it("replaces a checkout: the newest one, built or not", async () => {
+    // A release candidate as the project's own build names it, and an older final release.
     const build = [
       "cp -r /source /tmp/project && cd /tmp/project",
       "sed -i 's/^version = .*/version = \"4.27.0rc1\"/' pyproject.toml",
@@ -257,7 +257,7 @@ describe("what cannot be deployed", () => {
       "--repo-path: found beside --type version; expected --version alone",
     ],
     [`--type dev --repo-path ${empty}`, `--repo-path ${empty}: holds no pyproject.toml; expected a checkout of NoETL`],
-  ])("by %s is refused in one sentence, and nothing changes", async (options, sentence) => {
+  ])("because of %s is refused with one sentence, and nothing changes", async (options, sentence) => {
     const before = readFileSync(file, "utf8");
     const { exitCode, all } = await platform(["noetl", "deploy", ...where, ...options.split(" ")]);
     expect(String(all).trim().split("\n")).toEqual([expect.stringContaining(sentence)]);
@@ -266,7 +266,7 @@ describe("what cannot be deployed", () => {
   });
 });
 
-/** One release for each way to start one, by the name of its instance, and where it says that it is well. */
+/** One release for each way to start NoETL, by instance name, and its health endpoint. */
 const older = {
   v255: ["2.5.5", "/api/health"],
   v233: ["2.3.3", "/api/health"],
@@ -287,7 +287,7 @@ describe("side by side", () => {
     let text = readFileSync(file, "utf8");
     for (const [name, instance] of Object.entries(all)) text = withInstance(text, name, instance);
     writeFileSync(file, text);
-    // The other images are built here, which takes minutes where they were not before.
+    // Builds the other images, which takes minutes the first time.
     await mustRun(["up", ...where]);
   }, 1_800_000);
 
@@ -300,7 +300,7 @@ describe("side by side", () => {
     expect(await ask(service, health)).toMatchObject({ status: "ok" });
   });
 
-  it.each(Object.entries(older))("%s runs the version that it was asked for", async (name, [version]) => {
+  it.each(Object.entries(older))("%s runs the configured version", async (name, [version]) => {
     expect((await installed(`noetl-${name}-0`)).split(" ")[0]).toBe(version);
   });
 
@@ -309,7 +309,7 @@ describe("side by side", () => {
     expect(String(error)).toContain("404");
   });
 
-  it("no password is in the log of a server that shows its environment", async () => {
+  it("a server that logs its environment logs no password", async () => {
     const { password = "" } = await secret("postgresql-user-noetl-v0138", apps);
     const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "noetl-v0138-0", namespace: apps } };
     const log = await kube().log(pod, { container: "server", lines: 10_000 });
@@ -317,7 +317,7 @@ describe("side by side", () => {
     expect(log).not.toContain(password);
   });
 
-  it("each is listed, with where it answers", async () => {
+  it("each is listed with its address", async () => {
     const list = await mustRun(["noetl", "list", ...where]);
     expect(list).toMatch(/^package +package +4\.27\.0 +\S+ +ready/m);
     expect(list).toMatch(/^dev +dev +4\.26\.0 +\S+ +ready/m);

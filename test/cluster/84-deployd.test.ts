@@ -28,12 +28,12 @@ import { get, kube, podsOf, ready, runIn, secret, smallStack, succeedPod } from 
 let git: GitServer;
 let url: string;
 let webhookSecret: string;
-/** What a sync is asked for with. */
+/** The token for requesting a sync. */
 let authorization: string;
-/** What the stack itself has deployd keep: it has it again in the end. */
+/** The stack's own configuration of deployd, restored at the end. */
 let before: string;
 
-/** A Deployment of one pod that does nothing, in the image that every cluster has. */
+/** A Deployment of one idle pod, with the image that every cluster has. */
 const workload = (name: string, version: string, image = "registry.k8s.io/pause:3.10", account?: string) =>
   stringify({
     apiVersion: "apps/v1",
@@ -62,7 +62,7 @@ const workload = (name: string, version: string, image = "registry.k8s.io/pause:
     },
   });
 
-/** A Job that never ends, of an image that differs with the version. */
+/** A Job that never ends. Its image depends on the version. */
 const job = (version: string, annotations: Record<string, string> = {}) => {
   const { spec, metadata } = parse(workload("shop-job", version));
   const template = { ...spec.template, spec: { ...spec.template.spec, restartPolicy: "Never" } };
@@ -84,10 +84,10 @@ const kustomization = {
   }),
 };
 
-/** Seconds for what has no limit of its own: a busy machine may take its time. */
+/** Timeout in seconds where no limit is promised, long enough for a busy machine. */
 const soon = 90;
 
-/** Seconds until something is so: it fails once it is not so for longer than `within`. */
+/** Waits until a check passes and returns the seconds that took. Fails after `within` seconds. */
 async function seconds(within: number, check: () => Promise<void>): Promise<number> {
   const start = performance.now();
   await vi.waitFor(check, { timeout: within * 1000, interval: 200 });
@@ -97,7 +97,7 @@ async function seconds(within: number, check: () => Promise<void>): Promise<numb
 const phase = (name: string, wanted: string) => async () =>
   expect(await summary(name)).toMatchObject({ phase: wanted });
 
-/** What GitHub sends after a push. */
+/** A push event as GitHub sends it. */
 function push(name: string, by = webhookSecret) {
   const body = JSON.stringify({ ref: "refs/heads/main", repository: { full_name: name } });
   return ask("/webhook", {
@@ -111,7 +111,7 @@ function push(name: string, by = webhookSecret) {
   });
 }
 
-/** A commit of these files that is there, with all its objects ready. Returns the commit that is deployed. */
+/** Commits these files and waits until all objects are ready. Returns the deployed commit. */
 async function deployed(name: string, files: Parameters<GitServer["commit"]>[1]): Promise<string> {
   const head = await git.commit(name, files);
   await push(name);
@@ -137,7 +137,7 @@ beforeAll(async () => {
   webhookSecret = credentials.secret!;
   authorization = `Bearer ${credentials.token}`;
   before = await configuration();
-  // Where the cluster's own server listens, pods reach this machine.
+  // Pods reach this machine at the address where the API server listens.
   git = await GitServer.start(new URL(kube().server).hostname);
   git.hanging.add("shop/hangs");
   await git.commit("shop/web", {
@@ -158,7 +158,7 @@ afterAll(async () => {
   await removeDeployed();
 });
 
-it("deploys plain manifests, a kustomization with its overlay and a chart with its values; and waits for none that hangs", async () => {
+it("deploys plain manifests, a kustomization with an overlay and a chart with values; one that hangs does not block the others", async () => {
   await seconds(soon, phase("shop/web", "ready"));
   await seconds(soon, phase("shop/kustomized", "ready"));
   await seconds(soon, phase("shop/chart", "ready"));
@@ -182,19 +182,19 @@ it("deploys plain manifests, a kustomization with its overlay and a chart with i
 
 const ref = (apiVersion: string, kind: string, name: string) => ({ apiVersion, kind, metadata: { name, namespace } });
 
-it("has a commit live within 15 seconds by polling", async () => {
+it("deploys a commit within 15 seconds by polling", async () => {
   const commit = await git.commit("shop/web", { "deploy/manifests/map.yaml": configMap("shop-web", "2") });
   await seconds(15, async () => expect(await value("shop-web")).toBe("2"));
   await seconds(soon, async () => expect(await summary("shop/web")).toMatchObject({ phase: "ready", commit }));
 });
 
-it("has a commit live within 5 seconds by the webhook", async () => {
+it("deploys a commit within 5 seconds by the webhook", async () => {
   await git.commit("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "2") });
   expect(await push("shop/pushed")).toEqual({ code: 202, body: { triggered: ["shop/pushed"] } });
   await seconds(5, async () => expect(await value("shop-pushed")).toBe("2"));
 });
 
-it("redeploys nothing for a commit elsewhere", async () => {
+it("redeploys nothing for a commit outside the path", async () => {
   await deployed("shop/pushed", { "deploy/manifests/map.yaml": configMap("shop-pushed", "there") });
   const { commit, deployedAt } = await summary("shop/pushed");
   const version = (await get("ConfigMap", "shop-pushed", namespace))!.metadata.resourceVersion;
@@ -244,7 +244,7 @@ it.each([
     );
     expect(await value("shop-web")).toBe("good");
     expect(await pods()).toEqual(running);
-    // Nobody tells it of the next one.
+    // No webhook reports the next one.
     const head = await git.commit("shop/web", {
       ...good,
       "deploy/manifests/map.yaml": configMap("shop-web", "better"),
@@ -256,7 +256,7 @@ it.each([
   },
 );
 
-it("tells of a version that the cluster takes but that does not start", async () => {
+it("reports a version that the cluster accepts but that does not start", async () => {
   await git.commit("shop/web", {
     "deploy/manifests/broken.yaml": null,
     "deploy/manifests/web.yaml": workload("shop-web", "2", "registry.k8s.io/pause:none"),
@@ -270,7 +270,7 @@ it("tells of a version that the cluster takes but that does not start", async ()
   await deployed("shop/web", { "deploy/manifests/web.yaml": workload("shop-web", "1") });
 });
 
-it("deletes what is declared no more where that is asked for, and nowhere else", async () => {
+it("deletes objects that are no longer declared, only if pruning is on", async () => {
   await deployed("shop/web", { "deploy/manifests/extra.yaml": configMap("shop-extra", "2") });
   await deployed("shop/web", { "deploy/manifests/extra.yaml": null });
   expect(await value("shop-extra")).toBeUndefined();
@@ -286,7 +286,7 @@ it("deletes what is declared no more where that is asked for, and nowhere else",
   );
 });
 
-it("leaves alone what it has not made", async () => {
+it("does not change objects that it has not created", async () => {
   const metadata = { name: "theirs", namespace };
   await kube().create({ apiVersion: "v1", kind: "ConfigMap", metadata, data: { value: "theirs" } });
   await git.commit("shop/pushed", { "deploy/manifests/other.yaml": configMap("theirs", "1") });
@@ -300,7 +300,7 @@ it("leaves alone what it has not made", async () => {
   await deployed("shop/pushed", { "deploy/manifests/other.yaml": configMap("shop-other", "1") });
 });
 
-it("runs pods under an account that the repository declares", async () => {
+it("runs pods under a service account that the repository declares", async () => {
   const account = stringify({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "shop-account" } });
   await deployed("shop/web", {
     "deploy/manifests/account.yaml": account,
@@ -312,7 +312,7 @@ it("runs pods under an account that the repository declares", async () => {
   });
 });
 
-it("replaces a Job whose pods would be other ones, where an annotation asks for that", async () => {
+it("replaces a Job whose pod template changed, if an annotation requests it", async () => {
   const uid = async () => (await kube().get(ref("batch/v1", "Job", "shop-job")))?.metadata.uid;
   const dealtWith = async (text: string, error: object | null) => {
     const head = await git.commit("shop/web", { "deploy/manifests/job.yaml": text });
@@ -336,7 +336,7 @@ describe("an object that someone changed by hand", () => {
     await kube().replace({ ...map, data: { value: "by hand" } } as typeof map);
   };
 
-  it("is seen, and shown", async () => {
+  it("is detected, and shown", async () => {
     await change("shop-kustomized");
     await seconds(soon, phase("shop/kustomized", "drifted"));
     expect((await summary("shop/kustomized")).drift).toEqual(["ConfigMap shop-kustomized: changed"]);
@@ -345,7 +345,7 @@ describe("an object that someone changed by hand", () => {
     expect(changes[0].diff).toContain("-  value: by hand\n+  value: tested");
   });
 
-  it("is set back when someone asks for that", async () => {
+  it("is reverted on request", async () => {
     const sync = (headers: Record<string, string>) =>
       ask("/deployment/shop/kustomized/sync", { method: "POST", headers });
     expect((await sync({})).code).toBe(401);
@@ -356,19 +356,19 @@ describe("an object that someone changed by hand", () => {
     await seconds(soon, phase("shop/kustomized", "ready"));
   });
 
-  it("is set back by itself where that is asked for", async () => {
+  it("is reverted automatically, if configured", async () => {
     await change("shop-chart");
     await seconds(soon, async () => expect(await value("shop-chart")).toBe("tested chart"));
   });
 });
 
-it("refuses a webhook with another signature, and knows no other repository", async () => {
+it("refuses a webhook with a wrong signature, and one of an unknown repository", async () => {
   expect((await push("shop/web", "another secret")).code).toBe(401);
   expect((await push("shop/nobody")).code).toBe(404);
   expect((await ask("/deployment/shop/nobody")).code).toBe(404);
 });
 
-it("keeps what was right while its configuration is wrong, and says what is wrong with it", async () => {
+it("keeps the last valid configuration while the new one is invalid, and reports the error", async () => {
   await configure("repositories: 7");
   await seconds(soon, async () =>
     expect((await ask("/deployments")).body).toMatchObject({
@@ -383,7 +383,7 @@ it("keeps what was right while its configuration is wrong, and says what is wron
 });
 
 it("loses nothing when its pod is replaced", async () => {
-  // A part of the state is an error.
+  // The state includes an error.
   await git.commit("shop/pushed", { "deploy/manifests/broken.yaml": "kind: [" });
   await push("shop/pushed");
   await seconds(soon, phase("shop/pushed", "failed"));
@@ -405,7 +405,7 @@ it("loses nothing when its pod is replaced", async () => {
   expect(await versions()).toEqual(applied);
 });
 
-it("may read no Secret, and nothing at all where the platform is", async () => {
+it("may read no Secret, and nothing in the platform's namespaces", async () => {
   const script = `
     const token = require("fs").readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/token", "utf8");
     const ask = (path) => fetch("https://kubernetes.default.svc/api/v1/namespaces/" + path, { headers: { authorization: "Bearer " + token } });
@@ -433,18 +433,18 @@ it("may read no Secret, and nothing at all where the platform is", async () => {
   expect((await runIn(pod, own, "deployd", command)).trim()).toBe("200 403 403 403 403 403 403");
 });
 
-it("tells Prometheus what it does", async () => {
+it("exports metrics to Prometheus", async () => {
   const text = await (await fetch(`${url}/metrics`)).text();
   expect(text).toMatch(/deployd_rounds_total\{repository="shop\/web",result="ok"\} [1-9]/);
   expect(text).toMatch(/deployd_failing\{repository="shop\/pushed"\} 1/);
 });
 
-it("answers as its OpenAPI document says, to a tool that asks for all that the document allows and more", async () => {
+it("answers as its OpenAPI document says, to generated valid and invalid requests", async () => {
   const { all, exitCode } = await execa(
     await schemathesis(),
     ["run", `${url}/openapi.json`, ...checks, "--header", `Authorization: ${authorization}`],
     {
-      // It leaves notes where it runs.
+      // It writes files to its working directory.
       cwd: mkdtempSync(join(tmpdir(), "schemathesis-")),
       all: true,
       reject: false,
@@ -453,10 +453,10 @@ it("answers as its OpenAPI document says, to a tool that asks for all that the d
   expect(exitCode, all).toBe(0);
 });
 
-/** The same requests each time, so that a run that fails does for what was changed. */
+/** A fixed seed: the same requests in each run, so that a new failure is caused by a change. */
 const checks = ["--max-examples", "20", "--generation-deterministic", "--workers", "1", "--no-color"];
 
-/** The tool, in a virtual environment that is made once. */
+/** The tool, in a virtual environment that is created once. */
 async function schemathesis(): Promise<string> {
   const version = "4.32.5";
   const folder = join(cacheDir(), `schemathesis-${version}`);

@@ -13,7 +13,7 @@ import { ensureImages } from "../../local/images/index.ts";
 import { type KubernetesObject, rules } from "../../policy/rules/index.ts";
 import type { KubeObject } from "../../render/manifests.ts";
 import {
-  fileOfParts,
+  fileOfComponents,
   get,
   kube,
   mustRun,
@@ -30,20 +30,20 @@ import {
 import { heading, headingOf, noneFails, surveySource } from "./survey.ts";
 import { openBrowser, siteOf, Visitor, voteForTea } from "./visitor.ts";
 
-/** A stack of its own with polls alone, beside the small one, which has its votes elsewhere. */
+/** A separate stack with only polls. The small stack keeps its votes in the platform's PostgreSQL. */
 const stack = `${small.stack}3`;
 const apps = `${stack}-apps`;
 const file = (database: object = {}) =>
-  fileOfParts({
+  fileOfComponents({
     cloudnativePg: { enabled: true, operator: "existing" },
     polls: { database: "cloudnative-pg", databaseCluster: database },
   });
-/** As the tests have it; `app` writes into it. */
+/** A copy, since `app` writes to it. */
 const own = file();
 const up = ["up", "--stack", stack, "--config-file"];
 
 const operator = "cnpg-system";
-/** What the project releases for `kubectl apply`: kinds, rights, webhooks and the operator, in this order. */
+/** CloudNativePG's release manifest for `kubectl apply`: CRDs, RBAC, webhooks and the operator, in this order. */
 let released: KubeObject[] = [];
 
 async function installOperator(): Promise<void> {
@@ -53,7 +53,7 @@ async function installOperator(): Promise<void> {
   released = parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
   for (const step of ensureImages([operatorImage])) if (!(await step.skip?.())) await step.run(() => {});
   for (const object of released) {
-    // As the platform has its namespaces.
+    // With the labels of the platform's namespaces.
     if (object.kind === "Namespace")
       object.metadata.labels = { ...object.metadata.labels, "pod-security.kubernetes.io/enforce": "restricted" };
     await kube().apply(object);
@@ -92,14 +92,14 @@ afterAll(async () => {
   }
 });
 
-it("comes up with nothing else of the platform's, and the database is told among the parts", async () => {
+it("comes up without other components, and `up` lists the database", async () => {
   const said = await mustRun([...up, own]);
   expect(said).toMatch(/^polls-database +ready +10\.96\.\d+\.\d+:5432 +none$/m);
   visitor = new Visitor(await siteOf("polls", apps));
   await visitor.reached();
 });
 
-it("keeps what the platform's own pods keep: restricted, read-only, of a known version and size", async () => {
+it("meets the rules for the platform's own pods: restricted, read-only, pinned images, limits", async () => {
   const pods = (await podList([apps, operator])).filter(
     ({ metadata }) => "cnpg.io/cluster" in (metadata.labels ?? {}) || metadata.namespace === operator,
   ) as unknown as KubernetesObject[];
@@ -114,7 +114,7 @@ it("keeps what the platform's own pods keep: restricted, read-only, of a known v
   expect(rules.restricted!({ ...database, kind: "Pod" })).toEqual([]);
 });
 
-it("has migrated there, and takes a vote", async () => {
+it("has run its migrations there, and accepts a vote", async () => {
   const { password = "" } = await secret("polls-admin", apps);
   const admin = new Visitor(await siteOf("polls", apps));
   expect(await admin.login(password)).toBe(302);
@@ -136,7 +136,7 @@ it("takes a vote from a browser, which sees the result", async ({ skip }) => {
   }
 });
 
-it("is found by Prometheus: by its labels, and by a port that tells of the database", async () => {
+it("is found by Prometheus: by its labels and its metrics port", async () => {
   expect(await podsOf("polls-database", "postgresql", apps)).toEqual(["polls-database-1"]);
   const pod = (await get("Pod", "polls-database-1", apps))!;
   const { containerPort } = pod.spec.containers[0].ports.find(({ name }: { name: string }) => name === "metrics");
@@ -144,11 +144,11 @@ it("is found by Prometheus: by its labels, and by a port that tells of the datab
   expect(told).toMatch(/^cnpg_collector_up\{cluster="polls-database"\} 1$/m);
 });
 
-it("changes nothing when it is brought up again", async () => {
+it("is not changed by a second `up`", async () => {
   expect(await mustRun([...up, own])).toMatch(unchanged);
 });
 
-it("keeps the vote when the web server's pod goes, and when the database's does", async () => {
+it("keeps the vote when the pod of the web server or the database is deleted", async () => {
   const before = await visitor.results(page);
   expect(before).toMatchObject({ Coffee: 1 });
   await succeedPod("polls", "web", apps);
@@ -167,29 +167,29 @@ describe("an application from elsewhere", () => {
     mustRun(["app", command, "--stack", stack, "--config-file", own, "--name", name, ...more]);
   const version = (number: string) => ["--path", source, "--version", number];
 
-  it("is created with servers of its own", async () => {
+  it("is created with its own servers", async () => {
     await app("create", ...version("1.0.0"), "--database", "cloudnative-pg");
     expect(await podsOf(`django-${name}-database`, "postgresql", apps)).toEqual([`django-${name}-database-1`]);
     expect(await headingOf(await siteOf(`django-${name}`, apps))).toBe("Survey one");
   });
 
-  it("is updated without one request that fails, and stays with them", async () => {
+  it("is updated without a failed request, and keeps them", async () => {
     writeFileSync(join(source, "patches", "0002-heading.patch"), heading("Survey one", "Survey two"));
     await noneFails(await siteOf(`django-${name}`, apps), ["Survey one", "Survey two"], async () => {
       await app("update", ...version("1.1.0"));
     });
   });
 
-  it("is deleted, and they with it", async () => {
+  it("is deleted together with them", async () => {
     expect(await app("delete")).toContain("survey is gone, and with it the database that CloudNativePG ran for it");
-    // The operator's own objects follow the one that asked for them.
+    // The operator's objects are garbage-collected after their owner.
     const servers = () => podsOf(`django-${name}-database`, "postgresql", apps);
     await vi.waitFor(async () => expect(await servers()).toEqual([]), { timeout: 60_000, interval: 500 });
     await visitor.reached();
   });
 });
 
-it("has one of three servers take over when the one that leads is deleted, and no vote is lost", async () => {
+it("fails over when the primary of three is deleted, without a lost vote", async () => {
   const cluster = { apiVersion: "postgresql.cnpg.io/v1", kind: "Cluster" };
   const servers = async () => {
     const { status } = (await kube().get({ ...cluster, metadata: { name: "polls-database", namespace: apps } }))!;
@@ -216,7 +216,7 @@ it("has one of three servers take over when the one that leads is deleted, and n
   await vi.waitFor(async () => expect((await servers()).readyInstances).toBe(3), { timeout: 120_000, interval: 500 });
 });
 
-it("refuses a smaller volume before anything changes, with the key to put back", async () => {
+it("refuses a smaller volume before any change, and names the key", async () => {
   const { exitCode, all } = await platform([...up, file({ storage: { size: "512Mi" } })]);
   expect(all).toContain(
     `stack ${stack}: polls.databaseCluster.storage.size: found 512Mi; expected at least 1Gi, the size of the volume that exists: volumes never shrink`,
@@ -224,7 +224,7 @@ it("refuses a smaller volume before anything changes, with the key to put back",
   expect(exitCode).toBe(2);
 });
 
-it("is destroyed with the stack, and all its volumes with it", async () => {
+it("is destroyed with the stack, with all its volumes", async () => {
   const before = (await kube().list("v1", "PersistentVolumeClaim", apps)).map(({ spec }) => spec.volumeName as string);
   expect(before).toHaveLength(3);
   await mustRun(["destroy", "--stack", stack, "--config-file", own]);

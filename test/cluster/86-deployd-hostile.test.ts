@@ -13,9 +13,9 @@ import { configMap, configuration, configure, namespace, own, removeDeployed, su
 import { get, kube, podsOf, smallStack } from "./kit.ts";
 
 let git: GitServer;
-/** The stack's own configuration, which deployd has again in the end. */
+/** The stack's own configuration, restored at the end. */
 let before: string;
-/** A server that nothing of a repository may have deployd ask, and what it was asked. */
+/** A server that no repository may make deployd call, and the requests it got. */
 let web: Server;
 let target: string;
 const asked: string[] = [];
@@ -28,7 +28,7 @@ const doubled = ["abcdefghij"].flatMap((keys) => [
   ...[...keys.slice(1)].map((key, i) => `${key}: &${key} [${Array(9).fill(`*${keys[i]}`).join(", ")}]`),
 ]);
 
-/** Files below `deploy/manifests`, and what deployd says of them. */
+/** Files below `deploy/manifests`, and deployd's message about them. */
 const attacks: Record<string, { files: () => Record<string, string | Buffer>; says: RegExp }> = {
   "a base whose ref is an option of git": {
     files: () => ({
@@ -83,7 +83,7 @@ const attacks: Record<string, { files: () => Record<string, string | Buffer>; sa
 };
 const names = Object.keys(attacks).map((_, i) => `hostile/repository-${i}`);
 
-/** The pod's identity, and how often its containers have started again. */
+/** The pod's UID and the restart counts of its containers. */
 async function life() {
   const [name = ""] = await podsOf("deployd", "server", own);
   const pod = await get("Pod", name, own);
@@ -119,7 +119,7 @@ afterAll(async () => {
   await removeDeployed();
 });
 
-it("each attack fails in one sentence, and a good repository is deployed and stays so", {
+it("each attack fails with one sentence, and a good repository stays deployed", {
   timeout: 900_000,
 }, async () => {
   const born = await life();
@@ -142,10 +142,10 @@ it("each attack fails in one sentence, and a good repository is deployed and sta
       { timeout: 300_000, interval: 1_000 },
     );
 
-  // They are tried again all the while.
+  // They are retried all the time.
   await git.commit("hostile/good", { "deploy/manifests/a.yaml": configMap("good", "2") });
   await vi.waitFor(async () => expect(await value("good")).toBe("2"), { timeout: 120_000, interval: 1_000 });
-  // What was declared for it is not believed.
+  // The status that the repository declared for it is ignored.
   await git.commit("hostile/victim", { "deploy/manifests/a.yaml": configMap("victim", "1") });
   await configure(stringify({ repositories: [...names, "hostile/good", "hostile/victim"].map(repository) }));
   await vi.waitFor(async () => expect(await summary("hostile/victim")).toMatchObject({ phase: "ready" }), {

@@ -5,16 +5,16 @@
 // Exercises: polls, postgresql, apps/polls, components/django, local/images/kind-node.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Docker, noDocker, startDocker } from "./docker.ts";
-import { fileOfParts, mustRun } from "./kit.ts";
+import { fileOfComponents, mustRun } from "./kit.ts";
 import { type Machine, machine } from "./machine.ts";
 
 const why = await noDocker();
 if (why) console.log(`skipped: 95-kind.test.ts, for ${why}`);
 
 const node = "data-platform-control-plane";
-/** Polls with its database, at a version of the image. */
+/** Polls with its database, with a version of the image. */
 const file = (version: string) =>
-  fileOfParts({
+  fileOfComponents({
     postgresql: { enabled: true },
     polls: { enabled: true, image: `data-platform/polls:${version}` },
   });
@@ -24,10 +24,10 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
   let docker: Docker;
 
   beforeAll(async () => {
-    // There is not room for both, unless someone else's runs.
+    // The machine has no room for both clusters. With TEST_STACK the embedded one is the user's.
     if (!process.env.TEST_STACK) await mustRun(["cluster", "down"]);
     before = await machine();
-    // Made from packages, images are built without Docker.
+    // Images built from packages need no Docker.
     docker = await startDocker({ PLATFORM_IMAGES: "auto" });
   }, 120_000);
 
@@ -39,7 +39,7 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
     (await docker.run("docker", ["ps", "--all", "--format", "{{.Names}}"])).split("\n").filter(Boolean).sort();
   const kubectl = (...args: string[]) => docker.run("docker", ["exec", node, "kubectl", ...args]);
 
-  /** The stack's pods that are to stay up: name without its random end, and what tells one life from the next. */
+  /** The stack's pods except those of Jobs: name without the random suffix, UID, image and readiness. */
   async function pods(): Promise<Record<string, { uid: string; image: string; ready: boolean }>> {
     const { items } = JSON.parse(await kubectl("get", "pods", "--all-namespaces", "--output", "json")) as {
       items: {
@@ -63,7 +63,7 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
     );
   }
 
-  it("makes a kind cluster and brings a stack up on it, with an image that Docker has built", async () => {
+  it("creates a kind cluster and brings up a stack with an image that Docker built", async () => {
     const said = await up("1.0.0");
     expect(said).toContain("cluster: kind, in Docker");
     expect(await containers()).toEqual([node, "data-platform-registry"]);
@@ -75,7 +75,7 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
     expect(Object.values(running).every(({ ready }) => ready)).toBe(true);
   });
 
-  it("rolls polls alone when there is another version of it", async () => {
+  it("rolls only polls for a new version of it", async () => {
     const first = await pods();
     await up("1.0.1");
     const second = await pods();
@@ -84,7 +84,7 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
     expect(second["postgresql-0"]).toEqual(first["postgresql-0"]);
   });
 
-  it("stops the cluster, and starts it again with all that was in it", async () => {
+  it("stops the cluster, and starts it again with its data", async () => {
     const first = await pods();
     await platform("cluster", "down");
     expect(await docker.run("docker", ["ps", "--quiet"])).toBe("");
@@ -100,7 +100,7 @@ describe.skipIf(why)("where Docker answers", { timeout: 600_000 }, () => {
     expect(await containers()).toEqual([]);
     expect(await docker.run("docker", ["volume", "ls", "--quiet"])).toBe("");
     await docker.stop();
-    // What else runs here comes and goes.
+    // Other processes of the machine come and go.
     if (!process.env.TEST_STACK) expect(await machine()).toEqual(before);
   });
 });

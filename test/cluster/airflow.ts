@@ -1,4 +1,4 @@
-// A client of Airflow's API, for the tests that look through it.
+// A client of Airflow's API, for the tests that use it.
 import { expect, vi } from "vitest";
 import { address, leadsToPods, secret, whole } from "./kit.ts";
 
@@ -7,7 +7,7 @@ export const patience = { timeout: 120_000, interval: 1_000 };
 let api: string;
 let token: string;
 
-/** Asks the API something, as the user `admin`. */
+/** Calls the API as the user `admin`. */
 export async function ask<T>(
   path: string,
   options: { method?: string; body?: unknown; token?: string } = {},
@@ -30,7 +30,7 @@ interface Run {
   state: string;
 }
 
-/** Whoever asks from now on is the administrator. */
+/** Logs in: later calls are made as the administrator. */
 export async function logIn(): Promise<void> {
   await leadsToPods("airflow", 8080, whole.apps);
   api = `http://${await address("airflow", whole.apps)}:8080`;
@@ -38,7 +38,7 @@ export async function logIn(): Promise<void> {
   token = (await login(password)).access_token;
 }
 
-/** Has a DAG run, as soon as Airflow knows it, and waits for its end: the run's id. */
+/** Triggers a DAG as soon as Airflow has parsed it, and waits for its end. Returns the run's ID. */
 export async function runDag(dag: string): Promise<string> {
   await vi.waitFor(() => ask(`/api/v2/dags/${dag}`, { method: "PATCH", body: { is_paused: false } }), patience);
   const { dag_run_id } = await ask<Run>(`/api/v2/dags/${dag}/dagRuns`, {

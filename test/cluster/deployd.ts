@@ -3,9 +3,9 @@ import { stringify } from "yaml";
 import type { Live } from "../../kube/client.ts";
 import { address, get, kube, podsOf, small } from "./kit.ts";
 
-/** Where deployd runs. */
+/** deployd's own namespace. */
 export const own = small.apps;
-/** Where it deploys. */
+/** The namespace it deploys to. */
 export const namespace = small.deployed;
 
 type ConfigMap = Live & { data?: Record<string, string> };
@@ -14,40 +14,40 @@ type ConfigMap = Live & { data?: Record<string, string> };
 export const configMap = (name: string, value: string) =>
   stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data: { value } });
 
-/** The value of a ConfigMap that was deployed; undefined where there is none. */
+/** The value of a deployed ConfigMap; undefined if there is none. */
 export const value = async (name: string): Promise<string | undefined> =>
   ((await get("ConfigMap", name, namespace)) as ConfigMap | undefined)?.data?.value;
 
 export const urlOf = async (): Promise<string> => `http://${await address("deployd", own)}:8080`;
 
-/** What the API answers, as plain data. */
+/** The API's response as plain data. */
 export async function ask(path: string, options: RequestInit = {}) {
   const answer = await fetch((await urlOf()) + path, { ...options, signal: AbortSignal.timeout(60_000) });
   // biome-ignore lint/suspicious/noExplicitAny: of whatever shape the API gives it
   return { code: answer.status, body: (await answer.json()) as any };
 }
 
-/** What deployd says of a repository. */
+/** deployd's summary of a repository. */
 export const summary = async (name: string) => (await ask(`/deployment/${name}`)).body;
 
-/** The configuration that deployd has. */
+/** deployd's configuration. */
 export async function configuration(): Promise<string> {
   const { data } = (await get("ConfigMap", "deployd-config", own)) as ConfigMap;
   return data?.["config.yaml"] ?? "";
 }
 
-/** Gives deployd another configuration, and makes it look at once. */
+/** Gives deployd another configuration, and makes it reload at once. */
 export async function configure(text: string): Promise<void> {
   const map = (await get("ConfigMap", "deployd-config", own))!;
   await kube().replace({ ...map, data: { "config.yaml": text } } as ConfigMap);
-  // A node brings files up to date once a minute, and when something of their pod changes.
+  // kubelet updates mounted files once a minute, and when their pod changes.
   const [name = ""] = await podsOf("deployd", "server", own);
   const pod = (await get("Pod", name, own))!;
   pod.metadata.annotations = { ...pod.metadata.annotations, "test/looked-at": String(Date.now()) };
   await kube().replace(pod);
 }
 
-/** Deletes what was deployed, and deployd's own notes of it. */
+/** Deletes what was deployed, and deployd's records of it. */
 export async function removeDeployed(): Promise<void> {
   for (const [apiVersion, kind] of [
     ["apps/v1", "Deployment"],

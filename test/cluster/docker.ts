@@ -6,13 +6,13 @@ import { vi } from "vitest";
 import { debianPackages } from "../../local/cluster/debian.ts";
 
 /*
- * A Docker daemon of a test's own, in a network namespace of its own: it meets neither the machine's own Docker nor the
- * embedded cluster, whose registry has the same port.
+ * A Docker daemon for a test, in a separate network namespace: it does not conflict with the machine's own Docker, nor
+ * with the embedded cluster, whose registry has the same port.
  */
 
 /**
- * Why no Docker can be started here; undefined where one can. Debian's is installed where that starts no daemon by
- * itself: where systemd does not run.
+ * Why no Docker can be started here; undefined if one can. Installs Debian's package if systemd does not run, since
+ * the package would otherwise start its own daemon.
  */
 export async function noDocker(): Promise<string | undefined> {
   if ((await paths("dockerd")).length === 0 && !existsSync("/run/systemd/system"))
@@ -26,7 +26,7 @@ export async function noDocker(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Every place on PATH that has a program. */
+/** Every path of a program on PATH. */
 const paths = async (program: string): Promise<string[]> => {
   const { stdout } = await execa("which", ["-a", program], { reject: false });
   return stdout.split("\n").filter(Boolean);
@@ -43,16 +43,16 @@ async function dockerThatBuilds(): Promise<string | undefined> {
 }
 
 export interface Docker {
-  /** Runs a command where this Docker answers. Returns all that it printed, and fails with that. */
+  /** Runs a command that uses this Docker. Returns its output, and fails with it. */
   run(command: string, args: string[]): Promise<string>;
-  /** Ends the daemon, and takes its data and its network away. */
+  /** Ends the daemon, and deletes its data and its network. */
   stop(): Promise<void>;
 }
 
 /** `environment` is added to that of each command. */
 export async function startDocker(environment: Record<string, string>): Promise<Docker> {
   const network = await makeNetwork();
-  // Images and volumes: not in /tmp, which may be in memory.
+  // For images and volumes, so not in /tmp, which may be in memory.
   const folder = mkdtempSync("/var/tmp/data-platform-docker-");
   const state = mkdtempSync(join(tmpdir(), "data-platform-kind-"));
   const host = `unix://${join(folder, "docker.sock")}`;
@@ -103,7 +103,7 @@ export async function startDocker(environment: Record<string, string>): Promise<
   return { run, stop };
 }
 
-/** A network namespace that reaches what this machine reaches. */
+/** A network namespace with the machine's connectivity. */
 async function makeNetwork() {
   const name = "data-platform-docker";
   const [here, there] = ["10.213.5.1", "10.213.5.2"];
@@ -117,7 +117,7 @@ async function makeNetwork() {
     await execa("ip", ["netns", "delete", name], { reject: false });
   };
   const chain = `type nat hook postrouting priority srcnat\n ip saddr ${there} masquerade\n`;
-  // Of a run that was killed.
+  // Left by a killed run.
   await remove();
   try {
     await execa("ip", ["netns", "add", name]);
@@ -141,8 +141,8 @@ async function makeNetwork() {
 }
 
 /**
- * Docker gives a privileged container every capability there is; a machine that lacks the one to raise limits, as some
- * sandboxes do, refuses that. There runc is asked for the others.
+ * Docker grants a privileged container every capability. A sandbox without CAP_SYS_RESOURCE refuses that: there, runc
+ * is called with the other capabilities.
  */
 function runtime(folder: string): string[] {
   const capSysResource = 1n << 24n;

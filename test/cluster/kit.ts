@@ -18,37 +18,37 @@ import { readiness } from "../../kube/ready.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 
 /*
- * What the cluster tests are written with: this project's own command line, a connection to the cluster it made, and
- * the ordinary clients of the servers that run there.
+ * Helpers of the cluster tests: this project's command line, a connection to the cluster, and ordinary clients of the
+ * servers that run there.
  */
 
-/** Namespace of the core of the stack that the tests of the core run on. */
+/** Namespace of the core in the stack of the core's tests. */
 export const core = "dev-core";
 
-/** The stack with every part: `test`, or the one that `TEST_STACK` names and that runs already. */
+/** The stack with every component: `test`, or the running one that `TEST_STACK` names. */
 const wholeName = process.env.TEST_STACK ?? "test";
 /** Its namespaces. */
 export const whole = { core: `${wholeName}-core`, apps: `${wholeName}-apps`, monitoring: `${wholeName}-monitoring` };
 
 /**
- * The stack with every part: `test` with monitoring, and `changes` as in `stackFile`. Without Grafana, whose image no
- * package holds.
+ * The stack with every component: `test` with monitoring, and `changes` as in `stackFile`. Without Grafana: no package
+ * has it.
  */
 export const wholeFile = (changes = "{}"): string =>
   stackFile("test", stringify({ monitoring: { enabled: true, grafana: { enabled: false } }, ...parse(changes) }));
 
-/** Starts the cluster, where only this stack may be: one node has no room for two. */
+/** Starts the cluster, and destroys the other stacks: one node has no room for two. */
 export async function roomFor(stack: "dev" | "test" | undefined): Promise<void> {
-  // What runs already is not ours to take away.
+  // The running cluster and its stacks are the user's.
   if (process.env.TEST_STACK) return;
   await mustRun(["cluster", "up"]);
   for (const other of ["dev", "test"]) if (other !== stack) await mustRun(["destroy", "--stack", other]);
 }
 
-/** Brings up the stack with every part; where it is up already, that changes nothing. */
+/** Brings up the stack with every component. Changes nothing if it is up. */
 export async function wholeStack(): Promise<void> {
   if (process.env.TEST_STACK) return;
-  // What did not come up for one file will not for the next, and each would wait for it as long.
+  // A stack that failed for one file fails for the next, after the same timeout.
   const failed = join(inject("run"), "the-whole-stack-failed");
   if (existsSync(failed)) throw new Error("the whole test stack did not come up, see the file that tried first");
   try {
@@ -60,7 +60,7 @@ export async function wholeStack(): Promise<void> {
   }
 }
 
-/** The stack of the core and the applications: `dev`, or the one that `TEST_STACK` names and that runs already. */
+/** The stack of the core and the applications: `dev`, or the running one that `TEST_STACK` names. */
 const smallName = process.env.TEST_STACK ?? "dev";
 export const small = {
   stack: smallName,
@@ -69,14 +69,14 @@ export const small = {
   deployed: `${smallName}-deployed`,
 };
 
-/** For `stackFile`: leaves out the applications, where a test is about what lies below them. */
+/** For `stackFile`: disables the applications, for tests of the components that they use. */
 export const withoutApplications = `
 noetl: { enabled: false }
 polls: { enabled: false }
 webApp: { enabled: false }
 deployd: { enabled: false }`;
 
-/** Brings up the stack of the core and the applications; where it is up already, that changes nothing. */
+/** Brings up the stack of the core and the applications. Changes nothing if it is up. */
 export async function smallStack(): Promise<void> {
   if (process.env.TEST_STACK) return;
   await roomFor("dev");
@@ -89,23 +89,23 @@ export function kube(): Kube {
   return connection;
 }
 
-/** Runs `./platform …` to its end. The exit code is the caller's to look at. */
+/** Runs `./platform …` to its end. The caller checks the exit code. */
 export const platform = (args: string[], options: Options = {}) =>
   execa("./platform", args, { reject: false, all: true, stdin: "ignore", ...options });
 
-/** Runs `./platform …` and fails with everything it printed when it fails. */
+/** Runs `./platform …`. Fails with its output. */
 export async function mustRun(args: string[], options: Options = {}): Promise<string> {
   const { exitCode, all } = await platform(args, options);
   if (exitCode !== 0) throw new Error(`./platform ${args.join(" ")} ended with ${exitCode}:\n${all}`);
   return String(all);
 }
 
-/** What `up` says at its end when it found nothing to do. */
+/** The last line of `up` if there was nothing to do. */
 export const unchanged = /^\d+ unchanged$/m;
 
-/** Runs `./platform …`, and sends it a signal after some milliseconds. To `all`: also to everything that it has started. */
+/** Runs `./platform …`, and sends it a signal after some milliseconds. `all`: also to every process that it started. */
 export async function interrupted(args: string[], signal: "SIGINT" | "SIGKILL", after: number, all = false) {
-  // A process group of its own, for the signal to reach it and no one else.
+  // In its own process group, so that the signal reaches no other process.
   const run = platform(args, { detached: true });
   const send = () => {
     if (!all || !run.pid) run.kill(signal);
@@ -117,11 +117,11 @@ export async function interrupted(args: string[], signal: "SIGINT" | "SIGKILL", 
   return { exitCode, endedBy, printed: String(printed) };
 }
 
-/** A stack file with changes (YAML, keyed by part) laid over the stack's own: for `--config-file`. */
+/** For `--config-file`: the stack's file with changes to it (YAML, keyed by component). */
 export function stackFile(stack: string, changes: string): string {
   const { config } = parse(readFileSync(`Pulumi.${stack}.yaml`, "utf8")) as { config: Record<string, object> };
-  for (const [part, change] of Object.entries(parse(changes) as Record<string, object>)) {
-    const key = `data-platform:${part}`;
+  for (const [component, change] of Object.entries(parse(changes) as Record<string, object>)) {
+    const key = `data-platform:${component}`;
     config[key] = { ...config[key], ...change };
   }
   const file = join(mkdtempSync(join(tmpdir(), "stack-")), `Pulumi.${stack}.yaml`);
@@ -129,12 +129,12 @@ export function stackFile(stack: string, changes: string): string {
   return file;
 }
 
-/** A stack file of `dev` with these parts alone, and changes to each. */
-export const fileOfParts = (parts: Record<string, object>): string => {
+/** A stack file of `dev` with only these components, and changes to each. */
+export const fileOfComponents = (components: Record<string, object>): string => {
   const all = Object.entries(parseConfig("dev", {})).filter(([, block]) => "enabled" in block);
   return stackFile(
     "dev",
-    stringify({ ...Object.fromEntries(all.map(([part]) => [part, { enabled: false }])), ...parts }),
+    stringify({ ...Object.fromEntries(all.map(([name]) => [name, { enabled: false }])), ...components }),
   );
 };
 
@@ -149,7 +149,7 @@ export async function get(kind: Kind, name: string, namespace?: string): Promise
   return kube().get(v1(kind, name, namespace));
 }
 
-/** Whether a service account may do something, as the API server itself answers. */
+/** Whether a service account is allowed to do something, from the API server's SubjectAccessReview. */
 export async function may(account: { name: string; namespace: string }, verb: string, resource: string, in_: string) {
   const review = await kube().create({
     apiVersion: "authorization.k8s.io/v1",
@@ -169,35 +169,34 @@ export async function secret(name: string, namespace = core): Promise<Record<str
   return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString()]));
 }
 
-/** Address of a Service's port on this machine: the cluster's own network reaches it. */
+/** The cluster IP of a Service, which this machine can reach. */
 export async function address(service: string, namespace = core): Promise<string> {
   return (await get("Service", service, namespace))!.spec.clusterIP as string;
 }
 
-/** Every pod of a namespace by name, with what tells one life of it from the next. */
+/** UID of each pod of a namespace by name. */
 export async function pods(namespace = core): Promise<Record<string, string>> {
   const all = await kube().list("v1", "Pod", namespace);
   return Object.fromEntries(all.map(({ metadata }) => [metadata.name, metadata.uid as string]));
 }
 
-/** Deletes a pod and waits until its successor is ready. */
+/** Deletes a pod and waits until its replacement is ready. */
 export async function replacePod(name: string, namespace = core): Promise<void> {
   const before = (await get("Pod", name, namespace))!.metadata.uid;
   await kube().delete(v1("Pod", name, namespace));
   await ready(name, namespace, before as string);
 }
 
-/** Waits until the core's Services lead to their pods. */
+/** Waits until the core's Services route to their pods. */
 export async function reachable(): Promise<void> {
   const ports = { postgresql: 5432, redis: 6379, minio: 9000 };
   await Promise.all(Object.entries(ports).map(([service, port]) => leadsToPods(service, port)));
 }
 
 /**
- * Waits until a Service leads to its pods: the node's rules follow a pod's readiness by a moment. It asks at the
- * cluster's address, to which the rules come together with those of a port of the node's. Asking there would spoil the
- * port: the kernel remembers for two minutes that a connection without a pod led nowhere, and refuses the next one
- * that happens to come from the same source port.
+ * Waits until a Service routes to its pods: kube-proxy's rules follow a pod's readiness with a delay. It connects to the
+ * cluster IP, whose rules are written together with those of the NodePort. A connection to the NodePort would spoil it:
+ * for two minutes conntrack remembers a connection without a pod, and refuses the next one from the same source port.
  */
 export async function leadsToPods(service: string, port: number, namespace = core): Promise<void> {
   const host = await address(service, namespace);
@@ -210,7 +209,7 @@ export async function leadsToPods(service: string, port: number, namespace = cor
   await vi.waitFor(attempt, { timeout: 120_000, interval: 200 });
 }
 
-/** Waits until a pod is ready, and not the one with this UID. */
+/** Waits until a pod is ready and has another UID than this one. */
 export const ready = (name: string, namespace = core, not = "") =>
   vi.waitFor(
     async () => {
@@ -225,7 +224,7 @@ export const ready = (name: string, namespace = core, not = "") =>
 const madeBy = (maker: string, { metadata }: Live): boolean =>
   (metadata.ownerReferences ?? []).some(({ kind }) => kind === maker);
 
-/** What is not ready of the workloads and Jobs of a namespace, but for what a CronJob does at its hour. */
+/** Workloads and Jobs of a namespace that are not ready, without the Jobs of CronJobs. */
 export async function unready(namespace: string): Promise<string[]> {
   const kinds = [
     ["apps/v1", "StatefulSet"],
@@ -239,10 +238,10 @@ export async function unready(namespace: string): Promise<string[]> {
     .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
 }
 
-/** A connection to PostgreSQL; its end is the caller's. Default: the database that is named like the user. */
+/** A connection to PostgreSQL, which the caller closes. Default: the database named like the user. */
 export async function sql(user: string, password: string, database = user): Promise<pg.Client> {
   const client = new pg.Client({ host: await address("postgresql"), port: 5432, user, password, database });
-  // A pod that is deleted takes its connections along; what follows from that, the queries say.
+  // The deletion of a pod breaks its connections; the next query then fails with the error.
   client.on("error", () => {});
   await client.connect();
   return client;
@@ -267,43 +266,43 @@ export const s3 = async (accessKey: string, secretKey: string, endPoint?: string
     accessKey,
     secretKey,
     region: "us-east-1",
-    // A server that refuses an upload closes the connection, which must not be the next request's.
+    // A server that refuses an upload closes the connection, so the next request must not reuse it.
     transportAgent: new Agent({ keepAlive: false }),
   });
 
-/** An object's contents as text. */
+/** An object's content as text. */
 export async function read(client: Client, bucket: string, name: string): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of await client.getObject(bucket, name)) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString();
 }
 
-/** Names of a component's pods that are not on their way out. */
-export async function podsOf(part: string, component: string, namespace: string): Promise<string[]> {
+/** Names of a component's pods of a role, without those that terminate or have completed. */
+export async function podsOf(component: string, role: string, namespace: string): Promise<string[]> {
   const all = await kube().list("v1", "Pod", namespace);
   return all
     .filter(({ metadata, status }) => {
-      const { "app.kubernetes.io/name": name, "app.kubernetes.io/component": piece } = metadata.labels ?? {};
-      return name === part && piece === component && !metadata.deletionTimestamp && status?.phase !== "Succeeded";
+      const { "app.kubernetes.io/name": name, "app.kubernetes.io/component": of } = metadata.labels ?? {};
+      return name === component && of === role && !metadata.deletionTimestamp && status?.phase !== "Succeeded";
     })
     .map(({ metadata }) => metadata.name)
     .sort();
 }
 
-/** Deletes the one pod of a Deployment's component and waits until it is gone and its successor is ready. */
-export async function succeedPod(part: string, component: string, namespace: string): Promise<void> {
-  const [before = ""] = await podsOf(part, component, namespace);
+/** Deletes a Deployment's only pod. Waits until it is gone and its replacement is ready. */
+export async function succeedPod(component: string, role: string, namespace: string): Promise<void> {
+  const [before = ""] = await podsOf(component, role, namespace);
   await kube().delete(v1("Pod", before, namespace));
   const successor = await vi.waitFor(
     async () => {
-      const [name] = (await podsOf(part, component, namespace)).filter((pod) => pod !== before);
+      const [name] = (await podsOf(component, role, namespace)).filter((pod) => pod !== before);
       if (!name) throw new Error(`no pod follows ${before}`);
       return name;
     },
     { timeout: 60_000, interval: 500 },
   );
   await ready(successor, namespace);
-  // It serves on for a while, and would answer in the successor's place.
+  // It serves until it ends, and could still answer requests that are meant for the replacement.
   const gone = async () => expect(await get("Pod", before, namespace)).toBeUndefined();
   await vi.waitFor(gone, { timeout: 120_000, interval: 500 });
 }
@@ -312,11 +311,11 @@ export async function succeedPod(part: string, component: string, namespace: str
 export const podList = async (namespaces: string[]): Promise<Live[]> =>
   (await Promise.all(namespaces.map((namespace) => kube().list("v1", "Pod", namespace)))).flat();
 
-/** The pods that serve: those of a Job come and go, and those of a CronJob at any hour. */
+/** The pods of workloads, without those of Jobs and CronJobs. */
 export const servers = async (namespaces: string[]): Promise<Live[]> =>
   (await podList(namespaces)).filter((pod) => !madeBy("Job", pod));
 
-/** Runs a program in a pod's container and returns what it printed; fails with that when the program does. */
+/** Runs a program in a pod's container. Returns its output, and fails with it if the program fails. */
 export async function runIn(pod: string, namespace: string, container: string, command: string[]): Promise<string> {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfigPath());
@@ -333,8 +332,8 @@ export async function runIn(pod: string, namespace: string, container: string, c
 }
 
 /**
- * Has this process find the cluster's names (`kafka-0.kafka-headless.test-apps.svc`) as a pod does, by asking the
- * cluster's own name server: for clients that are told by a server where to go on. Ends with `vi.restoreAllMocks()`.
+ * Makes this process resolve the cluster's names (`kafka-0.kafka-headless.test-apps.svc`) by the cluster's DNS, as a pod
+ * does: for clients that get such addresses from a server. Ends with `vi.restoreAllMocks()`.
  */
 export async function resolveClusterNames(): Promise<void> {
   const resolver = new names.Resolver({ timeout: 2_000, tries: 2 });

@@ -41,9 +41,9 @@ function daemons(): string[] {
     .filter((entry) => /^\d+$/.test(entry))
     .flatMap((pid) => {
       try {
-        // A process that has ended and waits to be collected has no command line.
+        // A zombie process has no command line.
         const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-        // Redis and PostgreSQL write what they do behind their name.
+        // Redis and PostgreSQL append their state to the process title.
         const name = program.split(/[: ]/)[0]!.split("/").at(-1)!;
         return ours.test(name) ? [name] : [];
       } catch {

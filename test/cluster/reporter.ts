@@ -12,7 +12,7 @@ export default class Lines implements Reporter {
       const { state, errors } = test.result();
       return state === "failed" ? [{ test: test.fullName, message: errors[0]?.message ?? "failed" }] : [];
     });
-    // Such as a file that cannot be loaded, or whose stack does not come up.
+    // For example a file that cannot be loaded, or whose stack does not come up.
     const suites = [...module.children.allSuites()].flatMap((suite) => suite.errors());
     const around = [...module.errors(), ...suites].map(({ message }) => ({ test: "before its tests", message }));
     this.write({

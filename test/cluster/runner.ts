@@ -6,7 +6,7 @@ export default class InTime extends TestRunner {
     if ("filepath" in suite && Date.now() > Number(process.env.CLUSTER_TESTS_UNTIL ?? Infinity)) {
       suite.mode = "skip";
       const tests = testsIn(suite);
-      // Nothing else would tell of them one by one. Vitest sets this on every runner.
+      // Without it, skipped tests are not reported one by one. Vitest sets it on every runner.
       await (this as VitestTestRunner).onTaskUpdate?.(
         tests.map(({ id, meta }) => [id, { state: "skip" }, meta]),
         tests.map(({ id }) => [id, "test-finished", undefined]),

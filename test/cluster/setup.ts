@@ -14,21 +14,21 @@ import { type Machine, machine } from "./machine.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The machine as it was with no cluster on it. */
+    /** The machine's state before a cluster was started. */
     before: Machine;
-    /** A folder that lasts as long as the run: what one file has to tell the next. */
+    /** A folder for the duration of the run, for facts that one file passes to the next. */
     run: string;
   }
 }
 
-/** The cluster tests start on a machine without a cluster, and take theirs away when they are done. */
+/** The cluster tests start without a cluster, and delete their own at the end. */
 export default async function setup({ provide }: TestProject) {
   if (process.platform !== "linux" || process.getuid?.() !== 0)
     throw new Error("the cluster tests need Linux and root, as the embedded cluster does");
-  // Whoever names a stack that runs already tries one file on it; the cluster is theirs.
+  // TEST_STACK is for running one file on an existing stack: the cluster belongs to the user.
   if (process.env.TEST_STACK) return;
 
-  // Left by an interrupted run of these tests, a cluster may go. Anyone else's holds data that is not ours to delete.
+  // A cluster of an interrupted run of these tests may be deleted. Any other may hold a user's data.
   const ours = join(stateDir(), "made-by-the-cluster-tests");
   if (existsSync(join(stateDir(), "cluster")) && !existsSync(ours))
     throw new Error(
@@ -42,7 +42,7 @@ export default async function setup({ provide }: TestProject) {
   const run = mkdtempSync(join(tmpdir(), "data-platform-cluster-tests-"));
   provide("run", run);
 
-  // What is slow where nothing can be pulled: here it may take its time, and no test's limit speaks of it.
+  // Slow if nothing can be pulled, so it is done here, outside of the tests' timeouts.
   const file = stackFile("test", wholeFile());
   const operators = [operatorImage, clusterImage];
   const all = [...imagesOf(await evaluateRedacted(file)), ...operators];

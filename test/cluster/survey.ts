@@ -1,4 +1,4 @@
-// An application from elsewhere, for the tests that deploy one and put another version in its place.
+// An application from outside the repository, for the tests that deploy and update one.
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ export function heading(from: string, to: string): string {
   return `--- a/${path}\n+++ b/${path}\n${hunk}`;
 }
 
-/** The source of polls without its requirements, and with a patch for the heading `Survey one`: whose it is deletes it. */
+/** The source of polls without its requirements, and a patch for the heading `Survey one`. The caller deletes it. */
 export function surveySource(): string {
   const source = mkdtempSync(join(tmpdir(), "survey-"));
   cpSync("apps/polls", source, { recursive: true });
@@ -27,13 +27,13 @@ export function surveySource(): string {
 export const headingOf = async (site: string) =>
   /<h1>(.*?)<\/h1>/.exec((await new Visitor(site).ask("/polls/")).page)?.[1];
 
-/** Visitors come steadily while the site goes from one heading to the next: they see both, and nothing goes wrong. */
+/** Sends requests while the site changes its heading: both headings are returned, and no request fails. */
 export async function noneFails(site: string, headings: [string, string], update: () => Promise<void>): Promise<void> {
   const visitors = execa("node", ["--import", "tsx", "test/cluster/visitors.ts", `${site}/polls/`]);
   const said = text(visitors.stdout);
   try {
     await update();
-    // The node's rules follow the pods' readiness by a moment.
+    // kube-proxy's rules follow the pods' readiness with a delay.
     await vi.waitFor(async () => expect(await headingOf(site)).toBe(headings[1]), { timeout: 30_000, interval: 250 });
   } finally {
     visitors.stdin.end();

@@ -1,7 +1,7 @@
-// A client of Trino, for the tests that look through it.
+// A client of Trino, for the tests that use it.
 import { address, whole } from "./kit.ts";
 
-/** An answer of Trino's: some rows, and where the next ones are. */
+/** A response of Trino: some rows, and the URI of the next ones. */
 interface Page {
   id: string;
   nextUri?: string;
@@ -16,18 +16,18 @@ const ask = async (uri: string, options: RequestInit = {}): Promise<Page> => {
   return (await response.json()) as Page;
 };
 
-/** Hands a statement to the coordinator. */
+/** Sends a statement to the coordinator. */
 export const start = async (statement: string): Promise<Page> =>
   ask(`http://${await address("trino", whole.apps)}:8080/v1/statement`, { method: "POST", body: statement });
 
-/** Follows a statement to its end: the rows, or why it failed. Trino itself holds each request for up to a second. */
+/** Waits for a statement's rows, or throws its error. Trino holds each request for up to a second. */
 export async function rows(page: Page): Promise<unknown[][]> {
   const { data = [], error, nextUri } = page;
   if (error) throw new Error(error.message);
   return nextUri ? [...data, ...(await rows(await ask(nextUri)))] : data;
 }
 
-/** The rows that a statement gives. */
+/** The rows of a statement's result. */
 export const sql = async (statement: string) => rows(await start(statement));
 
 /** The first value of each row. */

@@ -4,20 +4,20 @@ import { debianPackages } from "../../local/cluster/debian.ts";
 import { network } from "../../local/cluster/index.ts";
 import { get, leadsToPods } from "./kit.ts";
 
-/** Where people find an application, once it is found: a port of the node's. */
+/** The URL of an application at its NodePort, as soon as it answers. */
 export async function siteOf(service: string, namespace: string): Promise<string> {
   await leadsToPods(service, 8000, namespace);
   const { spec } = (await get("Service", service, namespace))!;
   return `http://${network.address}:${spec.ports[0].nodePort}`;
 }
 
-/** A browser, or nothing where none starts. */
+/** A browser; undefined if none starts. */
 export async function openBrowser(): Promise<Browser | undefined> {
   try {
     await debianPackages({ "chromium-headless-shell": "a browser to vote with" }, console.log);
     return await chromium.launch({
       executablePath: "/usr/bin/chromium-headless-shell",
-      // Root has no sandbox, and what it visits is on this machine.
+      // Chromium has no sandbox as root, and every page is on this machine.
       args: ["--no-sandbox", "--no-proxy-server"],
     });
   } catch (error) {
@@ -26,7 +26,7 @@ export async function openBrowser(): Promise<Browser | undefined> {
   }
 }
 
-/** Votes as people do, and reads what they are shown then. */
+/** Votes in a browser, and reads the result page. */
 export async function voteForTea(browser: Browser, question: string): Promise<{ title: string; results: string[] }> {
   const tab = await browser.newPage();
   try {
@@ -41,7 +41,7 @@ export async function voteForTea(browser: Browser, question: string): Promise<{ 
   }
 }
 
-/** A visitor of the polls application with cookies, who sends the forms that they were shown. */
+/** A client of the polls application with cookies, which submits the forms of its pages. */
 export class Visitor {
   private readonly cookies = new Map<string, string>();
   private readonly site: string;
@@ -65,7 +65,7 @@ export class Visitor {
     return { status: answer.status, page: await answer.text(), location: answer.headers.get("location") ?? "" };
   }
 
-  /** Waits until the site is well: the node's rules follow the pods' readiness, and that follows the database. */
+  /** Waits until the site answers: kube-proxy's rules follow the pods' readiness, and that follows the database. */
   async reached(): Promise<void> {
     const well = async () => expect((await this.ask("/healthz")).status).toBe(200);
     await vi.waitFor(well, { timeout: 90_000, interval: 500 });
@@ -76,7 +76,7 @@ export class Visitor {
     return (await this.ask("/admin/login/?next=/admin/", { username: "admin", password })).status;
   }
 
-  /** As the administrator: makes a question with the answers Tea and Coffee, and returns its page, such as `/polls/1/`. */
+  /** As the administrator, creates a question with the answers Tea and Coffee. Returns its path, such as `/polls/1/`. */
   async makeQuestion(question: string): Promise<string> {
     await this.ask("/admin/polls/question/add/");
     const made = await this.ask("/admin/polls/question/add/", {
@@ -91,7 +91,7 @@ export class Visitor {
       "choice_set-1-votes": "0",
     });
     if (made.status !== 302) throw new Error(`the question was not made: status ${made.status}\n${made.page}`);
-    // The newest is not the first in the list where several have the same date.
+    // The newest is not always the first in the list: several may have the same date.
     const list = await this.ask(`/admin/polls/question/?q=${encodeURIComponent(question)}`);
     return `/polls/${/\/admin\/polls\/question\/(\d+)\/change/.exec(list.page)![1]}/`;
   }
@@ -103,7 +103,7 @@ export class Visitor {
     return (await this.ask(`${page}vote/`, { choice })).status;
   }
 
-  /** Votes by their answers. */
+  /** Number of votes by answer. */
   async results(page: string): Promise<Record<string, number>> {
     const { page: text } = await this.ask(`${page}results/`);
     return Object.fromEntries(

@@ -1,6 +1,6 @@
 /**
- * Visitors in a process of their own: four of them ask a page again and again, with a connection for each request,
- * until standard input ends. Then this prints, as JSON, how often what came: the page's heading, or what went wrong.
+ * A separate process that requests a page with four clients in a loop, with one connection per request, until standard
+ * input ends. Then it prints as JSON how often each heading or error came.
  */
 import { text } from "node:stream/consumers";
 
@@ -19,12 +19,12 @@ async function visit(): Promise<string> {
 }
 
 async function visitor(): Promise<void> {
-  // Each makes a last visit that begins after it was told to stop.
+  // The last request begins after the end of standard input.
   for (let last = false; !last; ) {
     last = stopping;
     const what = await visit();
     seen[what] = (seen[what] ?? 0) + 1;
-    // Four in a row without a pause would leave this machine's two processors for nothing else.
+    // Four clients without a pause would take both processors of a small machine.
     await new Promise((done) => setTimeout(done, 50));
   }
 }

@@ -1,32 +1,32 @@
 /**
- * What the parts' software says at its start that sounds like trouble and is none, each with its reason. Anything else
+ * Warnings and errors that the components log at their start without a problem, each with its reason. Any other one
  * fails the test.
  */
 export const expectedWarnings: Record<string, RegExp[]> = {
-  // One server on one volume is what the stack asks for; prod has four.
+  // The stack has one server with one volume on purpose; prod has four.
   minio: [/Host local has more than \d+ drives? of set/],
-  // Airflow asks whether its tables are there before it makes them; the server's own probe asks while it starts.
+  // Airflow looks for its tables before it creates them; the server's own probe connects while it starts.
   postgresql: [/ERROR: {2}relation "\w+" does not exist/, /FATAL: {2}the database system is starting up/],
-  // docs/nessie.md: the catalog asks nobody for a password. The other as for the Schema Registry.
+  // docs/nessie.md: the catalog has no authentication. The second as for the Schema Registry.
   nessie: [/Both authentication \(AuthN\) and authorization \(AuthZ\) are disabled/, /vertx-blocked-thread-checker/],
-  // The controller says so at every start; the other where the machine is busy.
+  // The controller logs the first at every start, and the second on a busy machine.
   kafka: [/Performing controller activation/, /Exceptionally slow controller event/],
-  // Keys that Apicurio's own defaults hold, not ours; consumers that read nothing for a while leave their group.
+  // Keys of Apicurio's defaults; idle consumers leave their group.
   "schema-registry": [
     /quarkus\.log\.console\.(color|json)/,
     /quarkus\.otel\.instrument\.kafka/,
     /ConsumerCoordinator|consumer poll timeout/,
-    // Where everything starts at once on two processors.
+    // When everything starts at once on two processors.
     /vertx-blocked-thread-checker/,
   ],
-  // Workers and coordinator start at the same time and ask for each other until both are there, and have the time.
+  // Workers and coordinator start together and retry until both are up.
   trino: [/has not returned in/, /Cannot connect to discovery server/, /Error fetching (node state|memory info)/],
-  // docs/monitoring.md: a file that is optional, and two rules that begin alike.
+  // docs/monitoring.md: an optional file, and two rules with the same start.
   exporters: [/postgres_exporter\.yml: no such file/, /backtracking required because of match/],
-  // docs/noetl.md: a server waits for its first worker, which comes after it.
+  // docs/noetl.md: a server waits for its first worker, which starts after it.
   noetl: [/\/auto_resume\.py:/],
-  // docs/flink.md: of Hadoop's client, which Iceberg has for its classes alone.
+  // docs/flink.md: from Hadoop's client, which Iceberg needs only for its classes.
   flink: [/Unable to load native-hadoop library/, /Could not find Hadoop configuration/],
-  // Of Spark's own scripts and of a library that the image does not have; a worker asks twice where the master is slow.
+  // From Spark's scripts and a library that the image lacks; a worker retries if the master is slow.
   spark: [/Using incubator modules/, /Unable to load native-hadoop library/, /Duplicate registration at master/],
 };
