@@ -145,7 +145,7 @@ it("each attack fails with one sentence, and a good repository stays deployed", 
   // They are retried all the time.
   await git.commit("hostile/good", { "deploy/manifests/a.yaml": configMap("good", "2") });
   await vi.waitFor(async () => expect(await value("good")).toBe("2"), { timeout: 120_000, interval: 1_000 });
-  // The status that the repository declared for it is ignored.
+  // The record that a repository forged for this one is ignored.
   await git.commit("hostile/victim", { "deploy/manifests/a.yaml": configMap("victim", "1") });
   await configure(stringify({ repositories: [...names, "hostile/good", "hostile/victim"].map(repository) }));
   await vi.waitFor(async () => expect(await summary("hostile/victim")).toMatchObject({ phase: "ready" }), {

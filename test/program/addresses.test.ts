@@ -4,15 +4,15 @@ import { expect, it } from "vitest";
 import { containersOf, type KubernetesObject, podOf } from "../../policy/rules/index.ts";
 import { evaluated } from "./stacks.ts";
 
-/** Texts that say `0.0.0.0` and mean every address. */
+/** Texts with `0.0.0.0` that mean every address. */
 const allowed = [
-  // Java takes 0.0.0.0 for every address of both families.
+  // Java binds 0.0.0.0 to every address of both families.
   /^ConfigMap flink-(job|task)manager /,
   // Mandatory, and overridden by an argument.
   /^\w+ noetl[\w-]* NOETL_HOST$/,
 ];
 
-/** Every text of an object that a program reads, by where it is. */
+/** Every text of an object that a program reads, by its path. */
 function texts(object: KubernetesObject): [where: string, text: string][] {
   const pod = podOf(object);
   type Container = { command?: string[]; args?: string[]; env?: { name: string; value?: string }[] };
@@ -27,10 +27,10 @@ function texts(object: KubernetesObject): [where: string, text: string][] {
   ]);
 }
 
-/** gunicorn takes an address without a host for IPv4. */
+/** gunicorn binds an address without a host to IPv4. */
 const ipv4Alone = (text: string) => (text.includes("0.0.0.0") && !text.includes("::")) || /--bind[= ]"?:?\d/.test(text);
 
-it.each(["dev", "test", "prod"])("nothing of %s listens on IPv4 alone", async (stack) => {
+it.each(["dev", "test", "prod"])("nothing in %s listens on IPv4 only", async (stack) => {
   const { objects } = await evaluated(stack, { changes: "monitoring: { enabled: true }" });
   const found = objects
     .flatMap(texts)
@@ -45,7 +45,7 @@ it.each([
   ['any=0.0.0.0; [ ! -e /proc/net/if_inet6 ] || any="[::]"; exec gunicorn --bind "$any:8000" "$@"', false],
   ["<listen_host>0.0.0.0</listen_host>", true],
   ["uvicorn --host= --port 8082", false],
-])("%s: IPv4 alone is %s", (text, alone) => {
+])("%s: IPv4 only is %s", (text, alone) => {
   expect(ipv4Alone(text)).toBe(alone);
 });
 

@@ -62,7 +62,7 @@ describe("Airflow", () => {
       jwt: 64,
       api: 64,
     });
-    // Fernet takes its key with its padding alone.
+    // Fernet requires the key's base64 padding.
     expect(stringData["fernet-key"]).toMatch(/^[\w-]{43}=$/);
   });
 

@@ -32,7 +32,7 @@ it("an existing operator changes nothing by itself", async () => {
   expect(changed(before, await render(existing))).toEqual([]);
 });
 
-describe("polls on a cluster of its own", () => {
+describe("polls on its own cluster", () => {
   it("adds the Cluster, and changes only polls", () => {
     expect(changed(before, after)).toEqual(["Cluster polls-database", "Deployment polls", "Job polls-migrate-#"]);
   });
@@ -158,14 +158,14 @@ describe("the rule on clusters", () => {
   });
 });
 
-describe("the operator that the stack installs", () => {
+describe("the operator of the stack", () => {
   let program: Evaluated;
   beforeAll(async () => {
     program = await render({ ...chart, ...onCluster() });
   });
   const installed = () => program.evaluation.resources.find(({ type }) => type.endsWith(":Chart"))!;
 
-  it("comes from the chart, in a namespace of its own that is restricted, before any cluster", () => {
+  it("comes from the chart, in its own restricted namespace, before any cluster", () => {
     const { inputs, options } = installed();
     expect(inputs.chart).toMatch(/\/charts\/cloudnative-pg$/);
     expect(inputs.namespace).toBe("dev-operators");
@@ -179,7 +179,7 @@ describe("the operator that the stack installs", () => {
     expect(database.options.dependencies).toContain(installed().urn);
   });
 
-  it("has the image and the sizes that the stack says", async () => {
+  it("has the stack's image and sizes", async () => {
     const of = (evaluation: Evaluated) => {
       const { inputs } = evaluation.evaluation.resources.find(({ type }) => type.endsWith(":Chart"))!;
       return (inputs.values as Record<string, { image: object; resources: object }>)["cloudnative-pg"]!;
@@ -213,7 +213,7 @@ describe("the operator that the stack installs", () => {
     expect(transformed("Deployment")).toBeUndefined();
   });
 
-  it("is refused by an engine that would leave it out", () => {
+  it("is refused by an engine that cannot expand the chart", () => {
     expect(() => refuseCharts(program.evaluation, "do this")).toThrow(
       /^stack dev: cloudnative-pg: found a Helm chart, which only the Pulumi engine can expand; do this$/,
     );

@@ -8,7 +8,7 @@ import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { renderFiles } from "../../render/render.ts";
 import { evaluated, stacks } from "./stacks.ts";
 
-/** Fields that cannot change in place: another value deletes the object and creates it again. */
+/** Immutable fields: another value replaces the object. */
 function identity(object: KubernetesObject) {
   const { apiVersion, kind, metadata } = object;
   const name = [metadata.namespace, metadata.name].filter(Boolean).join("/");

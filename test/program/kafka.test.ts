@@ -61,7 +61,7 @@ describe.each([
     expect(Buffer.from(id, "base64url")).toHaveLength(16);
   });
 
-  it("the registry connects to Kafka's Service, with the compatibility check that Confluent's has by default", () => {
+  it("the registry connects to Kafka's Service, with the default compatibility check of Confluent's", () => {
     const text = find(program, "ConfigMap", "schema-registry-config").data["application.properties"];
     expect(text).toContain(`\napicurio.kafkasql.bootstrap.servers=kafka.${stack}-apps.svc:9092\n`);
     expect(text).toContain("\napicurio.storage.kind=kafkasql\n");
@@ -96,13 +96,13 @@ describe("a change", () => {
     expect(without.objects.filter(({ metadata }) => metadata.name.startsWith("kafka-topics"))).toEqual([]);
   });
 
-  it("of Kafka's memory rolls Kafka alone", async () => {
+  it("of Kafka's memory rolls only Kafka", async () => {
     expect(changed(before, await render("test", "kafka: { resources: { limits: { memory: 1Gi } } }"))).toEqual([
       "StatefulSet kafka",
     ]);
   });
 
-  it("of the registry's memory rolls the registry alone", async () => {
+  it("of the registry's memory rolls only the registry", async () => {
     const after = await render("test", "schemaRegistry: { resources: { limits: { memory: 640Mi } } }");
     expect(changed(before, after)).toEqual(["Deployment schema-registry"]);
   });

@@ -21,7 +21,7 @@ const docker: Made = ({ type, inputs }) => {
   return {};
 };
 
-/** The stack test as Pulumi's engine would have it: nobody tells the program that there is a cluster. */
+/** The stack `test` as Pulumi's engine evaluates it: without an existing cluster. */
 async function evaluated(options: { changes?: Values; context?: string; made?: Made; preview?: boolean } = {}) {
   const { config, project } = readStack(".", "test");
   for (const [part, values] of Object.entries({ global: { cluster: "kind" }, ...options.changes }))
@@ -31,7 +31,7 @@ async function evaluated(options: { changes?: Values; context?: string; made?: M
   return evaluate({ program: () => program(), stack: "test", config, random: seeded("kind"), made, preview });
 }
 
-/** What is neither a Kubernetes object, nor a part of the platform, nor a password. */
+/** Resources of the cluster: Docker's, commands and the component Kind. */
 const machinery = ({ resources }: Evaluation) =>
   resources.filter(({ type }) => /^(docker|command):|:Kind$/.test(type)).map(({ type, name }) => `${type} ${name}`);
 
@@ -40,18 +40,18 @@ const one = ({ resources }: Evaluation, type: string, name: string) =>
 
 const objects = (evaluation: Evaluation) => manifests(evaluation).map(({ object }) => object);
 
-/** Every image that pods start from. */
+/** Every image of the pods. */
 const imagesOf = (evaluation: Evaluation) => [
   ...new Set([...JSON.stringify(objects(evaluation)).matchAll(/"image":"([^"]+)"/g)].map(([, image]) => image!)),
 ];
 
-describe("a stack that says cluster: kind and names no context", () => {
+describe("a stack with cluster: kind and no context", () => {
   let made: Evaluation;
   beforeAll(async () => {
     made = await evaluated();
   });
 
-  it("makes the cluster, the registry and each of the platform's own images that it runs, all under one component", () => {
+  it("creates the cluster, the registry and each of the platform's own images in the stack, under one component", () => {
     expect(machinery(made).sort()).toEqual([
       "command:local:Command kind-cluster",
       "command:local:Command kind-hosts",
@@ -73,7 +73,7 @@ describe("a stack that says cluster: kind and names no context", () => {
       if (/^(docker|command):/.test(type)) expect(options.parent).toBe(kind.urn);
   });
 
-  it("has kind make it from the configuration that ./platform uses, and again only where that is another", () => {
+  it("creates it from the configuration that ./platform uses, and replaces it only if that changes", () => {
     const { inputs, options } = one(made, "Command", "kind-cluster");
     expect(parse(inputs.stdin as string)).toEqual(kindConfig(thisMachine()));
     expect(inputs.triggers).toEqual([inputs.stdin]);
@@ -83,7 +83,7 @@ describe("a stack that says cluster: kind and names no context", () => {
     expect(options).toMatchObject({ deleteBeforeReplace: true, protect: false, retainOnDelete: false });
   });
 
-  it("keeps the kubeconfig secret, and everything goes to the cluster that it opens", () => {
+  it("keeps the kubeconfig secret, and creates every object in its cluster", () => {
     const cluster = one(made, "Command", "kind-cluster");
     expect(cluster.options.secretOutputs).toEqual(["stdout"]);
     expect(cluster.inputs).toMatchObject({ logging: "none", addPreviousOutputInEnv: false });
@@ -94,13 +94,13 @@ describe("a stack that says cluster: kind and names no context", () => {
     expect(provider.options.dependencies).toEqual([cluster.urn]);
   });
 
-  it("protects the cluster where it protects data, for its volumes are in it", async () => {
+  it("protects the cluster if it protects data, since it holds the volumes", async () => {
     const kept = await evaluated({ changes: { global: { cluster: "kind", protectData: true } } });
     expect(one(kept, "Command", "kind-cluster").options).toMatchObject({ protect: true, retainOnDelete: true });
     expect(one(kept, "Container", "kind-registry").options).toMatchObject({ protect: false, retainOnDelete: false });
   });
 
-  it("puts the registry where ./platform has it, in the network of the cluster, which is there before", () => {
+  it("creates the registry at the address that ./platform uses, in the cluster's network, which is created first", () => {
     const { inputs, options } = one(made, "Container", "kind-registry");
     expect(inputs).toEqual({
       name: "data-platform-registry",
@@ -115,13 +115,13 @@ describe("a stack that says cluster: kind and names no context", () => {
     expect(one(made, "RemoteImage", "kind-registry").inputs.name).toMatch(/^registry:\d+\.\d+\.\d+$/);
   });
 
-  it("writes where nodes look images up before there is a node", () => {
+  it("writes the nodes' registry configuration before the cluster is created", () => {
     const hosts = one(made, "Command", "kind-hosts");
     expect(hosts.inputs.environment).toEqual({ CERTS: thisMachine().certs });
     expect(one(made, "Command", "kind-cluster").options.dependencies).toEqual([hosts.urn]);
   });
 
-  it("builds an image with BuildKit from the repository's Dockerfile, with what was pushed as a cache, once the registry runs", async () => {
+  it("builds an image with BuildKit from the repository's Dockerfile after the registry, with the pushed image as cache", async () => {
     const two = await evaluated({ changes: { noetl: { instances: { main: {}, old: { version: "2.5.5" } } } } });
     const { inputs, options } = one(two, "Image", "kind-noetl-2.5.5");
     const imageName = "localhost:5001/data-platform/noetl:2.5.5";
@@ -141,7 +141,7 @@ describe("a stack that says cluster: kind and names no context", () => {
     expect(one(two, "Image", "kind-polls-1.0.0").inputs.build).toMatchObject({ args: { BUILDKIT_INLINE_CACHE: "1" } });
   });
 
-  it("runs those images by their digests, and everyone else's by their names", () => {
+  it("runs its own images by digest, and all others by name", () => {
     const images = imagesOf(made);
     const own = ["deployd", "flink", "noetl", "polls", "spark", "superset", "web-app"].map(digest);
     expect(images.filter((image) => image.includes("data-platform/")).sort()).toEqual(own.sort());
@@ -149,7 +149,7 @@ describe("a stack that says cluster: kind and names no context", () => {
     expect(images).toContain("redis:8.2.10");
   });
 
-  it("leaves the version that a label shows as it is", () => {
+  it("does not change the version in labels", () => {
     const polls = objects(made).find(({ kind, metadata }) => kind === "Deployment" && metadata.name === "polls")!;
     expect(polls.metadata.labels).toMatchObject({ "app.kubernetes.io/version": "1.0.0" });
   });
@@ -159,7 +159,7 @@ describe("a stack that says cluster: kind and names no context", () => {
     ["web-app", ["Deployment app-test-deployment-flask", "Deployment app-test-deployment-worker"]],
     ["deployd", ["Deployment deployd"]],
     ["flink", ["Deployment flink-jobmanager", "Deployment flink-taskmanager"]],
-  ])("rolls what runs %s when its source has changed, and nothing else", async (name, expected) => {
+  ])("rolls only the workloads of %s if its source changes", async (name, expected) => {
     const changed: Made = (args) => {
       const outputs = docker(args);
       return outputs.repoDigest === digest(name) ? { repoDigest: `${digest(name).slice(0, -4)}beef` } : outputs;
@@ -171,7 +171,7 @@ describe("a stack that says cluster: kind and names no context", () => {
     expect(rolled.sort()).toEqual(expected);
   });
 
-  it("can be previewed when neither kubeconfig nor digest is known", async () => {
+  it("can be previewed before kubeconfig and digests are known", async () => {
     const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
     const preview = await evaluated({ preview: true, made: () => ({}) });
     expect(machinery(preview).sort()).toEqual(machinery(made).sort());
@@ -182,7 +182,7 @@ describe("a stack that says cluster: kind and names no context", () => {
     expect(JSON.stringify(known)).toContain("ghcr.io/projectnessie/nessie:");
   });
 
-  it("builds nothing where a mirror has all images, nor what is pinned or someone else's", async () => {
+  it("builds no image with a mirror, nor one that is pinned or not its own", async () => {
     const built = async (changes: Values) =>
       machinery(await evaluated({ changes })).filter((name) => name.startsWith("docker:index/image:"));
     expect(await built({ global: { cluster: "kind", imageRegistry: "mirror.example.com" } })).toEqual([]);
@@ -193,21 +193,21 @@ describe("a stack that says cluster: kind and names no context", () => {
   });
 });
 
-describe("no cluster, registry or image is made", () => {
-  it("where the stack names its cluster's context", async () => {
+describe("no cluster, registry or image is created", () => {
+  it("if the stack names its cluster's context", async () => {
     const made = await evaluated({ context: "kind-data-platform" });
     expect(machinery(made)).toEqual([]);
     expect(one(made, "kubernetes", "kubernetes").inputs).toMatchObject({ context: "kind-data-platform" });
     expect(imagesOf(made)).toContain("data-platform/polls:1.0.0");
   });
 
-  it.each(["plain", "embedded", "eks"])("where the stack says cluster: %s", async (cluster) => {
+  it.each(["plain", "embedded", "eks"])("if the stack has cluster: %s", async (cluster) => {
     const made = await evaluated({ changes: { global: { cluster } } });
     expect(machinery(made)).toEqual([]);
     expect(imagesOf(made)).toContain("data-platform/polls:1.0.0");
   });
 
-  it("if the program is given an existing cluster, as it is by every engine but Pulumi's", async () => {
+  it("if the program is given an existing cluster, as by every engine except Pulumi's", async () => {
     const { config } = readStack(".", "test");
     config["data-platform:global"] = { cluster: "kind" };
     const onExisting = () => program({ clusterIsThere: true });

@@ -25,7 +25,7 @@ const everything = {
   djangoApps: { shop: { image: "example.com/shop:1.0.0", application: "shop.wsgi", healthPath: "/" } },
 };
 
-it("every container has a CPU limit where every component has one", async () => {
+it("every container has a CPU limit if every component has one", async () => {
   const config = parseConfig("test", everything);
   const changes = limited(config) as Record<string, object>;
   const both = Object.fromEntries(

@@ -129,6 +129,6 @@ it("has PodMonitors for an existing Prometheus Operator, with the configured lab
   ).toEqual(jobs.filter((job) => !["prometheus-server"].includes(job)).sort());
   for (const { metadata } of monitors(own)) expect(metadata.labels!.release).toBe("prom");
   expect(own.objects.filter(({ metadata }) => /^(prometheus|grafana)/.test(metadata.name))).toEqual([]);
-  // The dashboards are there all the same, with the label that Grafana's sidecar looks for.
+  // The dashboards exist too, with the label that Grafana's sidecar looks for.
   expect(named(own, "ConfigMap", "exporters-dashboards").metadata.labels!.grafana_dashboard).toBe("1");
 });

@@ -7,10 +7,10 @@ import { type Evaluated, evaluated, named } from "./stacks.ts";
 
 const longestStack = `a${"-b".repeat(14)}c`;
 const longestApp = `a${"b".repeat(29)}`;
-/** As long as a tag may be, and with ends that a label may not have. */
+/** A tag of maximum length that ends in characters which a label must not end in. */
 const longestTag = `1.${"_".repeat(100)}-x_`;
 
-describe("the longest names there can be", () => {
+describe("the longest possible names", () => {
   let program: Evaluated;
   beforeAll(async () => {
     program = await evaluated("prod", {
@@ -27,27 +27,27 @@ describe("the longest names there can be", () => {
     });
   });
 
-  it("are valid, as all labels are", () => {
+  it("are valid, and so are all labels", () => {
     const problems = program.objects.flatMap((object) =>
       (rules.named?.(object) ?? []).map((problem) => `${object.kind} ${object.metadata.name}: ${problem}`),
     );
     expect(problems).toEqual([]);
   });
 
-  it("are told apart and found", () => {
+  it("are unique, and selectors and references find them", () => {
     expect(duplicateNames(program.objects)).toEqual([]);
     expect(selectorProblems(program.objects)).toEqual([]);
     expect(referenceProblems(program.objects)).toEqual([]);
   });
 
-  it("leave of a tag what a label may hold", () => {
+  it("shorten a tag to a valid label", () => {
     const version = (kind: string, name: string) =>
       named(program, kind, name).metadata.labels?.["app.kubernetes.io/version"];
     expect(version("StatefulSet", "kafka")).toBe("1");
     expect(version("StatefulSet", "redis")).toBe("3f2a9c1");
   });
 
-  it("leave dashboards identities that Grafana takes", () => {
+  it("give dashboards UIDs that Grafana accepts", () => {
     const { data } = named(program, "ConfigMap", "exporters-dashboards");
     const uids = Object.values<string>(data).map((file) => JSON.parse(file).uid as string);
     expect(new Set(uids).size).toBe(uids.length);

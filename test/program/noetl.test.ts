@@ -59,7 +59,7 @@ describe("instances", () => {
 
   it("of a checkout read it through a claim, and restart when it changes", () => {
     const { initContainers, containers, volumes } = pod(program, "noetl-code");
-    // The release before the version that is being worked on.
+    // The release before the development version.
     expect(initContainers[0]!.image).toBe("data-platform/noetl:4.26.0");
     expect(commandOf(initContainers[0]!)).toContain("--editable /source");
     expect(commandOf(containers[0]!)).toMatch(/ -m watchfiles .*-m noetl\.server .* \/source$/);
@@ -134,7 +134,7 @@ describe("instances", () => {
   });
 });
 
-it("another type in an instance's place changes its pods and Job, and neither Service nor database", async () => {
+it("another type of an instance changes its pods and Job, and neither Service nor database", async () => {
   const before = await render("{ instances: { main: { version: 4.26.0 } } }");
   const after = await render("{ instances: { main: { type: dev, version: 4.26.0, path: /code } } }");
   expect(changed(before, after)).toEqual([

@@ -68,11 +68,11 @@ describe("an application from elsewhere", () => {
   });
 });
 
-describe("variables that a stack gives", () => {
+describe("variables from the stack file", () => {
   // biome-ignore lint/suspicious/noExplicitAny: an object's fields as plain data
   const all = (object: any): { name: string; value?: string; valueFrom?: object }[] => container(object).env;
 
-  it("reach the Job and the web server after the platform's, those for the administrator only the Job", async () => {
+  it("follow the platform's in the Job and the web server; those for the administrator are only in the Job", async () => {
     const program = await render(
       shop({
         env: {
@@ -152,13 +152,13 @@ it("starts a new pod before it stops an old one", () => {
   expect(named(before, "Deployment", "polls").spec.strategy.rollingUpdate).toEqual({ maxSurge: 1, maxUnavailable: 0 });
 });
 
-it("the web server does not know the administrator's password", () => {
+it("the web server does not get the administrator's password", () => {
   const names = container(named(before, "Deployment", "polls")).env.map((one: { name: string }) => one.name);
   expect(names.filter((name: string) => name.includes("SUPERUSER"))).toEqual([]);
   expect(names).toContain("SECRET_KEY");
 });
 
-describe("people reach it", () => {
+describe("users reach it", () => {
   it.each([
     ["plain", "ClusterIP"],
     ["kind", "NodePort"],
@@ -171,7 +171,7 @@ describe("people reach it", () => {
     expect(named(program, "Service", "polls").spec.type).toBe(type);
   });
 
-  it("as the stack says, wherever it is", async () => {
+  it("as configured, on any cluster", async () => {
     const program = await render({ global: { cluster: "eks" }, polls: { service: { type: "ClusterIP" } } });
     expect(named(program, "Service", "polls").spec.type).toBe("ClusterIP");
   });
@@ -180,7 +180,7 @@ describe("people reach it", () => {
     expect(before.objects.filter(({ kind }) => kind === "Ingress")).toEqual([]);
   });
 
-  it("by an Ingress where it has a host, which it then answers to", async () => {
+  it("by an Ingress if it has a host, which it then accepts", async () => {
     const ingress = { host: "polls.example.com", className: "nginx", tlsSecret: "polls-cert" };
     const program = await render({ polls: { ingress } });
     expect(named(program, "Ingress", "polls").spec).toEqual({
@@ -200,7 +200,7 @@ describe("people reach it", () => {
     expect(variable(web, "CSRF_TRUSTED_ORIGINS")).toBe("http://polls.example.com,https://polls.example.com");
   });
 
-  it("and its probes do too, by the pod's own address", () => {
+  it("and its probes reach it at the pod's address", () => {
     expect(variable(named(before, "Deployment", "polls"), "ALLOWED_HOSTS").split(",")).toContain("$(POD_IP)");
   });
 });

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Evaluated, evaluated, named } from "./stacks.ts";
 
-/** About 1.5 GiB, each in another form, none of them a whole number of MiB. */
+/** About 1.5 GiB in different notations, none of them a whole number of MiB. */
 const forms = ["1.47Gi", "1600M", "1562499Ki", "1600000001", "1.6e9", "1600000000000m"];
 const sized = (form: string) => ({ requests: { memory: "1G" }, limits: { memory: form } });
 
@@ -29,7 +29,7 @@ describe.each(forms)("a memory limit of %s", (form) => {
     });
   });
 
-  it("is a whole number in what servers are given", () => {
+  it("is a whole number in the servers' settings", () => {
     const text = JSON.stringify(program.objects);
     expect(text).not.toMatch(/NaN|undefined|Infinity/);
     const given = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, number]) => number);
@@ -46,7 +46,7 @@ describe.each(forms)("a memory limit of %s", (form) => {
     for (const number of numbers) expect(number).toMatch(/^[1-9]\d*([mM]b?|MB)?$/);
   });
 
-  it("is what Kubernetes is told, as it was written", () => {
+  it("is the container's limit, as written", () => {
     const { limits } = named(program, "StatefulSet", "redis").spec.template.spec.containers[0].resources;
     expect(limits.memory).toBe(form);
   });

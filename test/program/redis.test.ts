@@ -44,7 +44,7 @@ it("both limit their data to 60 % of the container's memory", () => {
   expect(setting("app-test-config-redis", "maxmemory")).toBe(expected(webApp));
 });
 
-it("only the web app's waits for a lock on the volume, since a Deployment may run two pods for a moment", () => {
+it("only the web app's waits for a lock on the volume, since a Deployment may briefly run two pods", () => {
   expect(script(webApp)).toMatch(/^flock 9\nexec redis-server/m);
   expect(script(platform)).not.toContain("flock");
 });

@@ -41,17 +41,17 @@ describe.each([
 
   it.each([
     ["names are unique", duplicateNames],
-    ["selectors find exactly their own pods", selectorProblems],
-    ["Services lead to ports that are there", portProblems],
-    ["servers leave only when clients have heard of it", leavingProblems],
-    ["pods refer to what is there", referenceProblems],
-    ["whoever may ask the API does, and may ask no more", permissionProblems],
-    ["no account may change what other components keep, or run pods beside their Secrets", writeProblems],
+    ["selectors match exactly their own pods", selectorProblems],
+    ["Services route to existing ports", portProblems],
+    ["servers stop only after their endpoints are removed", leavingProblems],
+    ["pods refer to existing objects", referenceProblems],
+    ["service accounts have exactly the permissions that they use", permissionProblems],
+    ["no service account may change other components' data, or run pods beside their Secrets", writeProblems],
   ])("%s", (_, problems) => {
     expect(problems(program.objects)).toEqual([]);
   });
 
-  // What monitoring and a database's own servers take comes on top in prod, which is as large as its budget.
+  // prod uses its whole budget; monitoring and CloudNativePG's servers are added to it.
   it.skipIf(stack === "prod" && changes.with)("stays within its budget", () => {
     const { cpu, memory, storage } = totals(program.objects);
     expect(cpu).toBeLessThanOrEqual(budgets[stack].cpu);
@@ -69,7 +69,7 @@ describe.each([
       if (kind !== "Namespace") expect(names).toContain(metadata.namespace);
   });
 
-  it("gives a token to deployd, to Flink, where its JobManagers elect a leader, to Prometheus, and to nobody else", () => {
+  it("mounts a token only for deployd, Prometheus, and Flink with several JobManagers", () => {
     const withToken = program.objects.filter((object) => podOf(object)?.spec.automountServiceAccountToken);
     expect(withToken.map(({ metadata }) => metadata.name).sort()).toEqual([
       "deployd",
@@ -78,7 +78,7 @@ describe.each([
     ]);
   });
 
-  it("holds no secret outside of Secrets, nor in its outputs", () => {
+  it("holds secrets only in Secrets, and none in its outputs", () => {
     const values = program.objects
       .filter(({ kind }) => kind === "Secret")
       .flatMap(({ stringData }) => Object.values(stringData));
@@ -90,12 +90,12 @@ describe.each([
       program.evaluation.resources.filter(({ custom }) => !custom),
     ]);
     for (const secret of secrets) expect(elsewhere.includes(secret)).toBe(false);
-    // The engine's own mark: what is secret would be encrypted in the state and hidden in a preview.
+    // The engine's mark: a secret is encrypted in the state and hidden in a preview.
     for (const { type, name, secrets: marked } of program.evaluation.resources)
       expect({ name, marked }).toEqual({ name, marked: type === "kubernetes:core/v1:Secret" ? ["stringData"] : [] });
   });
 
-  it("protects and retains what holds data, in prod alone", () => {
+  it("protects and retains objects with data, only in prod", () => {
     const keep = stack === "prod";
     for (const { object, protect, retainOnDelete } of program.manifests) {
       const holdsData =
@@ -124,7 +124,7 @@ describe("a change", () => {
     expect(changed(before, await dev("{}"))).toEqual([]);
   });
 
-  it("of one part's setting rolls that part alone", async () => {
+  it("of one component's setting rolls only that component", async () => {
     expect(changed(before, await dev("postgresql: { maxConnections: 50 }"))).toEqual([
       "ConfigMap postgresql-config",
       "StatefulSet postgresql",
@@ -135,7 +135,7 @@ describe("a change", () => {
     ]);
   });
 
-  it("of a volume's size touches the volume and nothing else", async () => {
+  it("of a volume's size changes only the volume", async () => {
     expect(changed(before, await dev("minio: { storage: { size: 9Gi } }"))).toEqual([
       "PersistentVolumeClaim data-minio-0",
     ]);
@@ -148,14 +148,14 @@ describe("a change", () => {
     ]);
   });
 
-  it("of the list of buckets makes the Job run again", async () => {
+  it("of the list of buckets runs the Job again", async () => {
     expect(changed(before, await dev("minio: { buckets: [sales] }"))).toEqual([
       "ConfigMap minio-policy",
       "Job minio-buckets-#",
     ]);
   });
 
-  it("of a rotation makes new passwords, rolls what reads them at start, and has the server told", async () => {
+  it("of a rotation generates new passwords, rolls the pods that read them at start, and runs the Job that sets them", async () => {
     const with1 = await evaluatedWithSecrets("dev");
     const { seeded } = await import("../../render/evaluate.ts");
     const with2 = await evaluated("dev", {
@@ -167,13 +167,13 @@ describe("a change", () => {
       "Job minio-buckets-#",
       "Secret minio-admin",
       "Secret minio-platform",
-      // The copy for the applications.
+      // The applications' copy.
       "Secret minio-platform",
       "StatefulSet minio",
     ]);
   });
 
-  it("of an existing Secret's name makes none and refers to it", async () => {
+  it("to an existing Secret refers to it and creates none", async () => {
     const after = await dev("redis: { auth: { existingSecret: my-redis } }");
     expect(named(after, "Secret", "redis-admin")).toBeUndefined();
     expect(named(after, "StatefulSet", "redis").spec.template.spec.containers[0].env).toContainEqual({
@@ -182,20 +182,20 @@ describe("a change", () => {
     });
   });
 
-  it("of the registry moves every image", async () => {
+  it("of the registry changes every image", async () => {
     const after = await dev("global: { imageRegistry: registry.example.com/mirror }");
     const images = JSON.stringify(after.objects).match(/"image":"[^"]+"/g)!;
     expect(images.length).toBeGreaterThan(4);
     for (const image of images) expect(image).toMatch(/^"image":"registry\.example\.com\/mirror\//);
   });
 
-  it("of `enabled` takes the part away", async () => {
+  it("of `enabled` removes the component", async () => {
     const after = await dev("redis: { enabled: false }");
     const left = after.objects.filter(({ metadata }) => /^(data-)?redis/.test(metadata.name));
     expect(left).toEqual([]);
   });
 
-  it("of quota and limits is enforced before anything else is made", async () => {
+  it("of quota and limits is applied before anything else", async () => {
     const after = await dev("namespaces: { core: { quota: { memory: 4Gi }, limitRange: { memory: 1Gi, cpu: 100m } } }");
     expect(named(after, "ResourceQuota", "quota").spec.hard).toEqual({ "requests.memory": "4Gi" });
     const redis = after.manifests.find(({ key }) => key === "StatefulSet.apps dev-core/redis")!;

@@ -16,19 +16,19 @@ export interface Evaluated {
   objects: KubernetesObject[];
 }
 
-/** Evaluations by what makes them what they are; shared by the test files of a worker. */
+/** Evaluations by their arguments, shared by the test files of a worker. */
 const known = new Map<string, Promise<Evaluated>>();
 
 /**
- * The whole program for a stack, with the stack's own file and `changes` (YAML, keyed by component) laid over it. `name` is
- * the stack's name in place of its file's. Evaluated once and frozen; `fresh` evaluates it again.
+ * The whole program for a stack: the stack's file with `changes` (YAML, keyed by component). `name` replaces the stack's
+ * name. Evaluated once and frozen; `fresh` evaluates it again.
  */
 export function evaluated(
   stack: string,
   { fresh, ...options }: { changes?: string | undefined; random?: RandomSource; name?: string; fresh?: boolean } = {},
 ): Promise<Evaluated> {
   const { changes = "{}", random = redacted } = options;
-  // Sources of passwords are distinguished by what they return.
+  // Sources of passwords are distinguished by the values they return.
   const password = random({ type: "random:index/randomPassword:RandomPassword", name: "any", inputs: { length: 32 } });
   const key = JSON.stringify([stack, options.name, changes, password]);
   if (fresh) return evaluate(stack, options);
@@ -60,11 +60,11 @@ async function evaluate(
   return { evaluation, manifests: all, objects: all.map(({ object }) => object as KubernetesObject) };
 }
 
-/** The same with real-looking secrets, so that no placeholder hides a leak. */
+/** The same with realistic secrets, so that no placeholder hides a leak. */
 export const evaluatedWithSecrets = (stack: string, changes?: string) =>
   evaluated(stack, { changes, random: seeded("a test's seed") });
 
-/** Changes that disable every component but these, so that a test renders no more than it looks at. */
+/** Changes that disable every component except these, so that a test renders only what it reads. */
 export const only = (...kept: ComponentKey[]) =>
   disabled(Object.keys(registry).filter((key) => key !== "djangoApps" && !kept.some((one) => one === key)));
 
@@ -82,7 +82,7 @@ const disabled = (keys: string[]) => Object.fromEntries(keys.map((key) => [key, 
 export const named = ({ objects }: Evaluated, kind: string, name: string) =>
   objects.find((object) => object.kind === kind && object.metadata.name === name) as KubernetesObject;
 
-/** What is new or other in one evaluation than in the one before it: `Deployment trino-worker`, `Job x-setup-#`. */
+/** Objects that one evaluation adds to or changes in the previous one: `Deployment trino-worker`, `Job x-setup-#`. */
 export const changed = (before: Evaluated, after: Evaluated) =>
   after.objects
     .filter((object) => !before.objects.some((old) => JSON.stringify(old) === JSON.stringify(object)))

@@ -6,7 +6,7 @@ import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
 
-/** With passwords that look like passwords, and the same ones each time. */
+/** With realistic passwords, the same in every run. */
 const render = (changes = "{}", stack = "test") => evaluated(stack, { changes, random: seeded("a test's seed") });
 
 const find = ({ objects }: Evaluated, kind: string, name: string): KubernetesObject =>
@@ -61,7 +61,7 @@ describe("the databases", () => {
       host: string;
     }[];
 
-  it("are those that the stack has", async () => {
+  it("are those of the stack", async () => {
     const names = async (changes?: string) => registered(await render(changes)).map(({ name }) => name);
     expect(await names()).toEqual(["Trino", "ClickHouse", "PostgreSQL"]);
     expect(await names("clickhouse: { enabled: false }")).toEqual(["Trino", "PostgreSQL"]);
@@ -88,7 +88,7 @@ describe("the databases", () => {
     for (const { value } of secrets) expect(value).toBeUndefined();
   });
 
-  it("give their credentials to no pod but the Job that registers them", async () => {
+  it("give their credentials only to the Job that registers them", async () => {
     const program = await render();
     for (const name of ["superset", "superset-worker", "superset-beat"]) {
       const { env } = container(find(program, "Deployment", name)) as { env: { name: string }[] };
@@ -115,7 +115,7 @@ it("every cache entry expires, so that a full Redis evicts it and not a queue", 
   const program = await render();
   const files = find(program, "ConfigMap", "superset-config").data as Record<string, string>;
   const config = String(files["superset_config.py"]);
-  // Entries of Flask's caches and of SQL Lab's results go through classes that never store one without an end.
+  // The classes of Flask's caches and of SQL Lab's results store every entry with an expiry.
   expect([...config.matchAll(/"CACHE_TYPE": "(.*)"/g)].map(([, type]) => type)).toEqual(["expiring.RedisCache"]);
   expect(config).toMatch(/^RESULTS_BACKEND = Results\(/m);
   const redis = find(program, "ConfigMap", "redis-config").data["redis.conf"] as string;

@@ -4,14 +4,14 @@ import { expect, it } from "vitest";
 import type { Evaluation, Resource } from "../../render/evaluate.ts";
 import { evaluated } from "./stacks.ts";
 
-/** What an engine waits for until its pods are ready or done. Everything else is there as soon as it is made. */
+/** Whether an engine waits until the resource is ready or complete. All others exist as soon as they are created. */
 const takesTime = ({ type, inputs }: Resource): boolean => {
   const { metadata } = inputs as { metadata?: { annotations?: Record<string, string> } };
   if (metadata?.annotations?.["pulumi.com/skipAwait"] === "true") return false;
   return /:(Deployment|StatefulSet|Job|Service)$/.test(type);
 };
 
-/** For each: what it waits for directly, seen through resources that take no time. */
+/** What each resource waits for directly, looking through resources that take no time. */
 function waits({ resources }: Evaluation): Record<string, string[]> {
   const byUrn = new Map(resources.map((one) => [one.urn, one]));
   const title = ({ type, name }: Resource) => `${type.split(":").at(-1)} ${name}`;
@@ -37,7 +37,7 @@ function waits({ resources }: Evaluation): Record<string, string[]> {
   );
 }
 
-/** Everything that must be ready or done before one, one after another: the longest such chain. */
+/** The longest chain of resources that must be ready or complete, one after another, before this one. */
 function chain(all: Record<string, string[]>, name: string): string[] {
   const chains = (all[name] ?? []).map((other) => chain(all, other));
   return [...(chains.sort((a, b) => b.length - a.length)[0] ?? []), name];
@@ -45,7 +45,7 @@ function chain(all: Record<string, string[]>, name: string): string[] {
 
 const monitored = async () => (await evaluated("test", { changes: "monitoring: { enabled: true }" })).evaluation;
 
-it("nothing waits for what it does not need", async () => {
+it("nothing waits for a component that it does not need", async () => {
   expect(waits(await monitored())).toMatchInlineSnapshot(`
     {
       "Deployment airflow-api-server": [
@@ -194,7 +194,7 @@ it("the longest chain is that of NoETL, whose server needs its schema and whose 
   `);
 });
 
-it("a Service is made beside its workload, and only a LoadBalancer is waited for", async () => {
+it("a Service is created beside its workload, and only a LoadBalancer is awaited", async () => {
   const { evaluation } = await evaluated("test", { changes: "trino: { service: { type: LoadBalancer } }" });
   const services = evaluation.resources.filter(({ type }) => type.endsWith(":Service"));
   expect(services.filter(takesTime).map(({ name }) => name)).toEqual(["trino"]);

@@ -64,12 +64,12 @@ it("serves the API by Ingress and by NodePort", () => {
   expect(types).toEqual(["ClusterIP", "NodePort"]);
 });
 
-it("has no backups where the stack has no MinIO", async () => {
+it("has no backups if the stack has no MinIO", async () => {
   const program = await evaluated("test", { changes: JSON.stringify(without("minio")) });
   expect(list(program).filter((one) => one.startsWith("CronJob"))).toEqual([]);
 });
 
-it("test and prod have no object and no secret in common", async () => {
+it("test and prod share no object and no secret", async () => {
   const prod = await evaluatedWithSecrets("prod", everything);
   expect(list(prod).filter((one) => list(test).includes(one))).toEqual([]);
   const places = (program: Evaluated) => new Set(of(program).map(({ metadata }) => metadata.namespace));
