@@ -1,6 +1,6 @@
 /*
- * What the program costs, as ratios, which hold from one machine to another: `npm run bench [rounds]`.
- * Processes are measured whole and from outside, in alternating pairs, so that what slows the machine slows both.
+ * Time and memory of the program as ratios, which are comparable between machines: `npm run bench [rounds]`.
+ * Whole processes are measured in alternating pairs, so that other load on the machine slows both.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,11 +34,11 @@ interface Command {
 
 interface Cost {
   seconds: number;
-  /** The most memory, in MiB, that a Node process of it has held. */
+  /** Peak memory of its Node processes, in MiB. */
   memory: number;
 }
 
-// Every Node process under way notes its peak when it ends, wherever down the line it was started.
+// Each Node process of the command records its peak at its end, whichever process started it.
 const peaks = join(scratch, "peaks");
 const noting = join(scratch, "noting.mjs");
 writeFileSync(
@@ -62,10 +62,10 @@ const median = (values: number[]): number => {
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 };
 
-/** A row: how many times as long, and as much memory, `one` takes as `other`. */
+/** A row: time and memory of `one` relative to `other`. */
 async function compare(title: string, one: Command, other: Command): Promise<string[]> {
   console.error(`measuring ${title}, ${rounds} times`);
-  // Once for the caches of compiled sources and of the file system.
+  // Once, to fill the caches of compiled sources and of the file system.
   await cost(one);
   await cost(other);
   const pairs: { one: Cost; other: Cost }[] = [];
@@ -91,13 +91,13 @@ async function renders(): Promise<string> {
   return table(head("Node with the SDK"), rows);
 }
 
-/** Projects with a backend of their own, so that the one whose state counts is left alone. */
+/** Projects with a separate backend, so that no real state is changed. */
 async function previews(): Promise<string> {
   const env = {
     PULUMI_BACKEND_URL: `file://${scratch}`,
     PULUMI_CONFIG_PASSPHRASE: "nothing secret is kept",
     PULUMI_SKIP_UPDATE_CHECK: "true",
-    // A download is not what is to be measured: without its plugins, pulumi says so.
+    // Without its plugins pulumi fails here, instead of downloading them during a measurement.
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
   };
   const pulumi = (cwd: string, ...args: string[]): Command => ({
@@ -116,7 +116,7 @@ async function previews(): Promise<string> {
     return pulumi(cwd, "preview", "--stack", stack);
   };
   try {
-    // The same loader, the same SDK and nothing to make.
+    // The same loader and SDK, without resources.
     writeFileSync(join(scratch, "empty.ts"), 'import "@pulumi/pulumi";\nexport default () => ({});\n');
     writeFileSync(join(scratch, "package.json"), '{ "type": "module" }');
     symlinkSync(join(root, "node_modules"), join(scratch, "node_modules"));
@@ -124,7 +124,7 @@ async function previews(): Promise<string> {
     const rows: string[][] = [];
     for (const stack of stacks) {
       const { config = {} } = parse(readFileSync(join(root, `Pulumi.${stack}.yaml`), "utf8"));
-      // A preview asks the cluster for nothing that is not there yet; prod insists on a name for it.
+      // A preview of new objects does not call the cluster, but prod requires a context.
       if (stack === "prod") config["kubernetes:context"] ??= "none";
       const preview = await prepare(project.name, join(root, project.main), stack, { config });
       rows.push(await compare(`preview ${stack}`, preview, empty));

@@ -6,7 +6,7 @@ import { flinkImages } from "./images.ts";
 /** `flink:2.3.0-java21` with the jars for Iceberg: components/flink/images/flink-iceberg. */
 export const flinkImage = "data-platform/flink:2.3.0";
 
-/** Below these Flink does not start: what it takes for itself beside the heap, and a heap that is of use. */
+/** Below these Flink does not start: its memory beside the heap, plus the smallest useful heap. */
 const least = { jobManager: "768Mi", taskManager: "1Gi" } as const;
 
 const config = block({

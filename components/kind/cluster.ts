@@ -6,16 +6,16 @@ import { registryPort } from "./reference.ts";
 import { registryHosts } from "./registry-hosts.ts";
 
 /*
- * What the kind cluster of this machine and the registry beside it are, whoever makes them: `./platform` by commands,
- * or the Pulumi program by resources (./index.ts).
+ * Definition of this machine's kind cluster and of the registry beside it. Both `./platform`, by commands, and the Pulumi
+ * program, by resources (./index.ts), create them from it.
  */
 
-/** Also the name of its context, after `kind-`. */
+/** kind names the context `kind-` and this. */
 export const clusterName = "data-platform";
 /** The network that kind puts its nodes in. */
 export const networkName = "kind";
 
-/** The registry's container: its name, which nodes reach it by, and where this machine does. */
+/** The registry's container. Nodes reach it by its name, this machine at the published address. */
 export const registry = {
   name: `${clusterName}-registry`,
   image: "registry:3.0.0",
@@ -25,31 +25,31 @@ export const registry = {
   restart: "unless-stopped",
 } as const;
 
-/** What its own image has as its configuration, for one that is made from packages. */
+/** The official image's default configuration, for the image built from packages. */
 export const registryConfig = {
   version: 0.1,
   storage: { cache: { blobdescriptor: "inmemory" }, filesystem: { rootdirectory: "/var/lib/registry" } },
   http: { addr: `:${registry.port}` },
 };
 
-/** What of a machine the cluster sees. */
+/** What the cluster uses of a machine. */
 export interface Machine {
-  /** The user's home, at its own path, so that a checkout there can be run from. */
+  /** The user's home, mounted at the same path, so that pods can run a checkout in it. */
   home: string;
-  /** The directory that says where nodes look images up: it holds `kindHosts`. */
+  /** The directory of containerd's registry hosts: it contains `kindHosts`. */
   certs: string;
-  /** Whether its control groups are of version 1, which kubelet refuses unless it is told otherwise. */
+  /** Whether it has cgroup v1, which kubelet refuses by default. */
   cgroupV1: boolean;
 }
 
 export const thisMachine = (): Machine => ({
   home: homedir(),
   certs: join(stateDir(), "cluster", "kind", "certs.d"),
-  // Where Docker runs in a virtual machine of its own, that has version 2.
+  // Docker in a virtual machine, on other systems, has cgroup v2.
   cgroupV1: process.platform === "linux" && !existsSync("/sys/fs/cgroup/cgroup.controllers"),
 });
 
-/** The node's image where no registry has kind's own: made from packages, with the Kubernetes of the embedded cluster. */
+/** The node's image if no registry has kind's own: built from packages, with the embedded cluster's Kubernetes. */
 export const packagedNode = "kindest/node:v1.36.3";
 
 const kubeletPatch = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\nfailCgroupV1: false\n";
@@ -59,7 +59,7 @@ export const kindConfig = ({ home, certs, cgroupV1 }: Machine, image?: string) =
   kind: "Cluster",
   apiVersion: "kind.x-k8s.io/v1alpha4",
   name: clusterName,
-  // Node images since kind 0.27 look there anyway.
+  // The default in node images since kind 0.27.
   containerdConfigPatches: [
     '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n',
   ],

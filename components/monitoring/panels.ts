@@ -12,7 +12,7 @@ import { panels as spark } from "../spark/dashboard.ts";
 import { panels as superset } from "../superset/dashboard.ts";
 import { panels as trino } from "../trino/dashboard.ts";
 
-/** The panels of each dashboard, by the component's name. First whether it serves, then what it may run out of. */
+/** The panels of each dashboard, by the component's name. First availability, then saturation. */
 export const panels: Record<string, Panel[]> = {
   airflow,
   clickhouse,

@@ -45,7 +45,7 @@ describe.each([
     ["Services route to existing ports", portProblems],
     ["servers stop only after their endpoints are removed", leavingProblems],
     ["pods refer to existing objects", referenceProblems],
-    ["service accounts have exactly the permissions that they use", permissionProblems],
+    ["every token has a Role in its own namespaces, without wildcards", permissionProblems],
     ["no service account may change other components' data, or run pods beside their Secrets", writeProblems],
   ])("%s", (_, problems) => {
     expect(problems(program.objects)).toEqual([]);

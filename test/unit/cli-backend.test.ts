@@ -33,7 +33,7 @@ function write(path: string, content: object) {
 }
 
 describe("the backend", () => {
-  it("is files on this machine, with a passphrase that is made once and is its user's alone", () => {
+  it("is a folder of this machine, with a passphrase that is generated once and only its user can read", () => {
     expect(loggedIn()).toBeUndefined();
     const environment = backendEnvironment();
     expect(environment.PULUMI_BACKEND_URL).toBe(`file://${home()}`);
@@ -45,7 +45,7 @@ describe("the backend", () => {
     expect(readFileSync(path, "utf8")).toBe(first);
   });
 
-  it("is the one that is named, or that someone is logged in to", () => {
+  it("is the configured one, or that of the current login", () => {
     write(join(folder, "home", "credentials.json"), { current: "s3://states" });
     expect(loggedIn()).toBe("s3://states");
     vi.stubEnv("PULUMI_BACKEND_URL", "file:///states");
@@ -68,7 +68,7 @@ describe("the folder that Pulumi runs in", () => {
     expect(readFileSync(file.path, "utf8")).not.toContain("mine");
   });
 
-  it("names no local cluster, which its kubeconfig does, unless the stack would then make one itself", () => {
+  it("has no context of a local cluster, which is in its kubeconfig, unless the stack would then create a cluster", () => {
     write(kubeconfigPath(), { "current-context": "kind-data-platform" });
     const local = { cluster: "kind", why: "" } as const;
     const { workDir, env } = projectFolder(file, local);
@@ -78,7 +78,7 @@ describe("the folder that Pulumi runs in", () => {
     expect(stackFile(workDir).config["kubernetes:context"]).toBe("kind-data-platform");
   });
 
-  it("keeps the salt that Pulumi noted there, unless the user's file has one", () => {
+  it("keeps the salt that Pulumi wrote there, unless the user's file has one", () => {
     const { workDir } = projectFolder(file);
     writeFileSync(join(workDir, "Pulumi.dev.yaml"), stringify({ encryptionsalt: "noted" }));
     expect(stackFile(projectFolder(file).workDir).encryptionsalt).toBe("noted");
@@ -86,7 +86,7 @@ describe("the folder that Pulumi runs in", () => {
     expect(stackFile(projectFolder(file).workDir).encryptionsalt).toBe("theirs");
   });
 
-  it("is another one for another backend, whose salt is another", () => {
+  it("is separate for each backend, since each has its own salt", () => {
     const { workDir } = projectFolder(file);
     vi.stubEnv("PULUMI_BACKEND_URL", "file:///states");
     expect(projectFolder(file).workDir).not.toBe(workDir);
@@ -96,7 +96,7 @@ describe("the folder that Pulumi runs in", () => {
 describe("the state", () => {
   const resource = { urn: "urn", type: "kubernetes:core/v1:Service", custom: true };
 
-  it("is read from its file, with what a killed update had begun", async () => {
+  it("is read from its file, with the pending operations of a killed update", async () => {
     const pending = { type: "creating", resource };
     const latest = { resources: [resource], pending_operations: [pending] };
     write(join(home(), ".pulumi/stacks/data-platform/dev.json"), { checkpoint: { latest } });
@@ -105,13 +105,13 @@ describe("the state", () => {
     expect(inUse(state)).toBe(true);
   });
 
-  it("is empty where there is none, and of a stack that was destroyed", async () => {
+  it("is empty without a file, and for a destroyed stack", async () => {
     expect(await stateOf(file)).toEqual({ resources: [], pending: [] });
     write(join(home(), ".pulumi/stacks/data-platform/dev.json"), { checkpoint: { latest: {} } });
     expect(inUse(await stateOf(file))).toBe(false);
   });
 
-  it("of a backend that someone is logged in to is asked of pulumi", async () => {
+  it("of another backend is read by pulumi", async () => {
     vi.stubEnv("PULUMI_BACKEND_URL", "file:///states");
     const answer = (script: string) => writeFileSync(join(folder, "pulumi"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     vi.stubEnv("PATH", `${folder}:${process.env.PATH}`);
@@ -134,14 +134,14 @@ describe("the state", () => {
 describe("a lock", () => {
   const lock = () => join(home(), ".pulumi/locks/organization/data-platform/dev/one.json");
 
-  it("of a pulumi that is gone is broken, also where its number is another program's", async () => {
+  it("of a pulumi that has ended is removed, even if another program has its process ID", async () => {
     await breakDeadLock(file);
     write(lock(), { pid: process.pid });
     await breakDeadLock(file);
     expect(existsSync(lock())).toBe(false);
   });
 
-  it("in someone else's backend is theirs", async () => {
+  it("in another backend is kept", async () => {
     write(lock(), { pid: process.pid });
     vi.stubEnv("PULUMI_BACKEND_URL", `file://${home()}`);
     await breakDeadLock(file);

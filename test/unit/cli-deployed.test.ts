@@ -25,8 +25,8 @@ const statefulSet = (name: string, more: Partial<StateResource> = {}): StateReso
   ...more,
 });
 
-describe("what a stack has, by Pulumi's state", () => {
-  it("is the stack's outputs and its Kubernetes objects", () => {
+describe("a stack's contents in Pulumi's state", () => {
+  it("are its outputs and its Kubernetes objects", () => {
     const password = {
       urn: "",
       type: "random:index/randomPassword:RandomPassword",
@@ -41,12 +41,12 @@ describe("what a stack has, by Pulumi's state", () => {
     });
   });
 
-  it("does not have what was replaced and is still to be deleted", () => {
+  it("exclude objects that were replaced and are not deleted yet", () => {
     const resources = [stack({ endpoints, secrets }), statefulSet("new"), statefulSet("old", { delete: true })];
     expect(ofState(resources)?.objects).toEqual([object("new")]);
   });
 
-  it("is unknown before an update has come to its end, and without a state", () => {
+  it("are unknown before an update has completed, and without a state", () => {
     expect(ofState([stack({}), statefulSet("redis")])).toBeUndefined();
     expect(ofState([])).toBeUndefined();
   });

@@ -17,7 +17,7 @@ const hint = "stopped; what is done stays done: run `./platform up` again to go 
 it.each([
   ["SIGINT", 130],
   ["SIGTERM", 143],
-] as const)("%s ends in order: work that keeps books is told to stop", async (signal, code) => {
+] as const)("%s stops the running work and ends with its exit code", async (signal, code) => {
   const run = execa(node[0] as string, node.slice(1), { reject: false, detached: true });
   run.stdout.once("data", () => run.kill(signal));
   const { exitCode, stdout, stderr } = await run;
@@ -28,7 +28,7 @@ it.each([
   });
 });
 
-it("^C in a terminal has reached every process already", async () => {
+it("^C in a terminal reaches every process of its group", async () => {
   const program = `
 import os, pty, sys
 child, terminal = pty.fork()

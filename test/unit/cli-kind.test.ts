@@ -35,18 +35,18 @@ function kubeconfigFor(context: string) {
   writeFileSync(kubeconfigPath(), JSON.stringify(config));
 }
 
-describe("the context that Pulumi is told", () => {
-  it("is the local cluster's own, so that a stack that says cluster: kind makes no other", () => {
+describe("the context that Pulumi gets", () => {
+  it("is the local cluster's, so that a stack with cluster: kind creates no other", () => {
     kubeconfigFor("kind-data-platform");
     expect(contextOf({ cluster: "kind", why: "" })).toBe("kind-data-platform");
   });
 
-  it("is the one that was asked for, whatever cluster is there", () => {
+  it("is the requested one, whatever clusters exist", () => {
     kubeconfigFor("kind-data-platform");
     expect(contextOf({ cluster: "context", context: "mine", why: "" })).toBe("mine");
   });
 
-  it("is none where there is no cluster yet", () => {
+  it("is undefined before the cluster exists", () => {
     expect(contextOf({ cluster: "kind", why: "" })).toBeUndefined();
   });
 });
@@ -54,18 +54,18 @@ describe("the context that Pulumi is told", () => {
 describe("a kind cluster of the platform's name", () => {
   const skipped = () => kindUpSteps().find(({ title }) => title === "Create the kind cluster")!.skip!();
 
-  it("is made where there is none", async () => {
+  it("is created if it does not exist", async () => {
     clusterCalled("another");
     expect(await skipped()).toBe(false);
   });
 
-  it("is taken as it is where this command made it", async () => {
+  it("is used if this command created it", async () => {
     clusterCalled("data-platform");
     kubeconfigFor("kind-data-platform");
     expect(await skipped()).toBe("exists already");
   });
 
-  it("is left alone where another did, with two ways on", async () => {
+  it("is refused if this command did not create it, with two ways to continue", async () => {
     clusterCalled("data-platform");
     await expect(skipped()).rejects.toThrow(
       "kind has a cluster data-platform that this command did not make, or not to its end: --context kind-data-platform uses it, " +
@@ -90,7 +90,7 @@ describe("images for kind's cluster", () => {
   });
   afterEach(() => void vi.unstubAllGlobals());
 
-  it("are the platform's own, built from their folders by Docker and pushed, and nobody else's", async () => {
+  it("are only the platform's own, built from their folders by Docker and pushed", async () => {
     docker("");
     const steps = ensureImagesByDocker(["redis:8.2.10", "data-platform/noetl:2.5.5", "data-platform/polls:1.0.0"]);
     for (const { skip, run } of steps) if (!(await skip?.())) await run(() => {});
@@ -102,27 +102,27 @@ describe("images for kind's cluster", () => {
     ]);
   });
 
-  it("are not pushed where a build fails, of which the last words are told", async () => {
+  it("are not pushed if the build fails; the error has its last output", async () => {
     docker("echo no such base; exit 1");
     const step = ensureImagesByDocker(["data-platform/polls:1.0.0"]).at(-1);
     await expect(step!.run(() => {})).rejects.toThrow(/`docker build .*` failed with exit code 1:\n {2}no such base/);
     expect(notes()).toHaveLength(1);
   });
 
-  describe("where no registry but the local one has what they are built upon", () => {
+  describe("if only the local registry has their base images", () => {
     const provided: string[] = [];
     const provide = async (images: string[]) => void provided.push(...images);
     const built = () => readFileSync(join(folder, "built"), "utf8");
     beforeEach(() => {
       provided.length = 0;
       vi.stubEnv("PLATFORM_IMAGES", "auto");
-      // Keeps the Dockerfile that it is given.
+      // Keeps the Dockerfile of the call.
       docker(`
         previous=
         for word in "$@"; do [ "$previous" != --file ] || cp "$word" ${folder}/built; previous=$word; done`);
     });
 
-    it("are built upon that, which is there before", async () => {
+    it("use those, which are pushed before", async () => {
       await buildByDocker("data-platform/polls:1.0.0", provide, () => {});
       expect(provided).toEqual(["python:3.13.9-slim-trixie"]);
       expect(built()).toContain("FROM localhost:5001/library/python:3.13.9-slim-trixie\n");
@@ -130,7 +130,7 @@ describe("images for kind's cluster", () => {
       expect(notes()[1]).toBe(" push --quiet localhost:5001/data-platform/polls:1.0.0");
     });
 
-    it("trust what this machine does in every step, by a secret that no layer keeps", async () => {
+    it("trust the machine's certificates in every step, by a secret that no layer keeps", async () => {
       await buildByDocker("data-platform/polls:1.0.0", provide, () => {});
       const certificates = "/etc/ssl/certs/ca-certificates.crt";
       expect(notes()[0]?.includes(`--secret=id=certificates,src=${certificates} `)).toBe(existsSync(certificates));
@@ -140,7 +140,7 @@ describe("images for kind's cluster", () => {
         expect(step.startsWith("RUN --mount=type=secret,id=certificates,")).toBe(existsSync(certificates));
     });
 
-    it("leave a user's Dockerfile as it is but for the images that are out of reach", async () => {
+    it("change only the unreachable base images of a user's Dockerfile, in a copy", async () => {
       const dockerfile = join(folder, "Dockerfile.mine");
       writeFileSync(dockerfile, "FROM localhost:5001/mine:1\nCOPY --from=redis:8.2.10 /a /b\n");
       await buildFileByDocker({ context: folder, dockerfile, tag: "apps/mine:1" }, provide, () => {});
@@ -151,7 +151,7 @@ describe("images for kind's cluster", () => {
     });
   });
 
-  it("are not built by a Docker whose command lacks its plugin, of which the way on is told", async () => {
+  it("are not built by a Docker without buildx; the error says what to install", async () => {
     const steps = () => ensureImagesByDocker(["data-platform/polls:1.0.0"]);
     docker("", { version: "28.2.2" });
     await expect(
@@ -166,13 +166,13 @@ describe("images for kind's cluster", () => {
     expect(notes()).toHaveLength(2);
   });
 
-  it("are made from packages where that is asked for, and then not by Docker", () => {
+  it("are built from packages and not by Docker, if configured", () => {
     vi.stubEnv("PLATFORM_IMAGES", "packages");
     const titles = ensureImagesByDocker(["data-platform/polls:1.0.0"]).map(({ title }) => title);
     expect(titles).toEqual(ensureImages(["data-platform/polls:1.0.0"]).map(({ title }) => title));
   });
 
-  it("come from no registry where they are the platform's own, on whatever cluster", async () => {
+  it("are pulled from no registry if they are the platform's own, on any cluster", async () => {
     const steps = ensureImages(["data-platform/polls:1.0.0", "redis:8.2.10"]);
     const skipped = async (image: string) => steps.find(({ title }) => title.startsWith(`Image ${image} `))!.skip!();
     expect(await skipped("redis:8.2.10")).toBe("comes from docker.io");
@@ -180,8 +180,8 @@ describe("images for kind's cluster", () => {
   });
 });
 
-describe("a stack whose cluster is among its resources", () => {
-  it("is refused, for with a cluster named from outside Pulumi would delete it", () => {
+describe("a stack that includes its cluster", () => {
+  it("is refused, since with a context from outside Pulumi would delete the cluster", () => {
     const resources = [{ type: "pulumi:pulumi:Stack" }, { type: "data-platform:index:Kind" }];
     expect(() => refuseOwnCluster("dev", resources)).toThrow(
       "stack dev: Pulumi made its kind cluster, which is a part of the stack; expected `pulumi up --stack dev` or `pulumi destroy --stack dev`",

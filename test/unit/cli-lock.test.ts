@@ -18,7 +18,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Another process that takes the lock, says so, and stays. */
+/** Another process that takes the lock, prints that, and keeps running. */
 async function elsewhere(command: string) {
   const code = `import { lock } from "./cli/lock.ts";
     lock(${JSON.stringify(command)}, ${JSON.stringify(folder)}).then(
@@ -37,7 +37,7 @@ async function elsewhere(command: string) {
   return { pid: child.pid!, said: said.toString().trim(), stop };
 }
 
-test("the second is told what runs, and the next after it ends goes on", async () => {
+test("a second command is refused with the name of the first, and one after its end runs", async () => {
   const release = await lock("./platform up", folder);
   await expect(lock("./platform destroy", folder)).rejects.toThrow(
     new RegExp(
@@ -49,7 +49,7 @@ test("the second is told what runs, and the next after it ends goes on", async (
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test("one that was killed blocks nobody and leaves nothing", async () => {
+test("the lock of a killed command blocks no other and is removed", async () => {
   const other = await elsewhere("./platform up --stack test");
   expect(other.said).toBe("held");
   await expect(lock("again", folder)).rejects.toThrow(`\`./platform up --stack test\`, process ${other.pid},`);
@@ -59,7 +59,7 @@ test("one that was killed blocks nobody and leaves nothing", async () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test("of many that start together exactly one goes on", async () => {
+test("of many that start together exactly one runs", async () => {
   const results = await Promise.allSettled(Array.from({ length: 8 }, (_, i) => lock(`number ${i}`, folder)));
   const won = results.filter((result) => result.status === "fulfilled");
   expect(won).toHaveLength(1);

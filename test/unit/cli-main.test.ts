@@ -15,7 +15,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** The command as a process of its own. */
+/** Runs the command in its own process. */
 const process = (...args: string[]) =>
   execa(join(root, "platform"), args, {
     cwd: folder,
@@ -23,8 +23,8 @@ const process = (...args: string[]) =>
     env: { PLATFORM_SEED: "", KUBECONFIG: "/nonexistent", PLATFORM_STATE: join(folder, "state") },
   });
 
-describe("mistakes are told in one message", () => {
-  /** Commander says these itself. */
+describe("a mistake gets one message", () => {
+  /** Messages of Commander itself. */
   const parse = async (...args: string[]) => {
     let said = "";
     const writeErr = (text: string) => {
@@ -103,7 +103,7 @@ test("exit codes: 2 for a wrong command, 1 for a failure, and no stack trace", a
 
 const everyCommand = (command: Command = platform): Command[] => [command, ...command.commands.flatMap(everyCommand)];
 
-test("every command and option says what it is for", () => {
+test("every command and option has a description", () => {
   const names = everyCommand().map((command) => command.name());
   for (const name of [
     "up",

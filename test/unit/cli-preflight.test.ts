@@ -44,12 +44,12 @@ const secret = (name: string, where: string, ...keys: string[]) =>
 
 const evaluate = (changes: Record<string, object>) => evaluated("test", { changes: stringify(changes) });
 
-describe("a Secret that the stack names", () => {
+describe("a configured existing Secret", () => {
   const changes = { redis: { auth: { existingSecret: "my-redis" } }, monitoring: { enabled: true } };
   let program: Evaluated;
   const found = () => refusal(program.evaluation, changes);
 
-  it("is missed in every namespace whose pods use it, all at once, until it is there with its keys", async () => {
+  it("is reported for every namespace whose pods use it, all at once, until it exists with its keys", async () => {
     program = await evaluate(changes);
     const [apps, core, monitoring] = await found();
     expect(apps).toMatch(
@@ -71,17 +71,17 @@ describe("a Secret that the stack names", () => {
     expect(await found()).toEqual([]);
   });
 
-  it("is not asked for where the login may not read it", async () => {
+  it("is not checked if the login may not read it", async () => {
     for (const name of ["test-apps", "test-core", "test-monitoring"]) await namespace(name);
     api.answer = (_, title) => (title.startsWith("Secret") ? { code: 403, message: "forbidden" } : undefined);
     expect(await found()).toEqual([]);
   });
 });
 
-describe("a namespace that the stack does not make", () => {
+describe("a namespace that the stack does not create", () => {
   const changes = { namespaces: { core: { name: "team-core", create: false } } };
 
-  it("must exist, and is neither made nor deleted", async () => {
+  it("must exist, and is neither created nor deleted", async () => {
     const program = await evaluate(changes);
     const made = program.objects.filter(({ kind }) => ["Namespace", "ResourceQuota", "LimitRange"].includes(kind));
     expect(made.map(({ metadata }) => metadata.name).sort()).toEqual(["test-apps", "test-deployed"]);
@@ -94,11 +94,11 @@ describe("a namespace that the stack does not make", () => {
   });
 });
 
-describe("what the cluster has already", () => {
+describe("an object that already exists", () => {
   const nothing: StackState = { resources: [], pending: [] };
   let program: Evaluated;
   const check = (state = nothing) => preflight(api.connect(), fileOf({}), program.evaluation, state);
-  /** The state in which the program's objects of some kinds are known. */
+  /** A state with the program's objects of these kinds. */
   const knowing = (...kinds: string[]): StackState["resources"] =>
     program.evaluation.resources
       .filter(({ type }) => kinds.includes(type.split(":").at(-1) ?? ""))
@@ -107,7 +107,7 @@ describe("what the cluster has already", () => {
     program = await evaluate({});
   });
 
-  it("is taken over where it is a namespace that is nobody's, and is known by a mark from then on", async () => {
+  it("is adopted if it is a namespace without an owner, and is marked as adopted", async () => {
     await namespace("test-core");
     const adopted = await check();
     expect(adopted.map(({ metadata }) => metadata.name)).toEqual(["test-core"]);
@@ -120,7 +120,7 @@ describe("what the cluster has already", () => {
     expect(kept[0]?.urn).toMatch(/:Namespace::core$/);
   });
 
-  it("is refused where it is another stack's namespace or anything else, unless the state knows it", async () => {
+  it("is refused if it is another stack's namespace or any other object, unless it is in the state", async () => {
     const labels = { "app.kubernetes.io/part-of": "data-platform", "app.kubernetes.io/instance": "prod" };
     const metadata = { name: "test-core", labels };
     await api.connect().apply({ apiVersion: "v1", kind: "Namespace", metadata });
@@ -132,13 +132,13 @@ describe("what the cluster has already", () => {
     });
     const [namespaces, secrets] = [knowing("Namespace"), knowing("Secret")];
     expect(await check({ resources: [...namespaces, ...secrets], pending: [] })).toEqual([]);
-    // Of an update that was killed before it could note that it had made it.
+    // Of an update that was killed before it recorded the creation.
     const pending = secrets.map((resource) => ({ type: "creating", resource }));
     expect(await check({ resources: namespaces, pending })).toEqual([]);
   });
 });
 
-it("what a killed update was about to make is deleted, but for what was there before and what is only patched", async () => {
+it("objects that a killed update may have created are deleted, except adopted and patched ones", async () => {
   const begun = (type: string, kind: string, name: string, namespace?: string) => ({
     type: "creating",
     resource: {
@@ -165,12 +165,12 @@ it("what a killed update was about to make is deleted, but for what was there be
   expect(api.writes).toEqual(["DELETE Secret mine/one"]);
 });
 
-it("a stack without such names needs nothing", async () => {
+it("a stack without existing Secrets needs nothing", async () => {
   const { evaluation } = await evaluated("dev");
   expect(await refusal(evaluation, {})).toEqual([]);
 });
 
-/** Every key that names a Secret or ConfigMap, with a name that says which it is. */
+/** Every key that names a Secret or ConfigMap, with a name derived from the key. */
 const named = {
   ...Object.fromEntries(
     Object.entries(parseConfig("unit", {}))
@@ -193,7 +193,7 @@ const keyOf: Record<string, string> = {
   "deployd-tokens": "deployd.tokensSecret",
 };
 
-it("docs/secrets.md lists where each is needed, and with which keys", async () => {
+it("docs/secrets.md lists the namespaces and keys of each", async () => {
   const { objects } = await evaluate(named);
   const rows = new Map<string, { keys: Set<string>; where: Set<string> }>();
   for (const { name, keys, namespace } of needs(objects)) {

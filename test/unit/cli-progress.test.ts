@@ -15,7 +15,7 @@ const urn = "urn:pulumi:dev::data-platform::data-platform:index:Redis$kubernetes
 const side = (values: object, more: object = {}) =>
   ({ custom: true, inputs: values, ...more }) as unknown as NonNullable<StepEventMetadata["new"]>;
 
-/** A step on redis's StatefulSet. */
+/** A step for Redis' StatefulSet. */
 const step = (more: Partial<StepEventMetadata>): StepEventMetadata => ({
   op: "create",
   urn,
@@ -38,8 +38,8 @@ function told(...events: EngineEvent[]): Progress {
 }
 const other = step({ op: "same", urn: "urn:other", new: side(inputs({})) });
 
-describe("what happens right now", () => {
-  it("is that the program starts, then what is compared with the cluster, then what is waited for and why", () => {
+describe("the status line", () => {
+  it("shows the program's start, then the comparison with the cluster, then what is awaited and why", () => {
     expect(told().line()).toBe("starting the program");
     expect(told(ended(step({ op: "refresh" }))).line()).toBe("comparing with the cluster, 1 of 4");
     const progress = told(ended(other), begun(created), said("[1/2] no pod is ready\n", { urn, ephemeral: true }));
@@ -48,12 +48,12 @@ describe("what happens right now", () => {
     );
   });
 
-  it("is told of three, with the number of the others", () => {
+  it("shows three resources and the number of the others", () => {
     const events = ["a", "b", "c", "d"].map((name) => begun({ ...created, urn: name }));
     expect(told(ended(other), ...events).line()).toMatch(/^1 of 4; waiting for (StatefulSet [^,]+, ){3}and 1 more$/);
   });
 
-  it("is not what has ended or failed, and what goes says so", () => {
+  it("omits resources that have completed or failed, and marks deletions", () => {
     expect(told(begun(created), ended(created)).line()).toBe("1 of 4");
     const failed = told(
       ended(other),
@@ -67,16 +67,16 @@ describe("what happens right now", () => {
   });
 });
 
-it("takes an event once, however often it comes", () => {
+it("processes a repeated event once", () => {
   const event = ended(created);
   expect(told(event, event).changes).toHaveLength(1);
 });
 
-describe("what was changed", () => {
+describe("the changes", () => {
   const lines = (metadata: StepEventMetadata, detailed = false) =>
     told(begun(metadata), ended(metadata)).changes.flatMap((change) => linesOf(change, planned, detailed));
 
-  it("names the fields of an update, and shows their contents where that is asked for", () => {
+  it("name the fields of an update, and show their values on request", () => {
     const update = step({ op: "update", old: side(inputs({ replicas: 1 })), new: side(inputs({ replicas: 2 })) });
     expect(lines(update)).toEqual(["~ update StatefulSet dev-core/redis: spec.replicas"]);
     expect(lines(update, true)).toEqual([
@@ -87,7 +87,7 @@ describe("what was changed", () => {
     ]);
   });
 
-  it("names the fields that only the engine sees: of a Secret, and what differs in the cluster alone", () => {
+  it("name the fields that only the engine can compare: those of Secrets, and differences in the cluster", () => {
     const secret = side(inputs({ password: "[secret]" }, "Secret"));
     const detailedDiff = { "stringData.password": { diffKind: DiffKind.update, inputDiff: false } };
     expect(lines(step({ op: "update", old: secret, new: secret, detailedDiff }), true)).toEqual([
@@ -95,7 +95,7 @@ describe("what was changed", () => {
     ]);
   });
 
-  it("says what forces a replacement, once of its three steps", () => {
+  it("name the cause of a replacement once for its three steps", () => {
     const sides = { old: side(inputs({ serviceName: "a" })), new: side(inputs({ serviceName: "b" })) };
     const detailedDiff = { "spec.serviceName": { diffKind: DiffKind.updateReplace, inputDiff: false } };
     const steps = (["create-replacement", "replace", "delete-replaced"] as const).map((op) =>
@@ -106,14 +106,14 @@ describe("what was changed", () => {
     ]);
   });
 
-  it("says of what is deleted whether it stays in the cluster", () => {
+  it("say whether a deleted object stays in the cluster", () => {
     expect(lines(step({ op: "delete", old: side(inputs({})) }))).toEqual(["- delete StatefulSet dev-core/redis"]);
     expect(lines(step({ op: "delete", old: side(inputs({}), { retainOnDelete: true }) }))).toEqual([
       "- delete StatefulSet dev-core/redis, and left in the cluster, as configured",
     ]);
   });
 
-  it("is of resources that are no Kubernetes objects their type and name, and nothing of providers and components", () => {
+  it("show type and name of other resources, and omit providers and components", () => {
     const password = step({
       urn: "urn:pulumi:dev::data-platform::data-platform:index:Redis$random:index/randomPassword:RandomPassword::redis-admin",
       type: "random:index/randomPassword:RandomPassword",
@@ -131,7 +131,7 @@ describe("what was changed", () => {
     expect(lines(step({ type: "data-platform:index:Redis", new: side({}, { custom: false }) }))).toEqual([]);
   });
 
-  it("is counted as the engine counts it", () => {
+  it("are counted as the engine counts them", () => {
     const resourceChanges = { same: 49, update: 2 };
     const summaryEvent = { maybeCorrupt: false, durationSeconds: 1, resourceChanges, policyPacks: {} };
     expect(counted(told(at({ summaryEvent })).counts, done)).toBe("2 updated, 49 unchanged");
@@ -139,7 +139,7 @@ describe("what was changed", () => {
   });
 });
 
-it("keeps each problem with its resource, and each warning once but for the expected ones", () => {
+it("keeps each problem with its resource, and each unexpected warning once", () => {
   const progress = told(
     said("refused\n", { severity: "error", urn }),
     said("update failed", { severity: "error" }),

@@ -25,7 +25,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A `pulumi` of a version that writes its events to a file, with what `commands` do in JavaScript; notes how it was called. */
+/** A `pulumi` of a version that writes its events to a file, with what `commands` do in JavaScript. Records its calls. */
 function pulumiThat(commands: Record<string, string>) {
   const script = `#!${process.execPath}
 const { appendFileSync, writeFileSync } = require("node:fs");
@@ -68,7 +68,7 @@ const open = (state: Parameters<typeof Pulumi.open>[2]["state"] = nothing) => Pu
 const say = () => {};
 
 describe("an update", () => {
-  it("looks at the cluster first, and tells what it did", async () => {
+  it("refreshes first, and reports its changes", async () => {
     const summary = event({ summaryEvent: { resourceChanges: { update: 1, same: 3 } } });
     pulumiThat({ up: `tell(${begun}, ${event({ resOutputsEvent: { metadata } })}, ${summary})` });
     const progress = await (await open()).up(4, say);
@@ -77,7 +77,7 @@ describe("an update", () => {
     expect(calls().find((call) => call.startsWith("up "))).toMatch(/ --refresh .*--stack dev/);
   });
 
-  it("that fails names the resource, and leaves out the sum of it", async () => {
+  it("that fails names the resource, and omits the engine's summary", async () => {
     const failed = event({ resOpFailedEvent: { metadata, status: 0, steps: 0 } });
     pulumiThat({
       up: `tell(${begun}, ${error("no room", urn)}, ${failed}, ${error("update failed")}); fail("error: update failed")`,
@@ -88,7 +88,7 @@ describe("an update", () => {
     expect(failure.progress.failed).toEqual([claim]);
   });
 
-  it("that fails before there is a resource says what pulumi says", async () => {
+  it("that fails before the first resource reports pulumi's message", async () => {
     pulumiThat({ up: 'fail("error: the backend is gone")' });
     await expect((await open()).up(4, say)).rejects.toMatchObject({
       name: "UserError",
@@ -96,7 +96,7 @@ describe("an update", () => {
     });
   });
 
-  it("that the program refuses ends with its words, which name stack and key", async () => {
+  it("that the program refuses ends with its message, which names stack and key", async () => {
     const refusal = "stack dev: redis.storage.size: found 512Mi; expected at least 1Gi";
     const message = `Preview failed: before hook "data-redis-0-never-shrinks" failed: ${refusal}`;
     pulumiThat({
@@ -113,26 +113,26 @@ describe("an update", () => {
     });
   });
 
-  it("after one that was killed takes up what that was about to make, and no other does", async () => {
+  it("resolves the pending operations of a killed one, once", async () => {
     pulumiThat({ up: "", refresh: "" });
     await (await open()).up(4, say);
     const resource = { urn, type: "kubernetes:core/v1:PersistentVolumeClaim", custom: true };
     await (await open({ resources: [], pending: [{ type: "creating", resource }] })).up(4, say);
     const updates = calls().filter((call) => call.startsWith("up "));
     expect(updates.map((call) => call.endsWith(" true"))).toEqual([false, true]);
-    // Once it is done, no later run takes it up again.
+    // Later runs have nothing to resolve.
     expect(calls().filter((call) => call.startsWith("refresh "))).toEqual([
       expect.stringContaining(" --clear-pending-creates "),
     ]);
   });
 });
 
-it("a stack that cannot be opened says why, without how pulumi was called", async () => {
+it("a stack that cannot be opened is reported with the reason, without pulumi's command line", async () => {
   pulumiThat({ stack: 'fail("error: incorrect passphrase")' });
   await expect(open()).rejects.toMatchObject({ name: "UserError", message: "pulumi, stack dev: incorrect passphrase" });
 });
 
-it("is destroyed but for what was there before, and forgotten", async () => {
+it("is destroyed except for adopted objects, and removed from the backend", async () => {
   pulumiThat({ destroy: "" });
   const pulumi = await open();
   await pulumi.destroy(4, say, [urn]);

@@ -6,7 +6,7 @@ import { countsOf, pythonTests } from "../../cli/python.ts";
 const junit = (attributes: string) =>
   `<?xml version="1.0"?><testsuites name="pytest tests"><testsuite name="pytest" ${attributes} time="0.1"></testsuite></testsuites>`;
 
-describe("what pytest did", () => {
+describe("pytest's result", () => {
   it.each([
     ["passes and skips", junit('errors="0" failures="0" skipped="1" tests="5"'), true, [4, 0, 1]],
     ["fails", junit('errors="1" failures="2" skipped="1" tests="5"'), false, [1, 3, 1]],
@@ -23,7 +23,7 @@ describe("a machine without Python", () => {
     vi.restoreAllMocks();
   });
 
-  it("skips, and says in one line what is missing", async () => {
+  it("skips the tests, and reports in one line what is missing", async () => {
     const said = vi.spyOn(console, "log").mockImplementation(() => {});
     vi.stubEnv("PATH", "/nowhere");
     expect(await pythonTests("/apps/polls")).toEqual({ passed: 0, broken: 0, skipped: 1 });

@@ -12,7 +12,7 @@ const file: StackFile = { stack: "test", project: "data-platform", path: "", con
 const unprotect =
   "put it back, or give it up for good: set global.protectData to false, run `up` once, then make the change again";
 
-/** The state after an `up` of a program. */
+/** The state after a program's `up`. */
 const stateAfter = ({ resources, outputs }: Evaluation): StackState => ({
   resources: [
     { urn: "", type: "pulumi:pulumi:Stack", custom: false, outputs },
@@ -48,17 +48,17 @@ describe("with global.protectData", () => {
     state = stateAfter(before);
   });
 
-  it("nothing is refused where nothing is lost", () => {
+  it("a change without a loss of data is allowed", () => {
     expect(refusal(state, before)).toEqual([]);
   });
 
-  it("an object that the stack no longer has is refused, with the stack and the key", async () => {
+  it("the removal of an object is refused, with the stack and the key", async () => {
     expect(refusal(state, await evaluate(`${keep}\nclickhouse: { enabled: false }`))).toEqual([
       `stack test: clickhouse: PersistentVolumeClaim test-apps/data-clickhouse-0: no longer configured, and protected from deletion; ${unprotect}`,
     ]);
   });
 
-  it("so is a namespace, with its key, beside all others", async () => {
+  it("so is that of a namespace, with its key, beside all others", async () => {
     const all = refusal(state, await evaluate("global: { protectData: true }"));
     expect(all).toContain(
       `stack test: namespaces.monitoring: Namespace test-monitoring: no longer configured, and protected from deletion; ${unprotect}`,
@@ -66,7 +66,7 @@ describe("with global.protectData", () => {
     expect(all.length).toBeGreaterThan(1);
   });
 
-  it("a replacement is refused, with what forces it", async () => {
+  it("a replacement is refused, with its cause", async () => {
     expect(
       refusal(state, await evaluate(`${keep}\nredis: { storage: { size: 1Gi, storageClass: fast } }`)).filter((line) =>
         line.includes("redis"),
@@ -76,19 +76,19 @@ describe("with global.protectData", () => {
     ]);
   });
 
-  it("so is destroying it", () => {
+  it("so is `destroy`", () => {
     expect(() => refuseProtected(file, state)).toThrow(
       /^stack test: protected from deletion: .*PersistentVolumeClaim test-core\/data-redis-0.*; to give up their data for good, set global\.protectData to false, run `up` once, then destroy$/,
     );
   });
 
-  it("what was replaced before and is on its way out is no longer protected", () => {
+  it("an object that was replaced and is not deleted yet is not protected", () => {
     const leaving = state.resources.map((one) => ({ ...one, delete: true }));
     expect(() => refuseProtected(file, { resources: leaving, pending: [] })).not.toThrow();
   });
 });
 
-it("without global.protectData nothing is refused", async () => {
+it("without global.protectData everything is allowed", async () => {
   const state = stateAfter(await evaluate("global: { protectData: false }"));
   const smaller = await evaluate("global: { protectData: false }\nclickhouse: { enabled: false }");
   expect(manifests(smaller).length).toBeLessThan(state.resources.length);

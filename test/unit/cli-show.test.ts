@@ -18,7 +18,7 @@ const work = `
 `;
 const node = [process.execPath, "--import", "tsx", "--input-type=module", "--eval", work];
 
-/** What the work writes to a terminal. `columns` 0 is a terminal that does not know its width. */
+/** What the work writes to a terminal. `columns` 0: a terminal of unknown width. */
 async function onTerminal(columns: number): Promise<string> {
   const program = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(["sh", "-c", *sys.argv[1:]])))';
   const command = ["-c", program, `stty cols ${columns} rows 24; exec "$@"`, "sh", ...node];
@@ -31,12 +31,12 @@ describe("long work", () => {
     const lines = (await onTerminal(0)).split("\n");
     expect(lines).toContain("↓ redis [SKIPPED: in the cache]");
     expect(lines).toContain("❯ minio");
-    // The first of the build's lines; the next would come seconds later.
+    // The first line of the build; the next comes seconds later.
     expect(lines.filter((line) => line.includes("compiling"))).toEqual(["› compiling file 0"]);
     expect(lines.length).toBeLessThan(12);
   });
 
-  it("is drawn in place on a terminal with a width, with what is skipped and why", async () => {
+  it("is redrawn in place on a terminal of known width, with skipped steps and the reason", async () => {
     const shown = await onTerminal(80);
     expect(shown).toContain("↓ redis: in the cache\n");
     expect(shown).toContain("compiling file 0\n");

@@ -14,7 +14,7 @@ const fails = (file: string): FileResult => ({
   failures: [{ test: "loses nothing", message: "expected 1 to be 2\nat a line" }],
 });
 
-/** Proves with what each run brings, in turn. Files: a and b, with the fingerprints A and B. */
+/** Runs the cluster tests with these results, one per run. Files: a and b, with the fingerprints A and B. */
 async function prove(runs: (Partial<RunResult> & { files: FileResult[] })[], proofs: Record<string, Proof> = {}) {
   const kept = new Map(Object.entries(proofs));
   const asked: string[][] = [];
@@ -48,7 +48,7 @@ const proof = (fingerprint: string): Proof => ({
 });
 
 describe("a cluster test file", () => {
-  it("runs and is kept as proven when it passes", async () => {
+  it("runs, and is recorded as proven when it passes", async () => {
     const { counts, kept } = await prove([{ files: [passes("a.test.ts"), passes("b.test.ts")] }]);
     expect(counts).toEqual({ passed: 6, failed: 0, skipped: 2 });
     expect(kept.get("b.test.ts")).toMatchObject({ fingerprint: "B", seconds: 12, passed: 3, skipped: 1 });
@@ -68,7 +68,7 @@ describe("a cluster test file", () => {
     expect(counts).toEqual({ passed: 0, failed: 0, skipped: 14 });
   });
 
-  it("runs again when its fingerprint is another", async () => {
+  it("runs again when its fingerprint changes", async () => {
     const { asked } = await prove([{ files: [passes("a.test.ts")] }], {
       "a.test.ts": proof("older"),
       "b.test.ts": proof("B"),
@@ -76,7 +76,7 @@ describe("a cluster test file", () => {
     expect(asked).toEqual([["a.test.ts"]]);
   });
 
-  it("is a flake when it fails once and then passes: named, not failed, and not proven", async () => {
+  it("is reported as flaky if it fails once and then passes: neither failed nor proven", async () => {
     const { counts, asked, said, kept } = await prove([
       { files: [fails("a.test.ts"), passes("b.test.ts")] },
       { files: [passes("a.test.ts")] },
@@ -87,7 +87,7 @@ describe("a cluster test file", () => {
     expect([...kept.keys()]).toEqual(["b.test.ts"]);
   });
 
-  it("fails when it fails twice, or when no time is left for the second run", async () => {
+  it("fails if it fails twice, or if no time is left for the second run", async () => {
     const late = { ...passes("a.test.ts"), passed: 0, skipped: 4 };
     for (const second of [fails("a.test.ts"), late]) {
       const { counts, kept } = await prove([{ files: [fails("a.test.ts")] }, { files: [second] }]);
@@ -96,12 +96,12 @@ describe("a cluster test file", () => {
     }
   });
 
-  it("is not proven when no time was left for it", async () => {
+  it("is not proven if no time was left for it", async () => {
     const { kept } = await prove([{ files: [{ ...passes("a.test.ts"), passed: 0, skipped: 4 }] }]);
     expect(kept.has("a.test.ts")).toBe(false);
   });
 
-  it("proves nothing in a run that went wrong outside its tests", async () => {
+  it("is not proven by a run that failed outside its tests", async () => {
     const { counts, kept, said } = await prove([{ files: [passes("a.test.ts")], outside: ["nobody handled this"] }]);
     expect(counts.failed).toBe(1);
     expect(said).toContain("outside the tests: nobody handled this");
@@ -129,7 +129,7 @@ describe("a fingerprint", () => {
   const before = fingerprint(test, ingredients);
   const changed = (change: Partial<Ingredients>, text = test) => fingerprint(text, { ...ingredients, ...change });
 
-  it("is the same for the same things", () => expect(changed({})).toBe(before));
+  it("is the same for the same inputs", () => expect(changed({})).toBe(before));
 
   it.each<[string, Partial<Ingredients>]>([
     ["what every test depends on", { common: "other pins" }],
@@ -153,7 +153,7 @@ describe("a fingerprint", () => {
   });
 });
 
-it("every cluster test says what it exercises", () => {
+it("every cluster test lists what it exercises", () => {
   for (const file of clusterTests()) {
     const text = readFileSync(join(root, "test/cluster", file), "utf8");
     const named = exercised(text);

@@ -253,7 +253,7 @@ describe("storage", () => {
     expect(inputs(stateful).spec.serviceName).toBe("sample-headless");
   });
 
-  it("is protected and retained, unless the stack turns that off", async () => {
+  it("is protected and retained, unless the stack disables it", async () => {
     const kept = of(await set(1), "PersistentVolumeClaim").options;
     expect([kept.protect, kept.retainOnDelete]).toEqual([true, true]);
     const free = of(await set(1, config({ global: { protectData: false } }).global), "PersistentVolumeClaim").options;

@@ -19,23 +19,23 @@ const configured = (stack: string): Record<string, unknown> =>
       .map(([key, value]) => [key.slice(prefix.length), value]),
   );
 
-/** Every path of a value, those of its blocks too. */
+/** Every path of a value, including its blocks. */
 const paths = (value: unknown, path: string[] = []): string[][] =>
   value !== null && typeof value === "object"
     ? [path, ...Object.entries(value).flatMap(([key, inner]) => paths(inner, [...path, key]))]
     : [path];
 
-/** The keys that can be configured: those of the whole configuration with its defaults. */
+/** Every configurable key: those of the whole configuration with its defaults. */
 const known = paths(parseConfig("test", configured("test"))).filter((path) => path.length > 0);
 
-/** A value with another one at a path. */
+/** Sets the value at a path. */
 function put(value: unknown, [key, ...rest]: string[], inner: unknown): unknown {
   if (key === undefined) return inner;
   const block = value !== null && typeof value === "object" ? value : {};
   return { ...block, [key]: put((block as Record<string, unknown>)[key], rest, inner) };
 }
 
-/** A change as YAML has it: one key, and anything there. */
+/** A change as in YAML: any value at one key. */
 const anything = fc.oneof(
   fc.anything({ withNullPrototype: false, maxDepth: 2 }),
   fc.string({ unit: "grapheme", maxLength: 80 }),
@@ -66,7 +66,7 @@ const junk = fc.record({
   value: anything,
 });
 
-it("is refused in one line for each problem, whatever stands in it", { timeout: 60_000 + seconds * 2_000 }, () => {
+it("is refused with one line per problem, whatever its content", { timeout: 60_000 + seconds * 2_000 }, () => {
   fc.assert(
     fc.property(junk, ({ stack, path, value }) => {
       try {
@@ -82,7 +82,7 @@ it("is refused in one line for each problem, whatever stands in it", { timeout: 
   );
 });
 
-it("never shows what stands where a password could", () => {
+it("never shows a value where a password is expected", () => {
   const secret = "correct-horse-battery";
   const places = known.filter((path) => path.includes("auth"));
   fc.assert(
@@ -91,7 +91,7 @@ it("never shows what stands where a password could", () => {
       try {
         parseConfig("test", changed as Record<string, unknown>);
       } catch (error) {
-        // These two are about something else, and a text there is shown.
+        // These two are not about the value, and their message has the text.
         if (key || !/^(rotation|existingSecret)$/.test(path.at(-1) ?? ""))
           expect((error as Error).message).not.toContain(secret);
       }
@@ -100,8 +100,8 @@ it("never shows what stands where a password could", () => {
   );
 });
 
-describe("what is taken", () => {
-  /** Values that people would write, of which most are taken. */
+describe("an accepted stack file", () => {
+  /** Realistic values, most of which are accepted. */
   const plausible = fc.oneof(
     fc.integer({ min: 0, max: 20 }),
     fc.boolean(),

@@ -16,7 +16,7 @@ const refusal = (stack: string, values: Record<string, unknown>): string => {
 
 const digest = `sha256:${"a".repeat(64)}`;
 
-/** What is wrong, and the one line that says so. */
+/** A mistake, and its one line of message. */
 const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a password in plain text",
@@ -220,7 +220,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   ["an answer that is neither", "redis: { enabled: maybe }", 'redis.enabled: found "maybe"; expected true or false'],
 ];
 
-describe("wrong configuration", () => {
+describe("invalid configuration", () => {
   it.each(wrong)("%s is refused", (_, yaml, message) => {
     expect(refusal("test", parse(yaml))).toBe(`stack test: ${message}`);
   });
@@ -269,14 +269,14 @@ describe("wrong configuration", () => {
     },
   );
 
-  it("in one component hides no problem between two", () => {
+  it("in one component does not hide a problem between two", () => {
     const lines = refusal("test", parse("{ redis: { storage: { size: lots } }, kafka: { enabled: false } }")).split(
       "\n",
     );
     expect(lines.map((line) => line.split(": ")[1])).toEqual(["redis.storage.size", "schemaRegistry.enabled"]);
   });
 
-  it("never shows a value where a password may be", () => {
+  it("never shows a value where a password is expected", () => {
     for (const yaml of [
       "redis: { auth: hunter2 }",
       "redis: { auth: { pasword: hunter2 } }",
@@ -286,7 +286,7 @@ describe("wrong configuration", () => {
   });
 });
 
-describe("right configuration", () => {
+describe("valid configuration", () => {
   it.each(["dev", "test", "prod"])("the stack file of %s", (stack) => {
     const { config } = parse(readFileSync(`Pulumi.${stack}.yaml`, "utf8")) as { config: Record<string, unknown> };
     const values = Object.entries(config).map(([key, value]) => [key.replace("data-platform:", ""), value]);
@@ -344,7 +344,7 @@ describe("right configuration", () => {
     expect(refusal(name, {})).toBe("accepted");
   });
 
-  it("fills in what is left out, inside a block as well", () => {
+  it("gets the defaults, also inside a block", () => {
     const { redis } = parseConfig("dev", parse("redis: { resources: { requests: { cpu: 1 } } }"));
     expect(redis.resources).toEqual({ requests: { cpu: "1", memory: "128Mi" }, limits: { memory: "256Mi" } });
   });

@@ -17,7 +17,7 @@ const refusal = (...changes: Parameters<typeof config>): string => {
   return "accepted";
 };
 
-it("fills in what is left out of a repository", () => {
+it("completes a repository with the defaults", () => {
   expect(config({}).repositories).toEqual([
     {
       ...repository,
@@ -56,7 +56,7 @@ it.each([
   expect(refusal(parse(changes))).toContain(message);
 });
 
-it("refuses a repository that is there twice, however it is written", () => {
+it("refuses a duplicate repository, however its URL is written", () => {
   expect(refusal({}, { repositories: [repository, { ...repository, name: "Shop/Web" }] })).toContain(
     "expected each name once; for a second folder of a repository, another name with the same url",
   );
@@ -77,10 +77,10 @@ it.each([
   ["a whole repository", { path: "." }],
   ["a branch with #", { branch: "feature/#12" }],
   ["a branch with @ and +", { branch: "user@host+1" }],
-])("takes %s", (_, changes) => {
+])("accepts %s", (_, changes) => {
   expect(config(changes).repositories[0]).toMatchObject(changes);
 });
 
-it("takes a token where there is a Secret with tokens", () => {
+it("accepts a token if a Secret with tokens is configured", () => {
   expect(stringify(config({ token: "shop" }, { tokensSecret: "git-tokens" }))).toContain("token: shop");
 });

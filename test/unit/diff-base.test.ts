@@ -15,7 +15,7 @@ const git = (...args: string[]) =>
 const leftovers = () => readdirSync(join(root, "tmp")).filter((name) => name.startsWith("platform-diff-"));
 const worktrees = () => git("worktree", "list").split("\n").length;
 
-/** Commits a `platform` that does this when it is asked to render; `$4` is the stack's name, `$6` where to. */
+/** Commits a `platform` with this as its `render`; `$4` is the stack's name, `$6` the output directory. */
 function commit(script: string, files: Record<string, string> = {}) {
   writeFileSync(join(root, "platform"), `#!/bin/sh\nset -e\nshift; stack=$2; out=$4\n${script}\n`);
   chmodSync(join(root, "platform"), 0o755);
@@ -44,7 +44,7 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** The objects of a stack at `ref`; leaves nothing behind whatever happens. */
+/** The objects of a stack at `ref`. Always removes the checkout. */
 async function rendered(ref = "main", stack = "dev", said: string[] = []) {
   const base = await BaseRevision.checkOut(root, ref);
   try {
@@ -63,18 +63,18 @@ describe("another revision", () => {
     expect(await rendered("before")).toEqual([{ kind: "ConfigMap" }]);
   });
 
-  it("tells nobody's work in the checkout", async () => {
+  it("does not include uncommitted changes", async () => {
     writeFileSync(join(root, "platform"), "not committed");
     expect(await rendered()).toEqual([{ kind: "ConfigMap" }]);
   });
 
-  it("uses the checkout's modules where the lock file is the same, and cannot delete them", async () => {
+  it("uses the checkout's modules if the lock file is the same, and cannot delete them", async () => {
     commit(`test -d node_modules/a-module; rm -rf node_modules; ${configMap}`);
     expect(await rendered()).toHaveLength(1);
     expect(existsSync(join(root, "node_modules", "a-module"))).toBe(true);
   });
 
-  it("is left to install its own where it is not", async () => {
+  it("installs its own modules if it is not", async () => {
     commit(`test ! -e node_modules; echo "installing" >&2; ${configMap}`);
     writeFileSync(join(root, "package-lock.json"), "{ }\n");
     const said: string[] = [];
@@ -82,7 +82,7 @@ describe("another revision", () => {
     expect(said).toEqual(["at main: installing"]);
   });
 
-  it("gets stand-ins for encrypted values, so that nothing in it has to be read", async () => {
+  it("gets placeholders for encrypted values, so that none has to be decrypted", async () => {
     commit(`mkdir "$out"; cp "Pulumi.$stack.yaml" "$out/x.yaml"`, {
       "Pulumi.dev.yaml": "config:\n  kubernetes:kubeconfig:\n    secure: AAAB\n  other:key: 1\n",
     });
@@ -112,13 +112,13 @@ describe("another revision", () => {
     await expect(BaseRevision.checkOut(root, "main")).rejects.toThrow(/^--base: not a git repository/);
   });
 
-  it("says which stacks it has where it lacks one", async () => {
+  it("reports its stacks if it lacks one", async () => {
     await expect(rendered("main", "prod")).rejects.toThrow(
       "at main: stack prod: there is no Pulumi.prod.yaml; stacks here: dev",
     );
   });
 
-  it("says that it cannot render", async () => {
+  it("reports that it cannot render", async () => {
     git("rm", "--quiet", "platform");
     git("commit", "--quiet", "--message", "none");
     await expect(rendered()).rejects.toThrow("at main: there is no ./platform to render a stack with");
@@ -126,7 +126,7 @@ describe("another revision", () => {
     await expect(rendered()).rejects.toThrow("at main: `./platform render --stack dev` fails: error: unknown command");
   });
 
-  it("is gone, with what runs in it, when the process is told to stop", async () => {
+  it("is removed, with its processes, when the process gets SIGTERM", async () => {
     commit("echo $$ >&2; sleep 1000 & wait");
     const script = `
       import { BaseRevision } from ${JSON.stringify(new URL("../../render/diff/base.ts", import.meta.url).href)};
@@ -146,7 +146,7 @@ describe("another revision", () => {
     expect(leftovers()).toEqual([]);
     expect(worktrees()).toBe(1);
     expect(pid).toBeGreaterThan(1);
-    // Of the whole group, those that have ended may still be listed as such.
+    // Zombie processes of the group may still be listed.
     const processes = execaSync("ps", ["-A", "-o", "pgid=,stat="]).stdout.split("\n");
     expect(processes.filter((line) => new RegExp(`^ *${pid} +[^Z]`).test(line))).toEqual([]);
   });

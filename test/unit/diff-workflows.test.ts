@@ -28,24 +28,24 @@ const workflows = Object.fromEntries(
 const stepsOf = (workflow: Workflow) => Object.values(workflow.jobs).flatMap(({ steps }) => steps);
 const comparison = () => stepsOf(workflows["pull-request.yml"]!).find(({ run }) => run?.includes("./platform diff"))!;
 
-it("there is one for pushes, one for pull requests, one for their comments and one for every night", () => {
+it("there is one for pushes, one for pull requests, one for their comments and a nightly one", () => {
   expect(Object.keys(workflows).sort()).toEqual(["checks.yml", "comment.yml", "nightly.yml", "pull-request.yml"]);
 });
 
 describe.each(Object.entries(workflows))("%s", (file, workflow) => {
-  it("may do no more than it must", () => {
+  it("has only the permissions that it needs", () => {
     const may = file === "comment.yml" ? { actions: "read", "pull-requests": "write" } : { contents: "read" };
     expect(workflow.permissions).toEqual(may);
     for (const job of Object.values(workflow.jobs)) expect(job.permissions).toBeUndefined();
-    // It would run with the secrets of this repository what a fork has written.
+    // It would run a fork's code with the secrets of this repository.
     expect(workflow.on).not.toHaveProperty("pull_request_target");
   });
 
-  it("uses actions of a stated version", () => {
+  it("pins the version of each action", () => {
     for (const { uses } of stepsOf(workflow)) if (uses) expect(uses).toMatch(/^(actions|pulumi)\/[\w-]+@v\d+$/);
   });
 
-  it("puts nothing from outside into a script, except by variables", () => {
+  it("passes outside text to a script only by variables", () => {
     for (const { run } of stepsOf(workflow)) if (run) expect(run).not.toContain("${{");
   });
 
@@ -53,14 +53,14 @@ describe.each(Object.entries(workflows))("%s", (file, workflow) => {
     for (const { run } of stepsOf(workflow)) if (run) execaSync("bash", ["-n"], { input: run });
   });
 
-  it("hands secrets to the preview alone", () => {
+  it("gives secrets only to the preview", () => {
     const withSecrets = stepsOf(workflow).filter((step) => JSON.stringify(step).includes("secrets."));
     expect(withSecrets.map(({ name }) => name)).toEqual(file === "pull-request.yml" ? ["Preview"] : []);
     for (const { env } of Object.values(workflow.jobs)) expect(JSON.stringify(env ?? {})).not.toContain("secrets.");
   });
 });
 
-it("what may write runs nothing of a pull request's", () => {
+it("a workflow with write permission runs no code of a pull request", () => {
   expect(stepsOf(workflows["comment.yml"]!).map(({ uses, run }) => uses ?? run?.includes("platform diff"))).toEqual([
     false,
   ]);

@@ -49,13 +49,13 @@ const risksOf = (before: KubernetesObject[], after: KubernetesObject[]) => risks
 const page = (before: KubernetesObject[], after: KubernetesObject[], maxLength?: number) =>
   markdown("main", [{ stack: "dev", before, after }], maxLength);
 
-describe("what becomes of an object", () => {
-  it("is nothing when it is the same, in whatever order its fields stand", () => {
+describe("the change of an object", () => {
+  it("is empty if it is the same, in any order of its fields", () => {
     const { apiVersion, kind, metadata, spec } = set();
     expect(compare([set(), claim()], [claim(), { spec, metadata, kind, apiVersion }])).toEqual([]);
   });
 
-  it("is told by kind, namespace and name, the most drastic first", () => {
+  it("is listed by kind, namespace and name, the most drastic first", () => {
     const elsewhere = { ...claim(), metadata: { name: "data-0", namespace: "apps" } };
     expect(
       fatesOf([set(), claim(), secret({})], [set({ serviceName: "other" }), elsewhere, secret({ a: "1" })]),
@@ -67,11 +67,11 @@ describe("what becomes of an object", () => {
     ]);
   });
 
-  it("does not hang on the API's version", () => {
+  it("does not depend on the API version", () => {
     expect(fatesOf([object("A", "a", {}, "g/v1beta1")], [object("A", "a", {}, "g/v1")])).toEqual(["changed: A core/a"]);
   });
 
-  it("of a Job named by a hash is to run again, not to be removed and added", () => {
+  it("of a Job named by a hash is another run, not a removal and an addition", () => {
     expect(fatesOf([job("0123abcd", "a:1")], [job("0123abce", "a:2")])).toEqual(["runs again: Job core/init"]);
     expect(fatesOf([job("0123abcd", "a:1")], [job("0123abcd", "a:2")])).toEqual(["replaced: Job core/init"]);
     expect(fatesOf([], [job("0123abcd", "a:1")])).toEqual(["added: Job core/init"]);
@@ -146,7 +146,7 @@ describe("data at stake", () => {
     expect(risksOf(before, after)).toEqual({ data: [], rotations: [] });
   });
 
-  it("is told apart from a rotation", () => {
+  it("is distinguished from a rotation", () => {
     expect(risksOf([secret({ user: "a", password: "one" })], [secret({ user: "a", password: "two" })])).toEqual({
       data: [],
       rotations: [{ title: "Secret core/admin", says: "gets another `password`" }],
@@ -157,18 +157,18 @@ describe("data at stake", () => {
 describe("a field", () => {
   const paths = (before: unknown, after: unknown) => fieldChanges(before, after).map(({ path }) => path);
 
-  it("is named by its path, in lists by name", () => {
+  it("is named by its path, and list items by name", () => {
     const pod = (value: string) => ({ env: [{ name: "A" }, { name: "B", value }], data: { "x.conf": value } });
     expect(paths(pod("1"), pod("2"))).toEqual(["env[B].value", "data[x.conf]"]);
     expect(paths({ args: ["a", "b"] }, { args: ["a", "c"] })).toEqual(["args"]);
     expect(paths({ a: [{ name: "x" }] }, { a: [{ name: "x" }, { name: "y" }] })).toEqual(["a[y]"]);
   });
 
-  it("differs when nothing but the order of a list does", () => {
+  it("differs if only the order of a list changes", () => {
     expect(paths({ a: [{ name: "x" }, { name: "y" }] }, { a: [{ name: "y" }, { name: "x" }] })).toEqual(["a"]);
   });
 
-  it("of many lines shows those that differ", () => {
+  it("of many lines shows only those that differ", () => {
     const file = (port: number) => `one\ntwo\nport ${port}\nfour\nfive\n`;
     expect(changeLines({ path: "", before: file(1), after: file(2) })).toEqual([
       "  two",
@@ -179,17 +179,17 @@ describe("a field", () => {
     expect(changeLines({ path: "", before: "1\n", after: "1\n\n" })).toEqual(["  1", "+ "]);
   });
 
-  it("shows a value's type where that is all that differs", () => {
+  it("shows a value's type if nothing else differs", () => {
     expect(changeLines({ path: "", before: "1", after: 1 })).toEqual(['- "1"', "+ 1"]);
   });
 });
 
 describe("the page", () => {
-  it("says in a line that nothing changes", () => {
+  it("reports in one line that nothing changes", () => {
     expect(page([set()], [set()])).toBe("## Stack `dev`\n\nNothing changes against `main`.\n");
   });
 
-  it("reads from what is dangerous to what adds up", () => {
+  it("starts with the risks and ends with the totals", () => {
     expect(page([set(), claim("2Gi"), secret({ p: "1" })], [set({ replicas: 3 }, "a:2"), secret({ p: "2" })])).toBe(
       `## Stack \`dev\`: 1 removed, 2 changed
 
@@ -253,7 +253,7 @@ describe("the page", () => {
     );
   });
 
-  it("tells of images that give way, come or go, not of those that run elsewhere too", () => {
+  it("lists images that are replaced, added or removed, not those that are still used elsewhere", () => {
     const pod = (name: string, image: string) => object("Pod", name, { spec: { containers: [container(image)] } });
     const before = [pod("a", "x:1"), pod("b", "x:1"), pod("c", "y:1"), pod("old", "z:1")];
     const after = [pod("a", "x:2"), pod("b", "x:2"), pod("c", "y:1"), pod("new", "w:1"), pod("d", "y:1")];
@@ -269,7 +269,7 @@ describe("the page", () => {
 `);
   });
 
-  it("never shows what a Secret holds", () => {
+  it("never shows a Secret's values", () => {
     const before = [secret({ a: "hunter-1", b: "hunter-2" }), secret({ d: "hunter-3" }, "gone"), secret({}, "plain")];
     const after = [
       secret({ a: "hunter-4", c: "hunter-5" }),
@@ -281,7 +281,7 @@ describe("the page", () => {
     for (const key of ["a", "b", "c", "e", "f"]) expect(text).toMatch(new RegExp(`\\b${key}\\b.*\n?.*not shown`));
   });
 
-  it("shows once what changes alike everywhere", () => {
+  it("shows a change once if it is the same everywhere", () => {
     const labelled = (name: string, version: string) => ({
       ...object("Service", name),
       metadata: { name, namespace: "core", labels: { version } },
@@ -294,12 +294,12 @@ describe("the page", () => {
     expect(text.match(/labels\.version/g)).toHaveLength(1);
   });
 
-  it("keeps a text with fences in its own, longer one", () => {
+  it("puts a text with fences into a longer fence", () => {
     const text = page([], [object("ConfigMap", "a", { data: { readme: "```\nx\n```\n" } })]);
     expect(text).toContain("````diff\n");
   });
 
-  it("leaves differences out, the longest first, where it must be short", () => {
+  it("omits differences, the longest first, to meet its size limit", () => {
     const config = (name: string, lines: number) =>
       object("ConfigMap", name, { data: { a: Array.from({ length: lines }, (_, i) => `line ${i}`).join("\n") } });
     const text = page([], [config("long", 90), config("short", 3)], 1200);
@@ -311,7 +311,7 @@ describe("the page", () => {
     expect(page([], [config("long", 90)], 200)).toMatch(/^## Stack[\s\S]*too long to be shown here\.\n$/);
   });
 
-  it("keeps every stack's title and error, and no half of anything, where little fits", () => {
+  it("keeps every stack's title and error within a small limit, and cuts no block", () => {
     const config = (name: string) =>
       object("ConfigMap", name, {
         data: Object.fromEntries(["a", "b"].map((key) => [key, `ø👩‍🚀\n${"é\n".repeat(300)}`])),
@@ -331,25 +331,25 @@ describe("the page", () => {
     }
   });
 
-  it("says what stands in the way of a comparison", () => {
+  it("reports why stacks cannot be compared", () => {
     expect(markdown("main", [{ stack: "new", problem: "at main: there is no such stack" }])).toBe(
       "## Stack `new`\n\nNothing to compare: at main: there is no such stack.\n",
     );
   });
 
-  it("does without the sum where a container states no requests", () => {
+  it("omits the totals if a container has no requests", () => {
     const bare = object("Pod", "p", { spec: { containers: [{ name: "x", image: "x:1" }] } });
     expect(page([], [bare])).toContain("They cannot be added up");
   });
 });
 
-/** Whether no character is cut and no block is left open. */
+/** Whether no character is cut and every block is closed. */
 function whole(text: string): boolean {
   const outside = text.replace(/^(`{3,})(diff)?\n[\s\S]*?^\1$/gm, "");
   const number = (of: RegExp) => outside.match(of)?.length ?? 0;
   return (
     !/\p{Surrogate}/u.test(text) &&
-    // The woman is an astronaut, or she is not there.
+    // An emoji of several code points is whole or missing.
     !/👩(?!\u{200d}🚀)/u.test(text) &&
     !outside.includes("```") &&
     number(/<details>/g) === number(/<\/details>/g)
@@ -360,7 +360,7 @@ describe("the page of previews", () => {
   const failing = (lines: number) => `${"Previewing update (prod): ø👩‍🚀\n".repeat(lines)}error: it is broken\n`;
   const fine = "Previewing\n\nResources:\n    + 2 to create\n    +-1 to replace\n    12 unchanged\n\n";
 
-  it("shows the end of what each printed, and what was counted", () => {
+  it("shows the end of each output, and the counts", () => {
     expect(
       previewPage(
         [
@@ -397,7 +397,7 @@ It was not started: see the log of the run.
 `);
   });
 
-  it("keeps the error of each of many, and gives what the short ones leave to the long ones", () => {
+  it("keeps each of many errors, and gives the space that short ones leave to long ones", () => {
     const previews = Array.from({ length: 8 }, (_, i) => ({
       stack: `stack-${i}`,
       failed: true,
@@ -411,7 +411,7 @@ It was not started: see the log of the run.
     expect(page.match(/^```\n…\nPreviewing/gm)).toHaveLength(4);
   });
 
-  it("is whole and short enough, whatever was printed", () => {
+  it("is well-formed and within the limit, whatever the output", () => {
     const output = fc.string({ unit: fc.constantFrom("👩‍🚀", "ø", "\n", "`", "```", "x", "error: "), maxLength: 300 });
     const previews = fc.array(fc.record({ stack: fc.constant("dev"), failed: fc.boolean(), output }), { maxLength: 5 });
     fc.assert(
@@ -419,7 +419,7 @@ It was not started: see the log of the run.
         const page = previewPage(all, most);
         return whole(page) && page.length <= most;
       }),
-      // The same ones each time, unless someone asks for more.
+      // The same examples in each run by default.
       { numRuns: Number(process.env.FUZZ_RUNS ?? 300), ...(!process.env.FUZZ_RUNS && { seed: 1 }) },
     );
   });

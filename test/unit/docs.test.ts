@@ -12,10 +12,10 @@ const pages = execFileSync("git", ["ls-files", "--cached", "--others", "--exclud
   .trim()
   .split("\n")
   .filter((page) => existsSync(page));
-/** Markdown without what is quoted as code. */
+/** Markdown without code. */
 const textOf = (page: string) => readFileSync(page, "utf8").replace(/^ *```[\s\S]*?^ *```$/gm, "");
 
-/** A heading's anchor, as GitHub makes it. */
+/** A heading's anchor, as GitHub derives it. */
 const anchor = (heading: string) =>
   heading
     .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
@@ -25,7 +25,7 @@ const anchor = (heading: string) =>
     .replaceAll(" ", "-");
 const headings = (page: string) => [...textOf(page).matchAll(/^(#+) (.+)$/gm)].map(([, , text = ""]) => text);
 
-it.each(pages)("%s links to what exists", (page) => {
+it.each(pages)("%s has no broken links", (page) => {
   const broken = [...textOf(page).matchAll(/\]\((?!https?:|mailto:)([^)\s]+)\)/g)]
     .map(([, link = ""]) => link)
     .filter((link) => {
@@ -37,7 +37,7 @@ it.each(pages)("%s links to what exists", (page) => {
   expect(broken).toEqual([]);
 });
 
-/** Every folder of a component that a stack configures; Django's page is named after the application that is shipped. */
+/** Every component's folder. Django's page has the name of the shipped application. */
 const components = readdirSync("components")
   .filter((name) => existsSync(`components/${name}/schema.ts`))
   .map((name) => (name === "django" ? "polls" : name));
@@ -47,14 +47,14 @@ it.each(components)("docs/%s.md has the form of a component's page", (name) => {
   expect(headings(`docs/${name}.md`).filter((heading) => form.includes(heading))).toEqual(form);
 });
 
-/** Pages of their time: they name what was there then. */
+/** Dated pages, which may name files that no longer exist. */
 const dated = (page: string) =>
   page.startsWith("docs/decisions/") || page === "CHANGELOG.md" || page === "docs/migrations.md";
 
 it.each(pages.filter((page) => !dated(page)))("%s names files that exist", (page) => {
   const rooms = "apps|charts|cli|components|config|docs|kube|launch|lint|local|policy|render|scripts|test";
   const named = [...textOf(page).matchAll(new RegExp(`\`((?:${rooms})/[\\w./-]+)\``, "g"))];
-  // A placeholder, a file inside a container, and Helm's folder of a chart.
+  // Except placeholders, files inside a container, and Helm's folder of a chart.
   const other = (path: string) => /NAME|\/charts\/$/.test(path) || path === "config/application.properties";
   expect(named.map(([, path = ""]) => path).filter((path) => !other(path) && !existsSync(path))).toEqual([]);
 });

@@ -26,7 +26,7 @@ describe("which pulumi", () => {
     },
   );
 
-  it("none, where nothing holds", async () => {
+  it("none, if no condition holds", async () => {
     expect(await firstOf([["on PATH", async () => false]])).toBeUndefined();
   });
 
@@ -55,7 +55,7 @@ describe("what the engine is built from", () => {
     expect(groups.pulumi.stamp).toMatch(new RegExp(`\\.Version=${pinned}$`));
   });
 
-  it("has the same version of everything that both need, Pulumi's own packages apart", () => {
+  it("pins the same version of every shared package, except Pulumi's own", () => {
     const pins = (group: { dir: string }) => [...goMod(group).matchAll(/^\t(\S+) (v\S+)/gm)];
     const ofPulumi = new Map(pins(groups.pulumi).map(([, path = "", version]) => [path, version]));
     const others = pins(groups["kubernetes-provider"]).flatMap(([, path = "", version]) =>
@@ -71,7 +71,7 @@ describe("what the engine is built from", () => {
   });
 });
 
-it("keeps what go says is wrong, however much it compiled after that", () => {
+it("keeps go's error messages, however much it compiled after them", () => {
   const said = "go: downloading a v1\na/b\n# a/c\nc.go:1:2: undefined: d\na/e\n";
   expect(linesOf(said)).toEqual(["# a/c", "c.go:1:2: undefined: d"]);
 });

@@ -28,7 +28,7 @@ afterEach(async () => {
   rmSync(home, { recursive: true });
 });
 
-/** Starts a plugin in another directory than this one, and returns the address that it prints. */
+/** Starts a plugin in another working directory, and returns the address that it prints. */
 async function start(name: string): Promise<string> {
   const child = execa(resolve("local/engine/bin", name), ["127.0.0.1:9"], { cwd: home, reject: false });
   started.push(child);
@@ -36,14 +36,14 @@ async function start(name: string): Promise<string> {
   return `127.0.0.1:${String(port).trim()}`;
 }
 
-/** One call of a client, as a promise. */
+/** A client's call as a promise. */
 const call = <Response>(send: (done: (error: ServiceError | null, response?: Response) => void) => unknown) =>
   new Promise<Response | undefined>((done, fail) => {
     send((error, response) => (error ? fail(error) : done(response)));
   });
 
 describe("pulumi-resource-random", () => {
-  it("makes a password that is marked as a secret, and says what it does not make", async () => {
+  it("creates a password that is marked as a secret, and refuses other resources by name", async () => {
     const client = new providerGrpc.ResourceProviderClient(
       await start("pulumi-resource-random"),
       credentials.createInsecure(),
@@ -66,7 +66,7 @@ describe("pulumi-resource-random", () => {
 });
 
 describe("pulumi-language-nodejs", () => {
-  /** Runs a project in `home` whose SDK is `script`: it is what starts the program. */
+  /** Runs a project in `home` with `script` as its SDK, which starts the program. */
   async function run(script: string, options: Record<string, string | boolean>) {
     const sdk = join(home, "node_modules/@pulumi/pulumi/cmd/run");
     mkdirSync(sdk, { recursive: true });
@@ -98,9 +98,9 @@ describe("pulumi-language-nodejs", () => {
   it("starts the project's own SDK with the stack, its configuration and the options of Pulumi.yaml", async () => {
     const script = `
       const { PULUMI_CONFIG, PULUMI_CONFIG_SECRET_KEYS, PULUMI_NODEJS_TYPESCRIPT } = process.env;
-      const seen = { node: process.execArgv, args: process.argv.slice(2), cwd: process.cwd() };
+      const call = { node: process.execArgv, args: process.argv.slice(2), cwd: process.cwd() };
       const env = { PULUMI_CONFIG, PULUMI_CONFIG_SECRET_KEYS, PULUMI_NODEJS_TYPESCRIPT };
-      require("node:fs").writeFileSync("seen.json", JSON.stringify({ ...seen, env }));
+      require("node:fs").writeFileSync("call.json", JSON.stringify({ ...call, env }));
     `;
     const response = await run(script, { typescript: false, nodeargs: "--no-warnings --title p" });
     expect(response?.toObject()).toEqual({ error: "", bail: false });
@@ -108,7 +108,7 @@ describe("pulumi-language-nodejs", () => {
       ...["--monitor", "127.0.0.1:8", "--engine", "127.0.0.1:9", "--project", "data-platform", "--stack", "dev"],
       ...["--parallel", "16", "--pwd", home, "--root-directory", home, "--dry-run", "index.ts"],
     ];
-    expect(JSON.parse(readFileSync(join(home, "seen.json"), "utf8"))).toEqual({
+    expect(JSON.parse(readFileSync(join(home, "call.json"), "utf8"))).toEqual({
       node: ["--no-warnings", "--title", "p"],
       args,
       cwd: home,
@@ -124,7 +124,7 @@ describe("pulumi-language-nodejs", () => {
     [0, { error: "", bail: false }],
     [32, { error: "", bail: true }],
     [3, { error: "the program ended with 3", bail: false }],
-  ])("tells what an exit with %d means", async (code, expected) => {
+  ])("reports the meaning of exit code %d", async (code, expected) => {
     expect((await run(`process.exit(${code})`, {}))?.toObject()).toEqual(expected);
   });
 });

@@ -1,7 +1,7 @@
 import type { Evaluation, RandomSource, Resource } from "../../render/evaluate.ts";
 
 /*
- * Programs as the engine sees them, without the SDK: what the SDK makes of a real one is tested with the whole
+ * Programs as the engine gets them, without the SDK: what the SDK registers for a real one is tested with the whole
  * program.
  */
 
@@ -53,7 +53,7 @@ export function object(
 
 export const component = (name: string, options: Options = {}): Resource => ({
   urn: urn(name),
-  type: "data-platform:index:Part",
+  type: "data-platform:index:Redis",
   name,
   custom: false,
   inputs: {},
@@ -79,7 +79,7 @@ export function stack(
     without?: string[];
     settings?: string;
     policy?: string;
-    /** Pods of the StatefulSet, whose number is said to be fixed. */
+    /** Replicas of the StatefulSet, which is annotated with a fixed number. */
     replicas?: number;
   } = {},
 ): Evaluation {

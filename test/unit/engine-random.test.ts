@@ -65,7 +65,7 @@ describe("check", () => {
   ])("a password of %j", async (inputs, expected) => {
     const { failures = [], inputs: checked } = await check(password, {}, inputs);
     expect(failures.map(({ property, reason }) => `${property}: ${reason}`)).toEqual(expected);
-    // The engine stores these: what is not given stays away, as with the official provider.
+    // The engine stores these: a missing input stays missing, as with the official provider.
     expect(checked).toEqual(inputs);
   });
 
@@ -124,7 +124,7 @@ describe("create", () => {
       { length: 64, lower: false, upper: false, numeric: false, overrideSpecial: "" },
       /^[!@#$%&*()\-_=+[\]{}<>:?]{64}$/,
     ],
-    // A minimum counts although its class is off.
+    // A minimum counts even if its class is disabled.
     [{ length: 4, special: false, minSpecial: 4 }, /^[!@#$%&*()\-_=+[\]{}<>:?]{4}$/],
   ])("a password of %j from its characters", (inputs, expected) => {
     expect(passwordOf(inputs)).toMatch(expected);
@@ -158,7 +158,7 @@ describe("diff", () => {
 
   it.each([
     [official, { length: 8, special: false }, none],
-    // An input that says what holds without it.
+    // An input with the default value.
     [official, { length: 8, special: false, upper: true, minUpper: 0, numeric: true }, none],
     [official, { length: secret(8), special: false }, none],
     [official, { length: 8, special: false, __defaults: [] }, none],
@@ -193,7 +193,7 @@ describe("diff", () => {
       { length: 8, special: false },
       { changes: true, replaces: [] },
     ],
-    // Written by a provider that did not have `numeric` yet.
+    // Written by a provider from before `numeric`.
     [{ ...official, numeric: undefined }, { length: 8, special: false }, none],
   ] as [object, object, object][])("%j and %j", async (olds, news, expected) => {
     const { changes, replaces = [] } = await diff("none", password, olds, news);
@@ -217,7 +217,7 @@ it("updates what changed without another value, and drops the official provider'
 });
 
 describe("read", () => {
-  it("leaves what is there as it is", async () => {
+  it("does not change an existing state", async () => {
     expect(await read("none", password, official)).toEqual({ id: "none", props: official });
   });
 
@@ -245,6 +245,6 @@ describe("read", () => {
   });
 });
 
-it("gives no schema away as the official provider's, and says how to import without", async () => {
+it("has no schema, and reports how to import without one", async () => {
   await expect(random.getSchema?.()).rejects.toThrow(/has no schema.*expected --generate-code=false$/);
 });

@@ -21,15 +21,15 @@ const kinds: Record<string, [string, string, boolean][]> = {
   "/apis/batch/v1": [["Job", "jobs", true]],
 };
 
-/** As much of an API server as the command line talks to: it stores, and makes everything ready. */
+/** A fake of the API that the command line uses: it stores objects and reports them as ready. */
 export class FakeApi {
   readonly objects = new Map<string, KubeObject>();
-  /** Everything that changed something, as `APPLY Service dev/web`. */
+  /** Every write, such as `APPLY Service dev/web`. */
   readonly writes: string[] = [];
-  /** Answers for one object, by title: `undefined` lets it through. */
+  /** Answers for one object by its title; `undefined` is the normal answer. */
   answer: (method: string, title: string) => { code: number; message: string } | "hang up" | undefined = () =>
     undefined;
-  /** Set by a test to say how far an object has come. */
+  /** Set by a test to change an object's status. */
   status: (object: KubeObject) => unknown = ({ kind, spec, metadata }) => {
     const replicas = (spec as { replicas?: number } | undefined)?.replicas ?? 1;
     if (kind === "Namespace") return { phase: "Active" };
@@ -102,7 +102,7 @@ export class FakeApi {
     const title = titleOf(identity);
     const told = this.answer(request.method!, title);
     if (told === "hang up") return told;
-    if (told) return [told.code, { reason: "Told", message: told.message }];
+    if (told) return [told.code, { reason: "Refused", message: told.message }];
     const key = `${apiVersion} ${title}`;
     const live = this.objects.get(key);
     switch (request.method) {

@@ -73,7 +73,7 @@ describe.skipIf(!engine)("kind's commands on the Pulumi engine", () => {
     return all;
   };
   const up = () => pulumi("up", "--yes", "--skip-preview", "--stack", "unit");
-  /** How kind was called since the last look. */
+  /** Calls of kind since the last check. */
   const calls = () => {
     const path = join(fake, "calls");
     const lines = existsSync(path) ? readFileSync(path, "utf8").trim().split("\n") : [];
@@ -98,13 +98,13 @@ describe.skipIf(!engine)("kind's commands on the Pulumi engine", () => {
 
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-  it("makes nothing in a preview", async () => {
+  it("creates nothing in a preview", async () => {
     expect(await pulumi("preview", "--stack", "unit")).toMatch(/kind-cluster\s+create/);
     expect(calls()).toEqual([]);
     expect(existsSync(certs)).toBe(false);
   });
 
-  it("makes the cluster once, from its configuration, with the files that its nodes look at", async () => {
+  it("creates the cluster once, from its configuration, with the files that its nodes mount", async () => {
     await up();
     expect(calls()).toEqual(["create cluster --config - --kubeconfig F --wait 180s"]);
     expect(parse(readFileSync(join(fake, "cluster"), "utf8"))).toEqual(
@@ -115,14 +115,14 @@ describe.skipIf(!engine)("kind's commands on the Pulumi engine", () => {
     expect(calls()).toEqual([]);
   });
 
-  it("hands the kubeconfig on as a secret, and leaves it nowhere else", async () => {
+  it("exports the kubeconfig as a secret, and writes it nowhere else", async () => {
     expect(await pulumi("stack", "output", "kubeconfig", "--stack", "unit")).toBe("[secret]");
     expect(await pulumi("stack", "output", "kubeconfig", "--show-secrets", "--stack", "unit")).toBe("key: very-secret");
     expect(state()).not.toContain("very-secret");
     expect((await execa("grep", ["-r", "very-secret", join(home, "tmp")], { reject: false })).stdout).toBe("");
   });
 
-  it("deletes the cluster before it makes another one from another configuration", async () => {
+  it("deletes the cluster before it creates one from another configuration", async () => {
     await pulumi("config", "set", "home", "/home/two", "--stack", "unit");
     const output = await up();
     expect(output).not.toContain("very-secret");
@@ -133,7 +133,7 @@ describe.skipIf(!engine)("kind's commands on the Pulumi engine", () => {
     expect(readFileSync(join(fake, "cluster"), "utf8")).toContain("/home/two");
   });
 
-  it("deletes the cluster, and then its files, with the stack", async () => {
+  it("deletes the cluster and then its files on destroy", async () => {
     await pulumi("destroy", "--yes", "--skip-preview", "--stack", "unit");
     expect(calls()).toEqual(["delete cluster --name data-platform"]);
     expect(existsSync(certs)).toBe(false);

@@ -15,7 +15,7 @@ const put = (object: KubeObject) =>
   void api.objects.set(`${object.apiVersion} ${object.kind} dev/${object.metadata.name}`, object);
 const job: KubeObject = { apiVersion: "batch/v1", kind: "Job", metadata: { name: "users-1", namespace: "dev" } };
 
-it("is the pod with its last events and words, and no password", async () => {
+it("shows the pod with its last events and log lines, and no password", async () => {
   const password = "a-password-of-someone";
   put({
     apiVersion: "v1",
@@ -45,7 +45,7 @@ it("is the pod with its last events and words, and no password", async () => {
     message: `back-off of ${password}`,
   });
   api.logs = `connecting with ${password}\nno such role\n`;
-  // The fake one has a status for Jobs, and for Pods only what they were put with.
+  // The fake API sets the status of Jobs, but not of Pods.
   const { status } = api;
   api.status = (object) => {
     if (object.kind === "Job") return { conditions: [{ type: "Failed", status: "True", message: "too often" }] };
@@ -65,7 +65,7 @@ it("is the pod with its last events and words, and no password", async () => {
   expect(hide(`refused: ${password}`, secrets)).toBe("refused: •••");
 });
 
-it("is nothing of what is ready", async () => {
+it("shows nothing about ready objects", async () => {
   put(job);
   expect(await diagnoseAll(api.connect(), [job], [])).toBe("");
 });

@@ -27,12 +27,12 @@ describe.skipIf(!root)("daemons (skipped where the tests do not run as root on L
     await stop(name, 0);
     vi.unstubAllEnvs();
     rmSync(state, { recursive: true });
-    // What this test made, and nothing that a cluster of this machine uses: only empty directories can be removed so.
+    // Removes only what this test created: rmdir fails for directories in use.
     for (const path of [cgroup("daemons", name), cgroup("daemons"), cgroup(), runDir("started"), runDir()])
       await rmdir(path).catch(() => {});
   });
 
-  it("knows what it started, also in another process, by the control group", async () => {
+  it("finds what it started by the control group, also from another process", async () => {
     expect(pidOf(name)).toBeUndefined();
     await start(daemon("sleep 100; exit"), quiet);
     const pid = pidOf(name)!;
@@ -41,7 +41,7 @@ describe.skipIf(!root)("daemons (skipped where the tests do not run as root on L
     expect(processesIn(dirname(cgroup("daemons", name)))).toContain(pid);
   });
 
-  it("leaves a running one alone and restarts it for other files", async () => {
+  it("keeps a running one, and restarts it if its files change", async () => {
     const pid = pidOf(name);
     await start(daemon("sleep 100; exit"), quiet);
     expect(pidOf(name)).toBe(pid);
@@ -50,7 +50,7 @@ describe.skipIf(!root)("daemons (skipped where the tests do not run as root on L
     expect(pidOf(name)).toBeDefined();
   });
 
-  it("starts one again that was killed", async () => {
+  it("restarts one that was killed", async () => {
     const pid = pidOf(name)!;
     for (const each of processesIn(cgroup("daemons", name))) process.kill(each, "SIGKILL");
     await vi.waitFor(() => expect(pidOf(name)).toBeUndefined());
@@ -58,7 +58,7 @@ describe.skipIf(!root)("daemons (skipped where the tests do not run as root on L
     expect(pidOf(name)).not.toBe(pid);
   });
 
-  it("kills what does not end when asked", async () => {
+  it("kills one that ignores SIGTERM", async () => {
     await start(daemon("trap '' TERM; while :; do sleep 0.1; done"), quiet);
     await stop(name, 0.3);
     expect(pidOf(name)).toBeUndefined();
@@ -71,12 +71,12 @@ describe.skipIf(!root)("daemons (skipped where the tests do not run as root on L
     expect(error.message).toMatch(/stopped right after its start\. The end of .*\.log:\n(.*\n)*the reason$/);
   });
 
-  it("says why one never became ready", async () => {
+  it("reports why one did not become ready", async () => {
     const silent: Daemon = { ...daemon("sleep 100"), ready: () => Promise.reject(new Error("no answer yet")) };
     await expect(start(silent, quiet, 0.3)).rejects.toThrow(/was not ready within 0.3 s: no answer yet/);
   });
 
-  it("passes none of the caller's secrets on", async () => {
+  it("passes on none of the caller's secrets", async () => {
     vi.stubEnv("SOME_TOKEN", "secret");
     const environment = daemon("env; sleep 100");
     await start({ ...environment, ready: async () => true }, quiet);

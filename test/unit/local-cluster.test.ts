@@ -79,7 +79,7 @@ describe("registry hosts", () => {
   );
   const mirror = { "http://mirror:1": { capabilities: ["pull", "resolve"] } };
 
-  it("asks this machine's registry first and then the one that an image names", () => {
+  it("uses this machine's registry first, then the image's own", () => {
     expect(hosts["quay.io/hosts.toml"]).toEqual({ server: "https://quay.io", host: mirror });
     expect(hosts["docker.io/hosts.toml"]).toEqual({ server: "https://registry-1.docker.io", host: mirror });
   });
@@ -88,7 +88,7 @@ describe("registry hosts", () => {
     expect(hosts["_default/hosts.toml"]).toEqual({ host: mirror });
   });
 
-  it("reaches the registry under the name that images of this machine have", () => {
+  it("maps the name in this machine's images to the registry", () => {
     expect(hosts["localhost:5001/hosts.toml"]).toEqual({ server: "http://mirror:1" });
   });
 });
@@ -96,7 +96,7 @@ describe("registry hosts", () => {
 describe("kind", () => {
   const machine = { certs: "/certs", home: "/home/me", cgroupV1: false };
 
-  it("mounts the hosts where its containerd looks, and the user's files where they are", () => {
+  it("mounts the registry hosts for its containerd, and the user's home at its own path", () => {
     expect(kindConfig(machine).nodes).toEqual([
       {
         role: "control-plane",
@@ -108,27 +108,27 @@ describe("kind", () => {
     ]);
   });
 
-  it("makes the node from the image that it is given, else from kind's own", () => {
+  it("creates the node from the given image, else from kind's own", () => {
     expect(kindConfig(machine).nodes[0]).not.toHaveProperty("image");
     expect(kindConfig(machine, "localhost:5001/kindest/node:v1.0.0").nodes[0]).toMatchObject({
       image: "localhost:5001/kindest/node:v1.0.0",
     });
   });
 
-  it("has kubelet accept control groups of version 1 where the machine has them, and only there", () => {
+  it("lets kubelet accept cgroup v1 only on a machine that has it", () => {
     expect(kindConfig(machine)).not.toHaveProperty("kubeadmConfigPatches");
     const [patch] = (kindConfig({ ...machine, cgroupV1: true }) as { kubeadmConfigPatches: string[] })
       .kubeadmConfigPatches;
     expect(parse(patch!)).toMatchObject({ kind: "KubeletConfiguration", failCgroupV1: false });
   });
 
-  it("has an image from packages of the same Kubernetes as the embedded cluster", () => {
+  it("builds its image from packages with the embedded cluster's Kubernetes version", () => {
     expect(packagedNode).toBe(`kindest/node:${kubernetesVersion}`);
     expect(definitionOf(packagedNode)?.folder).toBe("local/images/kind-node");
     expect(definitionOf("kindest/node:v1.35.0")).toBeUndefined();
   });
 
-  it("waits for news of pods that cannot have run since before their node", () => {
+  it("waits for the status of pods that seem to run since before their node started", () => {
     const started = new Date("2026-01-01T00:00:10.9Z");
     const pod = (name: string, ...states: object[]) => ({
       metadata: { name, namespace: "n" },
@@ -146,7 +146,7 @@ describe("kind", () => {
     expect(runningSinceBefore({ items }, started)).toEqual(["n/before", "n/one-of-two"]);
   });
 
-  it("reaches the registry by its container's name, whatever the image's", () => {
+  it("reaches the registry by its container's name, for any image name", () => {
     for (const { content } of kindHosts()) expect(content).toContain('"http://data-platform-registry:5000"');
   });
 });
@@ -179,7 +179,7 @@ describe("manifests", () => {
     for (const port of slice.ports as { port: number }[]) expect(port.port).toBe(ports.dns);
   });
 
-  it("makes simulated nodes of the asked size that kwok manages, over three zones", () => {
+  it("creates simulated nodes of the requested size, managed by kwok, in three zones", () => {
     const nodes = simulatedNodes({ count: 4, cpu: 8, memory: "32Gi" });
     expect(nodes.map(({ metadata }) => metadata.name)).toEqual([
       "simulated-0",
@@ -196,7 +196,7 @@ describe("manifests", () => {
   });
 });
 
-it("says who has a port that is needed", async () => {
+it("reports which process has a required port", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -208,7 +208,7 @@ it("says who has a port that is needed", async () => {
   await expect(checkFree("etcd", [["127.0.0.1", port]])).resolves.toBeUndefined();
 });
 
-it("finds no process in a control group that is not there", () => {
+it("finds no process in a missing control group", () => {
   expect(processesIn("/sys/fs/cgroup/no/such/group")).toEqual([]);
 });
 
@@ -226,7 +226,7 @@ describe("certificates and what refers to them", () => {
     rmSync(state, { recursive: true });
   });
 
-  it.each(Object.entries(identities))("%s: vouched for by its authority alone, under its user", (name, identity) => {
+  it.each(Object.entries(identities))("%s: signed only by its authority, with its user", (name, identity) => {
     const own = certificate(certificateFile(name as keyof typeof identities));
     for (const authority of ["cluster", "front-proxy", "etcd"] as const)
       expect(own.verify(certificate(authorityFile(authority)).publicKey)).toBe(authority === identity.by);
@@ -241,18 +241,18 @@ describe("certificates and what refers to them", () => {
     for (const address of [network.address, network.apiService, "127.0.0.1"]) expect(own.checkIP(address)).toBeTruthy();
   });
 
-  it("keeps keys from everyone else", () => {
+  it("makes keys readable only by their owner", () => {
     expect(statSync(keyFile("admin")).mode & 0o777).toBe(0o600);
     expect(statSync(join(state, "cluster", "pki")).mode & 0o777).toBe(0o700);
   });
 
-  it("keeps what is valid", async () => {
+  it("keeps valid certificates", async () => {
     const before = [read(authorityFile("cluster")), read(certificateFile("kubelet"))];
     await ensureCertificates();
     expect([read(authorityFile("cluster")), read(certificateFile("kubelet"))]).toEqual(before);
   });
 
-  it("replaces what expires soon, and what a new authority did not sign", async () => {
+  it("replaces certificates that expire soon or that another authority signed", async () => {
     const [authority, own] = [read(authorityFile("cluster")), read(certificateFile("kubelet"))];
     vi.useFakeTimers({
       now: Date.parse(certificate(certificateFile("kubelet")).validTo) - 86_400_000,
@@ -268,7 +268,7 @@ describe("certificates and what refers to them", () => {
     expect(certificate(certificateFile("kubelet")).verify(certificate(authorityFile("cluster")).publicKey)).toBe(true);
   });
 
-  it("puts the administrator's key into the kubeconfig and refers to everyone else's", () => {
+  it("embeds the administrator's key in its kubeconfig, and refers to the files of all others", () => {
     const user = (identity: "admin" | "kubelet") => parse(kubeconfig(identity, "x").content).users[0].user;
     expect(Buffer.from(user("admin")["client-key-data"], "base64").toString()).toBe(read(keyFile("admin")));
     expect(user("kubelet")).toEqual({
@@ -277,14 +277,14 @@ describe("certificates and what refers to them", () => {
     });
   });
 
-  it("never evicts for a full disk, nor removes images for it", () => {
+  it("neither evicts pods nor removes images because of a full disk", () => {
     const config = parse(kubeletFile().content);
     expect(config.evictionHard).toMatchObject({ "nodefs.available": "0%", "imagefs.available": "0%" });
     expect(config.imageGCHighThresholdPercent).toBe(100);
     expect(config.maxPods).toBeGreaterThanOrEqual(110);
   });
 
-  it("opens node ports and DNS on the cluster's own address alone", () => {
+  it("opens node ports and DNS only on the cluster's own address", () => {
     expect(parse(proxyFile().content).nodePortAddresses).toEqual([`${network.address}/32`]);
     expect(corefile().content).toContain(`bind ${network.address}\n`);
   });

@@ -18,7 +18,7 @@ describe.each(exporters)("%s", (image) => {
   const version = image.split(":")[1]!;
   const fileOf = (name: string) => readFileSync(join(folderOf(definition), name), "utf8");
 
-  it("is of the tag's release in its pins, its stamp and what it is said to hold", () => {
+  it("has the tag's release in its pins, its version stamp and its description", () => {
     if (artifact.kind !== "go") throw new Error("made of something else");
     const [, tool] = /^tool (\S+)$/m.exec(fileOf("go/go.mod"))!;
     expect(tool).toBe(artifact.package);
@@ -42,7 +42,7 @@ describe("exporters", () => {
     ["postgres-exporter", "prometheuscommunity/postgres-exporter:v0.19.1"],
     ["redis-exporter", "quay.io/oliver006/redis_exporter:v1.88.0"],
     ["statsd-exporter", "quay.io/prometheus/statsd-exporter:v0.31.0"],
-  ])("%s answers to %s", (folder, image) => {
+  ])("%s is used for %s", (folder, image) => {
     expect(definitionOf(image)?.folder).toBe(`components/monitoring/images/${folder}`);
   });
 
@@ -51,7 +51,7 @@ describe("exporters", () => {
     "oliver006/redis_exporter:v2.0.0",
     "oliver006/redis_exporter:v1.88.0-alpine",
     "prom/statsd-exporter:v0.30.0",
-  ])("do not answer to %s, which is configured or made otherwise", (image) => {
+  ])("are not used for %s, which is configured or built differently", (image) => {
     expect(definitionOf(image)).toBeUndefined();
   });
 });

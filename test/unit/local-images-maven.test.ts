@@ -25,7 +25,7 @@ afterEach(() => {
   rmSync(scratch, { recursive: true });
 });
 
-/** Puts a program on PATH that prints its arguments, one a line. */
+/** Puts a program on PATH that prints its arguments, one per line. */
 function program(name: string, then = ""): void {
   writeFileSync(
     join(scratch, name),
@@ -84,7 +84,7 @@ describe("pom.xml", () => {
     const [, base] = /SPARK=(apache\/spark:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
     expect(base!.split(":")[1]).toBe(sparkImage.split(":")[1]);
     expect(definitionOf(base!)?.folder).toBe("components/spark/images/spark");
-    // What it is made with: another AWS SDK beside it, or another Hadoop, does not go with it.
+    // The versions it is built with: it is incompatible with another AWS SDK or Hadoop.
     const jars = pomOf(folder);
     expect(new Set(/software.amazon.awssdk/.test(jars) ? jars.match(/<version>2\.[\d.]+<\/version>/g) : []).size).toBe(
       1,
@@ -93,7 +93,7 @@ describe("pom.xml", () => {
 });
 
 describe("images built from packages", () => {
-  it("answer to the majors whose configuration they take", () => {
+  it("are used for the major versions whose configuration they accept", () => {
     expect(definitionOf("apache/kafka:4.3.1")?.folder).toBe("components/kafka/images/kafka");
     expect(definitionOf("apache/kafka:3.9.0")).toBeUndefined();
     expect(definitionOf("flink:2.3.0-java17")?.folder).toBe("components/flink/images/flink");
@@ -108,7 +108,7 @@ describe("images built from packages", () => {
 describe("Maven", () => {
   const artifact = { kind: "maven", output: "jars" } as const;
 
-  it("copies what the pom names into the context, and takes no damaged file", async () => {
+  it("copies the pom's files into the context, and refuses a damaged one", async () => {
     program("mvn");
     await make(artifact, "/definition", scratch, () => {});
     const args = readFileSync(join(scratch, "mvn.args"), "utf8").trim().split("\n");
@@ -118,14 +118,14 @@ describe("Maven", () => {
     expect(args).toContainEqual(expect.stringMatching(/:maven-dependency-plugin:\d[\d.]*:copy-dependencies$/));
   });
 
-  it("says what it downloads", async () => {
+  it("reports its downloads", async () => {
     program("mvn", "echo '[INFO] Downloading from central: https://repo.example/maven2/a/b/1/b-1.jar'");
     const said: string[] = [];
     await make(artifact, "/definition", scratch, (line) => said.push(line));
     expect(said).toEqual(["downloading b-1.jar"]);
   });
 
-  it("fails with its last words and what to check", async () => {
+  it("fails with its last output and what to check", async () => {
     program("mvn", "echo '[ERROR] Could not find artifact a:b:jar:1'; exit 1");
     await expect(make(artifact, "/definition", scratch, () => {})).rejects.toThrow(
       /^`mvn copy-dependencies \(jars\)` failed with exit code 1:(.|\n)*Could not find artifact(.|\n)*Check that Maven/,
@@ -146,14 +146,14 @@ describe("Kafka's scripts", () => {
       .split("\n");
   };
 
-  it("run a class with the heap and options of the environment, and its arguments as they are", () => {
+  it("run a class with the environment's heap and options, and unchanged arguments", () => {
     const args = runClass(["kafka.Kafka", "a b", "*"], { KAFKA_HEAP_OPTS: "-Xms1m -Xmx2m", KAFKA_OPTS: "-Da=b" });
     expect(args.slice(0, 2)).toEqual(["-Xms1m", "-Xmx2m"]);
     expect(args.slice(-4)).toEqual(["-Da=b", "kafka.Kafka", "a b", "*"]);
     expect(args[args.indexOf("-cp") + 1]).toBe("/opt/kafka/libs/*");
   });
 
-  it("have a heap without one", () => {
+  it("have a default heap", () => {
     expect(runClass(["X"])[0]).toBe("-Xmx256M");
   });
 
@@ -164,7 +164,7 @@ describe("Kafka's scripts", () => {
     expect(runClass(["-loggc", "kafka.Kafka"], { KAFKA_GC_LOG_OPTS: "" }).join()).not.toContain("-Xlog");
   });
 
-  it("open JMX on the port that is asked for", () => {
+  it("open JMX on the configured port", () => {
     expect(runClass(["X"], { JMX_PORT: "9999" })).toContain("-Dcom.sun.management.jmxremote.port=9999");
     expect(runClass(["X"]).join()).not.toContain("jmxremote");
   });

@@ -17,7 +17,7 @@ const fileOf = (image: string, name: string) => readFileSync(join(folderOf(stand
 const derived = fileURLToPath(new URL("../../components/superset/images/superset-drivers/", import.meta.url));
 const drivers = readFileSync(join(derived, "requirements.txt"), "utf8");
 
-/** The packages of a list and their versions. A line that is no exact pin has none. */
+/** The packages of a list and their versions. A line without an exact pin has none. */
 function pins(requirements: string): [string, string | undefined][] {
   const lines = requirements.split("\n").filter((line) => line && !line.startsWith("#"));
   return lines.map((line) => {
@@ -38,7 +38,7 @@ describe("requirements", () => {
     expect(new Set(all.map(([name]) => name)).size).toBe(all.length);
   });
 
-  it.each(images)("hold what the definition of %s says", (image) => {
+  it.each(images)("contain what the definition of %s says", (image) => {
     const [, name, version] = /^(.*\/.*):(.*)$/.exec(image)!;
     const requirements = fileOf(image, "requirements.txt");
     expect(pins(requirements)).toContainEqual([name!.replace("/", "-"), version]);
@@ -61,14 +61,14 @@ describe("requirements", () => {
 describe("Superset with drivers", () => {
   const base = new Map(pins(fileOf("apache/superset:6.1.0", "requirements.txt")));
 
-  it("is built on the official image's name, which is built on an older Debian", () => {
+  it("is based on the official image's name, which has an older Debian", () => {
     const under = imagesUnder(readFileSync(join(derived, "Dockerfile"), "utf8"));
     expect(under).toEqual(["apache/superset:6.1.0"]);
     expect(inOrder(under)).toEqual(["debian:bookworm-slim", "apache/superset:6.1.0"]);
     expect(definitionOf("debian:bookworm-slim")).not.toBe(definitionOf("debian:trixie-slim"));
   });
 
-  it("adds what the base lacks, as the official one does, and changes nothing else in it", () => {
+  it("adds the drivers that the base lacks, and changes no version", () => {
     for (const driver of ["psycopg2-binary", "trino", "clickhouse-connect"]) {
       expect(base.has(driver)).toBe(false);
       expect(new Map(pins(drivers)).has(driver)).toBe(true);
@@ -88,7 +88,7 @@ describe("Prometheus", () => {
     expect(required).toBe(version);
   });
 
-  it("is compiled with the tags that leave the clouds out", async () => {
+  it("is compiled with the build tags that exclude cloud providers", async () => {
     const scratch = mkdtempSync(join(tmpdir(), "go-test-"));
     const go = join(scratch, "go");
     writeFileSync(go, `#!/bin/sh\nprintf '%s ' "$@" > ${join(scratch, "args")}\n`);

@@ -17,7 +17,7 @@ afterEach(() => {
   rmSync(cache, { recursive: true });
 });
 
-/** What buildah writes for an image: its manifest, and its configuration and layers under their hex. */
+/** An image as buildah writes it: its manifest, and its configuration and layers named by digest. */
 async function image(...layers: string[]): Promise<string> {
   const folder = join(cache, "layout");
   await mkdir(folder);
@@ -50,14 +50,14 @@ describe("the cache of built images", () => {
   it.each([
     ["is missing", () => rm(layer("redis"))],
     ["was cut off", () => truncate(layer("redis"), 2)],
-  ])("does not take an image for built of which a layer %s", async (_, damage) => {
+  ])("does not count an image as built if a layer %s", async (_, damage) => {
     await build("one", "redis:8.2.1", "base", "redis");
     await damage();
     expect(await builtUnder("one")).toBeUndefined();
     expect(await allBuilt()).toEqual([]);
   });
 
-  it("is not upset by a record that was cut off", async () => {
+  it("ignores a truncated record", async () => {
     await build("one", "redis:8.2.1", "base", "redis");
     await truncate(join(cache, "images", "keys", "one.json"), 5);
     expect(await builtUnder("one")).toBeUndefined();
@@ -66,18 +66,18 @@ describe("the cache of built images", () => {
     expect((await allBuilt()).length).toBe(1);
   });
 
-  it("forgets what a newer build replaces, but no layer that another image has", async () => {
+  it("removes what a newer build replaces, except layers of other images", async () => {
     await build("other", "postgres:17.11", "base", "postgres");
     await build("old", "docker.io/library/redis:8.2.1", "base", "old redis");
     await build("new", "redis:8.2.1", "base", "new redis");
     expect((await allBuilt()).map((built) => built.reference).sort()).toEqual(["postgres:17.11", "redis:8.2.1"]);
     expect(await blobs()).not.toContain(sha256("old redis"));
     expect(await builtUnder("other")).toBeDefined();
-    // Of each image: a manifest, a configuration and a layer; and the base of both.
+    // Per image a manifest, a configuration and a layer; plus the base layer of both.
     expect((await blobs()).length).toBe(7);
   });
 
-  it("keeps all of an image that is built again into the same", async () => {
+  it("keeps an image whose new build is identical", async () => {
     await build("old", "redis:8.2.1", "base", "redis");
     const built = await build("new", "redis:8.2.1", "base", "redis");
     expect(await builtUnder("new")).toEqual(built);

@@ -36,7 +36,7 @@ describe("local name", () => {
     expect(localName(reference)).toBe(name);
   });
 
-  it("is of nothing that is no image reference", () => {
+  it("does not exist for an invalid image reference", () => {
     expect(() => localName("redis:8.2.1@sha256:abc")).toThrow(
       'found "redis:8.2.1@sha256:abc"; expected an image reference such as quay.io/minio/minio:1.0',
     );
@@ -46,7 +46,7 @@ describe("local name", () => {
     expect(localName(localName("redis:8.2.1"))).toBe("localhost:5001/library/redis:8.2.1");
   });
 
-  it("takes a port for a registry's, not for a tag", () => {
+  it("reads a port as the registry's, not as a tag", () => {
     expect(parseReference("registry.example.com:8443/app")).toEqual({
       host: "registry.example.com:8443",
       path: "app",
@@ -64,7 +64,7 @@ describe("apt sources", () => {
     "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian-security trixie-security main",
   ];
 
-  it("come from deb822 files, beside other people's repositories", () => {
+  it("come from deb822 files, beside third-party repositories", () => {
     const host = [
       ...parseDeb822(`Types: deb\nURIs: https://packages.example/other\nSuites: bookworm\nComponents: main\n`),
       ...parseDeb822(
@@ -85,17 +85,17 @@ describe("apt sources", () => {
     expect(debianSources(host, "trixie")).toEqual(expected);
   });
 
-  it("leave out a paragraph that is disabled, and sources without packages", () => {
+  it("omit disabled paragraphs and sources without packages", () => {
     const paragraph = `URIs: ${mirror}\nSuites: bookworm\nComponents: main\n`;
     expect(parseDeb822(`Enabled: no\nTypes: deb\n${paragraph}`)).toEqual([]);
     expect(parseDeb822(`Types: deb-src\n${paragraph}`)).toEqual([]);
   });
 
-  it("do without a security suite where the machine has none", () => {
+  it("omit the security suite if the machine has none", () => {
     expect(debianSources(parseOneLine(`deb ${mirror} sid main`), "trixie")).toEqual(expected.slice(0, 2));
   });
 
-  it("are refused where the machine has another distribution's only", () => {
+  it("are refused if the machine has only another distribution's", () => {
     const ubuntu = parseOneLine(
       "deb http://archive.example/ubuntu noble main\ndeb http://archive.example/ubuntu noble-updates main",
     );
@@ -103,7 +103,7 @@ describe("apt sources", () => {
   });
 });
 
-describe("what a Dockerfile builds upon", () => {
+describe("a Dockerfile's base image", () => {
   it("is every FROM and COPY --from, but not its own stages", () => {
     const dockerfile = `ARG BASE=debian:trixie-slim
 FROM --platform=linux/amd64 golang:1.26 AS Build
@@ -117,13 +117,13 @@ RUN echo FROM nothing`;
     expect(imagesUnder(dockerfile)).toEqual(["golang:1.26", "busybox:1.36", "debian:trixie-slim"]);
   });
 
-  it("is not named by what a here-document holds, nor by lines that Windows ended", () => {
+  it("is not read from a here-document, and is read from lines with CRLF", () => {
     const dockerfile = "FROM a:1 \\\r\n  AS one\r\nRUN <<EOF\r\nFROM b:1\r\nEOF\r\nCOPY --link --from=c:1 / /\r\n";
     expect(imagesUnder(dockerfile)).toEqual(["a:1", "c:1"]);
     expect(trusting("FROM a:1\nRUN <<EOF\nFROM b:1\nEOF\n").match(/^ARG /gm)).toHaveLength(1);
   });
 
-  it("is asked of this machine's registry first, and of nobody else where images are made from packages", () => {
+  it("is looked up in this machine's registry first, and nowhere else if images are built from packages", () => {
     const registries = (mode: "auto" | "packages") => parse(registriesConf(["ghcr.io/a/b:1"], mode)).registry;
     const local = { location: "localhost:5001", insecure: true };
     expect(registries("auto")).toEqual([
@@ -163,7 +163,7 @@ describe("a Dockerfile", () => {
     ["COPY --exclude=*.pyc . /app", "COPY --exclude", "1.38.0", "1.19"],
     ["COPY --parents there /app", "COPY --parents", "1.40.0", "1.20"],
     ["COPY --link there /app", "COPY --link", "1.41.0", "1.4"],
-  ])("with %j says which builder knows it", (lines, what, buildah, syntax) => {
+  ])("with %j reports which builder supports it", (lines, what, buildah, syntax) => {
     const sentence = `line 2: ${what} needs buildah ${buildah} or newer (with Docker: Dockerfile syntax ${syntax})`;
     expect(check(lines)).toEqual({ problems: [], notes: [sentence] });
     expect(check(lines, "1.28.2")).toEqual({ problems: [`${sentence}; found buildah 1.28.2`], notes: [] });
@@ -199,14 +199,14 @@ describe("a Dockerfile", () => {
     ]);
   });
 
-  it("is read without what Windows adds to it", () => {
+  it("is read without a byte order mark and CRLF", () => {
     writeFileSync(join(context, "Dockerfile"), "\uFEFFFROM scratch\r\nCOPY there \\\r\n  /app\r\n");
     expect(readDockerfile(join(context, "Dockerfile"))).toBe("FROM scratch\nCOPY there \\\n  /app\n");
   });
 });
 
 describe("rewritten", () => {
-  it("names other images in FROM and COPY --from, also where an ARG names them, and leaves stages", () => {
+  it("replaces images in FROM and COPY --from, also by an ARG, and keeps stages", () => {
     const text =
       "ARG BASE=redis:8\nFROM $BASE AS one\nFROM busybox:1.36\nCOPY --from=one /a /\nCOPY --from=redis:8 --chmod=0644 /a /\n";
     expect(rewritten(text, new Map([["redis:8", "mirror/redis:8"]]))).toBe(
@@ -214,7 +214,7 @@ describe("rewritten", () => {
     );
   });
 
-  it("puts a flag into each RUN, before its own", () => {
+  it("adds a flag to each RUN, before its own", () => {
     const text = "FROM a:1\nRUN --mount=type=cache,target=/c one \\\n && RUN\n run two\n# RUN three\n";
     expect(rewritten(text, new Map(), "--flag")).toBe(
       "FROM a:1\nRUN --flag --mount=type=cache,target=/c one \\\n && RUN\n RUN --flag two\n# RUN three\n",
@@ -231,7 +231,7 @@ describe("key", () => {
   };
   const key = keyOf("redis:8.2.1", ingredients);
 
-  it("stays while nothing changes, however the name is written", () => {
+  it("is the same without a change, however the name is written", () => {
     expect(keyOf("docker.io/library/redis:8.2.1", structuredClone(ingredients))).toBe(key);
   });
 
@@ -249,7 +249,7 @@ describe("key", () => {
 });
 
 describe("definitions", () => {
-  it("are there for each folder with a Dockerfile, and for no other", () => {
+  it("exist for each folder with a Dockerfile, and for no other", () => {
     const below = (folder: string) => readdirSync(folder).map((name) => join(folder, name));
     const images = below("components").map((component) => join(component, "images"));
     const folders = ["apps", "local/images", ...images.filter((path) => existsSync(path))]
@@ -258,7 +258,7 @@ describe("definitions", () => {
     expect([...new Set(definitions.map(({ folder }) => folder))].sort()).toEqual(folders.sort());
   });
 
-  it.each(definitions.map((definition) => [definition.folder, definition] as const))("%s has all it names", (_, it) => {
+  it.each(definitions.map((definition) => [definition.folder, definition] as const))("%s has every file that it names", (_, it) => {
     const dockerfile = dockerfileOf(it);
     for (const artifact of it.artifacts ?? []) {
       expect(dockerfile).toMatch(
@@ -296,7 +296,7 @@ describe("definitions", () => {
     ).toMatch(/^USER (?!root|0)\S+$/);
   });
 
-  it("take up what the host has made in place of the stage that makes it in Docker", () => {
+  it("use the host's build instead of Docker's build stage", () => {
     const deployd = definitions.find(({ folder }) => folder === "apps/deployd")!;
     expect(dockerfileOf(deployd)).toMatch(
       /^#.*\nFROM scratch AS artifacts\nCOPY helm \/helm\nCOPY kustomize \/kustomize\nFROM node:/,
@@ -305,20 +305,20 @@ describe("definitions", () => {
     expect(dockerfileOf(python)).toBe(fileOf(python));
   });
 
-  it("replace images of the repository they name, under any way to write it", () => {
+  it("replace images of their repository, however it is written", () => {
     expect(definitionOf("docker.io/library/redis:8.9.9")?.folder).toBe("components/redis/images/redis");
     expect(definitionOf("quay.io/minio/minio:any")?.folder).toBe("components/minio/images/minio");
     expect(definitionOf("ghcr.io/someone/redis:8.2.1")).toBeUndefined();
   });
 
-  it("do not answer to a major version that lays its data out otherwise", () => {
+  it("are not used for a major version with another data layout", () => {
     expect(definitionOf("postgres:17.11")?.folder).toBe("components/postgresql/images/postgres");
     expect(definitionOf("postgres:17")?.folder).toBe("components/postgresql/images/postgres");
     expect(definitionOf("postgres:18.1")).toBeUndefined();
     expect(definitionOf("postgres:171")).toBeUndefined();
   });
 
-  it("come after what they are built upon, which comes once", () => {
+  it("come after their base images, each of which comes once", () => {
     expect(inOrder(["redis:8.2.1", "debian:trixie-slim", "busybox:1.36"])).toEqual([
       "debian:trixie-slim",
       "redis:8.2.1",
@@ -328,13 +328,13 @@ describe("definitions", () => {
 });
 
 describe("building", () => {
-  it("says plainly that it takes root", () => {
+  it("reports that it needs root", () => {
     vi.spyOn(process, "getuid").mockReturnValue(1000);
     expect(assertCanBuild).toThrow(/on Linux as root only.*PLATFORM_IMAGES=pull/);
     vi.restoreAllMocks();
   });
 
-  it("fails with the command's last lines and what to do", async () => {
+  it("fails with the command's last lines and what to do next", async () => {
     const script = "for i in $(seq 20); do echo line $i; done; echo problem >&2; exit 3";
     await expect(run(() => {}, ["sh", "-c", script], { name: "the build", hint: "Try again." })).rejects.toThrow(
       /^`the build` failed with exit code 3:\n {2}line 10\n(.|\n)* {2}line 20\n {2}problem\nTry again\.$/,
@@ -348,7 +348,7 @@ describe("whether an image can be pulled", () => {
     vi.unstubAllEnvs();
   });
 
-  it("is asked once of each registry", async () => {
+  it("is checked once per registry", async () => {
     vi.stubEnv("PLATFORM_IMAGES", "auto");
     const ask = vi.fn(async (url: string) => url.includes("one"));
     expect(
@@ -360,14 +360,14 @@ describe("whether an image can be pulled", () => {
   it.each([
     ["packages", false],
     ["pull", true],
-  ])("is not asked with PLATFORM_IMAGES=%s", async (mode, pulled) => {
+  ])("is not checked with PLATFORM_IMAGES=%s", async (mode, pulled) => {
     vi.stubEnv("PLATFORM_IMAGES", mode);
     const ask = vi.fn(async () => !pulled);
     expect(await canBePulled("three.example/a:1", ask)).toBe(pulled);
     expect(ask).not.toHaveBeenCalled();
   });
 
-  it("takes a login for an answer, a refusal or a proxy's page for none, and does not wait for long", async () => {
+  it("counts a login as yes, a refusal or a proxy's page as no, and has a short timeout", async () => {
     const registry = { "docker-distribution-api-version": "registry/2.0" };
     const replies: Record<string, [number, Record<string, string>]> = {
       "/open/v2/": [200, registry],

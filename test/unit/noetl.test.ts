@@ -44,7 +44,7 @@ const plans: [string, string, string | undefined, string, boolean, string, boole
   ["latest", module, worker, "/api/health", true, "ddl", false, 14],
 ];
 
-/** What is asked for, and why it cannot be. */
+/** A requested version, and why it is refused. */
 const refused: [string, string][] = [
   [
     "5.0.0",
@@ -77,11 +77,11 @@ describe("the start plan", () => {
     expect(startPlan(version)).toEqual({ refused: why });
   });
 
-  it("of latest is that of the newest with a server", () => {
+  it("of latest is that of the newest version with a server", () => {
     expect(startPlan("latest")).toEqual(startPlan("4.26.0"));
   });
 
-  it("of a version that is being worked on comes with the dependencies of the release before it", () => {
+  it("of a development version has the dependencies of the previous release", () => {
     expect(startPlan("4.27.0", { unreleased: true })).toMatchObject({ version: "4.27.0", release: "4.26.0" });
     expect(startPlan("2.5.4", { unreleased: true })).toMatchObject({ release: "2.5.2" });
     expect(startPlan("2.5.5", { unreleased: true })).toMatchObject({ release: "2.5.5" });
@@ -128,7 +128,7 @@ describe("the configuration", () => {
     expect(refusal(`{ ${name}: {} }`)).toContain("expected");
   });
 
-  it("has one instance where nothing is said", () => {
+  it("has one instance by default", () => {
     expect(parseConfig("dev", {}).noetl.instances).toEqual({ main: { type: "version", version: "4.26.0" } });
   });
 });
@@ -225,7 +225,7 @@ describe("the command line", () => {
     expect(problem(() => instanceOf({ name: "main", ...options }))).toBe(message);
   });
 
-  it("takes the highest version of a directory's packages, and the version of a checkout", () => {
+  it("uses the highest version of a directory's packages, and the version of a checkout", () => {
     const of = (options: Omit<DeployOptions, "name">) => instanceOf({ name: "main", ...options });
     expect(of({ type: "package", packagePath: packages })).toEqual({
       type: "package",
@@ -236,7 +236,7 @@ describe("the command line", () => {
     expect(of({ type: "version", version: "latest" })).toEqual({ type: "version", version: "4.26.0" });
   });
 
-  /** What a directory holds besides an older package, and which of them is installed: by both who choose, as one. */
+  /** Files beside an older package, and which one is installed: the command line and the pod must choose the same. */
   const chosen: [string, string, string][] = [
     ["noetl-4.27.0rc1-py3-none-any.whl", "noetl-4.26.0-py3-none-any.whl", "4.27.0"],
     ["noetl-4.27.0-py3-none-any.whl", "noetl-4.27.0rc1-py3-none-any.whl", "4.27.0"],
@@ -255,11 +255,11 @@ describe("the command line", () => {
 
   it.each(chosen)("installs %s, not %s", async (newer, older, version) => {
     const packagePath = mkdtempSync(join(folder, "chosen-"));
-    // The older one is the younger file.
+    // The file of the older version has the newer timestamp.
     for (const file of [newer, older]) writeFileSync(join(packagePath, file), "");
     expect(instanceOf({ name: "main", type: "package", packagePath })).toMatchObject({ version });
     const { stdout, code } = await execa("python3", ["-c", newest, packagePath], { reject: false });
-    // A machine without Python proves the half of it.
+    // Without Python only the command line's choice is tested.
     if (code !== "ENOENT") expect(stdout).toBe(join(packagePath, newer));
   });
 
@@ -280,7 +280,7 @@ describe("a stack's file", () => {
     expect(instancesIn("dev", after)).toEqual({ main: { type: "version", version: "4.26.0" }, old });
   });
 
-  it("has one instance of a name, whatever it was before", () => {
+  it("has one instance per name, whatever its previous type", () => {
     const dev = { type: "dev", version: "4.26.0", path: "/code" } as const;
     const after = withInstance(withInstance(text, "main", dev), "main", old);
     expect(instancesIn("dev", after)).toEqual({ main: old });

@@ -26,7 +26,7 @@ describe("the configuration", () => {
   const hidden = "found a value that is not shown";
   const noPassword = "expected no password here: name a Secret's key by secretKeyRef, or a variable as $(NAME)";
 
-  it("takes variables as texts, as keys, and as whole Secrets and ConfigMaps", () => {
+  it("accepts variables as values, as key references, and as whole Secrets and ConfigMaps", () => {
     const url = "postgres://$(DATABASE_USER):$(DATABASE_PASSWORD)@$(DATABASE_HOST)/$(DATABASE_NAME)";
     const env = {
       DATABASE_URL: url,
@@ -38,7 +38,7 @@ describe("the configuration", () => {
     expect(parseConfig("test", shop({ env, envFrom })).djangoApps.shop).toMatchObject({ env, envFrom });
   });
 
-  it("has polls and no other application by itself", () => {
+  it("has only polls by default", () => {
     const { polls, djangoApps } = parseConfig("test", {});
     expect([polls.enabled, djangoApps]).toEqual([true, {}]);
   });
@@ -128,8 +128,8 @@ describe("the configuration", () => {
     expect(problems(values)).toEqual([expected]);
   });
 
-  it("wants PostgreSQL for polls, and for every application, unless CloudNativePG has the data", () => {
-    // Other parts want it too, and say so.
+  it("requires PostgreSQL for polls and for every application, unless CloudNativePG has the data", () => {
+    // Other components require it too, with their own messages.
     const ofDatabases = (values: object) =>
       problems({ postgresql: { enabled: false }, cloudnativePg: { enabled: true }, ...values }).filter((one) =>
         /database/.test(one),
@@ -143,7 +143,7 @@ describe("the configuration", () => {
 
   it.each<[string, Record<string, unknown>, string]>([
     [
-      "CloudNativePG's data where there is no operator",
+      "CloudNativePG's data without its operator",
       { polls: { database: "cloudnative-pg" } },
       'polls.database: found "cloudnative-pg"; expected cloudnativePg.enabled: true beside it, since its operator runs the database; or postgresql',
     ],
@@ -177,7 +177,7 @@ describe("the configuration", () => {
   });
 });
 
-/** The same examples each time, unless someone asks for more. */
+/** The same examples in each run by default. */
 const runs = (numRuns: number) =>
   process.env.FUZZ_RUNS ? { numRuns: Number(process.env.FUZZ_RUNS) } : { numRuns, seed: 1 };
 
@@ -204,7 +204,7 @@ describe("a source", () => {
   const refused = (changes?: Partial<Given>) =>
     prepared(() => "accepted", changes).catch((error) => `${error.name}: ${error.message}`);
 
-  it("is copied, served by the wsgi.py nearest to its settings, and given requirements where it has none", async () => {
+  it("is copied, served by the wsgi.py nearest to its settings, and gets missing requirements", async () => {
     let copy = "";
     await prepared((source) => {
       copy = source.context;
@@ -215,7 +215,7 @@ describe("a source", () => {
     expect([existsSync(copy), existsSync(join(path, "requirements.txt"))]).toEqual([false, false]);
   });
 
-  it("keeps the requirements that it has", async () => {
+  it("keeps its requirements", async () => {
     put("requirements.txt", "Django==5.2.19\n");
     await prepared(({ context, changes }) => {
       expect(changes).toEqual([]);
@@ -223,7 +223,7 @@ describe("a source", () => {
     });
   });
 
-  it("is patched in the order of the patches' names, in the copy alone", async () => {
+  it("is patched in the order of the patches' names, only in the copy", async () => {
     put("patches/0002.patch", patch("two", "three"));
     put("patches/0001.diff", patch("one", "two"));
     put("patches/README.md", "no patch\n");
@@ -243,7 +243,7 @@ describe("a source", () => {
   it("may get its Dockerfile from a patch, or from elsewhere", async () => {
     rmSync(join(path, "Dockerfile"));
     put("elsewhere", "FROM scratch\n");
-    // Of the copy, which is patched.
+    // Of the patched copy.
     await prepared(({ context, dockerfile }) => expect(dockerfile).toBe(join(context, "elsewhere")), {
       dockerfile: join(path, "elsewhere"),
     });
@@ -329,7 +329,7 @@ describe("a source", () => {
     );
   });
 
-  it("leaves out what no image can hold, and says so", async () => {
+  it("omits files that no image can contain, and reports them", async () => {
     await execa("mkfifo", [join(path, "shop", "pipe")]);
     const server = createServer().listen(join(path, "run.sock"));
     await once(server, "listening");
@@ -358,7 +358,7 @@ describe("a source", () => {
     expect(await refused()).toBe("accepted");
   });
 
-  it("that cannot be copied is refused in a sentence", async () => {
+  it("that cannot be copied is refused with one sentence", async () => {
     put("manage.py", "");
     expect(await refused({ path: tmpdir() })).toMatch(/^ConfigError: --path: .* cannot be copied: [^\n]+$/);
   });
@@ -415,7 +415,7 @@ describe("a source", () => {
       await prepared((source) => expect(source).toMatchObject(expected));
     });
 
-    it("is served by what --application names", async () => {
+    it("is served by --application", async () => {
       put("shop/server.py", "from django.core.asgi import get_asgi_application\napp = get_asgi_application()\n");
       put("requirements.txt", "uvicorn-worker\n");
       await prepared((source) => expect(source).toMatchObject({ application: "shop.server:app", interface: "asgi" }), {
@@ -472,7 +472,7 @@ describe("a source", () => {
       expect(await refused(changes)).toBe(`ConfigError: ${message.replace("PATH", path)}`);
     });
 
-    it("says what it cannot know of ASGI", async () => {
+    it("reports what it cannot detect about ASGI", async () => {
       put("shop/asgi.py", "");
       put("requirements.txt", "Django\n");
       await prepared(({ changes }) =>
@@ -480,7 +480,7 @@ describe("a source", () => {
       );
     });
 
-    it("may be a part of what its image is built from", async () => {
+    it("may be a subfolder of the build context", async () => {
       put("backend/src/manage.py", manage("shop.settings"));
       put("backend/src/shop/wsgi.py", "");
       put("backend/patches/0001.patch", "--- a/src/shop/wsgi.py\n+++ b/src/shop/wsgi.py\n@@ -0,0 +1 @@\n+x\n");
@@ -497,7 +497,7 @@ describe("a source", () => {
       );
     });
 
-    it("is served or refused in a sentence, whatever is in it", async () => {
+    it("is served or refused with one sentence, whatever its content", async () => {
       const folders = fc.constantFrom("", "src/", "a/b/", ".venv/", "shop/", "src/shop/", "å/");
       const names = fc.constantFrom(
         "manage.py",
@@ -524,7 +524,7 @@ describe("a source", () => {
           mkdirSync(path);
           for (const [folder, name, text] of files) put(folder + name, text);
           const outcome = await refused();
-          // Of a user's mistake, never of ours.
+          // A user's mistake, never a defect of the command.
           if (outcome !== "accepted") expect(outcome).toMatch(/^ConfigError: ((--path|Dockerfile): .+(\n|$))+$/);
         }),
         runs(60),
@@ -532,7 +532,7 @@ describe("a source", () => {
     });
   });
 
-  it("with a patch that does not apply is refused with the patch's name, and the next ones are not tried", async () => {
+  it("is refused with the name of the first patch that does not apply", async () => {
     put("patches/0001.patch", patch("nine", "ten"));
     put("patches/0002.patch", patch("one", "two"));
     expect(await refused()).toBe(
@@ -540,7 +540,7 @@ describe("a source", () => {
     );
   });
 
-  it("is told all that is wrong with it at once", async () => {
+  it("is refused with all problems at once", async () => {
     rmSync(join(path, "Dockerfile"));
     rmSync(join(path, "manage.py"));
     expect((await refused({ name: "My shop", version: "latest" })).split("\n")).toEqual([

@@ -9,7 +9,7 @@ const mantissa = fc.tuple(fc.nat(9_999), fc.nat(999)).map(([whole, thousandths])
   text: `${whole}.${String(thousandths).padStart(3, "0")}`,
   thousandths: BigInt(whole) * 1000n + BigInt(thousandths),
 }));
-/** Each suffix of sizes with the bytes it stands for. */
+/** Bytes by suffix. */
 const suffix = fc.constantFrom<[string, bigint]>(
   ["", 1n],
   ["k", 10n ** 3n],
@@ -42,7 +42,7 @@ describe("a quantity", () => {
     );
   });
 
-  it("is either refused with its key or read, whatever it is", () => {
+  it("is either refused with its key or read, whatever the text", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[+-]?[\d.]{1,6}[numkMGTPEeiK+\d-]{0,4}$/)), (size) => {
         let refused: string | undefined;

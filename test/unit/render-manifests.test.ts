@@ -6,7 +6,7 @@ import { component, evaluation, object, password, urn } from "./engine-program.t
 
 const keys = (...resources: Parameters<typeof evaluation>) => manifests(evaluation(...resources)).map(({ key }) => key);
 
-test("an object comes after what it depends on, whatever the kinds", () => {
+test("an object comes after its dependencies, whatever their kinds", () => {
   const job = object("Job", "first");
   const config = object("ConfigMap", "later", {}, { dependencies: [job.urn] });
   expect(keys(config, job)).toEqual(["Job.batch dev/first", "ConfigMap dev/later"]);
@@ -29,7 +29,7 @@ test("the order does not depend on that of registration", () => {
   expect(keys(...[...all].reverse())).toEqual(order);
 });
 
-test("a component stands for everything in it, and a generated value for what it waits for", () => {
+test("a dependency on a component means all its children; one on a generated value, what that waits for", () => {
   const inner = component("inner", { parent: urn("outer") });
   const service = object("Service", "s", {}, { parent: inner.urn });
   const config = object("ConfigMap", "c");
@@ -40,8 +40,8 @@ test("a component stands for everything in it, and a generated value for what it
 });
 
 test("a child of the component that it depends on does not wait for itself", () => {
-  const child = object("Service", "s", {}, { parent: urn("part"), dependencies: [urn("part")] });
-  expect(manifests(evaluation(component("part"), child))[0]!.dependsOn).toEqual([]);
+  const child = object("Service", "s", {}, { parent: urn("redis"), dependencies: [urn("redis")] });
+  expect(manifests(evaluation(component("redis"), child))[0]!.dependsOn).toEqual([]);
 });
 
 test("annotations for engines are read and dropped, others stay", () => {
@@ -59,12 +59,12 @@ test("a field of someone else's object is not the object", () => {
   expect(manifests(evaluation(patch))[0]!.patch).toBe(true);
 });
 
-test("providers, components and generated values are no objects", () => {
+test("providers, components and generated values are not objects", () => {
   const provider = { ...password("kubernetes"), type: "pulumi:providers:kubernetes" };
-  expect(keys(component("part"), password("p"), provider)).toEqual([]);
+  expect(keys(component("redis"), password("p"), provider)).toEqual([]);
 });
 
-test("refuses what could not be found again, what is there twice, and what waits for itself", () => {
+test("refuses objects without a name, duplicates and cycles", () => {
   const nameless = object("Service", "s");
   nameless.inputs = { ...nameless.inputs, metadata: { namespace: "dev" } };
   expect(() => keys(nameless)).toThrow("kubernetes:core/v1:Service s has no kind or no explicit metadata.name");

@@ -39,12 +39,12 @@ test.each([
   expect(() => read(text)).toThrow(new RegExp(`^${message.replace(/[[\]]/g, "\\$&")}$`));
 });
 
-test("names the stacks that there are", () => {
+test("lists the existing stacks", () => {
   writeFileSync(join(root, "Pulumi.prod.yaml"), "");
   expect(() => readStack(root, "prd")).toThrow("stack prd: there is no Pulumi.prd.yaml; stacks here: prod");
 });
 
-test("an encrypted value is refused where it would be run, and stood in for where it is shown", () => {
+test("an encrypted value is refused for a run, and replaced by a placeholder for display", () => {
   const file = read("config:\n  redis:\n    auth: {password: {secure: v1:xyz}}\n");
   expect(() => refuseEncrypted(file, "do otherwise")).toThrow(
     "stack dev: data-platform:redis.auth.password: found an encrypted value, which only the Pulumi engine can read; do otherwise",
@@ -54,7 +54,7 @@ test("an encrypted value is refused where it would be run, and stood in for wher
   });
 });
 
-test("what the program says is wrong is told as it says it, what breaks in it is not", async () => {
+test("an error of the configuration keeps its message, a defect of the program its type", async () => {
   const file = read("");
   const wrong = run(() => Promise.reject(new pulumi.RunError("stack dev: all wrong")), file, { random: redacted });
   await expect(wrong).rejects.toMatchObject({ name: "ConfigError", message: "stack dev: all wrong" });

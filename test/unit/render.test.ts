@@ -46,7 +46,7 @@ test.each([
   "1e3",
   "=",
   "<<",
-])("text that YAML 1.1 or 1.2 takes for something else is quoted: %s", (text) => {
+])("text that YAML 1.1 or 1.2 reads as another type is quoted: %s", (text) => {
   const program = evaluation(
     object("Namespace", "dev"),
     object("ConfigMap", "settings", { data: { text, [text]: "" } }),
@@ -55,7 +55,7 @@ test.each([
   for (const version of ["1.1", "1.2"] as const) expect(parse(written, { version }).data).toEqual({ text, [text]: "" });
 });
 
-test("names sort in an order that can be applied, and the kustomization has it", () => {
+test("file names sort in an order that can be applied, as in the kustomization", () => {
   const names = [...files().keys()];
   expect(names).toEqual([
     "05-namespace.dev.yaml",
@@ -73,7 +73,7 @@ test("names sort in an order that can be applied, and the kustomization has it",
   expect(fileName({ apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w" } })).toBe("90-widget.w.yaml");
 });
 
-test("the same program is the same bytes, in whatever order it was written", () => {
+test("the same program renders the same bytes, whatever its order", () => {
   const program = stack(redacted);
   const turned = { ...program, resources: [...program.resources].reverse() };
   for (const { inputs } of turned.resources)
@@ -91,7 +91,7 @@ const reversedKeys = (value: Record<string, unknown>): Record<string, unknown> =
       ]),
   );
 
-test("a redacted Secret is whole and holds no secret", () => {
+test("a redacted Secret has all its keys and no secret", () => {
   expect(parse(files().get("30-secret.dev.db.yaml")!)).toEqual({
     apiVersion: "v1",
     kind: "Secret",
@@ -100,7 +100,7 @@ test("a redacted Secret is whole and holds no secret", () => {
   });
 });
 
-test("another object changes no other file", () => {
+test("an added object changes no other file", () => {
   const program = stack(redacted);
   program.resources.unshift(object("ConfigMap", "another"));
   const [before, after] = [files(), files(program)];
@@ -108,7 +108,7 @@ test("another object changes no other file", () => {
   expect(after.size).toBe(before.size + 1);
 });
 
-test("a directory is replaced as a whole, and what interrupted runs left beside it goes", () => {
+test("a directory is replaced as a whole, and leftovers of interrupted runs are removed", () => {
   const out = join(folder, "out");
   writeFiles(out, files(), { secret: false });
   mkdirSync(join(folder, ".out.render-new-1"));
@@ -119,7 +119,7 @@ test("a directory is replaced as a whole, and what interrupted runs left beside 
   expect(readFileSync(join(out, "30-secret.dev.db.yaml"), "utf8")).toBe(files().get("30-secret.dev.db.yaml"));
 });
 
-test("a directory with something else in it is refused and left alone", () => {
+test("a directory with other files is refused and not changed", () => {
   writeFileSync(join(folder, "mine.txt"), "mine");
   mkdirSync(join(folder, "sub"));
   expect(() => writeFiles(folder, files(), { secret: false })).toThrow(
@@ -128,7 +128,7 @@ test("a directory with something else in it is refused and left alone", () => {
   expect(readdirSync(folder).sort()).toEqual(["mine.txt", "sub"]);
 });
 
-test("real passwords are for their owner's eyes only", () => {
+test("files with real passwords are readable only by their owner", () => {
   const out = join(folder, "out");
   writeFiles(out, files(), { secret: true });
   expect(statSync(out).mode & 0o777).toBe(0o700);

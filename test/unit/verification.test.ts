@@ -9,7 +9,7 @@ it("docs/verification.md follows the heads of the tests; `npm run docs` writes i
   expect(readFileSync("docs/verification.md", "utf8")).toBe(verificationPage());
 });
 
-it.each(["test/cluster", "test/program"])("the files of %s say what they prove and what they do not", (folder) => {
+it.each(["test/cluster", "test/program"])("the files of %s state their limits", (folder) => {
   expect(testFiles(folder).filter((file) => !head(readFileSync(file, "utf8"))?.limits)).toEqual([]);
 });
 
@@ -26,6 +26,6 @@ it.each([
   expect(head(text)).toEqual(limits ? { proves, limits } : { proves });
 });
 
-it("reads nothing where a file has no comment at its start", () => {
+it("reads nothing if a file has no comment at its start", () => {
   expect(head("import x;\n// Proves nothing.\n")).toBeUndefined();
 });

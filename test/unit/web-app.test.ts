@@ -66,7 +66,7 @@ describe("is refused", () => {
   });
 });
 
-it.each([["1.2.3"], ["0.1.0-rc.1"], ["10.20.30-alpha-2.x"], [`1.2.3@${digest}`]])("takes the version %s", (version) => {
+it.each([["1.2.3"], ["0.1.0-rc.1"], ["10.20.30-alpha-2.x"], [`1.2.3@${digest}`]])("accepts the version %s", (version) => {
   expect(refusal(`image: "registry.example.com:5000/web-app:${version}"`)).toBe("accepted");
 });
 
@@ -75,7 +75,7 @@ const redis = { path: ["redis", "image"], byDefault: redisImage, roles: [] as st
 const file = { stack: "prod", project: "data-platform", path: "Pulumi.prod.yaml", config: {}, encrypted: [] };
 const promote = (text: string, of: typeof app | typeof redis, image: string) => promotedIn(text, file, of, image);
 
-/** Laid out as nobody would, with everything that an editor might put right. */
+/** Unusual formatting, with everything that an editor might normalize. */
 const untidy = `# a comment
 
 config:
@@ -96,14 +96,14 @@ describe("a promotion", () => {
     expect(promote(untidy, redis, "redis:8.4.0")).toBe(untidy.replace("redis:8.2.10", "redis:8.4.0"));
   });
 
-  it("keeps the registry of the file, and takes a digest along or away", () => {
+  it("keeps the file's registry, and adds or removes a digest", () => {
     const mirrored = "mirror.example.com/all/data-platform/web-app:1.1.0";
     const pinned = promote(untidy, app, `${mirrored}@${digest}`);
     expect(pinned).toBe(untidy.replace("web-app:1.0.0", `web-app:1.1.0@${digest}`));
     expect(promote(pinned, app, mirrored)).toBe(untidy.replace("web-app:1.0.0", "web-app:1.1.0"));
   });
 
-  it("of what is there already changes nothing", () => {
+  it("of the same version changes nothing", () => {
     expect(promote(untidy, app, "data-platform/web-app:1.0.0")).toBe(untidy);
     expect(promote("config: {}\n", app, webAppImage)).toBe("config: {}\n");
   });
@@ -142,7 +142,7 @@ describe("a promotion", () => {
     );
   });
 
-  it("refuses a stack onto itself, before it looks for a cluster", async () => {
+  it("refuses a stack as its own source, before it looks for a cluster", async () => {
     const folder = mkdtempSync(join(tmpdir(), "promote-"));
     const path = join(folder, "Pulumi.one.yaml");
     writeFileSync(path, untidy);
@@ -156,7 +156,7 @@ describe("a promotion", () => {
   });
 });
 
-describe("what runs is promoted", () => {
+describe("the running version is promoted", () => {
   const deployment = (role: string, image: string, up = 1) =>
     ({
       apiVersion: "apps/v1",
@@ -173,7 +173,7 @@ describe("what runs is promoted", () => {
   };
   const [one, two] = ["data-platform/web-app:1.0.0", "data-platform/web-app:1.1.0"];
 
-  it("whatever the stack's file says", async () => {
+  it("regardless of the stack's file", async () => {
     expect(await from(deployment("flask", one), deployment("worker", one))).toBe(one);
   });
 

@@ -21,6 +21,6 @@ it("finds whole words of other files, once each", () => {
   expect(lines("a.md", "gizmo\ngizmology, a-gizmo\nGizmos.")).toEqual(["1 gizmo", "3 Gizmos"]);
 });
 
-it("says what to write", () => {
+it("has a replacement for each word", () => {
   expect(findings("a.md", "A gizmo", words)).toEqual([{ file: "a.md", line: 1, found: "gizmo", instead: "component" }]);
 });
