@@ -49,7 +49,8 @@ const keep = (component: Component, password: string) =>
     ),
   );
 
-const up = (components: Record<string, object>) => mustRun(["up", "--stack", "dev", "--config-file", fileOfComponents(components)]);
+const up = (components: Record<string, object>) =>
+  mustRun(["up", "--stack", "dev", "--config-file", fileOfComponents(components)]);
 
 beforeAll(async () => {
   await roomFor(undefined);

@@ -58,7 +58,9 @@ describe.each([
     for (const namespace of namespaces) expect(await unready(namespace)).toEqual([]);
     const items = await podsIn();
     for (const [component, count] of Object.entries(servers))
-      expect(items.filter(({ metadata }) => new RegExp(`^${component}-\\d$`).test(metadata!.name!))).toHaveLength(count);
+      expect(items.filter(({ metadata }) => new RegExp(`^${component}-\\d$`).test(metadata!.name!))).toHaveLength(
+        count,
+      );
     for (const { metadata, spec } of items)
       expect({ pod: metadata!.name, simulated: isSimulated(spec!.nodeName ?? realNode) }).toEqual({
         pod: metadata!.name,

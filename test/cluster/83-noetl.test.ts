@@ -9,7 +9,18 @@ import { execa } from "execa";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withInstance } from "../../cli/noetl.ts";
-import { address, fileOfComponents, kube, mustRun, platform, replacePod, roomFor, runIn, secret, unready } from "./kit.ts";
+import {
+  address,
+  fileOfComponents,
+  kube,
+  mustRun,
+  platform,
+  replacePod,
+  roomFor,
+  runIn,
+  secret,
+  unready,
+} from "./kit.ts";
 
 /** A separate stack, since `dev` may run too: only PostgreSQL and NoETL, with minimal requests. */
 const stack = "noetl";

@@ -258,16 +258,19 @@ describe("definitions", () => {
     expect([...new Set(definitions.map(({ folder }) => folder))].sort()).toEqual(folders.sort());
   });
 
-  it.each(definitions.map((definition) => [definition.folder, definition] as const))("%s has every file that it names", (_, it) => {
-    const dockerfile = dockerfileOf(it);
-    for (const artifact of it.artifacts ?? []) {
-      expect(dockerfile).toMatch(
-        new RegExp(`^(COPY|ADD|RUN --mount=type=bind,source=).*\\b${artifact.output}\\b`, "m"),
-      );
-      if (artifact.kind === "go") expect(existsSync(join(folderOf(it), "go", "go.mod"))).toBe(true);
-    }
-    for (const image of imagesUnder(dockerfile)) expect(definitionOf(image), image).toBeDefined();
-  });
+  it.each(definitions.map((definition) => [definition.folder, definition] as const))(
+    "%s has every file that it names",
+    (_, it) => {
+      const dockerfile = dockerfileOf(it);
+      for (const artifact of it.artifacts ?? []) {
+        expect(dockerfile).toMatch(
+          new RegExp(`^(COPY|ADD|RUN --mount=type=bind,source=).*\\b${artifact.output}\\b`, "m"),
+        );
+        if (artifact.kind === "go") expect(existsSync(join(folderOf(it), "go", "go.mod"))).toBe(true);
+      }
+      for (const image of imagesUnder(dockerfile)) expect(definitionOf(image), image).toBeDefined();
+    },
+  );
 
   const own = definitions.filter((definition) => definition.own);
   const fileOf = (it: Definition) => readFileSync(join(folderOf(it), "Dockerfile"), "utf8");

@@ -66,9 +66,12 @@ describe("is refused", () => {
   });
 });
 
-it.each([["1.2.3"], ["0.1.0-rc.1"], ["10.20.30-alpha-2.x"], [`1.2.3@${digest}`]])("accepts the version %s", (version) => {
-  expect(refusal(`image: "registry.example.com:5000/web-app:${version}"`)).toBe("accepted");
-});
+it.each([["1.2.3"], ["0.1.0-rc.1"], ["10.20.30-alpha-2.x"], [`1.2.3@${digest}`]])(
+  "accepts the version %s",
+  (version) => {
+    expect(refusal(`image: "registry.example.com:5000/web-app:${version}"`)).toBe("accepted");
+  },
+);
 
 const app = { path: ["image"], byDefault: webAppImage, roles: [] as string[] };
 const redis = { path: ["redis", "image"], byDefault: redisImage, roles: [] as string[] };
