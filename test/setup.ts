@@ -1,5 +1,5 @@
 /*
- * Pulumi takes a stack for each of its promises, hundreds in an evaluation, which nobody reads. Node would map each frame
- * to the sources: that takes longer than the evaluation. Vitest maps the stacks of failures itself.
+ * Pulumi captures a stack trace for each of its promises, hundreds in an evaluation, and none is shown. Node would map
+ * each frame to the sources, which takes longer than the evaluation. Vitest maps the stack traces of failures itself.
  */
 Error.prepareStackTrace = (error, frames) => [error, ...frames].join("\n    at ");

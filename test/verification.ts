@@ -26,11 +26,11 @@ const layers: { title: string; folder: string; about: string }[] = [
 
 export interface Head {
   proves: string;
-  /** From the first sentence on that names a limit; undefined if there is none. */
+  /** The sentences from the first one that names a limit; undefined if there is none. */
   limits?: string;
 }
 
-/** The comment at the start of a test file, without the line that says which components it exercises. */
+/** The comment at the start of a test file, without its line `Exercises:`. */
 const comment = (text: string): string =>
   (/^(?:\/\/.*\n)+|^\/\*[\s\S]*?\*\//.exec(text)?.[0] ?? "")
     .replace(/^\/\/ Exercises: .*$/m, "")
@@ -42,7 +42,7 @@ const comment = (text: string): string =>
 const limit =
   /\b(does not|this does not|neither|nor|is not|not) (prove|proven|tested|measure|run|ask|over)\b|\bnothing else\b|^(That|What|How) .*\btest(s|ed)?\b|^That .*\bcluster\b/i;
 
-/** What a test file says of itself; undefined without a comment at its start. */
+/** The head of a test file; undefined without a comment at its start. */
 export function head(text: string): Head | undefined {
   const all = comment(text);
   if (!all) return undefined;
@@ -69,7 +69,7 @@ function table(folder: string): string {
   return ["| test | proves | limits |", "|---|---|---|", ...rows].join("\n");
 }
 
-/** `docs/verification.md`: what is written by hand, as it is in the file, and the tables. */
+/** `docs/verification.md`: its hand-written sections unchanged, and the tables. */
 export function verificationPage(): string {
   const [byHand, ...rest] = readFileSync(page, "utf8").split(begin);
   if (rest.length === 0) throw new Error(`${page}: expected the line ${begin}`);

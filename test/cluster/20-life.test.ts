@@ -83,7 +83,7 @@ beforeAll(async () => {
 });
 
 describe("a second run", () => {
-  it("changes nothing: no object, no pod, no password, and says so", async () => {
+  it("changes no object, pod or password, and reports that", async () => {
     const before = [await pods(), await passwords()];
     expect(await up()).toMatch(unchanged);
     expect([await pods(), await passwords()]).toEqual(before);
@@ -159,7 +159,7 @@ describe("an interruption", () => {
     const began = Date.now();
     expect(await up()).toMatch(unchanged);
     const length = Date.now() - began;
-    // A rotation takes longer: the first moments are before it has changed anything, the last while its Jobs run.
+    // A rotation takes longer than `length`: the first kills come before any change, the last while its Jobs run.
     for (const share of [0.5, 0.8, 1.1]) await interrupted(command(changes), "SIGKILL", share * length, true);
     await up(changes);
     expect(await up(changes)).toMatch(unchanged);
@@ -170,7 +170,7 @@ describe("an interruption", () => {
 describe("two commands at once", () => {
   it("the second reports that one is running, and the first succeeds", async () => {
     const first = platform(command());
-    // The first has the lock as soon as it says anything.
+    // The first has the lock as soon as it prints anything.
     await once(first.all!, "data");
     const second = await platform(command());
     expect(second.exitCode).toBe(1);

@@ -94,8 +94,8 @@ it("finishes a query on a worker whose pod is deleted, and only then ends the po
   timeout: 600_000,
 }, async () => {
   const [name] = await workers();
-  // Its rows are counted one by one, so the query takes its time, and how many there are is known. It takes less than
-  // half of the time that a worker may drain for, and no worker is done with its half long before the other.
+  // A full scan with a known count, slow enough to be interrupted. It takes less than half of a worker's drain timeout,
+  // and both workers finish their halves at about the same time.
   const running = await start("SELECT count(*), count_if(length(comment) > 0) FROM tpch.sf5.lineitem");
   const result = rows(running);
   // Prevents an unhandled rejection: an error is thrown where the result is awaited.

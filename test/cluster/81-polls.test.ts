@@ -86,7 +86,7 @@ describe("polls", () => {
     expect(await results()).toEqual({ Tea: 0, Coffee: 0 });
   });
 
-  it("takes a vote from a browser, which sees the result", async ({ skip }) => {
+  it("accepts a vote from a browser, which shows the result", async ({ skip }) => {
     if (!browser) return skip("no browser starts here");
     expect(await voteForTea(browser, polls + page)).toEqual({
       title: question,
@@ -94,7 +94,7 @@ describe("polls", () => {
     });
   });
 
-  it("takes a vote with the form's token, and refuses one without", async () => {
+  it("accepts a vote with a CSRF token, and refuses one without", async () => {
     const { page: form } = await visitor.ask(page);
     const [, choice = ""] = /value="(\d+)"> Coffee/.exec(form)!;
     const before = await results();

@@ -123,7 +123,7 @@ it("has run its migrations there, and accepts a vote", async () => {
   expect(await visitor.results(page)).toEqual({ Tea: 0, Coffee: 1 });
 });
 
-it("takes a vote from a browser, which sees the result", async ({ skip }) => {
+it("accepts a vote from a browser, which shows the result", async ({ skip }) => {
   const browser = await openBrowser();
   if (!browser) return skip("no browser starts here");
   try {

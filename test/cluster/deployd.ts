@@ -23,7 +23,7 @@ export const urlOf = async (): Promise<string> => `http://${await address("deplo
 /** The API's response as plain data. */
 export async function ask(path: string, options: RequestInit = {}) {
   const answer = await fetch((await urlOf()) + path, { ...options, signal: AbortSignal.timeout(60_000) });
-  // biome-ignore lint/suspicious/noExplicitAny: of whatever shape the API gives it
+  // biome-ignore lint/suspicious/noExplicitAny: the response has no type
   return { code: answer.status, body: (await answer.json()) as any };
 }
 

@@ -49,7 +49,7 @@ it("has a catalog for each data source in the stack", async () => {
   expect(JSON.stringify(env)).not.toContain("CLICKHOUSE");
 });
 
-it("takes every variable in its files from a Secret", () => {
+it("reads every variable in its files from a Secret", () => {
   for (const role of ["coordinator", "worker"]) {
     const { env } = named(test, "Deployment", `trino-${role}`).spec.template.spec.containers[0];
     const given = (env as { name: string; valueFrom?: object }[]).filter(({ valueFrom }) => valueFrom);

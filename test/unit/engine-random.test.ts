@@ -210,7 +210,7 @@ describe("diff", () => {
   });
 });
 
-it("updates what changed without another value, and drops the official provider's note on its own outputs", async () => {
+it("updates changed inputs and keeps the value, and drops the official provider's field about its outputs", async () => {
   const { outs } = await update("none", password, { ...official, overrideSpecial: "" }, { length: 8, special: false });
   const { __pulumi_raw_state_delta: _, ...expected } = official;
   expect(outs).toEqual(expected);

@@ -72,14 +72,14 @@ describe("pom.xml", () => {
     expect(near).toContain(version);
   });
 
-  it("of the platform's Flink is for the Flink that its image is made from", () => {
+  it("of the platform's Flink matches the Flink version of its base image", () => {
     const folder = folderOf(definitions.find((one) => one.folder === "components/flink/images/flink-iceberg")!);
     const [, base] = /FLINK=(flink:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
     expect(base).toBe(`${flinkImage.replace("data-platform/", "")}-java21`);
     expect(definitionOf(base!)?.folder).toBe("components/flink/images/flink");
   });
 
-  it("of the platform's Spark is for the Spark that its image is made from", () => {
+  it("of the platform's Spark matches the Spark version of its base image", () => {
     const folder = folderOf(definitions.find((one) => one.folder === "components/spark/images/spark-iceberg")!);
     const [, base] = /SPARK=(apache\/spark:\S+)/.exec(readFileSync(join(folder, "Dockerfile"), "utf8"))!;
     expect(base!.split(":")[1]).toBe(sparkImage.split(":")[1]);

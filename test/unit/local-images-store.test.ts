@@ -40,7 +40,7 @@ const blobs = () => readdir(join(blobDir(), "sha256"));
 const layer = (content: string) => join(blobDir(), "sha256", sha256(content));
 
 describe("the cache of built images", () => {
-  it("has an image under its key alone, with the bytes of its layers", async () => {
+  it("finds an image only by its key, with the bytes of its layers", async () => {
     const built = await build("one", "redis:8.2.1", "base", "redis");
     expect(built).toMatchObject({ reference: "redis:8.2.1", bytes: "baseredis".length });
     expect(await builtUnder("one")).toEqual(built);

@@ -240,7 +240,7 @@ describe("a source", () => {
     await prepared(({ changes }) => expect(changes).toHaveLength(1));
   });
 
-  it("may get its Dockerfile from a patch, or from elsewhere", async () => {
+  it("may get its Dockerfile from a patch, or from another path", async () => {
     rmSync(join(path, "Dockerfile"));
     put("elsewhere", "FROM scratch\n");
     // Of the patched copy.
@@ -286,12 +286,12 @@ describe("a source", () => {
     expect(readFileSync(join(path, "lines.txt"), "utf8")).toBe(before);
   });
 
-  it("gets a file of a patch without a/ and b/ where the patch says", async () => {
+  it("is patched at the path of a patch without a/ and b/", async () => {
     put("patches/0001.patch", "--- /dev/null\n+++ shop/new.py\n@@ -0,0 +1 @@\n+x\n");
     await prepared(({ context }) => expect(existsSync(join(context, "shop/new.py"))).toBe(true));
   });
 
-  it("gets a renamed file with the line endings that it had", async () => {
+  it("keeps the line endings of a renamed file", async () => {
     put("lines.txt", windows(lines));
     put(
       "patches/0001.patch",
@@ -302,7 +302,7 @@ describe("a source", () => {
     );
   });
 
-  it("is patched in any form that editors and systems give a patch", async () => {
+  it("accepts a patch in any form that editors and systems write", async () => {
     const word = fc.stringMatching(/^[a-zø👩 ]{0,6}$/u);
     const forms = fc.record({ file: fc.boolean(), patch: fc.boolean(), bare: fc.boolean(), utf16: fc.boolean() });
     await fc.assert(
