@@ -183,7 +183,7 @@ describe("a stack whose cluster is among its resources", () => {
   it("is refused, for with a cluster named from outside Pulumi would delete it", () => {
     const resources = [{ type: "pulumi:pulumi:Stack" }, { type: "data-platform:index:Kind" }];
     expect(() => refuseOwnCluster("dev", resources)).toThrow(
-      "stack dev: Pulumi made its kind cluster, which is a part of the stack; expected `pulumi up --stack dev` or `pulumi destroy --stack dev`",
+      "stack dev: Pulumi created its kind cluster, which belongs to the stack; expected `pulumi up --stack dev` or `pulumi destroy --stack dev`",
     );
     expect(() => refuseOwnCluster("dev", resources.slice(0, 1))).not.toThrow();
     expect(() => refuseOwnCluster("dev")).not.toThrow();
