@@ -84,8 +84,8 @@ async function deploy(options: AppOptions): Promise<void> {
   const target = await targetOf(file, options.context);
   if (!isLocal(target))
     throw new ConfigError(
-      `stack ${options.stack}: ${target.context} is not a cluster of this machine, so it cannot be given images from here; ` +
-        "push the image to a registry that it reaches, and name it in djangoApps in the stack file",
+      `stack ${options.stack}: ${target.context} is not a local cluster, so no image can be pushed to it from here; ` +
+        "push the image to a registry that it can pull from, and name it in djangoApps in the stack file",
     );
   const app = await withSource(options, async (source) => {
     await check(file, options, source);

@@ -98,11 +98,7 @@ platform
   .requiredOption("-b, --base <ref>", "the other revision: a branch, tag or commit")
   .option("-s, --stack <name...>", "which stacks; without it, all")
   .option("-o, --output <file>", "write the Markdown there, not to standard output")
-  .option(
-    "--max-length <characters>",
-    "maximum length: leaves out objects' differences, the longest first",
-    characters,
-  )
+  .option("--max-length <characters>", "maximum length: leaves out objects' differences, the longest first", characters)
   .action(async (options) => (await import("./diff.ts")).diff(options));
 
 platform
@@ -198,9 +194,7 @@ cluster
   .description("print the path of its kubeconfig: export KUBECONFIG=$(./platform cluster kubeconfig)")
   .action(async () => (await import("./cluster.ts")).clusterKubeconfig());
 
-const app = platform
-  .command("app")
-  .description("external Django applications, in a stack on the local cluster");
+const app = platform.command("app").description("external Django applications, in a stack on the local cluster");
 const name = () => new Option("-n, --name <name>", "the application's name in the stack").makeOptionMandatory();
 const described = (command: Command) =>
   command
@@ -222,10 +216,9 @@ const described = (command: Command) =>
       ),
     )
     .addOption(
-      new Option(
-        "--build-context <directory>",
-        "the build context, if it is a directory above --path",
-      ).argParser((path: string) => resolve(path)),
+      new Option("--build-context <directory>", "the build context, if it is a directory above --path").argParser(
+        (path: string) => resolve(path),
+      ),
     )
     .option("--application <module>", "what gunicorn serves, such as shop.wsgi, if it cannot be detected")
     .option("--env <NAME=value...>", "variables of its pods, added to those in the stack")
@@ -244,10 +237,9 @@ const described = (command: Command) =>
     .addOption(context());
 /** For a new application only: an update keeps the database, which has the data. */
 const database = () =>
-  new Option("--database <where>", "its database server; default: the stack's, else the platform's PostgreSQL").choices([
-    "postgresql",
-    "cloudnative-pg",
-  ]);
+  new Option("--database <where>", "its database server; default: the stack's, else the platform's PostgreSQL").choices(
+    ["postgresql", "cloudnative-pg"],
+  );
 described(app.command("create"))
   .description("build a Django application's image, and bring the stack up with it")
   .addOption(database())
@@ -272,7 +264,11 @@ platform
   .command("test")
   .description("check types, lint, and run the tests that need no cluster")
   .option("--cluster", "run the tests that need a cluster instead, on one created for them (Linux, root)", false)
-  .option("--within <duration>", "with --cluster: test files that have not started by then are skipped, by name", seconds)
+  .option(
+    "--within <duration>",
+    "with --cluster: test files that have not started by then are skipped, by name",
+    seconds,
+  )
   .option("--all", "with --cluster: also run files that passed before and that no change has affected", false)
   .action(async ({ cluster, within, all }) => {
     if (cluster) await (await import("./test-cluster.ts")).testCluster({ within, all });

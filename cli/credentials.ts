@@ -16,8 +16,7 @@ export async function credentials(component: string, options: CredentialsOptions
   const file = stackFile(options.stack, options.configFile);
   const { secrets } = await deployed(file, options.context);
   const ref = secrets[component];
-  if (!ref)
-    throw new ConfigError(`COMPONENT: found ${component}; expected one of ${Object.keys(secrets).join(", ")}`);
+  if (!ref) throw new ConfigError(`COMPONENT: found ${component}; expected one of ${Object.keys(secrets).join(", ")}`);
   const kube = await connect(await targetOf(file, options.context));
   const secret = await kube.get({ apiVersion: "v1", kind: "Secret", metadata: ref });
   if (!secret)

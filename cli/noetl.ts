@@ -7,9 +7,9 @@ import { latest, packageName, startPlan } from "../components/noetl/versions.ts"
 import { parseConfig } from "../config/problems.ts";
 import { UserError } from "../local/step.ts";
 import { ConfigError } from "../render/stack.ts";
+import { componentStates } from "./component-states.ts";
 import { ofProgram } from "./deployed.ts";
 import { changed, keyIn } from "./edit.ts";
-import { componentStates } from "./component-states.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { table } from "./show.ts";
 import { connect, targetOf } from "./target.ts";

@@ -158,7 +158,9 @@ function withVersion(before: string, running: string): string {
 
 async function agrees(question: string): Promise<boolean> {
   if (!process.stdin.isTTY)
-    throw new ConfigError("--yes: not given, and standard input is no terminal to ask on; expected --yes to write without asking");
+    throw new ConfigError(
+      "--yes: not given, and standard input is no terminal to ask on; expected --yes to write without asking",
+    );
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
     return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());

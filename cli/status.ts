@@ -1,6 +1,6 @@
 import { UserError } from "../local/step.ts";
-import { deployed } from "./deployed.ts";
 import { componentStates, componentTable } from "./component-states.ts";
+import { deployed } from "./deployed.ts";
 import { stackFile } from "./project.ts";
 import { connect, nameOf, targetOf } from "./target.ts";
 
