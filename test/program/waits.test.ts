@@ -1,17 +1,17 @@
-// Proves which workloads and Jobs each workload of `test` waits for, by what the program asks of the engine. It does
-// not prove how long that takes: ./platform up --engine pulumi shows it.
+// Proves which workloads and Jobs each workload of `test` waits for, by the dependencies of its resources.
+// It does not prove how long that takes: `./platform up` shows it.
 import { expect, it } from "vitest";
 import type { Evaluation, Resource } from "../../render/evaluate.ts";
 import { evaluated } from "./stacks.ts";
 
-/** What an engine waits for until its pods are ready or done. Everything else is there as soon as it is made. */
+/** Resources that the engine awaits until their pods are ready or done. All others are ready once they are created. */
 const takesTime = ({ type, inputs }: Resource): boolean => {
   const { metadata } = inputs as { metadata?: { annotations?: Record<string, string> } };
   if (metadata?.annotations?.["pulumi.com/skipAwait"] === "true") return false;
   return /:(Deployment|StatefulSet|Job|Service)$/.test(type);
 };
 
-/** For each: what it waits for directly, seen through resources that take no time. */
+/** The resources that each one waits for directly, also through resources that take no time. */
 function waits({ resources }: Evaluation): Record<string, string[]> {
   const byUrn = new Map(resources.map((one) => [one.urn, one]));
   const title = ({ type, name }: Resource) => `${type.split(":").at(-1)} ${name}`;
