@@ -11,15 +11,15 @@ import { isLocal, targetOf } from "./target.ts";
 import type { UpOptions } from "./up.ts";
 
 /*
- * Django applications from elsewhere. Which of them a stack has stands in its file, under `djangoApps`, and `up` does
- * the rest: what these commands do is to make the image and to write that file.
+ * Commands for external Django applications. They build the image and write the application's entry under `djangoApps`
+ * in the stack's file; `up` deploys it.
  */
 
 export type AppOptions = Given &
   UpOptions & { healthPath?: string; database?: string; env?: string[]; envFrom?: EnvFrom[] };
 export type EnvFrom = { secretRef: { name: string } } | { configMapRef: { name: string } };
 
-/** An application as a stack file has it. */
+/** An application's entry in the stack file. */
 interface App {
   image: string;
   application: string;
@@ -47,11 +47,11 @@ export async function validate(options: AppOptions): Promise<void> {
 
 export async function create(options: AppOptions): Promise<void> {
   const there = appsOf(stackFile(options.stack, options.configFile))[options.name];
-  // The same version again is what an interrupted run is made good by.
+  // The same version again completes an interrupted run.
   if (there && versionOf(there.image) !== options.version)
     throw new ConfigError(
       `--name: ${options.name} is in stack ${options.stack} already, with version ${versionOf(there.image)}; ` +
-        "`app update` puts another version in its place",
+        "`app update` deploys another version",
     );
   await deploy(options);
 }
@@ -78,14 +78,14 @@ export async function remove(options: UpOptions & { name: string }): Promise<voi
   );
 }
 
-/** Builds the image, and brings the stack up with it. */
+/** Builds the image and runs `up` with it. */
 async function deploy(options: AppOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   const target = await targetOf(file, options.context);
   if (!isLocal(target))
     throw new ConfigError(
-      `stack ${options.stack}: ${target.context} is not a cluster of this machine, so it cannot be given images from here; ` +
-        "push the image to a registry that it reaches, and name it in djangoApps in the stack file",
+      `stack ${options.stack}: ${target.context} is not a local cluster, so no image can be pushed to it from here; ` +
+        "push the image to a registry that it can pull from, and name it in djangoApps in the stack file",
     );
   const app = await withSource(options, async (source) => {
     await check(file, options, source);
@@ -116,7 +116,9 @@ async function deploy(options: AppOptions): Promise<void> {
   await changed(file, options, put);
 }
 
-/** What of an application's entry is written: the source decides over some fields, and a variable is added to those that it has. */
+/**
+ * The fields of an application's entry to write. Some come from the source; variables are added to the existing ones.
+ */
 function entry(
   there: App | undefined,
   { healthPath, database, env, envFrom }: AppOptions,
@@ -147,7 +149,7 @@ const variablesOf = (texts: string[]): Record<string, string> =>
     }),
   );
 
-/** Whether the base images can be had and the stack takes the application, by what the program says to it. */
+/** Checks that the base images are available and that the program accepts the application. */
 async function check(file: StackFile, options: AppOptions, source: Source): Promise<void> {
   const bases = await missingBases(readDockerfile(source.dockerfile));
   if (bases.length > 0) throw new ConfigError(bases.map((reason) => `Dockerfile: ${reason}`).join("\n"));

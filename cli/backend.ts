@@ -24,18 +24,18 @@ export interface StateResource {
   protect?: boolean;
 }
 
-/** What Pulumi knows of a stack. */
+/** Pulumi's state of a stack. */
 export interface StackState {
   resources: StateResource[];
-  /** What an update that was killed had begun. */
+  /** Operations that a killed update had begun. */
   pending: { type: string; resource: StateResource }[];
 }
 
 const nothing: StackState = { resources: [], pending: [] };
 
 /**
- * Where Pulumi keeps its state: in the backend that the user is logged in to or names; else in files on this machine,
- * with a passphrase that is made for them.
+ * The folder of Pulumi's state if the user is logged in to no backend and names none: files on this machine, with a
+ * generated passphrase.
  */
 const home = () => join(stateDir(), "pulumi");
 
@@ -52,7 +52,7 @@ export function loggedIn(): string | undefined {
 
 const token = () => (process.env.PULUMI_ACCESS_TOKEN ? "https://api.pulumi.com" : undefined);
 
-/** The variables with which `pulumi` finds the backend. Not that for updates, for which commands would wait. */
+/** The environment with which `pulumi` finds the backend. Without the update check, for which commands would wait. */
 export function backendEnvironment(): Record<string, string> {
   const quiet = { PULUMI_SKIP_UPDATE_CHECK: "true" };
   return loggedIn() ? quiet : { ...quiet, PULUMI_BACKEND_URL: `file://${home()}`, ...passphrase() };
@@ -62,7 +62,7 @@ function passphrase(): Record<string, string> {
   if (process.env.PULUMI_CONFIG_PASSPHRASE !== undefined || process.env.PULUMI_CONFIG_PASSPHRASE_FILE) return {};
   const path = join(home(), "passphrase");
   mkdirSync(home(), { recursive: true, mode: 0o700 });
-  // Exclusive: one that exists opens the state that exists.
+  // Exclusive: an existing passphrase decrypts the existing state.
   if (!existsSync(path)) writeFileSync(path, randomBytes(24).toString("base64url"), { mode: 0o600, flag: "wx" });
   return { PULUMI_CONFIG_PASSPHRASE_FILE: path };
 }
@@ -74,7 +74,7 @@ function passphrase(): Record<string, string> {
  */
 export function projectFolder(file: StackFile, target?: Target): { workDir: string; env: Record<string, string> } {
   const backend = loggedIn();
-  // A folder for each backend: another one's salt is not for this one.
+  // A folder for each backend: each has its own encryption salt.
   const workDir = join(home(), backend ? `project-${sha256(backend).slice(0, 12)}` : "project");
   mkdirSync(workDir, { recursive: true, mode: 0o700 });
   const project = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8"));
@@ -83,13 +83,13 @@ export function projectFolder(file: StackFile, target?: Target): { workDir: stri
   const path = join(workDir, `Pulumi.${file.stack}.yaml`);
   const before = existsSync(path) ? parse(readFileSync(path, "utf8")) : {};
   const asWritten = parse(readFileSync(file.path, "utf8")) ?? {};
-  // The local cluster is the one of its kubeconfig, for plain `pulumi` too. But a stack that says `cluster: kind` and names
-  // no context would make a cluster of its own.
+  // KUBECONFIG selects a local cluster, for plain `pulumi` too. With `cluster: kind` a context is needed as well:
+  // without one, the program creates a cluster.
   const makesCluster = (file.config[`${file.project}:global`] as { cluster?: string } | undefined)?.cluster === "kind";
   const context = target && (makesCluster || !isLocal(target)) ? contextOf(target) : undefined;
-  const seen = { ...asWritten, config: { ...asWritten.config, ...(context && { "kubernetes:context": context }) } };
+  const copy = { ...asWritten, config: { ...asWritten.config, ...(context && { "kubernetes:context": context }) } };
   const salt = before?.encryptionsalt && { encryptionsalt: before.encryptionsalt };
-  writeFileSync(path, stringify({ ...salt, ...seen }), { mode: 0o600 });
+  writeFileSync(path, stringify({ ...salt, ...copy }), { mode: 0o600 });
   const kubeconfig = target && kubeconfigOf(target);
   return { workDir, env: { ...backendEnvironment(), ...(kubeconfig && { KUBECONFIG: kubeconfig }) } };
 }
@@ -97,8 +97,8 @@ export function projectFolder(file: StackFile, target?: Target): { workDir: stri
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 /**
- * What Pulumi knows of a stack; nothing where the backend has no such stack. Only a backend that someone is logged in to
- * needs a `pulumi` for that: files are read as they are, which takes no time.
+ * Pulumi's state of a stack; empty if the backend has no such stack. State files on this machine are read directly;
+ * another backend needs `pulumi`.
  */
 export async function stateOf(file: StackFile): Promise<StackState> {
   const { project, stack } = file;
@@ -128,18 +128,20 @@ const stateIn = (deployment?: { resources?: StateResource[]; pending_operations?
   pending: deployment?.pending_operations ?? [],
 });
 
-/** More than the stack itself and its providers, or something that was begun. */
+/** Whether a stack has pending operations, or resources other than itself and its providers. */
 export const inUse = ({ resources, pending }: StackState): boolean =>
   pending.length > 0 || resources.some(({ custom, type }) => custom && !type.startsWith("pulumi:"));
 
-/** A pulumi that was killed leaves its lock. Ours are on this machine, so whether its maker lives can be seen. */
+/**
+ * Removes the lock that a killed pulumi left. Locks in files are of this machine, so their process can be looked up.
+ */
 export async function breakDeadLock({ project, stack }: StackFile): Promise<void> {
   if (loggedIn()) return;
   const folder = join(home(), ".pulumi", "locks", "organization", project, stack);
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder).filter((entry) => entry.endsWith(".json"))) {
     const { pid } = JSON.parse(readFileSync(join(folder, name), "utf8")) as { pid: number };
-    // The number may be another program's by now.
+    // Another program may have the PID by now.
     const { stdout } = await execa("ps", ["-p", String(pid), "-o", "comm="], { reject: false });
     if (stdout.includes("pulumi"))
       throw new UserError(

@@ -2,23 +2,23 @@ import type { StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
 import { changeLines, type FieldChange, fieldChanges } from "../render/diff/fields.ts";
 import { type KubeObject, titleOf } from "../render/manifests.ts";
 
-/** What becomes of one resource. */
+/** The change of one resource. */
 export interface Change {
   fate: "create" | "update" | "replace" | "delete";
-  /** `StatefulSet dev-core/redis`, or type and name of what is no Kubernetes object. */
+  /** `StatefulSet dev-core/redis`, or type and name if it is not a Kubernetes object. */
   title: string;
-  /** The fields that differ. None where something is made or deleted. */
+  /** The fields that differ. Empty for a creation and a deletion. */
   fields: FieldChange[];
   /** The fields that cannot be changed in place. */
   forcedBy: string[];
-  /** It is taken out of the state, and stays in the cluster. */
+  /** It is removed from the state and stays in the cluster. */
   retained: boolean;
 }
 
 const fates: Record<string, Change["fate"]> = {
   create: "create",
   update: "update",
-  // A replacement has three steps; this one has both sides.
+  // A replacement has three steps; this one has the old and the new inputs.
   replace: "replace",
   delete: "delete",
 };
@@ -29,26 +29,26 @@ export function objectOf({ type, old, new: fresh }: StepEventMetadata): KubeObje
   return type.startsWith("kubernetes:") && inputs?.kind && inputs.metadata?.name ? inputs : undefined;
 }
 
-/** How a resource is called in messages. */
+/** The name of a resource in messages. */
 export function nameOfStep(metadata: StepEventMetadata): string {
   const object = objectOf(metadata);
   return object ? titleOf(object) : nameOfUrn(metadata.urn);
 }
 
-/** `RandomPassword redis-admin`, of its URN. */
+/** `RandomPassword redis-admin`, from its URN. */
 export function nameOfUrn(urn: string): string {
   const [, , types = "", ...name] = urn.split("::");
   const type = types.startsWith("pulumi:providers:") ? "provider" : types.split(":").at(-1);
   return `${type} ${name.join("::")}`;
 }
 
-/** What a step changes; undefined where that is nothing that a reader is interested in. */
+/** The change that a step makes; undefined if a reader need not know it. */
 export function changeOf(metadata: StepEventMetadata): Change | undefined {
   const { op, type, old, new: fresh } = metadata;
   const fate = fates[op];
   const custom = (fresh ?? old)?.custom;
   if (!fate || !custom) return undefined;
-  // A provider comes and goes with the stack; that it changes, a reader wants to know.
+  // Providers are created and deleted with the stack; only their changes are worth a line.
   if (type.startsWith("pulumi:") && fate !== "update" && fate !== "replace") return undefined;
   const detailed = Object.entries(metadata.detailedDiff ?? {});
   const changed = fate === "update" || fate === "replace" ? fieldChanges(old?.inputs, fresh?.inputs) : [];
@@ -56,7 +56,7 @@ export function changeOf(metadata: StepEventMetadata): Change | undefined {
   return {
     fate,
     title: nameOfStep(metadata),
-    // What differs in the cluster alone, or is a secret on both sides, only the engine knows.
+    // Only the engine knows fields that differ in the cluster alone, or are secret on both sides.
     fields: changed.length > 0 ? changed : detailed.map(([path]) => ({ path })),
     forcedBy: forced.length > 0 ? forced : (metadata.keys ?? []),
     retained: fate === "delete" && (old?.retainOnDelete ?? false),
@@ -65,7 +65,7 @@ export function changeOf(metadata: StepEventMetadata): Change | undefined {
 
 const marks = { create: "+", update: "~", replace: "±", delete: "-" };
 
-/** A change as lines: what becomes of which object, and with `detailed` the contents of its fields before and after. */
+/** A change as lines: operation and object, and with `detailed` the contents of its fields before and after. */
 export function linesOf(change: Change, words: Record<Change["fate"], string>, detailed = false): string[] {
   const { fate, title, fields, forcedBy, retained } = change;
   const paths = forcedBy.length > 0 && fate === "replace" ? forcedBy : fields.map(({ path }) => path);

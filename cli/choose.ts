@@ -1,9 +1,9 @@
 import { UserError } from "../local/step.ts";
 
-/** Which cluster a stack goes to, and the reason in words. */
+/** The cluster that a stack is deployed to, and the reason as a text. */
 export interface Target {
   cluster: "context" | "kind" | "embedded";
-  /** For `context`: its name. The other two come with a kubeconfig of their own. */
+  /** For `context`: its name. The other two have their own kubeconfig. */
   context?: string;
   why: string;
 }
@@ -14,7 +14,7 @@ export interface ClusterFacts {
   /** `kubernetes:context` of the stack's configuration. */
   configured?: string;
   stack: string;
-  /** The local cluster that is there already, running or not. */
+  /** The local cluster that exists, running or not. */
   existing?: "kind" | "embedded";
   docker: boolean;
   linux: boolean;
@@ -22,8 +22,8 @@ export interface ClusterFacts {
 }
 
 /**
- * The cluster that was asked for; else the local one that exists, with its data, whatever has become possible since;
- * else kind where Docker answers; else the embedded cluster.
+ * The requested cluster; else the existing local one, which has the data; else kind if Docker is running; else the
+ * embedded cluster.
  */
 export function chooseCluster(facts: ClusterFacts): Target {
   const { asked, configured, stack } = facts;

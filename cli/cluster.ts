@@ -14,7 +14,7 @@ export async function clusterUp(simulated?: local.SimulatedNodes): Promise<void>
 }
 
 export async function clusterDown(deleteData: boolean): Promise<void> {
-  // Where none is left, the embedded one's steps: they also clear away what a crash has left.
+  // Without a cluster, the embedded one's steps: they also clean up after a crash.
   const kind = existingLocal() === "kind";
   await show(kind ? local.kindDownSteps({ deleteData }) : local.downSteps({ deleteData }));
 }
@@ -39,7 +39,7 @@ export async function clusterStatus(): Promise<void> {
   );
   const simulated = nodes.length - real.length;
   if (simulated > 0) console.log(`and ${simulated} simulated nodes`);
-  if (state === "broken") throw new UserError("the local cluster is broken: `./platform cluster up` mends it");
+  if (state === "broken") throw new UserError("the local cluster is broken: `./platform cluster up` repairs it");
 }
 
 export function clusterKubeconfig(): void {

@@ -4,8 +4,8 @@ import { handleSignals } from "./interrupt.ts";
 import { lock } from "./lock.ts";
 
 /*
- * The commands and their help. What a command does is loaded when it is asked for: the SDK and the Kubernetes client
- * take a second or two that `--help` and a misspelt option should not.
+ * The commands and their help. A command's code is loaded when it runs: the SDK and the Kubernetes client take a second
+ * or two, for which `--help` and a misspelt option should not wait.
  */
 
 const asTyped = ["./platform", ...process.argv.slice(2)].join(" ");
@@ -18,7 +18,7 @@ const configFile = () => file("--config-file", "a stack file in place of Pulumi.
 
 export const platform = new Command("platform")
   .description(
-    "A whole data platform on Kubernetes. `up` is all that it takes; the rest looks at it and takes it down.",
+    "A whole data platform on Kubernetes. `up` brings it up; the other commands inspect, change and delete it.",
   )
   .exitOverride()
   .showHelpAfterError("(--help shows what is possible)")
@@ -37,9 +37,9 @@ platform
   .addHelpText(
     "after",
     `
-The cluster is --context, else the one that the stack names, else kind where Docker answers, else an embedded
-cluster on this machine (Linux, root). The engine is pulumi: the one on PATH, else Pulumi's release, else one built
-from Go modules, once, while the images are made.`,
+The cluster is --context, else the one that the stack names, else kind if Docker is running, else an embedded
+cluster on this machine (Linux, root). Pulumi is the one on PATH, else its release, else built once from Go modules,
+while the images are built.`,
   )
   .action(changing(async (options) => (await import("./up.ts")).up(options)));
 
@@ -54,7 +54,7 @@ platform
 
 platform
   .command("status")
-  .description("show each part of a stack: whether it is ready, and where it answers; fails when one is not")
+  .description("show each component of a stack with its readiness and address; fails if one is not ready")
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
@@ -70,22 +70,22 @@ platform
 
 platform
   .command("credentials")
-  .description("print a part's user and password, as key=value")
-  .argument("<part>", "such as postgresql")
+  .description("print a component's user and password, as key=value")
+  .argument("<component>", "such as postgresql")
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
   .option("-f, --field <key>", "print this value alone, for scripts: password")
-  .action(async (part, options) => (await import("./credentials.ts")).credentials(part, options));
+  .action(async (component, options) => (await import("./credentials.ts")).credentials(component, options));
 
 platform
   .command("render")
-  .description("write a stack as plain manifests, one file an object, for kubectl apply -k")
+  .description("write a stack as plain manifests, one file per object, for kubectl apply -k")
   .addOption(stack())
   .addOption(configFile())
-  .requiredOption("-o, --out <directory>", "where to; replaced as a whole")
+  .requiredOption("-o, --out <directory>", "where to write; an earlier rendering there is replaced")
   .addOption(
-    new Option("--secrets <how>", "leave passwords out, or make them from a seed")
+    new Option("--secrets <how>", "leave passwords out, or generate them from a seed")
       .choices(["redacted", "seeded"])
       .default("redacted"),
   )
@@ -98,11 +98,7 @@ platform
   .requiredOption("-b, --base <ref>", "the other revision: a branch, tag or commit")
   .option("-s, --stack <name...>", "which stacks; without it, all")
   .option("-o, --output <file>", "write the Markdown there, not to standard output")
-  .option(
-    "--max-length <characters>",
-    "leave out objects' differences, the longest first, until it is no longer",
-    characters,
-  )
+  .option("--max-length <characters>", "maximum length: leaves out objects' differences, the longest first", characters)
   .action(async (options) => (await import("./diff.ts")).diff(options));
 
 platform
@@ -121,21 +117,21 @@ platform
 const webApp = platform.command("web-app").description("backups of the web app's Redis");
 webApp
   .command("backup")
-  .description("copy Redis to MinIO now, as it is done by the clock")
+  .description("copy Redis to MinIO now, as the scheduled backup does")
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
   .action(async (options) => (await import("./web-app.ts")).backup(options));
 webApp
   .command("restore")
-  .description("put a backup in place of all that Redis holds")
+  .description("replace all data in Redis by a backup")
   .requiredOption("--from <backup>", "its name, as `backup` prints it")
   .addOption(stack())
   .addOption(configFile())
   .addOption(context())
   .action(async (options) => (await import("./web-app.ts")).restore(options));
 
-const noetl = platform.command("noetl").description("instances of NoETL in a stack, each of a version of its own");
+const noetl = platform.command("noetl").description("instances of NoETL in a stack, each with its own version");
 const instanceName = () => new Option("-n, --name <name>", "which instance").default("main");
 const asked = (command: Command) =>
   command
@@ -143,17 +139,17 @@ const asked = (command: Command) =>
       new Option("--type <type>", "what to install").choices(["version", "package", "dev"]).makeOptionMandatory(),
     )
     .option("--version <version>", "of type version: a release, or latest, the newest that has a server")
-    .option("--package-path <directory>", "of type package: where noetl-*.tar.gz or noetl-*.whl lies")
+    .option("--package-path <directory>", "of type package: the directory with noetl-*.tar.gz or noetl-*.whl")
     .option("--repo-path <directory>", "of type dev: a checkout, whose changes are served as they are made")
     .addOption(instanceName())
     .addOption(stack())
     .addOption(configFile())
     .addOption(context());
 asked(noetl.command("deploy"))
-  .description("write an instance into the stack's file and bring it up, in place of what had its name")
+  .description("write an instance into the stack's file and bring it up; it replaces one of the same name")
   .action(changing(async (options) => (await import("./noetl.ts")).deploy(options)));
 asked(noetl.command("validate"))
-  .description("say what deploy would say, and do nothing")
+  .description("check what deploy would check, without deploying")
   .action(async (options) => (await import("./noetl.ts")).validate(options));
 noetl
   .command("list")
@@ -164,7 +160,7 @@ noetl
   .action(async (options) => (await import("./noetl.ts")).list(options));
 noetl
   .command("destroy")
-  .description("take an instance out of the stack's file and out of the cluster; its database stays")
+  .description("remove an instance from the stack's file and from the cluster; its database stays")
   .addOption(instanceName())
   .addOption(stack())
   .addOption(configFile())
@@ -174,8 +170,8 @@ noetl
 const cluster = platform.command("cluster").description("the local cluster by itself, without a stack");
 cluster
   .command("up")
-  .description("start it: kind where Docker answers, else embedded; the first time builds it from source")
-  .option("--simulated-nodes <n>", "nodes without a machine, on which pods pretend to run; 0 for none", whole)
+  .description("start it: kind if Docker is running, else embedded; the first start builds it from source")
+  .option("--simulated-nodes <n>", "number of simulated nodes, whose pods do not really run; 0 for none", whole)
   .option("--cpu <cpus>", "of each simulated node", "8")
   .option("--memory <size>", "of each simulated node", "16Gi")
   .action(
@@ -191,16 +187,14 @@ cluster
   .action(changing(async ({ deleteData }) => (await import("./cluster.ts")).clusterDown(deleteData)));
 cluster
   .command("status")
-  .description("show what of it runs")
+  .description("show whether it runs")
   .action(async () => (await import("./cluster.ts")).clusterStatus());
 cluster
   .command("kubeconfig")
   .description("print the path of its kubeconfig: export KUBECONFIG=$(./platform cluster kubeconfig)")
   .action(async () => (await import("./cluster.ts")).clusterKubeconfig());
 
-const app = platform
-  .command("app")
-  .description("Django applications from elsewhere, in a stack on this machine's cluster");
+const app = platform.command("app").description("external Django applications, in a stack on the local cluster");
 const name = () => new Option("-n, --name <name>", "the application's name in the stack").makeOptionMandatory();
 const described = (command: Command) =>
   command
@@ -222,13 +216,12 @@ const described = (command: Command) =>
       ),
     )
     .addOption(
-      new Option(
-        "--build-context <directory>",
-        "what the image is built from, if it is a directory above --path",
-      ).argParser((path: string) => resolve(path)),
+      new Option("--build-context <directory>", "the build context, if it is a directory above --path").argParser(
+        (path: string) => resolve(path),
+      ),
     )
-    .option("--application <module>", "what gunicorn serves, such as shop.wsgi, if it is not found by itself")
-    .option("--env <NAME=value...>", "variables of its pods, beside those that the stack has")
+    .option("--application <module>", "what gunicorn serves, such as shop.wsgi, if it cannot be detected")
+    .option("--env <NAME=value...>", "variables of its pods, added to those in the stack")
     .addOption(
       new Option(
         "--env-from <reference...>",
@@ -237,17 +230,16 @@ const described = (command: Command) =>
     )
     .option(
       "--health-path <path>",
-      "answers 200 to 399 where it can do its work; /healthz unless the stack has another",
+      "answers 200 to 399 when the application is ready; default: the stack's, else /healthz",
     )
     .addOption(stack())
     .addOption(configFile())
     .addOption(context());
-/** Where nothing is yet: another version of what runs stays where its data is. */
+/** For a new application only: an update keeps the database, which has the data. */
 const database = () =>
-  new Option("--database <where>", "who has its data; the platform's PostgreSQL unless the stack has another").choices([
-    "postgresql",
-    "cloudnative-pg",
-  ]);
+  new Option("--database <where>", "its database server; default: the stack's, else the platform's PostgreSQL").choices(
+    ["postgresql", "cloudnative-pg"],
+  );
 described(app.command("create"))
   .description("build a Django application's image, and bring the stack up with it")
   .addOption(database())
@@ -257,11 +249,11 @@ described(app.command("validate"))
   .addOption(database())
   .action(async (options) => (await import("./app.ts")).validate(options));
 described(app.command("update"))
-  .description("put another version in the place of the one that runs, which serves until the new one does")
+  .description("deploy another version; the running one serves until the new one is ready")
   .action(changing(async (options) => (await import("./app.ts")).update(options)));
 app
   .command("delete")
-  .description("take an application out of a stack; its database stays")
+  .description("remove an application from a stack; its database stays")
   .addOption(name())
   .addOption(stack())
   .addOption(configFile())
@@ -271,9 +263,13 @@ app
 platform
   .command("test")
   .description("check types, lint, and run the tests that need no cluster")
-  .option("--cluster", "run the tests that make a cluster of their own instead (Linux, root)", false)
-  .option("--within <duration>", "with --cluster: what has not begun by then is skipped, by name", seconds)
-  .option("--all", "with --cluster: run the files too that passed before and that nothing has changed for", false)
+  .option("--cluster", "run the tests that need a cluster instead, on one created for them (Linux, root)", false)
+  .option(
+    "--within <duration>",
+    "with --cluster: test files that have not started by then are skipped, by name",
+    seconds,
+  )
+  .option("--all", "with --cluster: also run files that passed before and that no change has affected", false)
   .action(async ({ cluster, within, all }) => {
     if (cluster) await (await import("./test-cluster.ts")).testCluster({ within, all });
     else await (await import("./test.ts")).test();

@@ -11,17 +11,17 @@ export interface CredentialsOptions {
   field?: string;
 }
 
-/** Prints what a part's Secret holds: the one command that shows a password, to standard output and nowhere else. */
-export async function credentials(part: string, options: CredentialsOptions): Promise<void> {
+/** Prints a component's Secret: the only command that shows a password, to standard output and nowhere else. */
+export async function credentials(component: string, options: CredentialsOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   const { secrets } = await deployed(file, options.context);
-  const place = secrets[part];
-  if (!place) throw new ConfigError(`PART: found ${part}; expected one of ${Object.keys(secrets).join(", ")}`);
+  const ref = secrets[component];
+  if (!ref) throw new ConfigError(`COMPONENT: found ${component}; expected one of ${Object.keys(secrets).join(", ")}`);
   const kube = await connect(await targetOf(file, options.context));
-  const secret = await kube.get({ apiVersion: "v1", kind: "Secret", metadata: place });
+  const secret = await kube.get({ apiVersion: "v1", kind: "Secret", metadata: ref });
   if (!secret)
     throw new UserError(
-      `Secret ${place.namespace}/${place.name}: not in the cluster; \`./platform up --stack ${file.stack}\` makes it`,
+      `Secret ${ref.namespace}/${ref.name}: not in the cluster; \`./platform up --stack ${file.stack}\` makes it`,
     );
   const values = Object.entries((secret.data ?? {}) as Record<string, string>).map(
     ([key, value]) => [key, Buffer.from(value, "base64").toString()] as const,

@@ -10,8 +10,7 @@ export interface Deployed extends Outputs {
 }
 
 /**
- * What the last `up` deployed, from Pulumi's state. Where that does not have it, what the program would deploy: before
- * the first `up` has come to its end.
+ * What the last `up` deployed, from Pulumi's state. Before the first `up` has finished: what the program would deploy.
  */
 export async function deployed(file: StackFile, context?: string): Promise<Deployed> {
   const { resources } = await stateOf(file);
@@ -23,7 +22,7 @@ export const ofProgram = (evaluation: Evaluation): Deployed => ({
   objects: manifests(evaluation).map(({ object }) => object),
 });
 
-/** Undefined where the state has no outputs: Pulumi writes them at the end of an update. */
+/** Undefined if the state has no outputs: Pulumi writes them at the end of an update. */
 export function ofState(resources: StateResource[]): Deployed | undefined {
   const { endpoints, secrets } = (resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ??
     {}) as Partial<Outputs>;

@@ -20,13 +20,13 @@ export interface DestroyOptions {
   context?: string;
 }
 
-/** Deletes a stack and its data. A namespace that was there before the stack stays. */
+/** Deletes a stack and its data. A namespace that existed before the stack stays. */
 export async function destroy(options: DestroyOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   const target = await targetOf(file, options.context);
   const state = await stateOf(file);
   if (!inUse(state)) {
-    console.log(`stack ${file.stack}: there is nothing of it`);
+    console.log(`stack ${file.stack}: nothing to destroy`);
     return;
   }
   console.log(`cluster: ${nameOf(target)} (${target.why})`);
@@ -44,7 +44,7 @@ export async function destroy(options: DestroyOptions): Promise<void> {
     const { counts } = await pulumi.destroy(state.resources.length, say, urns);
     deleted = counted({ delete: counts.delete }, done);
     await deleteBegun(kube, state);
-    // Nothing is left in it but those namespaces, which are not the stack's to delete.
+    // The state has only those namespaces left, which the stack does not own.
     if (urns.length > 0) await pulumi.forget();
     else await pulumi.settle();
   };
@@ -53,7 +53,7 @@ export async function destroy(options: DestroyOptions): Promise<void> {
   console.log(deleted);
 }
 
-/** The stack's cluster is gone, and everything of the stack with it. */
+/** Removes a stack from the backend whose local cluster no longer exists. */
 async function forget(file: StackFile, target: Target, state: StackState): Promise<void> {
   const pulumi = await Pulumi.open(file, target, { state });
   await pulumi.forget();

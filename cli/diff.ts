@@ -19,9 +19,9 @@ export interface DiffOptions {
 export async function diff({ base: ref, output, maxLength, ...options }: DiffOptions): Promise<void> {
   const stacks = options.stack ?? stackNames(root);
   const files = stacks.map((stack) => stackFile(stack));
-  // Before the work, not after it.
+  // Fails before the work if the file cannot be written.
   if (output) write("", output, "a");
-  // Ends the ordinary way, in which the other revision's directory goes.
+  // A normal exit, which removes the other revision's directory.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.once(signal, () => process.exit(128 + constants.signals[signal]));
   say(`checking out ${ref}`);
@@ -31,7 +31,7 @@ export async function diff({ base: ref, output, maxLength, ...options }: DiffOpt
     for (const file of files) {
       const { stack } = file;
       say(`rendering stack ${stack}, here and at ${ref}`);
-      // Both, whatever becomes of one: a mistake here is the user's next step, a base that cannot render is not.
+      // Waits for both: an error of this checkout is thrown, a base that cannot be rendered is reported in the page.
       const [after, before] = await Promise.allSettled([render(file), base.render(stack, say)]);
       if (after.status === "rejected") throw after.reason;
       if (before.status === "fulfilled") compared.push({ stack, before: before.value, after: after.value });
@@ -42,7 +42,7 @@ export async function diff({ base: ref, output, maxLength, ...options }: DiffOpt
     base.remove();
   }
   const problems = compared.flatMap((one) => ("problem" in one ? [one.problem] : []));
-  // A page with nothing but what could not be done is no page; among others, the reader of a page has to know.
+  // Nothing on standard output if no stack could be compared; otherwise the page names those that could not.
   if (problems.length < compared.length || output) write(markdown(ref, compared, maxLength), output);
   if (problems.length > 0) throw new ConfigError(problems.join("\n"));
 }
@@ -50,7 +50,7 @@ export async function diff({ base: ref, output, maxLength, ...options }: DiffOpt
 async function render(file: ReturnType<typeof stackFile>): Promise<KubernetesObject[]> {
   const evaluation = await evaluateStack(redactEncrypted(file), {
     random: seeded(seed),
-    // As `render` does it: no cluster is going to be used.
+    // As in `render`: no cluster is used.
     ...(!file.config["kubernetes:context"] && { context: "none" }),
   });
   return manifests(evaluation).map(({ object }) => object as KubernetesObject);
@@ -65,5 +65,5 @@ function write(page: string, output: string | undefined, flag = "w"): void {
   }
 }
 
-/** Standard output is the page's. */
+/** Writes progress to standard error: standard output has the page. */
 const say = (line: string) => void process.stderr.write(`${line}\n`);

@@ -6,30 +6,26 @@ import type { StackFile } from "../render/stack.ts";
 import { type UpOptions, up } from "./up.ts";
 
 /*
- * Commands that change what a stack runs write it into the stack's file, the one place that says so, and bring the
- * stack up like any other change.
+ * Commands that change what a stack runs edit the stack's file, the only source of it, and run `up`.
  */
 
-/** The key of a block as the file has it: Pulumi takes one without the project's name too. */
+/** The key of a block in the file, with or without the project's name: Pulumi accepts both. */
 export const keyIn = (document: Document, { project }: Pick<StackFile, "project">, block: string): string =>
   document.hasIn(["config", block]) ? block : `${project}:${block}`;
 
-/** Writes a file that is there. Whoever reads it meanwhile, or finds it after an interruption, finds it whole. */
+/** Replaces an existing file atomically: after an interruption it has either the old or the new text. */
 export function write(path: string, text: string): void {
-  const place = realpathSync(path);
-  const aside = join(dirname(place), `.${basename(place)}.${process.pid}`);
+  const target = realpathSync(path);
+  const aside = join(dirname(target), `.${basename(target)}.${process.pid}`);
   try {
-    writeFileSync(aside, text, { mode: statSync(place).mode });
-    renameSync(aside, place);
+    writeFileSync(aside, text, { mode: statSync(target).mode });
+    renameSync(aside, target);
   } finally {
     rmSync(aside, { force: true });
   }
 }
 
-/**
- * Changes a stack's file and brings the stack up as it then says. Where that fails the file is as it was before, so
- * that the next `up` goes back to it.
- */
+/** Changes a stack's file and runs `up`. If that fails, the file is restored, so that the next `up` goes back to it. */
 export async function changed(
   { path }: Pick<StackFile, "path">,
   options: UpOptions,
@@ -41,13 +37,13 @@ export async function changed(
   try {
     await up(options);
   } catch (error) {
-    // Unless someone has edited it meanwhile.
+    // Unless it was edited meanwhile.
     if (existsSync(path) && readFileSync(path, "utf8") === after) write(path, before);
-    const told = each(error);
-    if (!told.every((one): one is UserError => one instanceof UserError)) throw error;
-    throw new UserError(`${told.map(({ message }) => message).join("\n")}\n${path} is as it was before`);
+    const errors = each(error);
+    if (!errors.every((one): one is UserError => one instanceof UserError)) throw error;
+    throw new UserError(`${errors.map(({ message }) => message).join("\n")}\n${path} is as it was before`);
   }
 }
 
-/** What failed: several things that ran at the same time fail together. */
+/** All errors: steps that run in parallel can fail together. */
 const each = (error: unknown): unknown[] => (error instanceof AggregateError ? error.errors.flatMap(each) : [error]);

@@ -10,16 +10,16 @@ import {
 } from "../local/engine/index.ts";
 import { type Say, type Step, UserError } from "../local/step.ts";
 
-/** A pulumi that is on this machine, or how it can come here. */
+/** Where Pulumi is on this machine, or how to get it. */
 export type FoundPulumi = PresentPulumi | "can be installed" | "can be built";
 type PresentPulumi = "on PATH" | "installed here before" | "built here before";
 
-/** Where Pulumi's release goes when the machine has none. */
+/** Where Pulumi's release is installed if the machine has none. */
 const installed = () => join(cacheDir(), "pulumi");
 
 type Probe = () => Promise<boolean>;
 
-/** The first that holds. A later one is not asked before: asking for a download takes time. */
+/** The first that holds. Probed in order, since the probe of the download takes time. */
 export async function firstOf<Name extends string>(probes: [Name, Probe][]): Promise<Name | undefined> {
   for (const [name, holds] of probes) if (await holds()) return name;
   return undefined;
@@ -34,7 +34,7 @@ const present: [PresentPulumi, Probe][] = [
   ["built here before", isEngineBuilt],
 ];
 
-/** Where a download would come from; a machine that cannot reach it should not wait for long to learn that. */
+/** Whether Pulumi's release can be downloaded. A short timeout: an offline machine should not wait long. */
 const isDownloadable: Probe = () =>
   fetch("https://get.pulumi.com", { method: "HEAD", signal: AbortSignal.timeout(2000) }).then(
     (response) => response.ok,
@@ -42,9 +42,9 @@ const isDownloadable: Probe = () =>
   );
 
 /**
- * The pulumi of this machine, or how it can come here: the user's own, then Pulumi's release, then a build.
+ * Finds Pulumi, or a way to get it: the user's own, then Pulumi's release, then a build.
  *
- * @throws UserError where there is none and none can come
+ * @throws UserError if there is none and no way to get one
  */
 export async function findPulumi(): Promise<FoundPulumi> {
   const found = await firstOf<FoundPulumi>([
@@ -60,28 +60,28 @@ export async function findPulumi(): Promise<FoundPulumi> {
   return found;
 }
 
-/** What brings a pulumi here that is not here yet. */
+/** The steps that install or build Pulumi if it is missing. */
 export function pulumiSteps(found: FoundPulumi): Step[] {
   if (found === "can be installed") return [{ title: "Pulumi, kept in this machine's cache", run: installPulumi }];
   return found === "can be built" ? engineSteps() : [];
 }
 
-/** The pulumi that is on this machine now. */
+/** Pulumi on this machine. */
 export interface Engine {
-  /** What to add to the environment so that `pulumi` is that one. */
+  /** What to add to the environment so that `pulumi` is found. */
   environment: Record<string, string>;
-  /** Warnings of it that say nothing new. */
+  /** Whether Pulumi prints this warning in every run. */
   isExpected: (warning: string) => boolean;
 }
 
 export async function presentEngine(): Promise<Engine> {
-  // Not for the others: their plugins are Pulumi's own.
+  // Only the built one: the others have Pulumi's own plugins.
   if ((await firstOf(present)) === "built here before")
     return { environment: await engineEnvironment(), isExpected: isExpectedWarning };
   return { environment: { PATH: `${process.env.PATH}:${join(installed(), "bin")}` }, isExpected: () => false };
 }
 
-/** Downloads the release that the SDK fits to. */
+/** Downloads the release that matches the SDK. */
 async function installPulumi(say: Say): Promise<void> {
   say("downloading");
   const { PulumiCommand } = await import("@pulumi/pulumi/automation/index.js");

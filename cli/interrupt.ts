@@ -6,8 +6,8 @@ interface Interruption {
 }
 
 /**
- * What must happen before the process may end on ^C. Most work here needs nothing: it can be cut off anywhere and
- * run again. What keeps a state of its own is stopped in order, and waited for.
+ * Cleanups that must finish before the process exits on ^C. Most work needs none: it can be interrupted anywhere and
+ * run again.
  */
 const cleanups = new Set<(how: Interruption) => Promise<void>>();
 
@@ -16,16 +16,16 @@ let stopping = false;
 /** Whether a signal is about to end this process. */
 export const isStopping = (): boolean => stopping;
 
-/** Registers work for an interruption; returns how to take it back. */
+/** Registers a cleanup; returns a function that removes it. */
 export function onInterrupt(cleanup: (how: Interruption) => Promise<void>): () => void {
   cleanups.add(cleanup);
   return () => void cleanups.delete(cleanup);
 }
 
-/** On the first signal ends in order, with a word on how to go on; on the second at once. */
+/** On the first signal runs the cleanups and exits with a hint on how to continue; on the second exits at once. */
 export function handleSignals(command: string): void {
   const stop = async (code: number, byKeys: boolean) => {
-    // The cursor, which a running display has hidden.
+    // Shows the cursor, which a running display has hidden.
     if (process.stdout.isTTY) process.stdout.write("\x1b[?25h");
     if (stopping) process.exit(code);
     stopping = true;
@@ -38,7 +38,10 @@ export function handleSignals(command: string): void {
   process.on("SIGTERM", () => void stop(143, false));
 }
 
-/** Whether ^C in a terminal goes to this process, and then to its whole group: not where a script sent the signal. */
+/**
+ * Whether this process is in the terminal's foreground group, all of which receives ^C. False if a script sent the
+ * signal.
+ */
 async function inForeground(): Promise<boolean> {
   const { stdout } = await execa("ps", ["-o", "pgid=,tpgid=", "-p", String(process.pid)], { reject: false });
   const [group, foreground] = (stdout ?? "").trim().split(/\s+/);

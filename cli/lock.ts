@@ -7,26 +7,26 @@ import { setTimeout as pause } from "node:timers/promises";
 import { stateDir } from "../config/paths.ts";
 import { UserError } from "../local/step.ts";
 
-/** What a running command says of itself to others. */
+/** What a running command reports to others. */
 interface Holder {
   pid: number;
   command: string;
   since: string;
-  /** Whether it has the lock, or is still looking whether someone else does. */
+  /** Whether it has the lock. False while it looks for another holder. */
   held: boolean;
 }
 
 /**
- * One command at a time that changes things on this machine.
+ * Lets one command at a time change things on this machine. Returns a function that releases the lock.
  *
- * Each contender listens on a socket of its own and then asks the others, so nothing has to be cleaned up after one
- * that was killed: its socket no longer answers. Sockets are never taken over, only dead ones removed, and that is
- * why two that start at the same moment cannot both win: each sees the other, and the one with the lower name stays.
+ * Each process listens on its own Unix socket and then asks the others. A killed process needs no cleanup: its socket
+ * no longer answers and is removed. Sockets are never taken over, so two processes that start at the same moment find
+ * each other, and the one with the lower name gets the lock.
  */
 export async function lock(command: string, directory = join(stateDir(), "lock")): Promise<() => void> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const me: Holder = { pid: process.pid, command, since: new Date().toISOString(), held: false };
-  // Short: the path of a socket may not be longer than some hundred characters.
+  // Short: the path of a socket is limited to about 100 characters.
   const name = randomBytes(6).toString("hex");
   const server = await listen(join(directory, name), me);
   const release = () => {
@@ -48,7 +48,7 @@ export async function lock(command: string, directory = join(stateDir(), "lock")
   };
 }
 
-/** Throws when the other one has the lock or comes first; waits while it, coming later, has not seen us yet. */
+/** Throws if the other process has the lock or the lower name; otherwise waits until it has given up. */
 async function yieldTo(path: string, first: boolean): Promise<void> {
   for (;;) {
     const other = await ask(path);
@@ -71,12 +71,12 @@ async function listen(path: string, me: Holder): Promise<Server> {
     server.once("error", reject);
     server.listen(path, resolve);
   });
-  // Holding the lock keeps nobody from ending.
+  // An open server would keep the process from exiting.
   server.unref();
   return server;
 }
 
-/** What the process behind a socket says; undefined when there is none any more. */
+/** The answer of the process behind a socket; undefined if it has ended. */
 async function ask(path: string): Promise<Holder | undefined> {
   const socket = connect(path);
   try {

@@ -3,9 +3,9 @@ import { UserError } from "../local/step.ts";
 import { platform } from "./commands.ts";
 import { isStopping } from "./interrupt.ts";
 
-/** What went wrong, in the user's words; where it was in our code only when it was our mistake. */
+/** Prints an error and returns the exit code. A stack trace only for a bug. */
 function complain(error: unknown): number {
-  // Commander has said it already; asking for help is no mistake.
+  // Commander has printed it already; --help is no error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof AggregateError) return Math.max(...error.errors.map(complain));
   if (!(error instanceof UserError)) {
@@ -16,7 +16,7 @@ function complain(error: unknown): number {
   return error.name === "ConfigError" ? 2 : 1;
 }
 
-// Whoever reads the output may have seen enough: `./platform status | head -1`.
+// The reader may close the pipe early: `./platform status | head -1`.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
   process.exit();
@@ -25,7 +25,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 try {
   await platform.parseAsync();
 } catch (error) {
-  // At once: what was started beside the failed work has nothing left to work for. An interrupted process ends by itself,
-  // when all that it has to wait for is done.
+  // At once: work that runs in parallel is of no use any more. An interrupted process exits by itself after its
+  // cleanups.
   if (!isStopping()) process.exit(complain(error));
 }

@@ -7,17 +7,17 @@ import { latest, packageName, startPlan } from "../components/noetl/versions.ts"
 import { parseConfig } from "../config/problems.ts";
 import { UserError } from "../local/step.ts";
 import { ConfigError } from "../render/stack.ts";
+import { componentStates } from "./component-states.ts";
 import { ofProgram } from "./deployed.ts";
 import { changed, keyIn } from "./edit.ts";
-import { partStates } from "./parts.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { table } from "./show.ts";
 import { connect, targetOf } from "./target.ts";
 import type { UpOptions } from "./up.ts";
 
 /*
- * Instances of NoETL from the command line. What is asked for is checked, written into the stack's file, and brought
- * up like any other change of the stack: the file stays the one place that says what runs.
+ * Commands for instances of NoETL. They check the options, write the instance into the stack's file and run `up`: the
+ * file stays the only source of what runs.
  */
 
 export interface DeployOptions {
@@ -38,7 +38,7 @@ export interface Instance {
 const optionOf = { version: "version", package: "packagePath", dev: "repoPath" } as const;
 const flagOf = { version: "--version", packagePath: "--package-path", repoPath: "--repo-path" } as const;
 
-/** What the options ask for, or a `ConfigError` in one sentence. */
+/** The instance that the options describe. Throws a `ConfigError` of one sentence. */
 export function instanceOf(options: DeployOptions): Instance {
   const { type } = options;
   const own = optionOf[type];
@@ -65,7 +65,7 @@ function planned(version: string, flag: string, unreleased = false) {
   return plan;
 }
 
-/** The version that a checkout says it is. */
+/** The version in a checkout's pyproject.toml. */
 function checkedOut(path: string, flag: string): string {
   const file = join(path, "pyproject.toml");
   if (!existsSync(file)) throw new ConfigError(`${flag}: holds no pyproject.toml; expected a checkout of NoETL`);
@@ -104,7 +104,10 @@ function packaged(path: string, flag: string): string {
   );
 }
 
-/** The three numbers that a version starts like: 4.27.0 of 4.27rc1 and of 4.27.0+local. Undefined if it is none of PEP 440. */
+/**
+ * The release segment as three numbers: 4.27.0 for 4.27rc1 and 4.27.0+local. Undefined if the version is not valid by
+ * PEP 440.
+ */
 function startedAs(version: string): string | undefined {
   const release = pep440.parse(version)?.release;
   return release && [0, 1, 2].map((i) => release[i] ?? 0).join(".");
@@ -112,11 +115,11 @@ function startedAs(version: string): string | undefined {
 
 const blockIn = (document: Document) => ["config", keyIn(document, { project: "data-platform" }, "noetl")];
 
-/** A stack file's text with an instance more, or another in the place of the one that had its name. */
+/** A stack file's text with an instance added, or replaced if its name exists. */
 export function withInstance(text: string, name: string, instance: Instance): string {
   const document = parseDocument(text);
   const block = blockIn(document);
-  // Where the file names none there is the default one, which should not go for the sake of another.
+  // Without instances in the file there is the default one, which must stay.
   if (!document.hasIn([...block, "instances"]) && document.getIn([...block, "enabled"]) !== false)
     document.setIn([...block, "instances", mainInstance], flow({ version: latest }));
   document.setIn([...block, "instances", name], flow(instance));
@@ -128,7 +131,7 @@ export function withInstance(text: string, name: string, instance: Instance): st
   }
 }
 
-/** A stack file's text with an instance less; without any, NoETL is switched off. */
+/** A stack file's text without an instance; after the last one, NoETL is disabled. */
 export function withoutInstance(text: string, name: string): string {
   const document = parseDocument(text);
   const block = blockIn(document);
@@ -152,7 +155,7 @@ export function instancesIn(stack: string, text: string): Record<string, Instanc
 
 type Where = Pick<UpOptions, "stack" | "configFile" | "context">;
 
-/** Brings the stack up with a change of its file, if its configuration is right with it. */
+/** Changes the stack's file and runs `up`, if the changed configuration is valid. */
 async function change(options: UpOptions, edit: (text: string) => string): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   await changed(file, options, (text) => {
@@ -171,7 +174,7 @@ export async function validate(options: DeployOptions & Where): Promise<void> {
   const instance = instanceOf(options);
   const { path, stack } = stackFile(options.stack, options.configFile);
   instancesIn(stack, withInstance(readFileSync(path, "utf8"), options.name, instance));
-  console.log(`right: ${options.name} would be NoETL ${instance.version}, of type ${instance.type}`);
+  console.log(`valid: ${options.name} → NoETL ${instance.version}, type ${instance.type}`);
 }
 
 export async function destroy(options: { name: string } & UpOptions): Promise<void> {
@@ -187,10 +190,10 @@ export async function list(options: Where): Promise<void> {
   const instances = instancesIn(file.stack, readFileSync(file.path, "utf8"));
   const target = await targetOf(file, options.context);
   const kube = await connect(target);
-  const parts = await partStates(kube, target, ofProgram(await evaluateRedacted(file, options.context)));
+  const states = await componentStates(kube, target, ofProgram(await evaluateRedacted(file, options.context)));
   const rows = Object.entries(instances).map(([name, { type, version, path }]) => {
-    const part = parts.find((one) => one.name === nameOf(name));
-    return [name, type, version, path ?? "", part?.state ?? "", part?.address ?? ""];
+    const component = states.find((one) => one.name === nameOf(name));
+    return [name, type, version, path ?? "", component?.state ?? "", component?.address ?? ""];
   });
   console.log(table(["NAME", "TYPE", "VERSION", "PATH", "STATE", "ADDRESS FROM THIS MACHINE"], rows));
 }

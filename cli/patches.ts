@@ -4,11 +4,14 @@ import { execa } from "execa";
 import { UserError } from "../local/step.ts";
 
 /*
- * Patches of an application's source, applied by git. git wants a patch's paths and line endings to be exactly those of
- * the source; editors, Windows and `diff` without options make others, so those are tried too.
+ * Patches of an application's source, applied by git. git requires exactly the source's paths and line endings;
+ * editors, Windows and `diff` without options write others, which are tried too.
  */
 
-/** Applies the patches of a directory to `copy` in the order of their names. Returns what was done, and adds to `problems`. */
+/**
+ * Applies the patches of a directory to `copy` in the order of their names. Returns a message for each applied patch,
+ * and adds to `problems`.
+ */
 export async function applyPatches(copy: string, patches: string, problems: string[]): Promise<string[]> {
   const there = isKind(patches, "isDirectory") ? readdirSync(patches) : [];
   const names = there.filter((name) => /\.(patch|diff)$/.test(name) && isKind(join(patches, name), "isFile"));
@@ -18,7 +21,7 @@ export async function applyPatches(copy: string, patches: string, problems: stri
     if (failure === undefined) done.push(`patches/${name} is applied`);
     else {
       problems.push(`patches/${name} does not apply: ${failure}`);
-      // The next ones are for what this one would have made.
+      // The next patches expect the result of this one.
       break;
     }
   }
@@ -47,12 +50,12 @@ async function applyPatch(copy: string, bytes: Buffer): Promise<string | undefin
   return reason;
 }
 
-/** Why git does not apply a patch, without `level` first folders of its paths; undefined where it does. */
+/** Why git does not apply a patch, without the first `level` folders of its paths; undefined if it does. */
 async function git(copy: string, patch: string, level: number): Promise<string | undefined> {
   const { failed, stderr, code } = await execa("git", ["apply", "--whitespace=nowarn", `-p${level}`], {
     cwd: copy,
     input: Buffer.from(patch, "latin1"),
-    // Neither a repository that the copy happens to be in nor the user's settings decide what a patch does.
+    // Independent of a repository around the copy and of the user's git settings.
     env: {
       GIT_CEILING_DIRECTORIES: dirname(copy),
       GIT_DIR: undefined,
@@ -66,8 +69,8 @@ async function git(copy: string, patch: string, level: number): Promise<string |
 }
 
 /**
- * A patch as git reads it, each byte a character (latin1): in UTF-8 where PowerShell wrote UTF-16, with Unix line endings
- * where the patch's own lines have others, and with the end of its last line.
+ * A patch in the form that git reads, each byte a character (latin1): PowerShell's UTF-16 becomes UTF-8, Windows line
+ * endings of the patch's own lines become Unix ones, and the last line gets its end.
  */
 function unix(bytes: Buffer): string {
   const utf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
@@ -84,7 +87,7 @@ const pathsOf = (patch: string): [string, string][] => {
   return [...git, ...plain].map(([, before = "", after = ""]) => [before.trim(), after.trim()]);
 };
 
-/** Whether paths begin with a folder of the patch's own: git's a/ and b/, or two names of one directory. */
+/** Whether paths have a prefix: git's a/ and b/, or two names of one directory. */
 const hasPrefixes = (patch: string): boolean =>
   pathsOf(patch).every(([before, after]) => {
     const [old, fresh] = [before, after].map((path) => path.split("/")[0]);
@@ -94,8 +97,8 @@ const hasPrefixes = (patch: string): boolean =>
   });
 
 /**
- * Gives the files of a patch that have Windows line endings, most of them at least, Unix ones. Returns what gives them back,
- * under another name where the patch renames them.
+ * Gives the files of a patch Unix line endings. Returns a function that restores Windows ones in files that mostly had
+ * them, under the new name if the patch renames the file.
  */
 function withoutReturns(copy: string, patch: string, level: number): () => void {
   const inCopy = (path: string) =>
@@ -115,6 +118,6 @@ function withoutReturns(copy: string, patch: string, level: number): () => void 
   };
 }
 
-/** Whether a path leads to a file of the copy, and by no link out of it. */
+/** Whether a path is a file in the copy, and not by a symbolic link out of it. */
 const isOwnFile = (copy: string, file: string): boolean =>
   isKind(file, "isFile") && realpathSync(file).startsWith(`${realpathSync(copy)}${sep}`);

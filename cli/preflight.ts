@@ -6,7 +6,7 @@ import { type KubeObject, keyOf, manifests, titleOf } from "../render/manifests.
 import { ConfigError, type StackFile } from "../render/stack.ts";
 import type { StackState } from "./backend.ts";
 
-/** A Secret or ConfigMap that pods use and the stack does not make. */
+/** A Secret or ConfigMap that pods use and the stack does not create. */
 interface Need {
   kind: "Secret" | "ConfigMap";
   namespace: string;
@@ -17,11 +17,11 @@ interface Need {
 }
 
 /**
- * Refuses a stack whose cluster lacks what its configuration takes from there: namespaces that it does not make, Secrets
- * and ConfigMaps that it names. Refuses one, too, that would take over objects that are not its own. All at once, before
- * anything changes: pods would otherwise wait for them without a word.
+ * Refuses a stack if the cluster lacks namespaces, Secrets or ConfigMaps that the configuration expects to exist, and
+ * if the stack would take over objects of others. Reports all problems at once, before anything changes: pods would
+ * otherwise wait without a message.
  *
- * @returns the namespaces that exist, are nobody's, and are to be taken over
+ * @returns the existing namespaces that the stack adopts, since they belong to no other stack
  */
 export async function preflight(
   kube: Kube,
@@ -69,8 +69,8 @@ export async function preflight(
 }
 
 /**
- * What the program would make and the cluster has already, though the stack's state knows nothing of it: namespaces that
- * can be taken over, and what is someone else's. `absent` namespaces need not be looked into.
+ * Objects that the program would create and that exist in the cluster, but not in the stack's state: namespaces to
+ * adopt, and objects of others. Objects in `absent` namespaces are not looked up.
  */
 async function existing(
   kube: Kube,
@@ -93,7 +93,7 @@ async function existing(
   const foreign: string[] = [];
   for (const [i, { object }] of fresh.entries()) {
     const live = lives[i];
-    if (!live || live === "not told") continue;
+    if (!live || live === "forbidden") continue;
     if (adoptable(stack, live)) adopted.push(object as KubernetesObject);
     else foreign.push(titleOf(object));
   }
@@ -108,7 +108,7 @@ async function existing(
   };
 }
 
-/** A namespace that an administrator made, with Secrets in it perhaps, and that is no stack's. */
+/** Whether it is a namespace of no other stack, such as one that an administrator created. */
 const adoptable = (stack: string, { kind, metadata }: Live): boolean =>
   kind === "Namespace" &&
   !metadata.deletionTimestamp &&
@@ -117,10 +117,10 @@ const adoptable = (stack: string, { kind, metadata }: Live): boolean =>
     metadata.labels["app.kubernetes.io/instance"] !== stack
   );
 
-/** Says of a namespace that it was there before the stack, and is to stay when the stack goes. */
+/** The annotation of a namespace that existed before the stack and stays when the stack is destroyed. */
 const mark = "data-platform/adopted";
 
-/** Marks namespaces that are taken over. */
+/** Annotates adopted namespaces. */
 export async function adopt(kube: Kube, namespaces: KubernetesObject[]): Promise<void> {
   for (const { apiVersion, kind, metadata } of namespaces) {
     await kube.apply({ apiVersion, kind, metadata: { name: metadata.name, annotations: { [mark]: "true" } } });
@@ -128,7 +128,7 @@ export async function adopt(kube: Kube, namespaces: KubernetesObject[]): Promise
   }
 }
 
-/** Deletes what a killed update was about to make, and may have made without a note of it. */
+/** Deletes objects that a killed update may have created without recording them. */
 export async function deleteBegun(kube: Kube, { pending }: StackState): Promise<void> {
   for (const { type, resource } of pending) {
     if (type !== "creating" || !resource.type.startsWith("kubernetes:") || resource.type.endsWith("Patch")) continue;
@@ -138,7 +138,7 @@ export async function deleteBegun(kube: Kube, { pending }: StackState): Promise<
   }
 }
 
-/** The namespaces of a stack that were there before it. */
+/** The namespaces that a stack has adopted. */
 export async function adoptedIn(kube: Kube, { resources }: StackState): Promise<{ urn: string; object: KubeObject }[]> {
   const found: { urn: string; object: KubeObject }[] = [];
   for (const { urn, type, inputs } of resources) {
@@ -150,7 +150,7 @@ export async function adoptedIn(kube: Kube, { resources }: StackState): Promise<
   return found;
 }
 
-/** What pods use and neither the program nor an operator makes, in order. */
+/** Secrets and ConfigMaps that pods use and neither the program nor an operator creates, sorted. */
 export function needs(objects: KubernetesObject[]): Need[] {
   const there = new Set([...objects, ...objects.flatMap(madeOf)].map(keyOf));
   const found = new Map<string, Need>();
@@ -168,7 +168,7 @@ export function needs(objects: KubernetesObject[]): Need[] {
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, need]) => need);
 }
 
-/** What is wrong with a need, in a sentence; undefined where it is met. */
+/** The problem with a need, in a sentence; undefined if it is met. */
 async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promise<string | undefined> {
   const { kind, namespace, name } = need;
   const keys = [...need.keys].sort();
@@ -179,7 +179,7 @@ async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promi
     return `found no ${kind} ${name}, and no namespace ${namespace}; expected ${what} there, ${users}`;
   const live = await there(kube, { apiVersion: "v1", kind, metadata: { namespace, name } });
   if (!live) return `found no ${kind} ${name} in namespace ${namespace}; expected ${what}, ${users}`;
-  if (live === "not told") return undefined;
+  if (live === "forbidden") return undefined;
   const { data, binaryData } = live as { data?: object; binaryData?: object };
   const has = { ...data, ...binaryData };
   const lacking = keys.filter((key) => !(key in has));
@@ -190,17 +190,17 @@ async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promi
 
 const list = (keys: string[]) => `the key${keys.length > 1 ? "s" : ""} ${keys.join(", ")}`;
 
-/** The object; undefined where there is none; "not told" to a login that may not read it. */
-async function there(kube: Kube, ref: Parameters<Kube["get"]>[0]): Promise<Live | "not told" | undefined> {
+/** The object; undefined if it does not exist; "forbidden" if the login may not read it. */
+async function there(kube: Kube, ref: Parameters<Kube["get"]>[0]): Promise<Live | "forbidden" | undefined> {
   try {
     return await kube.get(ref);
   } catch (error) {
-    if (error instanceof ApiError && error.code === 403) return "not told" as const;
+    if (error instanceof ApiError && error.code === 403) return "forbidden" as const;
     throw error;
   }
 }
 
-/** The keys of a stack file whose value is a name, with dots: `redis.auth.existingSecret`. */
+/** The dotted keys of a stack file with this value: `redis.auth.existingSecret`. */
 function naming({ config, project }: StackFile, name: string): string[] {
   const found: string[] = [];
   const look = (value: unknown, path: string) => {

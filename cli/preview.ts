@@ -13,11 +13,11 @@ export interface PreviewOptions {
   stack: string;
   context?: string;
   configFile?: string;
-  /** Shows the contents of what changes, too. */
+  /** Also shows the contents of changed fields. */
   diff: boolean;
 }
 
-/** Shows what `up` would do, and refuses what it would. Nothing is changed in the cluster. */
+/** Shows what `up` would do, and refuses what `up` would refuse. Nothing is changed in the cluster. */
 export async function preview(options: PreviewOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   const evaluation = await evaluateRedacted(file, options.context);

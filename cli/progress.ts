@@ -2,28 +2,28 @@ import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation/e
 import type { KubeObject } from "../render/manifests.ts";
 import { type Change, changeOf, nameOfStep, nameOfUrn, objectOf } from "./changes.ts";
 
-/** A resource that is being worked on. */
+/** A resource with a running operation. */
 export interface Waiting {
   title: string;
   /** When it began, in milliseconds since 1970. */
   since: number;
-  /** What its provider says of it, or the cluster. */
+  /** The latest status from its provider or the cluster. */
   why: string;
   object?: KubeObject;
 }
 
-/** What an update, a preview or a destruction does, by the engine's events. */
+/** The progress of an update, a preview or a destruction, from the engine's events. */
 export class Progress {
-  /** What was changed, or would be, in the order of the events. */
+  /** Changes that were made, or would be, in the order of the events. */
   readonly changes: Change[] = [];
-  /** What the engine says is wrong, with the resource that it says it of. */
+  /** The engine's errors, with the resource if the error has one. */
   readonly problems: { of?: string; message: string }[] = [];
-  /** Kubernetes objects that could not be brought to where they should be. */
+  /** Kubernetes objects whose operation failed. */
   readonly failed: KubeObject[] = [];
   readonly warnings = new Set<string>();
-  /** What is being worked on, the oldest first. */
+  /** Running operations, the oldest first. */
   readonly waiting = new Map<string, Waiting>();
-  /** Each operation with its number of resources, once the engine has come to its end. */
+  /** The number of resources per operation, once the engine has finished. */
   counts: Record<string, number | undefined> = {};
   private readonly seen = new Set<number>();
   private readonly names = new Map<string, string>();
@@ -34,14 +34,14 @@ export class Progress {
 
   private readonly isExpected: (warning: string) => boolean;
 
-  /** About `total` resources are to be worked on; warnings that are expected are left out. */
+  /** `total`: the approximate number of resources. Expected warnings are left out. */
   constructor(total: number, isExpected: (warning: string) => boolean = () => false) {
     this.total = total;
     this.isExpected = isExpected;
   }
 
   take({ sequence, ...event }: EngineEvent): void {
-    // The SDK can hand one over twice: of a pulumi before 3.205 it reads them from a file.
+    // The SDK can deliver an event twice: with a pulumi before 3.205 it reads them from a file.
     if (this.seen.has(sequence)) return;
     this.seen.add(sequence);
     const { resourcePreEvent, resOutputsEvent, resOpFailedEvent, diagnosticEvent, summaryEvent } = event;
@@ -56,7 +56,7 @@ export class Progress {
     if (summaryEvent) this.counts = summaryEvent.resourceChanges;
   }
 
-  /** What happens right now, in a line. */
+  /** What is running now, in a line. */
   line(now = Date.now()): string {
     if (this.finished === 0 && this.compared > 0)
       return `comparing with the cluster, ${this.compared} of ${Math.max(this.total, this.compared)}`;
@@ -69,7 +69,7 @@ export class Progress {
     return waited.length > 0 ? `${counts}; waiting for ${waited.slice(0, 3).join(", ")}${more}` : counts;
   }
 
-  /** What the program wrote, for a failure that nothing else explains. */
+  /** The program's last lines of output, for a failure without another explanation. */
   get lastWords(): string[] {
     return this.said.slice(-5);
   }
@@ -78,7 +78,7 @@ export class Progress {
     this.names.set(metadata.urn, nameOfStep(metadata));
     const change = changeOf(metadata);
     if (!change) return;
-    const title = change.fate === "delete" ? `${change.title} to go` : change.title;
+    const title = change.fate === "delete" ? `deletion of ${change.title}` : change.title;
     const object = objectOf(metadata);
     this.waiting.set(metadata.urn, { title, since: Date.now(), why: "", ...(object && { object }) });
   }

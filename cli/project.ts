@@ -7,7 +7,7 @@ import { readStack, redactEncrypted, type StackFile } from "../render/stack.ts";
 /** The checkout that this command line belongs to. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** `Pulumi.<stack>.yaml`, or the file that stands in for it. */
+/** Reads `Pulumi.<stack>.yaml`, or `configFile` instead. */
 export const stackFile = (stack: string, configFile?: string): StackFile => readStack(root, stack, configFile);
 
 /** Evaluates this project's program. Loaded late: commands that do not evaluate it should not wait for Pulumi's SDK. */
@@ -20,13 +20,13 @@ export async function evaluateStack(
   return run(program, file, options);
 }
 
-/** The program with a stand-in for every secret: for all that is only looked at. */
+/** Evaluates the program with a placeholder for every secret, for commands that deploy nothing from it. */
 export async function evaluateRedacted(file: StackFile, context?: string): Promise<Evaluation> {
   const { redacted } = await import("../render/evaluate.ts");
   return evaluateStack(redactEncrypted(file), { random: redacted, context });
 }
 
-/** What the program says of itself: where its parts answer, and which Secrets hold their passwords. */
+/** The program's outputs: the endpoints of its components, and the Secrets with their passwords. */
 export interface Outputs {
   endpoints: Record<string, { namespace: string; service: string; host: string; port: number }>;
   secrets: Record<string, { namespace: string; name: string }>;

@@ -26,14 +26,17 @@ export interface PromoteOptions {
   yes: boolean;
 }
 
-/** The web app's images: where each stands in its block of a stack, what it is by default, and which pods run it. */
+/** The web app's images: key in its block of the stack file, default, and the roles of the pods that run it. */
 const promoted = [
   { path: ["image"], byDefault: webAppImage, roles: ["flask", "worker"] },
   { path: ["redis", "image"], byDefault: redisImage, roles: ["redis"] },
 ];
 type Promoted = (typeof promoted)[number];
 
-/** What one stack runs, and what passes its checks there, is written into another stack's file, and nothing else is. */
+/**
+ * Writes the image versions that one stack runs into another stack's file, after checks in the first. Changes nothing
+ * else.
+ */
 export async function promote(options: PromoteOptions): Promise<void> {
   const { yes } = options;
   const from = stackFile(options.from, options.fromFile);
@@ -64,7 +67,7 @@ export async function promote(options: PromoteOptions): Promise<void> {
   console.log(`${name}: written; \`./platform up --stack ${to.stack}\` rolls it out`);
 }
 
-/** The image that these pods of the web app run, all of them and ready. */
+/** The image of these pods of the web app, which must be the same in all of them, and ready. */
 export async function runningImage(kube: Pick<Kube, "get">, workloads: KubeObject[], roles: string[]): Promise<string> {
   const found = await Promise.all(
     roles.map(async (role) => {
@@ -90,7 +93,7 @@ export async function runningImage(kube: Pick<Kube, "get">, workloads: KubeObjec
   return image;
 }
 
-/** The checks: Redis answers, and a job goes through the queue and a worker and comes back right. */
+/** The checks: Redis answers, and a job passes through the queue and a worker with the correct result. */
 async function check(kube: Kube, endpoint: Outputs["endpoints"][string]): Promise<void> {
   const ask = async <T>(path: string, body?: unknown): Promise<T> => {
     try {
@@ -109,10 +112,10 @@ async function check(kube: Kube, endpoint: Outputs["endpoints"][string]): Promis
     if (results) throw new UserError(`check failed: job ${id}: found ${JSON.stringify(results)}; expected the mean 3`);
     if (Date.now() > deadline) throw new UserError(`check failed: job ${id} is still ${status} after a minute`);
   }
-  console.log("checks passed: /healthz, and a job that came back right");
+  console.log("checks passed: /healthz, and a job with the correct result");
 }
 
-/** A stack file's text with the version of an image in place of the one that stands there, if it is another. */
+/** A stack file's text with this version of an image; unchanged if it has it already. */
 export function promotedIn(text: string, { project, path: file }: StackFile, of: Promoted, image: string): string {
   const document = parseDocument(text);
   const path = ["config", keyIn(document, { project }, "webApp"), ...of.path];
@@ -122,7 +125,7 @@ export function promotedIn(text: string, { project, path: file }: StackFile, of:
   if (after === before) return text;
   let result: string;
   if (isScalar(node)) {
-    // Nothing around it is written anew.
+    // Only the value is replaced; the rest of the file keeps its format.
     const [start, end] = node.range!;
     const quote = /^["']/.exec(text.slice(start, end))?.[0] ?? "";
     result = text.slice(0, start) + quote + after + quote + text.slice(end);
@@ -142,7 +145,7 @@ export function promotedIn(text: string, { project, path: file }: StackFile, of:
   return result;
 }
 
-/** The same software as `before` says, from the same registry, in the version of `running`. */
+/** The image `before` with the version of `running`. Throws if they are different software. */
 function withVersion(before: string, running: string): string {
   const { tag, digest, repository } = parseImage(running)!;
   const known = parseImage(before);
@@ -155,7 +158,9 @@ function withVersion(before: string, running: string): string {
 
 async function agrees(question: string): Promise<boolean> {
   if (!process.stdin.isTTY)
-    throw new ConfigError("nobody is there to ask, since this is no terminal: expected --yes to write it");
+    throw new ConfigError(
+      "--yes: not given, and standard input is no terminal to ask on; expected --yes to write without asking",
+    );
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
     return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());

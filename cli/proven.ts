@@ -12,8 +12,8 @@ import { evaluateRedacted, root, stackFile } from "./project.ts";
 import { imagesOf } from "./up.ts";
 
 /*
- * What the cluster tests proved, and from what. A fingerprint of everything that can change the outcome of a test file
- * is kept with its last pass in the user's cache; while the fingerprint is the same, the file need not run again.
+ * Passes of the cluster tests. The user's cache has the last pass of each test file, with a fingerprint of everything
+ * that can change its result; while the fingerprint is the same, the file need not run again.
  */
 
 /** The last pass of a test file. */
@@ -25,11 +25,11 @@ export interface Proof {
   seconds: number;
   /** How many of its tests passed. */
   passed: number;
-  /** How many did not run, and say why. */
+  /** How many were skipped, with a reason. */
   skipped: number;
 }
 
-/** What every cluster test depends on: the tools that bring a stack up, and what every component is made of. */
+/** What every cluster test depends on: the tools, and the building blocks of every component. */
 const shared = [
   "cli",
   "kube",
@@ -43,14 +43,14 @@ const shared = [
   "package-lock.json",
   "index.ts",
 ];
-/** These change no outcome of a cluster test; the keys of the images stand for their folders. */
+/** Paths that change no result of a cluster test. The folders of images are represented by the images' keys. */
 const apart = ["local/images/", "render/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];
 
 const sha256 = (text: string | Buffer): string => createHash("sha256").update(text).digest("hex");
 
-/** A file, or every file below a folder, with a hash of what it holds. Paths are relative to the checkout. */
+/** The hash of a file, or of every file below a folder. Paths are relative to the checkout. */
 function hashes(path: string): [string, string][] {
-  // An image's key stands for its folder.
+  // Represented by the key of the image.
   if (/^components\/[^/]+\/images$/.test(path)) return [];
   if (statSync(join(root, path)).isFile()) return [[path, sha256(readFileSync(join(root, path)))]];
   return readdirSync(join(root, path), { withFileTypes: true })
@@ -70,7 +70,7 @@ const imageCode = (): [string, string][] =>
 /** An object's component. Namespaces and the like have none, and belong to all of them. */
 const nameOf = ({ metadata }: KubeObject): string | undefined => metadata.labels?.["app.kubernetes.io/name"];
 
-/** What a test file says in its head that it exercises: components by name, files and folders by their path. */
+/** The list after `Exercises:` in the head of a test file: components by name, files and folders by path. */
 export function exercised(text: string): string[] | "every component" {
   const [, list] = /^\/\/ Exercises: (.+)\.$/m.exec(text) ?? [];
   if (!list)
@@ -84,7 +84,7 @@ export const clusterTests = (): string[] =>
     .filter((name) => name.endsWith(".test.ts"))
     .sort();
 
-/** What fingerprints are made of. */
+/** The inputs of a fingerprint. */
 export interface Ingredients {
   /** What every test depends on. */
   common: unknown;
@@ -117,7 +117,7 @@ export function fingerprint(text: string, { common, objects, keys, hashes }: Ing
 /** The fingerprints of the cluster tests, in the order in which they run. Evaluates every stack once. */
 export async function fingerprints(): Promise<Map<string, string>> {
   const stacks: Evaluation[] = [];
-  // One after another: the SDK keeps what it records in one place.
+  // One after another: the SDK records resources in global state.
   for (const stack of ["dev", "test", "prod"]) stacks.push(await evaluateRedacted(stackFile(stack), "none"));
   const images = [...new Set(stacks.flatMap(imagesOf))].filter((image) => definitionOf(image));
   const ingredients: Ingredients = {
@@ -136,7 +136,9 @@ export async function fingerprints(): Promise<Map<string, string>> {
   return new Map(clusterTests().map((file) => [file, fingerprint(read(file), ingredients)]));
 }
 
-/** The folder of a component, by the label of its objects; of one that the registry does not have, the folder of that name. */
+/**
+ * The folder of a component, by the label of its objects; without an entry in the registry, the folder of that name.
+ */
 const sourceOf = (name: string): string[] => {
   const key = componentOf(name);
   const path = `components/${key ? registry[key].folder : name}`;
@@ -145,7 +147,7 @@ const sourceOf = (name: string): string[] => {
 
 const fileOf = (test: string): string => join(cacheDir(), "proven", `${basename(test, ".test.ts")}.json`);
 
-/** The last pass of a test file with this fingerprint; undefined where there is none. */
+/** The last pass of a test file with this fingerprint; undefined if there is none. */
 export function provenBefore(test: string, fingerprint: string | undefined): Proof | undefined {
   try {
     const proof = JSON.parse(readFileSync(fileOf(test), "utf8")) as Proof;
@@ -155,7 +157,7 @@ export function provenBefore(test: string, fingerprint: string | undefined): Pro
   }
 }
 
-/** Keeps a pass; written whole or not at all. */
+/** Saves a pass, atomically. */
 export async function keepProof(test: string, proof: Proof): Promise<void> {
   const file = fileOf(test);
   await mkdir(dirname(file), { recursive: true });
@@ -163,5 +165,5 @@ export async function keepProof(test: string, proof: Proof): Promise<void> {
   await rename(`${file}.new`, file);
 }
 
-/** Forgets a pass: the file has failed since, with the same fingerprint. */
+/** Deletes a pass: the file has failed since, with the same fingerprint. */
 export const forgetProof = (test: string): Promise<void> => rm(fileOf(test), { force: true });

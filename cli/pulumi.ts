@@ -20,7 +20,7 @@ import { Progress } from "./progress.ts";
 /** The options that an update, a preview and a destruction share. */
 type Options = UpOptions & PreviewOptions & DestroyOptions;
 
-/** An update that did not come to its end, with what is known of it. */
+/** A failed update, with its progress. */
 export class UpdateFailed extends UserError {
   readonly progress: Progress;
 
@@ -53,11 +53,11 @@ export class Pulumi {
   }
 
   /**
-   * With the pulumi that is on this machine now, on a stack that is made if the backend does not have it.
+   * Opens a stack with the installed Pulumi. Creates the stack if the backend does not have it.
    *
-   * @param options.state what Pulumi knows of the stack
-   * @param options.kube what to ask why something is not ready; without it the engine's own words must do
-   * @param options.adopts whether objects that exist may be taken over
+   * @param options.state Pulumi's state of the stack
+   * @param options.kube to look up why an object is not ready; without it, the engine's messages are shown
+   * @param options.adopts whether existing objects may be adopted
    */
   static async open(
     file: StackFile,
@@ -70,7 +70,7 @@ export class Pulumi {
     const { environment, isExpected } = await presentEngine();
     Object.assign(process.env, environment);
     const { workDir, env } = projectFolder(file, target);
-    // What a killed run was about to make may be there, and is then ours to go on with.
+    // Objects that a killed run was creating may exist. They are the stack's, and are adopted.
     const upsert = adopts || state.pending.some(({ type }) => type === "creating");
     const envVars = { ...env, ...(upsert && { PULUMI_K8S_UPSERT_EXISTING_OBJECTS: "true" }) };
     try {
@@ -83,7 +83,7 @@ export class Pulumi {
     }
   }
 
-  /** Brings the stack up to what the program says. `total` resources are to be expected. */
+  /** Runs `pulumi up`. `total`: the expected number of resources. */
   async up(total: number, say: Say): Promise<Progress> {
     const progress = await this.run("up", (options) => this.stack.up(options), total, say);
     await this.settle();
@@ -102,12 +102,12 @@ export class Pulumi {
   }
 
   /**
-   * Takes out of the state what a killed update had begun. To be called when another one has done it, or it is gone: the
-   * engine keeps it for ever otherwise, and each later update would take it up again.
+   * Removes the pending operations of a killed update from the state. Call it when a later update has repeated them or
+   * the objects are deleted: otherwise the engine keeps them for ever, and each later update adopts the objects again.
    */
   async settle(): Promise<void> {
     if (!this.interrupted) return;
-    // Not by an export and an import: the SDK writes every password to a file on the way.
+    // Not by export and import: the SDK would write every password to a file.
     const clear = { clearPendingCreates: true };
     await this.run(
       "refresh",
@@ -117,7 +117,7 @@ export class Pulumi {
     );
   }
 
-  /** Takes the stack out of the backend, with all that it knows of it. What is in a cluster stays there. */
+  /** Removes the stack and its state from the backend. Objects in a cluster stay. */
   async forget(): Promise<void> {
     await this.stack.workspace.removeStack(this.file.stack, { force: true, preserveConfig: true });
   }
@@ -133,13 +133,13 @@ export class Pulumi {
     const running = operation({
       onEvent: (event) => progress.take(event),
       signal: stop.signal,
-      // What is in the cluster may have changed behind the engine's back, or be gone with the cluster.
+      // Others may have changed objects in the cluster, or deleted the cluster.
       refresh: true,
       color: "never",
       suppressOutputs: true,
       suppressProgress: true,
     });
-    // After one signal Pulumi ends what is under way and notes how far it came; after a second one it gives up.
+    // After the first signal Pulumi finishes running operations and saves the state; after a second one it aborts.
     const done = onInterrupt(async ({ reachedAll }) => {
       if (!reachedAll) stop.abort();
       await running.catch(() => {});
@@ -159,7 +159,10 @@ export class Pulumi {
     }
   }
 
-  /** Says what is waited for. Pods say more than what owns them, once they have had the time to. */
+  /**
+   * Shows what the engine waits for. After 3 s, with the reason from the pods, which says more than their owner's
+   * status.
+   */
   private async show(progress: Progress, say: Say): Promise<void> {
     say(progress.line());
     if (!this.kube) return;
@@ -173,7 +176,7 @@ export class Pulumi {
 
   private explained(what: string, error: unknown, progress: Progress): UserError {
     const { stack } = this.file;
-    // The sum of it, where a resource says what is wrong.
+    // If a resource has an error, one without a resource only sums it up.
     const precise = progress.problems.some(({ of }) => of);
     const problems = progress.problems
       .filter(({ of }) => of || !precise)
@@ -181,7 +184,7 @@ export class Pulumi {
         of,
         message: message.replace(/^(Preview failed: )?before hook "[^"]*" failed: /, ""),
       }));
-    // The program's own refusal names the stack and the key.
+    // A refusal by the program names the stack and the key.
     const refusals = problems.filter(({ message }) => message.startsWith(`stack ${stack}: `));
     if (refusals.length > 0) return new ConfigError([...new Set(refusals.map(({ message }) => message))].join("\n"));
     const lines = problems.map(({ of, message }) => (of ? `${of}: ${message}` : message));
@@ -191,16 +194,19 @@ export class Pulumi {
   }
 }
 
-/** The cluster of a stack that made its own is one of its resources: named from outside, it would be deleted as not wanted any more. */
+/**
+ * Refuses a stack whose kind cluster Pulumi created: the cluster is one of its resources. With a context configured,
+ * the program does not have that resource, and Pulumi would delete the cluster.
+ */
 export function refuseOwnCluster(stack: string, resources: { type: string }[] = []): void {
   if (resources.some(({ type }) => type === "data-platform:index:Kind"))
     throw new UserError(
-      `stack ${stack}: Pulumi made its kind cluster, which is a part of the stack; expected ` +
+      `stack ${stack}: Pulumi created its kind cluster, which belongs to the stack; expected ` +
         `\`pulumi up --stack ${stack}\` or \`pulumi destroy --stack ${stack}\``,
     );
 }
 
-/** What the command said is wrong, without how it was called. */
+/** The errors of a failed command, without its command line. */
 function wordsOf(error: unknown): string[] {
   const lines = String(error instanceof Error ? error.message : error)
     .split("\n")

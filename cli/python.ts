@@ -6,7 +6,7 @@ import { cacheDir } from "../config/paths.ts";
 import { sha256 } from "../local/images/store.ts";
 import { root } from "./project.ts";
 
-/** How many tests of one run did what. */
+/** The tests of one run, by result. */
 export interface Counts {
   passed: number;
   broken: number;
@@ -39,7 +39,7 @@ export async function pythonTests(folder: string): Promise<Counts> {
     });
     return countsOf(existsSync(file) ? readFileSync(file, "utf8") : "", exitCode === 0);
   } catch (error) {
-    // What pip printed stands above.
+    // The output of pip is above.
     console.log(`the tests of ${basename(folder)} could not be run: ${(error as Error).message.split("\n")[0]}`);
     return { passed: 0, broken: 1, skipped: 0 };
   } finally {
@@ -51,11 +51,11 @@ const shown = { stdio: "inherit" } satisfies Options;
 
 interface Python {
   program: string;
-  /** Version and place: a virtual environment belongs to both. */
+  /** Version and path: a virtual environment depends on both. */
   identity: string;
 }
 
-/** The Python that our images have, where this machine has it, else its own; undefined where neither has `venv`. */
+/** The Python version of the images if it is installed, else the machine's default; undefined if neither has `venv`. */
 async function findPython(): Promise<Python | undefined> {
   const question = "import ensurepip, sys, venv; print(sys.version, sys.base_prefix)";
   for (const program of ["python3.13", "python3"]) {
@@ -66,9 +66,9 @@ async function findPython(): Promise<Python | undefined> {
 }
 
 /**
- * The virtual environment for what a folder requires, from the cache if it was made before. It is made beside its
- * place and moved there when it is complete, so that an interrupted run leaves nothing that looks complete. Its
- * programs know the path that they were installed at: what is run is its `bin/python`, which does not.
+ * The virtual environment with a folder's requirements, from the cache if it exists. It is created under another name
+ * and renamed when it is complete, so that an interrupted run leaves no incomplete one. Scripts in its `bin` contain
+ * the old path, so only `bin/python` is used, which does not.
  */
 async function virtualEnvironment(folder: string, { program, identity }: Python): Promise<string> {
   const requirements = ["requirements.txt", "requirements-test.txt"]
@@ -76,8 +76,8 @@ async function virtualEnvironment(folder: string, { program, identity }: Python)
     .filter((file) => existsSync(file));
   const texts = requirements.map((file) => readFileSync(file, "utf8"));
   const parent = join(cacheDir(), "python");
-  const place = join(parent, sha256(JSON.stringify([identity, ...texts])).slice(0, 32));
-  if (existsSync(place)) return place;
+  const target = join(parent, sha256(JSON.stringify([identity, ...texts])).slice(0, 32));
+  if (existsSync(target)) return target;
 
   mkdirSync(parent, { recursive: true });
   const aside = mkdtempSync(join(parent, "new-"));
@@ -85,15 +85,15 @@ async function virtualEnvironment(folder: string, { program, identity }: Python)
     await execa(program, ["-m", "venv", aside], shown);
     const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
     await execa(join(aside, "bin", "python"), [...install, ...requirements.flatMap((file) => ["-r", file])], shown);
-    // Another run may have been quicker: what it made is the same.
-    if (!existsSync(place)) renameSync(aside, place);
+    // A parallel run may have created the same one.
+    if (!existsSync(target)) renameSync(aside, target);
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }
-  return place;
+  return target;
 }
 
-/** What pytest counted. A run that failed without a test that did, or that found no test, has failed. */
+/** The counts of pytest. A run that fails without a failed test, or finds no test, counts as one failure. */
 export function countsOf(junit: string, succeeded: boolean): Counts {
   const suite = /<testsuite\b[^>]*>/.exec(junit)?.[0] ?? "";
   const number = (of: string) => Number(new RegExp(`\\b${of}="(\\d+)"`).exec(suite)?.[1] ?? 0);

@@ -12,8 +12,8 @@ const protectedIn = ({ resources }: StackState): KubeObject[] =>
     .map(({ inputs }) => inputs as KubeObject);
 
 /**
- * Refuses, all at once, what would delete protected data: an object that the stack no longer has, and one that would be
- * replaced. Pulumi refuses it too, one after the other and by its URN.
+ * Refuses changes that would delete protected data: an object that the stack no longer has, or that would be replaced.
+ * Reports all at once; Pulumi refuses them one by one, by URN.
  */
 export function refuseLosses(file: StackFile, state: StackState, evaluation: Evaluation): void {
   const wanted = new Map(manifests(evaluation).map(({ key, object }) => [key, object]));
@@ -42,7 +42,7 @@ export function refuseProtected(file: StackFile, state: StackState): void {
     );
 }
 
-/** The block of the stack's file that an object comes from, where that is known: `redis: `. */
+/** The block of the stack's file that an object comes from, if known: `redis: `. */
 function keyTo({ kind, metadata }: KubeObject, { resources }: StackState): string {
   const noted = metadata.annotations?.["data-platform/config-key"];
   if (noted) return `${noted.replace(/\.storage\.size$/, "")}: `;

@@ -19,7 +19,7 @@ export async function render(options: RenderOptions): Promise<void> {
   if (seed) refuseEncrypted(file, "run `pulumi up`, or give the value to a Secret of your own and name it here");
   const evaluation = await evaluateStack(seed ? file : redactEncrypted(file), {
     random: seed ? seeded(seed) : redacted,
-    // A stack that insists on a context is not going to be applied here, so any will do.
+    // No cluster is used here, so any context will do for a stack that requires one.
     ...(!file.config["kubernetes:context"] && { context: "none" }),
   });
   refuseCharts(

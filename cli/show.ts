@@ -20,7 +20,7 @@ export async function show(work: Work[]): Promise<void> {
     {
       ...options,
       fallbackRendererCondition: !interactive,
-      // An interrupted command says how to go on; see main.ts.
+      // interrupt.ts handles signals and prints how to continue.
       registerSignalListeners: false,
     },
   );
@@ -61,7 +61,7 @@ function task(work: Work, failures: unknown[]): ListrTask {
       try {
         await work.run(progress.say);
       } catch (error) {
-        // Told once, at the end and in full, not in the middle of what else is shown.
+        // Errors are printed once, in full, at the end.
         failures.push(error);
         throw new Error("see below");
       } finally {
@@ -72,8 +72,8 @@ function task(work: Work, failures: unknown[]): ListrTask {
 }
 
 /**
- * Shows the latest word of running work with the time that it has taken: every second on a terminal, and a line now and
- * then in a log. Work that says nothing is still seen to go on.
+ * Shows the latest message of running work with its duration: every second on a terminal, every 15 s in a log. Also for
+ * work without messages, so that it does not look stuck.
  */
 function heartbeat(show: Say): { say: Say; stop: () => void } {
   const start = Date.now();
@@ -92,11 +92,11 @@ function heartbeat(show: Say): { say: Say; stop: () => void } {
 }
 
 export function table(head: string[], rows: string[][]): string {
-  // Without lines or colours: it reads in a log too, and can be cut by columns.
+  // Without borders and colours, so that logs stay readable and columns can be cut out.
   const none = Object.fromEntries(
     ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"]
       .concat(["left", "left-mid", "mid", "mid-mid", "right", "right-mid"])
-      .map((part) => [part, ""]),
+      .map((line) => [line, ""]),
   );
   const drawn = new Table({
     head,

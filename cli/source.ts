@@ -9,7 +9,7 @@ import { ConfigError } from "../render/stack.ts";
 import { applyPatches } from "./patches.ts";
 import { root } from "./project.ts";
 
-/** What the command line says of a Django application. */
+/** The command line's options for a Django application. */
 export interface Given {
   name: string;
   version: string;
@@ -30,15 +30,15 @@ export interface Source {
   /** What gunicorn serves. */
   application: string;
   interface: "wsgi" | "asgi";
-  /** Where manage.py is below the context. Undefined where it is in the context itself. */
+  /** The folder of manage.py below the context. Undefined if it is in the context itself. */
   directory?: string;
-  /** What was done to the copy, and what the builder has to know, for people. */
+  /** Messages: changes of the copy, and notes on the Dockerfile. */
   changes: string[];
 }
 
 /**
- * Copies an application's source, applies the patches that it brings and supplies what it lacks; then checks what can be
- * known without building it. The source itself is only read. The copy is deleted after `use`.
+ * Copies an application's source, applies its patches and adds missing files; then checks what can be checked without a
+ * build. The source itself is only read. The copy is deleted after `use`.
  */
 export async function withSource<T>(given: Given, use: (source: Source) => Promise<T>): Promise<T> {
   const problems: string[] = [];
@@ -102,7 +102,7 @@ const isDirectory = (path: string | undefined): path is string =>
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(join(folder, sep));
 
-/** Copies the context without repositories and patches, and without what no image can hold. Says what that was. */
+/** Copies the context without repositories, patches and special files. Returns a message for each special file. */
 async function copySource(context: string, path: string, copy: string): Promise<string[]> {
   const left = new Set([join(context, ".git"), join(path, ".git"), join(path, "patches")]);
   const special: string[] = [];
@@ -128,7 +128,7 @@ const kindOf = (stats: Stats): string | undefined =>
         ? "device"
         : undefined;
 
-/** The Dockerfile of the copy, which is patched; or one that is elsewhere. */
+/** The Dockerfile in the patched copy, or one outside of it. */
 function dockerfileOf(
   { dockerfile }: Given,
   { context, copy, source }: { context: string; copy: string; source: string },
@@ -139,7 +139,7 @@ function dockerfileOf(
   return copied && isWithin(copied, copy) && isFile(copied) ? copied : dockerfile;
 }
 
-/** Directories of a source that are not the application's own: environments, packages, and what is hidden. */
+/** Directories of a source that are not the application's own: virtual environments, packages and hidden ones. */
 const isForeign = (folder: string, name: string): boolean =>
   name.startsWith(".") || /^(node_modules|site-packages)$/.test(name) || isFile(join(folder, name, "pyvenv.cfg"));
 
@@ -185,7 +185,7 @@ function besideSettings(project: string, settings: string | undefined): string |
     .find((module) => fileOf(project, module));
 }
 
-/** The only `wsgi` of a project; where it has none, the only `asgi`. */
+/** The only `wsgi` of a project; if it has none, the only `asgi`. */
 function onlyOne(project: string, path: string, settings: string | undefined, problems: string[]): string | undefined {
   for (const name of ["wsgi", "asgi"]) {
     const modules = filesOf(project, (file) => new RegExp(`(^|/)${name}(/__init__)?\\.py$`).test(toUnix(file)))
@@ -214,7 +214,7 @@ function fileOf(project: string, module: string): string | undefined {
   return [`${path}.py`, join(path, "__init__.py")].find(isFile);
 }
 
-/** ASGI where the module is called so or makes such an application. */
+/** ASGI if the module has that name or creates such an application. */
 function interfaceOf(project: string, module: string): "wsgi" | "asgi" {
   const file = fileOf(project, module);
   const words = (module.split(":")[0] ?? "").split(".");
@@ -222,7 +222,7 @@ function interfaceOf(project: string, module: string): "wsgi" | "asgi" {
   return words.includes("asgi") || (file && /get_asgi_application/.test(readFileSync(file, "utf8"))) ? "asgi" : "wsgi";
 }
 
-/** Whether one of the files that name requirements has a word. */
+/** Whether a file with requirements contains a word. */
 const mentions = (folders: string[], word: string): boolean =>
   folders.some((folder) =>
     filesOf(folder, (file) => /\.(txt|in|toml|lock|cfg|yml|yaml)$|(Pipfile|Dockerfile)[^/]*$/.test(file)).some((file) =>

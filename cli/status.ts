@@ -1,6 +1,6 @@
 import { UserError } from "../local/step.ts";
+import { componentStates, componentTable } from "./component-states.ts";
 import { deployed } from "./deployed.ts";
-import { partStates, partTable } from "./parts.ts";
 import { stackFile } from "./project.ts";
 import { connect, nameOf, targetOf } from "./target.ts";
 
@@ -9,8 +9,8 @@ export async function status(options: { stack: string; configFile?: string; cont
   const target = await targetOf(file, options.context);
   const kube = await connect(target);
   console.log(`cluster: ${nameOf(target)}, ${kube.server}`);
-  const parts = await partStates(kube, target, await deployed(file, options.context));
-  console.log(`\n${partTable(parts, options)}`);
-  const down = parts.filter(({ ready }) => !ready);
+  const components = await componentStates(kube, target, await deployed(file, options.context));
+  console.log(`\n${componentTable(components, options)}`);
+  const down = components.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
 }

@@ -6,7 +6,7 @@ import { UserError } from "../local/step.ts";
 import type { StackFile } from "../render/stack.ts";
 import { chooseCluster, type Target } from "./choose.ts";
 
-/** The cluster that a stack's commands are about. */
+/** The target cluster of a stack's commands. */
 export async function targetOf(file: Pick<StackFile, "stack" | "config">, asked?: string): Promise<Target> {
   return chooseCluster({
     asked,
@@ -19,10 +19,10 @@ export async function targetOf(file: Pick<StackFile, "stack" | "config">, asked?
   });
 }
 
-/** The cluster of this machine's own, for commands that are about no stack. */
+/** The local cluster, for commands without a stack. */
 export const localTarget = (): Promise<Target> => targetOf({ stack: "", config: {} });
 
-/** Which local cluster there is: each names its context in the kubeconfig that it writes. */
+/** The existing local cluster, by the name of the context in its kubeconfig. */
 export function existingLocal(): "kind" | "embedded" | undefined {
   const context = localContext();
   return context ? (context.startsWith("kind-") ? "kind" : "embedded") : undefined;
@@ -35,18 +35,18 @@ function localContext(): string | undefined {
 
 export const isLocal = ({ cluster }: Target): boolean => cluster !== "context";
 
-/** The kubeconfig of a target; undefined for the one that kubectl would take. */
+/** The kubeconfig of a target; undefined for kubectl's default. */
 export const kubeconfigOf = (target: Target): string | undefined =>
   isLocal(target) ? local.kubeconfigPath() : undefined;
 
-/** The context's name; undefined where there is no cluster yet. */
+/** The context's name; undefined if there is no cluster yet. */
 export const contextOf = (target: Target): string | undefined =>
   target.context ?? (isLocal(target) ? localContext() : undefined);
 
 export async function connect(target: Target): Promise<Kube> {
   if (isLocal(target) && !existsSync(local.kubeconfigPath()))
     throw new UserError("there is no local cluster yet: `./platform up` makes one, and --context names another");
-  // Better said at once than after trying to reach it for a while.
+  // Fails at once instead of after retries.
   if (target.cluster === "embedded" && !local.isStarted())
     throw new UserError("the local cluster is stopped: `./platform cluster up` starts it");
   return Kube.load({ kubeconfig: kubeconfigOf(target), context: target.context });

@@ -4,31 +4,31 @@ import { UserError } from "../local/step.ts";
 import { root } from "./project.ts";
 import { fingerprints, forgetProof, keepProof, type Proof, provenBefore } from "./proven.ts";
 
-/** What a test file came to. */
+/** The result of a test file. */
 export interface FileResult {
   /** Its name, such as `55-trino.test.ts`. */
   file: string;
   seconds: number;
   passed: number;
   skipped: number;
-  /** The tests that failed, and what kept the file from running. */
+  /** Failed tests, and errors that kept the file from running. */
   failures: { test: string; message: string }[];
 }
 
-/** What a run of several files came to. */
+/** The result of a run of several files. */
 export interface RunResult {
   files: FileResult[];
-  /** What went wrong outside every test: the cluster that did not start, a rejection that nobody handled. */
+  /** Errors outside every test: a cluster that did not start, an unhandled rejection. */
   outside: string[];
 }
 
-/** What `proveAll` works with. */
+/** The dependencies of `proveAll`. */
 export interface Proving {
   /** The test files in their order, each with its fingerprint. */
   fingerprints: Map<string, string>;
   /** The last pass of a file, if it has this fingerprint. */
   provenBefore(file: string, fingerprint: string): Proof | undefined;
-  /** Runs files on a cluster that is made for them, and hands over each result as it comes. */
+  /** Runs files on a cluster that is created for them, and reports each result when its file ends. */
   run(files: string[], ended: (result: FileResult) => Promise<void>): Promise<RunResult>;
   keep(file: string, proof: Proof): Promise<void>;
   forget(file: string): Promise<void>;
@@ -36,10 +36,10 @@ export interface Proving {
 }
 
 /**
- * Everything that needs real pods, on a cluster that is made for it and taken away.
+ * Runs the tests that need real pods, on a cluster that is created for them and deleted.
  *
  * @param options.within seconds after which no file begins; default: no limit
- * @param options.all run the files too that nothing has changed for since they passed
+ * @param options.all also run files that no change has affected since they passed
  */
 export async function testCluster(options: { within?: number; all: boolean }): Promise<void> {
   const until = options.within && { CLUSTER_TESTS_UNTIL: String(Date.now() + options.within * 1000) };
@@ -56,8 +56,8 @@ export async function testCluster(options: { within?: number; all: boolean }): P
 }
 
 /**
- * Runs what is not proven yet. A file that fails runs once more on a fresh cluster: if it passes then, it is a flake,
- * which the last lines name so that somebody mends it, and which fails nothing. A flake is not kept as proven.
+ * Runs the files without a pass. A file that fails runs once more on a fresh cluster. If it then passes, it is a flake:
+ * the last lines name it, the run does not fail, and the pass is not kept.
  */
 export async function proveAll(work: Proving): Promise<{ passed: number; failed: number; skipped: number }> {
   let skipped = 0;
@@ -77,16 +77,16 @@ export async function proveAll(work: Proving): Promise<{ passed: number; failed:
     return { passed: 0, failed: 0, skipped };
   }
 
-  // Kept as they come: a run that is interrupted need not begin at the start.
+  // Saved after each file, so that the run after an interruption continues.
   const keep = async ({ file, seconds, passed, skipped, failures }: FileResult) => {
     const fingerprint = work.fingerprints.get(file);
     if (failures.length > 0) await work.forget(file);
-    // A file that no time was left for has proven nothing.
+    // A file that had no time to run has proven nothing.
     else if (fingerprint && passed > 0)
       await work.keep(file, { fingerprint, at: new Date().toISOString(), seconds, passed, skipped });
   };
   const first = await work.run(files, keep);
-  // What went wrong outside every test may be any file's fault.
+  // An error outside every test may be the fault of any file.
   if (first.outside.length > 0) for (const { file } of first.files) await work.forget(file);
 
   const results = new Map(first.files.map((result) => [result.file, result]));
@@ -127,7 +127,7 @@ async function vitest(
 ): Promise<RunResult> {
   const reporters = ["--reporter=default", "--reporter=./test/cluster/reporter.ts"];
   const paths = files.map((file) => `test/cluster/${file}`);
-  // By its path: npx would keep the pipe to itself.
+  // By its path: npx does not pass the pipe on.
   const program = join(root, "node_modules/vitest/vitest.mjs");
   const run = execa(process.execPath, [program, "run", "--project", "cluster", ...reporters, ...paths], {
     cwd: root,
@@ -138,15 +138,15 @@ async function vitest(
   const found: FileResult[] = [];
   const outside: string[] = [];
   for await (const line of run.iterable({ from: "fd3" })) {
-    const part = JSON.parse(line) as FileResult | { outside: string };
-    if ("outside" in part) outside.push(part.outside);
+    const report = JSON.parse(line) as FileResult | { outside: string };
+    if ("outside" in report) outside.push(report.outside);
     else {
-      found.push(part);
-      await ended(part);
+      found.push(report);
+      await ended(report);
     }
   }
   const { exitCode } = await run;
-  // It may also fail without a word of why.
+  // Vitest may also fail without a reported reason.
   if (exitCode !== 0 && outside.length === 0 && found.every(({ failures }) => failures.length === 0))
     outside.push(`vitest ended with ${exitCode}`);
   return { files: found, outside };

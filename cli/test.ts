@@ -6,7 +6,7 @@ import { UserError } from "../local/step.ts";
 import { root } from "./project.ts";
 import { type Counts, pythonApps, pythonTests } from "./python.ts";
 
-/** Everything that needs no cluster: types, lint, and the tests of the program, its tools and its applications. */
+/** Runs everything that needs no cluster: types, lint, and the tests of the program, its tools and its applications. */
 export async function test(): Promise<void> {
   const failed: string[] = [];
   for (const check of ["typecheck", "lint"]) {
@@ -28,10 +28,13 @@ export async function test(): Promise<void> {
   if (broken + failed.length > 0) throw new UserError("the tests failed");
 }
 
-/** The types and tests of an application that has libraries of its own, which are installed where its lock says others. */
+/**
+ * Checks types and runs tests of an application with its own dependencies, which are installed if its lock file has
+ * changed.
+ */
 async function typescriptTests(folder: string): Promise<Counts> {
   const lock = join(folder, "package-lock.json");
-  // Written last: half an installation has none.
+  // Written last, so an incomplete installation does not have it.
   const installed = join(folder, "node_modules/.installed");
   const read = (file: string) => {
     try {
@@ -69,7 +72,7 @@ async function vitest(projects: string[], env: Record<string, string> = {}, cwd 
       reject: false,
     });
     const results = JSON.parse(readFileSync(file, "utf8"));
-    // A file that cannot be loaded, or is not made ready for its tests, fails without a test that does.
+    // A file that cannot be loaded or set up fails without a failed test.
     const files = results.testResults.filter(
       ({ status, assertionResults }: { status: string; assertionResults: { status: string }[] }) =>
         status === "failed" && assertionResults.every((one) => one.status !== "failed"),
@@ -77,7 +80,7 @@ async function vitest(projects: string[], env: Record<string, string> = {}, cwd 
     const broken = results.numFailedTests + files;
     return {
       passed: results.numPassedTests,
-      // Vitest also fails for what no test reports, such as a rejection that nobody handled.
+      // Vitest also fails for errors outside tests, such as an unhandled rejection.
       broken: run.exitCode !== 0 && broken === 0 ? 1 : broken,
       skipped: results.numPendingTests + results.numTodoTests,
     };

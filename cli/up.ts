@@ -10,9 +10,9 @@ import { chartType } from "../render/stack.ts";
 import { stateOf } from "./backend.ts";
 import { counted, done, linesOf } from "./changes.ts";
 import type { Target } from "./choose.ts";
+import { componentStates, componentTable } from "./component-states.ts";
 import { type Deployed, ofProgram } from "./deployed.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
-import { partStates, partTable } from "./parts.ts";
 import { adopt, preflight } from "./preflight.ts";
 import type { Progress } from "./progress.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
@@ -54,13 +54,13 @@ export async function up(options: UpOptions): Promise<void> {
   });
   if (progress) report(progress);
 
-  const parts = await settled(kube, target, ofProgram(evaluation));
-  console.log(`\n${partTable(parts, options)}`);
-  const down = parts.filter(({ ready }) => !ready);
+  const components = await settled(kube, target, ofProgram(evaluation));
+  console.log(`\n${componentTable(components, options)}`);
+  const down = components.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
 }
 
-/** What was done. On a first run everything is new, and the list would only push the table of the parts away. */
+/** Prints what was done. On a first run without the list, since everything is new. */
 function report({ counts, changes, warnings }: Progress): void {
   for (const warning of warnings) console.log(`warning: ${warning}`);
   const objects = changes.filter(({ fate }) => fate !== "create" || counts.same || counts.update);
@@ -68,7 +68,7 @@ function report({ counts, changes, warnings }: Progress): void {
   console.log(counted(counts, done));
 }
 
-/** The failure with what the cluster tells of the objects that did not come up. */
+/** The failure with a diagnosis of the objects that did not become ready. */
 async function withDiagnosis(kube: Kube, evaluation: Evaluation, error: unknown): Promise<unknown> {
   const [failure] = error instanceof AggregateError ? error.errors : [error];
   if (!(failure instanceof UpdateFailed)) return error;
@@ -78,44 +78,44 @@ async function withDiagnosis(kube: Kube, evaluation: Evaluation, error: unknown)
     const found = await diagnoseAll(kube, failure.progress.failed, secrets);
     return new UserError(hide(failure.message, secrets) + (found && `\n${found}`));
   } catch {
-    // The cluster does not answer, or this login may not read there: logs could show passwords then.
+    // Without the Secrets, passwords in logs cannot be hidden, so logs are not shown.
     return error;
   }
 }
 
-/** How long the parts may take to become ready after the engine has ended, in seconds. */
+/** How long components may take to become ready after the engine has finished, in seconds. */
 const settling = 600;
 
 /**
- * The parts once they are all ready, or as they are when that takes too long. Pulumi takes a Deployment whose only pod
- * is being replaced for done: as many may be away as it has.
+ * The state of the components when all are ready or the time is up. Pulumi considers a Deployment ready while its only
+ * pod is being replaced, if its strategy allows that pod to be unavailable.
  */
 async function settled(kube: Kube, target: Target, deployed: Deployed) {
-  let parts = await partStates(kube, target, deployed);
-  const waiting = () => parts.filter(({ ready }) => !ready).map(({ name, state }) => `${name} (${state})`);
+  let components = await componentStates(kube, target, deployed);
+  const waiting = () => components.filter(({ ready }) => !ready).map(({ name, state }) => `${name} (${state})`);
   if (waiting().length > 0)
     await show([
       {
-        title: "Wait until every part is ready",
+        title: "Wait until every component is ready",
         run: async (say) => {
           for (const deadline = Date.now() + settling * 1000; waiting().length > 0 && Date.now() < deadline; ) {
             say(waiting().join(", "));
             await sleep(2_000);
-            parts = await partStates(kube, target, deployed);
+            components = await componentStates(kube, target, deployed);
           }
         },
       },
     ]);
-  return parts;
+  return components;
 }
 
 /**
- * What the local cluster needs before a stack can be put on it. Images, the cluster's own programs and the engine are
- * built at the same time: none of them fills two processors alone.
+ * The work before a stack can be deployed to the local cluster. Images, the cluster's binaries and the engine are built
+ * in parallel: none of them uses two processors alone.
  */
 export function localWork(target: Target, images: string[], engine: Step[] = []): Work[] {
   const pulumi = engine.length > 0 ? [{ title: "Pulumi", inTurn: engine }] : [];
-  // kind brings its own registry, without which no image can be given to it.
+  // The images are pushed to kind's own registry, so the cluster comes first.
   if (target.cluster === "kind") {
     const all = [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImagesByDocker(images) }];
     return pulumi.length > 0
@@ -135,17 +135,17 @@ export function localWork(target: Target, images: string[], engine: Step[] = [])
   ];
 }
 
-/** What the embedded cluster itself runs in pods. */
+/** Images of the embedded cluster itself. */
 const ownImages = ["registry.k8s.io/pause:3.10"];
 
-/** Every image that the stack's pods start from, and its charts' and operators' as far as they are told of one. */
+/** Every image of the stack's pods, and those that the stack sets for charts and operators. */
 export function imagesOf(evaluation: Evaluation): string[] {
   const found = new Set(ownImages);
   for (const { object } of manifests(evaluation)) {
     const spec = object.spec as
       | { template?: KubeObject; jobTemplate?: { spec: { template: KubeObject } }; imageName?: string }
       | undefined;
-    // What an operator starts pods from.
+    // The image of an operator's pods.
     if (spec?.imageName) found.add(spec.imageName);
     const pod = (spec?.template ?? spec?.jobTemplate?.spec.template)?.spec as
       | Record<string, { image: string }[]>
@@ -153,13 +153,13 @@ export function imagesOf(evaluation: Evaluation): string[] {
     for (const { image } of [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])]) found.add(image);
   }
   for (const { type, inputs } of evaluation.resources)
-    if (type === chartType) for (const image of told(inputs.values)) found.add(image);
+    if (type === chartType) for (const image of imagesIn(inputs.values)) found.add(image);
   return [...found];
 }
 
 /** The images among a chart's values: blocks with a repository and a tag. */
-function told(values: unknown): string[] {
+function imagesIn(values: unknown): string[] {
   if (values === null || typeof values !== "object") return [];
   const { repository, tag } = values as { repository?: string; tag?: string };
-  return repository && tag ? [`${repository}:${tag}`] : Object.values(values).flatMap(told);
+  return repository && tag ? [`${repository}:${tag}`] : Object.values(values).flatMap(imagesIn);
 }

@@ -14,13 +14,13 @@ export interface WebAppOptions {
   context?: string;
 }
 
-/** Copies Redis to MinIO at once, by the same work that the clock starts. */
+/** Copies Redis to MinIO now, with the Job of the scheduled backup. */
 export async function backup(options: WebAppOptions): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
   console.log(await runNow(file, "backup", {}, "Backing up Redis", options.context));
 }
 
-/** Puts a backup in place of all that Redis holds. */
+/** Replaces all data in Redis by a backup. */
 export async function restore(options: WebAppOptions & { from: string }): Promise<void> {
   if (!/^[\w.-]+$/.test(options.from))
     throw new ConfigError(
@@ -31,7 +31,7 @@ export async function restore(options: WebAppOptions & { from: string }): Promis
   console.log(await runNow(file, "restore", { FROM: options.from }, title, options.context));
 }
 
-/** Runs a CronJob of the web app once, now, with these variables in its init containers. Returns what it said. */
+/** Runs a CronJob of the web app once, now, with these variables in its init containers. Returns its logs. */
 async function runNow(
   file: StackFile,
   role: string,
@@ -84,7 +84,7 @@ async function runNow(
   return said;
 }
 
-/** What the containers of a Job's pods wrote, in the order in which they ran. */
+/** The logs of the containers of a Job's pods, in the order in which they ran. */
 async function logs(kube: Kube, { metadata }: Live): Promise<string> {
   const pods = await kube.list("v1", "Pod", metadata.namespace!, { labelSelector: `job-name=${metadata.name}` });
   const all = pods.flatMap((pod) =>

@@ -22,7 +22,7 @@ export type Live = KubeObject & {
   status?: any;
 };
 
-/** What the API server said no to. */
+/** A request that the API server refused. */
 export class ApiError extends Error {
   override name = "ApiError";
   readonly code: number;
@@ -37,13 +37,12 @@ export class ApiError extends Error {
 
 type Named = { apiVersion: string; kind: string; metadata: { name: string; namespace?: string } };
 
-/** Who our fields belong to, in the cluster's own books. */
+/** The field manager of the fields that this project sets. */
 export const fieldManager = "data-platform";
 
 /**
- * The few calls that the command line and the tests need. They go out as plain JSON, because the typed client of the library drops every
- * field that its release does not know, on the way out and on the way in; its part here is the kubeconfig with all
- * the ways of logging in.
+ * The few API calls that the command line and the tests need, in plain JSON: the library's typed client drops every
+ * field that its release does not know. The library reads the kubeconfig, with all ways of authentication.
  */
 export class Kube {
   readonly context: string;
@@ -58,7 +57,7 @@ export class Kube {
     this.server = config.getCurrentCluster()!.server;
   }
 
-  /** From a kubeconfig (by default the one kubectl would take) and a context in it (by default its current one). */
+  /** From a kubeconfig (default: kubectl's) and a context in it (default: the current one). */
   static load(options: { kubeconfig?: string; context?: string }): Kube {
     const config = new KubeConfig();
     const from = options.kubeconfig ?? process.env.KUBECONFIG ?? "~/.kube/config";
@@ -90,13 +89,13 @@ export class Kube {
     const { plural } = await this.kind(apiVersion, kind);
     const path = `${base(apiVersion)}/namespaces/${namespace}/${plural}${search(query)}`;
     const { items } = (await this.call("GET", path)) as { items: Live[] };
-    // What every item is, a list says once.
+    // A list has apiVersion and kind once, not in its items.
     return items.map((item) => ({ ...item, apiVersion, kind }));
   }
 
   /**
-   * Server-side apply. With force, because these fields are ours: a value that someone set by hand comes back to
-   * what the configuration says, as it would with Pulumi. Fields that we never set stay whose they are.
+   * Server-side apply. With force: the configuration decides these fields, and overwrites a value that was set by hand,
+   * as Pulumi would. Other fields keep their managers.
    */
   async apply(object: KubeObject): Promise<Live> {
     const query = search({ fieldManager, force: "true" });
@@ -113,12 +112,14 @@ export class Kube {
     return (await this.call("POST", `${folder(object)}/${plural}${search({ fieldManager })}`, object)) as Live;
   }
 
-  /** Replaces an object as a whole; refused by the server when someone else did since its `resourceVersion`. */
+  /** Replaces an object as a whole; refused by the server if it has changed since its `resourceVersion`. */
   async replace(object: Live): Promise<Live> {
     return (await this.call("PUT", (await this.path(object)) + search({ fieldManager }), object)) as Live;
   }
 
-  /** Asks for deletion, with everything the object owns going first. `uid` guards against deleting a namesake. */
+  /**
+   * Deletes an object after the objects that it owns (foreground). `uid` prevents deleting another object of that name.
+   */
   async delete(of: Named, uid?: string): Promise<void> {
     const body = { propagationPolicy: "Foreground", ...(uid && { preconditions: { uid } }) };
     try {
@@ -137,14 +138,14 @@ export class Kube {
     };
     try {
       const text = String(await this.call("GET", `${await this.path(pod)}/log${search(query)}`));
-      // How a node says that it has thrown the log away.
+      // The node's answer if it has removed the log.
       return text.startsWith("unable to retrieve container logs") ? "" : text;
     } catch {
       return "";
     }
   }
 
-  /** What a Service answers, asked through the API server, which reaches it wherever this machine is. */
+  /** The response of a Service, through the API server's proxy, which works from any machine. */
   async ask(of: { namespace: string; service: string; port: number }, path: string, body?: unknown): Promise<unknown> {
     const service = `/api/v1/namespaces/${of.namespace}/services/${of.service}:${of.port}/proxy`;
     return this.call(body === undefined ? "GET" : "POST", service + path, body);
@@ -162,9 +163,9 @@ export class Kube {
     this.kinds.set(apiVersion, kinds);
     const found = (await kinds.catch(() => undefined))?.get(kind);
     if (found) return found;
-    // It may come with a definition that is still to be applied: look again next time.
+    // Its CustomResourceDefinition may be applied later: look again next time.
     this.kinds.delete(apiVersion);
-    // Whatever went wrong on the way says so itself; only a cluster that answered can lack a kind.
+    // An error of the discovery is thrown here; a cluster lacks a kind only if it answered.
     await kinds;
     throw new ApiError(404, "NotFound", `the cluster has no ${kind} in ${apiVersion}`);
   }
@@ -177,7 +178,7 @@ export class Kube {
     return new Map(whole.map(({ name, kind, namespaced }) => [kind, { plural: name, namespaced }]));
   }
 
-  /** One call, tried again for a while when the server is only starting or busy: every call here can be repeated. */
+  /** One call, retried for up to 8 s while the server is starting or busy: every call here can be repeated. */
   private async call(method: string, path: string, body?: unknown, type = "application/json"): Promise<unknown> {
     for (let wait = 250; ; wait *= 2) {
       try {
@@ -218,27 +219,27 @@ export class Kube {
       string,
       string
     >;
-    // After its first line a refusal may quote the object, with whatever stands in it.
+    // After its first line a refusal may quote the object, secrets included.
     throw new ApiError(response.statusCode!, reason, message.split("\n")[0]!);
   }
 
-  /** How to log in: a token that a program hands out lasts a while only, so it is asked for again now and then. */
+  /** Authentication. A token from an exec plugin expires, so it is requested again every minute. */
   private async options(): Promise<RequestOptions> {
     if (!this.login || this.login.until < Date.now()) {
       const options: RequestOptions = {};
       await this.config.applyToHTTPSOptions(options as Parameters<KubeConfig["applyToHTTPSOptions"]>[0]);
-      // One connection for many calls, and not more at once than a small API server likes.
+      // Connections are kept alive, and limited so that a small API server is not overloaded.
       Object.assign(options.agent as object, { keepAlive: true, maxSockets: 16 });
       this.login = { options, until: Date.now() + 60_000 };
     }
     return this.login.options;
   }
 
-  /** The same failure in words for whoever has to mend it. */
+  /** The failure as a message for the user. */
   private explain(error: unknown): unknown {
     const { code, message } = error as NodeJS.ErrnoException;
     if (error instanceof ApiError && error.code === 401)
-      return new UserError(`context ${this.context}: the cluster does not know this login: ${message}`);
+      return new UserError(`context ${this.context}: authentication failed (401): ${message}`);
     if (error instanceof ApiError || typeof code !== "string") return error;
     return new UserError(`context ${this.context}: cannot reach the cluster at ${this.server}: ${message || code}`);
   }

@@ -19,7 +19,7 @@ const statuses = ({ status }: Live): ContainerStatus[] => [
   ...(status?.containerStatuses ?? []),
 ];
 
-/** What holds a pod up, in a few words; undefined when nothing does. */
+/** Why a pod is not ready, in a few words; undefined if it is. */
 export function troubleOf(pod: Live): string | undefined {
   const { name, deletionTimestamp } = pod.metadata;
   if (deletionTimestamp) return `${name} is stopping`;
@@ -28,7 +28,7 @@ export function troubleOf(pod: Live): string | undefined {
     pod.status?.conditions as { type: string; status: string; message?: string }[] | undefined
   )?.find(({ type, status }) => type === "PodScheduled" && status === "False");
   if (unscheduled) return `${name} has no node: ${unscheduled.message}`;
-  // Init containers that have done their work are not ready, and need not be.
+  // Init containers that have completed are not ready, and need not be.
   const stuck = statuses(pod).find(({ ready, state }) => !ready && state?.terminated?.exitCode !== 0);
   if (!stuck) return pod.status?.phase === "Running" ? undefined : `${name} is ${pod.status?.phase ?? "new"}`;
   const { waiting, terminated } = stuck.state ?? {};
@@ -39,7 +39,7 @@ export function troubleOf(pod: Live): string | undefined {
   return `${name}/${stuck.name}: running, not ready yet${restarts}`;
 }
 
-/** The pods that a StatefulSet, Deployment, DaemonSet, Job or cluster of CloudNativePG's runs. */
+/** The pods of a StatefulSet, Deployment, DaemonSet, Job or CloudNativePG Cluster. */
 export async function podsOf(kube: Kube, { kind, metadata, spec }: Live): Promise<Live[]> {
   const of: Record<string, Record<string, string>> = {
     Job: { "batch.kubernetes.io/job-name": metadata.name },
@@ -53,15 +53,15 @@ export async function podsOf(kube: Kube, { kind, metadata, spec }: Live): Promis
   return kube.list("v1", "Pod", metadata.namespace, { labelSelector });
 }
 
-/** Why an object does not come up, in a line, for progress. */
+/** Why an object is not ready, in a line, for progress. */
 export async function reason(kube: Kube, live: Live): Promise<string | undefined> {
   const troubles = (await podsOf(kube, live)).flatMap((pod) => troubleOf(pod) ?? []);
   return troubles.length > 1 ? `${troubles[0]}, and ${troubles.length - 1} more` : troubles[0];
 }
 
 /**
- * Why an object does not come up, at length: its pods that are in trouble, each with its last events and the last
- * lines of its log. `secrets` are values that must not be seen, wherever a program may have logged them.
+ * Why an object is not ready, at length: its pods that are not ready, each with its last events and log lines.
+ * `secrets` are values to hide, since a program may have logged them.
  */
 export async function diagnose(kube: Kube, live: Live, secrets: string[]): Promise<string> {
   const pods = (await podsOf(kube, live)).filter((pod) => troubleOf(pod));
@@ -73,7 +73,7 @@ export async function diagnose(kube: Kube, live: Live, secrets: string[]): Promi
       ...(await events(kube, pod)),
     );
     for (const status of statuses(pod).filter(({ ready, state }) => !ready && state?.terminated?.exitCode !== 0)) {
-      // A container that is waiting to be started again wrote its last words in its life before.
+      // For a container that waits for a restart, the log of its previous run.
       const previous = status.restartCount > 0 && status.state?.waiting !== undefined;
       const text = await kube.log(pod, { container: status.name, previous, lines: 15 });
       const lines = text.trimEnd().split("\n").filter(Boolean);
@@ -102,21 +102,21 @@ async function events(kube: Kube, { kind, metadata }: Live): Promise<string[]> {
   );
 }
 
-/** Takes secret values out of text. Short ones are left: they would blank out ordinary words. */
+/** Hides secret values in a text. Not short ones, which would match ordinary words. */
 export function hide(text: string, secrets: string[]): string {
   return secrets
     .filter((secret) => secret.length >= 8)
     .reduce((shown, secret) => shown.replaceAll(secret, "•••"), text);
 }
 
-/** The same of several objects, those that are ready left out. */
+/** Diagnoses several objects, without those that are ready. */
 export async function diagnoseAll(kube: Kube, objects: KubeObject[], secrets: string[]): Promise<string> {
   const found = await Promise.all(objects.map((object) => kube.get(object)));
   const stuck = found.filter((live) => live !== undefined).filter((live) => readiness(live).state !== "ready");
   return (await Promise.all(stuck.map((live) => diagnose(kube, live, secrets)))).filter(Boolean).join("\n");
 }
 
-/** Names of users, which would blank out ordinary words. */
+/** Keys with names of users, which would match ordinary words. */
 const isName = (key: string): boolean => /(^|-)user(name)?$|^access-key$/.test(key);
 
 /** Every value of every Secret in some namespaces: what must not be shown. */

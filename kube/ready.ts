@@ -1,26 +1,27 @@
 import type { Live } from "./client.ts";
 
-/** How far an object has come. `failed` will not mend itself. */
+/** The readiness of an object. `failed` is final. */
 export type Readiness = { state: "ready" } | { state: "waiting" | "failed"; why: string };
 
 const ready: Readiness = { state: "ready" };
+const unobserved = "waiting for the controller (observedGeneration is behind)";
 const waiting = (why: string): Readiness => ({ state: "waiting", why });
 
-/** Whether an object is up, by the rules that Pulumi's Kubernetes provider waits by. */
+/** Whether an object is ready, by the rules of Pulumi's Kubernetes provider. */
 export function readiness(live: Live): Readiness {
   const { spec = {}, status = {} } = live;
   const condition = (type: string) =>
     (status.conditions as { type: string; status: string; message?: string }[] | undefined)?.find(
       (one) => one.type === type && one.status === "True",
     );
-  // What the controller says about an older version of the object says nothing about this one.
+  // The status is of an older generation of the object.
   const stale = (status.observedGeneration ?? 0) < (live.metadata.generation ?? 0);
   switch (live.kind) {
     case "Namespace":
       return status.phase === "Active" ? ready : waiting(`phase ${status.phase}`);
     case "StatefulSet":
     case "Deployment": {
-      if (stale) return waiting("not looked at by its controller yet");
+      if (stale) return waiting(unobserved);
       const wanted = spec.replicas ?? 1;
       // A StatefulSet counts no updated replicas when all of them are of the one revision it has.
       const updated =
@@ -31,7 +32,7 @@ export function readiness(live: Live): Readiness {
       return up < wanted ? waiting(`${up} of ${wanted} pods are ready`) : ready;
     }
     case "DaemonSet": {
-      if (stale) return waiting("not looked at by its controller yet");
+      if (stale) return waiting(unobserved);
       const wanted = status.desiredNumberScheduled ?? 0;
       const up = Math.min(status.updatedNumberScheduled ?? 0, status.numberAvailable ?? 0);
       return up < wanted ? waiting(`${up} of ${wanted} pods are ready`) : ready;
@@ -43,15 +44,14 @@ export function readiness(live: Live): Readiness {
     }
     case "CustomResourceDefinition":
       return condition("Established") ? ready : waiting("not established");
-    // CloudNativePG's. It says in words how far it has come, and nothing until its operator has seen the object; of an
-    // older version of the object it does not say that it is one, but how many servers that has.
+    // CloudNativePG's. The status has no phase before the operator's first reconciliation. It has no
+    // observedGeneration: the number of ready instances shows that it is of an older generation.
     case "Cluster": {
-      if (!condition("Ready"))
-        return waiting(status.phaseReason || status.phase || "not looked at by its operator yet");
+      if (!condition("Ready")) return waiting(status.phaseReason || status.phase || "waiting for the operator");
       const [wanted, up] = [spec.instances ?? 1, status.readyInstances ?? 0];
       return up === wanted ? ready : waiting(`${up} of ${wanted} servers are ready`);
     }
-    // A claim is bound when its pod is scheduled, which waits for the claim to exist.
+    // Also a claim: it is bound only when its pod is scheduled, after the claim exists.
     default:
       return ready;
   }

@@ -50,7 +50,7 @@ function current(entry, root) {
   try {
     utimesSync(dirname(file), new Date(), new Date());
   } catch {
-    // Someone else's, or read-only: then nothing is removed here either.
+    // Another user's, or read-only: then nothing is removed here either.
   }
   return file;
 }
@@ -98,7 +98,7 @@ async function build(entry, root) {
   return file;
 }
 
-/** Moves a folder to where another process may have put the same one. */
+/** Renames a folder to a path at which another process may have put the same one. */
 function rename(fresh, built) {
   try {
     renameSync(fresh, built);
@@ -117,7 +117,7 @@ function removeOld(folder) {
   }
 }
 
-/** A source that asks where it is finds what is beside it in the checkout, not beside the build. */
+/** `import.meta.url` and `import.meta.dirname` of a source are those of the checkout, not of the build. */
 const sourcePaths = {
   name: "source-paths",
   setup(esbuild) {
@@ -131,9 +131,9 @@ const sourcePaths = {
 };
 
 /**
- * Libraries stay outside the build, except for the kubeconfig of the Kubernetes client: alone it loads at once, while
- * in its place it loads the models of the whole API. None of its modules does anything when it is imported, so what
- * is not used of them can be left out.
+ * Libraries stay outside the build, except for the kubeconfig of the Kubernetes client: bundled alone it loads at once,
+ * while the library also loads the models of the whole API. Its modules have no side effects, so unused code can be
+ * left out.
  */
 const packages = {
   name: "packages",
@@ -152,8 +152,8 @@ const packages = {
 };
 
 /**
- * Stacks in terms of the sources. Not those of errors without a message: Pulumi makes one for each of its promises,
- * and to map them takes longer than the program.
+ * Maps stack traces to the sources. Not those of errors without a message: Pulumi creates one for each of its promises,
+ * and mapping them takes longer than the program.
  */
 function mapStacks() {
   const support = () => module.createRequire(here)("source-map-support");

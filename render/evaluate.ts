@@ -6,15 +6,15 @@ import type { MockResourceArgs, MockResourceResult } from "@pulumi/pulumi/runtim
 const signature = "4dabf18193072939515e22adb298388d";
 const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
 
-/** What the program asked the engine for: one resource with its options, as it went over the wire. */
+/** One resource that the program registered, with its options, as sent to the engine. */
 export interface Resource {
   urn: string;
   type: string;
   name: string;
   custom: boolean;
-  /** The inputs as plain values. What the program marked secret is still in them: see `secrets`. */
+  /** The inputs as plain values, secrets included: see `secrets`. */
   inputs: Record<string, unknown>;
-  /** Where in `inputs` secrets stand, as dotted paths. */
+  /** Dotted paths of the secrets in `inputs`. */
   secrets: string[];
   options: {
     parent?: string;
@@ -25,7 +25,7 @@ export interface Resource {
     ignoreChanges: string[];
     aliases: unknown[];
     deleteBeforeReplace: boolean;
-    /** How long the engine waits, where the program says: `60s`. */
+    /** How long the engine waits, if the program sets it: `60s`. */
     customTimeouts?: { create: string; update: string };
     /** Outputs that are secret whatever the provider says. */
     secretOutputs: string[];
@@ -42,7 +42,7 @@ export interface Evaluation {
 /** Where the values of `random` resources come from: a name and the inputs (length, keepers) give a value. */
 export type RandomSource = (resource: { type: string; name: string; inputs: Record<string, unknown> }) => string;
 
-/** What a resource knows once it is made: a digest, what a command printed. */
+/** Outputs that a resource has only once it is created, such as a digest or a command's output. */
 export type Made = (resource: MockResourceArgs) => Record<string, unknown>;
 
 /** The same seed gives the same passwords: for rendering manifests that someone keeps in a vault. */
@@ -67,18 +67,18 @@ function lettersAndDigits(bytes: (label: string) => Buffer, label: string, lengt
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   let text = "";
   for (let block = 0; text.length < length; block++)
-    // 248 is the largest multiple of 62 in a byte: what lies above would favour the first letters.
+    // 248 is the largest multiple of 62 in a byte: larger values would favour the first letters.
     for (const byte of bytes(`${label} ${block}`)) if (byte < 248 && text.length < length) text += alphabet[byte % 62];
   return text;
 }
 
-/** No secret at all: what is shown to a reviewer. */
+/** Placeholders instead of secrets, for reviewers. */
 export const redacted: RandomSource = ({ type, name }) =>
   type.endsWith("RandomBytes") ? Buffer.from(`redacted ${name}`).toString("base64") : `REDACTED-${name}`;
 
 /**
- * Records what a program registers, with the options that ordinary mocks never see.
- * Call it after `setMocks`, which makes the monitor; returns the list that fills as the program runs.
+ * Records the resources that a program registers, with their options, which Pulumi's mocks do not get. Call it after
+ * `setMocks`, which creates the monitor. The returned list grows while the program runs.
  */
 function record(): Resource[] {
   const recorded: Resource[] = [];
@@ -116,13 +116,13 @@ function record(): Resource[] {
       callback(error, response);
     });
   };
-  // Hooks run in an engine; here it is enough that one may be registered.
+  // Without an engine hooks do not run; their registration only has to succeed.
   monitor.registerResourceHook = (_request: unknown, callback: (error: null, response: object) => void) =>
     callback(null, {});
   return recorded;
 }
 
-/** Unwraps the wire format's secrets, noting where they stood. */
+/** Unwraps the wire format's secrets and adds their paths to `secrets`. */
 function plain(value: unknown, path: string, secrets: string[]): unknown {
   if (Array.isArray(value)) return value.map((item, i) => plain(item, `${path}[${i}]`, secrets));
   if (value === null || typeof value !== "object") return value;
@@ -136,7 +136,7 @@ function plain(value: unknown, path: string, secrets: string[]): unknown {
   );
 }
 
-/** A provider that gives every resource what it asked for with what `made` adds, and `random` ones a value from `source`. */
+/** A mock provider: outputs are the inputs with those of `made`; `random` resources get a value from `source`. */
 const provider = (source: RandomSource, made: Made = () => ({})) => ({
   newResource(args: MockResourceArgs): MockResourceResult {
     const { type, name, inputs } = args;
@@ -158,20 +158,20 @@ const provider = (source: RandomSource, made: Made = () => ({})) => ({
 /**
  * Runs a Pulumi program without an engine and returns everything it would create.
  *
- * `config` is the stack's configuration as a stack file has it: full keys, plain values.
- * A mistake in it throws what the program threw; nothing is written anywhere.
+ * `config` is the stack's configuration as a stack file has it: full keys, plain values. Throws the program's error if
+ * it is invalid; nothing is written anywhere.
  */
 export async function evaluate(run: {
   program: () => unknown;
   stack: string;
   config: Record<string, unknown>;
-  /** Keys of `config` that came encrypted; what they hold is a secret to the program. */
+  /** Keys of `config` that were encrypted; the program gets their values as secrets. */
   secretKeys?: string[];
   random: RandomSource;
   project?: string;
-  /** Default: nothing beyond what was asked for, which is enough for Kubernetes objects. */
+  /** Default: no outputs beyond the inputs, which is enough for Kubernetes objects. */
   made?: Made;
-  /** Whether it is a preview: what only a resource that was made could tell is then unknown. */
+  /** Whether it is a preview, in which outputs of created resources are unknown. */
   preview?: boolean;
 }): Promise<Evaluation> {
   const failures: unknown[] = [];
@@ -203,7 +203,7 @@ export async function evaluate(run: {
   }
 }
 
-/** Waits until no resource is under way: each round can start resources that hang on the one before. */
+/** Waits until no registration is pending: each round can start resources that depend on the round before. */
 async function settle(resources: Resource[]): Promise<void> {
   for (let before = -1; before !== resources.length; ) {
     before = resources.length;

@@ -14,17 +14,17 @@ export interface KubeObject {
   [field: string]: unknown;
 }
 
-/** One object of the program with what an engine has to know about it. */
+/** One object of the program, with its options for an engine. */
 export interface Manifest {
   /** Names the object in the whole cluster, version aside: `StatefulSet.apps dev-core/redis`. */
   key: string;
   urn: string;
   object: KubeObject;
-  /** Keys of the objects that must be there, and ready, before. */
+  /** Keys of the objects that must exist and be ready before. */
   dependsOn: string[];
   protect: boolean;
   retainOnDelete: boolean;
-  /** The object is someone else's and only these fields of it are ours: it is never deleted. */
+  /** The object belongs to others and only these fields to the stack: it is never deleted. */
   patch: boolean;
 }
 
@@ -35,7 +35,7 @@ export function keyOf({ apiVersion, kind, metadata: { namespace, name } }: Ident
   return `${kind}${group} ${namespace ? `${namespace}/` : ""}${name}`;
 }
 
-/** How an object is called in messages: `StatefulSet dev-core/redis`. */
+/** The name of an object in messages: `StatefulSet dev-core/redis`. */
 export const titleOf = ({ kind, metadata: { namespace, name } }: Identified): string =>
   `${kind} ${namespace ? `${namespace}/` : ""}${name}`;
 
@@ -70,7 +70,7 @@ const ranks: Record<string, number> = {
 };
 export const rankOf = ({ kind }: { kind: string }): number => ranks[kind] ?? 90;
 
-/** Annotations that speak to an engine and mean nothing to a cluster. */
+/** The prefix of annotations for an engine, which a cluster ignores. */
 const forEngines = "pulumi.com/";
 
 /**
@@ -86,7 +86,7 @@ export function manifests({ resources }: Evaluation): Manifest[] {
   }
   const keys = new Map(resources.filter(isObject).map((resource) => [resource.urn, keyOf(asObject(resource))]));
 
-  /** The objects that a dependency means: itself, a component's children, or what a generated value waits for. */
+  /** The objects of a dependency: itself, a component's children, or the dependencies of a generated value. */
   const meant = (urn: string, seen: Set<string>): string[] => {
     const resource = byUrn.get(urn);
     if (!resource || seen.has(urn)) return [];
@@ -144,7 +144,7 @@ const isObject = (resource: Resource): boolean => resource.custom && resource.ty
 
 function asObject({ type, name, inputs }: Resource): KubeObject {
   const object = inputs as KubeObject;
-  // Pulumi would make up a name, another at each run: then nothing could refer to the object, or find it again.
+  // Pulumi would generate a random name, to which nothing could refer.
   if (!object.kind || !object.metadata?.name)
     throw new Error(`${type} ${name} has no kind or no explicit metadata.name`);
   return object;

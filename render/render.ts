@@ -4,7 +4,7 @@ import { stringify } from "yaml";
 import { type KubeObject, type Manifest, rankOf } from "./manifests.ts";
 import { ConfigError } from "./stack.ts";
 
-/** First words of every file that render writes: how it knows its own when it writes again. */
+/** The first words of every file that render writes, by which it recognises them. */
 const mark = "# Rendered by ./platform render";
 
 /**
@@ -27,7 +27,7 @@ export function renderFiles(stack: string, all: Manifest[]): Map<string, string>
     files.set(name, header + yaml(object));
   }
   const sorted = new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
-  // fifo: kustomize would sort by kinds it knows and forget what comes first otherwise.
+  // fifo: otherwise kustomize sorts by the kinds that it knows.
   const kustomization = {
     apiVersion: "kustomize.config.k8s.io/v1beta1",
     kind: "Kustomization",
@@ -38,8 +38,8 @@ export function renderFiles(stack: string, all: Manifest[]): Map<string, string>
 }
 
 /**
- * No anchors, no folded lines: the same object is the same text, and a change of a line is a change of a line. Text that
- * YAML 1.1 takes for something else, as kubectl takes `off` for a boolean, is quoted.
+ * No anchors, no folded lines: equal objects are equal text, and a changed line changes one line. Text that YAML 1.1
+ * reads as another type is quoted: kubectl reads `off` as a boolean.
  */
 const yaml = (value: unknown) =>
   stringify(value, {
@@ -52,8 +52,8 @@ const yaml = (value: unknown) =>
   });
 
 /**
- * Puts the files into `out`, all or none: written beside it first and swapped in, so that an interrupted run leaves
- * what was there. Refuses a directory with anything in it that render did not write.
+ * Puts the files into `out`, all or none: written beside it first and renamed, so that an interrupted run keeps the old
+ * files. Refuses a directory with files that render did not write.
  */
 export function writeFiles(out: string, files: Map<string, string>, options: { secret: boolean }): void {
   const target = resolve(out);
@@ -65,7 +65,7 @@ export function writeFiles(out: string, files: Map<string, string>, options: { s
     );
   const beside = join(dirname(target), `.${basename(target)}.render`);
   mkdirSync(dirname(target), { recursive: true });
-  // What an interrupted run has left.
+  // Leftovers of an interrupted run.
   for (const name of readdirSync(dirname(target)))
     if (name.startsWith(`.${basename(target)}.render-`)) rmSync(join(dirname(target), name), { recursive: true });
   const fresh = `${beside}-new-${process.pid}`;

@@ -2,16 +2,16 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Evaluation, evaluate, type RandomSource } from "./evaluate.ts";
 import { ConfigError, type StackFile } from "./stack.ts";
 
-/** A program, told that whoever evaluates it brings the cluster along: it is to make Kubernetes objects alone. */
-export type Program = (told: { clusterIsThere: true }) => unknown;
+/** A Pulumi program. `clusterIsThere`: the cluster exists, so the program creates Kubernetes objects only. */
+export type Program = (args: { clusterIsThere: true }) => unknown;
 
-/** Evaluates the program for a stack; what the program itself says is wrong with the configuration is a ConfigError. */
+/** Evaluates the program for a stack. The program's refusal of the configuration becomes a ConfigError. */
 export async function run(
   program: Program,
   file: StackFile,
   options: { random: RandomSource; context?: string },
 ): Promise<Evaluation> {
-  // A program that asks for its cluster's context gets the one that is going to be used.
+  // The context in use, for a stack that requires one.
   const config = { ...file.config, ...(options.context && { "kubernetes:context": options.context }) };
   const secretKeys = [...new Set(file.encrypted.map((path) => path.split(".")[0]!))];
   try {

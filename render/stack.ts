@@ -23,7 +23,7 @@ export const stackNames = (root: string): string[] =>
     .flatMap((file) => /^Pulumi\.([\w.-]+)\.yaml$/.exec(file)?.[1] ?? [])
     .sort();
 
-/** Reads `Pulumi.<stack>.yaml`, or `configFile` in its place. */
+/** Reads `Pulumi.<stack>.yaml`, or `configFile` instead. */
 export function readStack(root: string, stack: string, configFile?: string): StackFile {
   const known = stackNames(root);
   if (!configFile && !known.includes(stack))
@@ -36,7 +36,7 @@ export function readStack(root: string, stack: string, configFile?: string): Sta
   const { config = {} } = (read(path, file) ?? {}) as { config?: Record<string, unknown> };
   if (config === null || typeof config !== "object" || Array.isArray(config))
     throw new ConfigError(`${file}: config: found ${JSON.stringify(config)}; expected keys and values`);
-  // Pulumi takes a key without a namespace for the project's own.
+  // Pulumi treats a key without a namespace as the project's.
   const full = Object.entries(config).map(([key, value]) => [key.includes(":") ? key : `${project}:${key}`, value]);
   const encrypted: string[] = [];
   for (const [key, value] of full) findEncrypted(value, key as string, encrypted);
@@ -48,7 +48,7 @@ function read(path: string, name = basename(path)): unknown {
     return parse(readFileSync(path, "utf8"));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new ConfigError(`${name}: there is no such file`);
-    // The first line says what and where; the rest quotes the file, which may hold anything.
+    // The first line has the error and its position; the rest quotes the file, which may contain secrets.
     if (error instanceof YAMLParseError)
       throw new ConfigError(`${name}: ${error.message.split("\n")[0]!.replace(/:$/, "")}`);
     throw error;
@@ -64,7 +64,7 @@ function findEncrypted(value: unknown, path: string, found: string[]): void {
     for (const [key, item] of Object.entries(value)) findEncrypted(item, `${path}.${key}`, found);
 }
 
-/** The configuration with a stand-in for each encrypted value: for what is shown, never for what is run. */
+/** The configuration with a placeholder for each encrypted value: to show, never to deploy. */
 export function redactEncrypted(file: StackFile): StackFile {
   const redact = (value: unknown, path: string): unknown => {
     if (isEncrypted(value)) return `REDACTED-${path.replace(/[^A-Za-z0-9]+/g, "-")}`;
@@ -77,7 +77,7 @@ export function redactEncrypted(file: StackFile): StackFile {
   return { ...file, config: redact(file.config, "") as Record<string, unknown> };
 }
 
-/** Refuses a program with Helm charts where no engine is there to expand them: what is in them would be missing. */
+/** Refuses a program with Helm charts: without an engine to expand them, their objects would be missing. */
 export function refuseCharts({ stack, resources }: Evaluation, instead: string): void {
   const charts = resources.filter(({ type }) => type === chartType).map(({ name }) => name);
   if (charts.length > 0)
@@ -86,10 +86,10 @@ export function refuseCharts({ stack, resources }: Evaluation, instead: string):
     );
 }
 
-/** What the engine knows a Helm chart as. */
+/** The resource type of a Helm chart. */
 export const chartType = "kubernetes:helm.sh/v4:Chart";
 
-/** Refuses a stack with encrypted values where no engine is there to read them. */
+/** Refuses a stack with encrypted values, which only an engine can read. */
 export function refuseEncrypted({ stack, encrypted }: StackFile, instead: string): void {
   if (encrypted.length > 0)
     throw new ConfigError(

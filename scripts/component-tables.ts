@@ -8,8 +8,8 @@ import { totals } from "../policy/rules/whole.ts";
 import { type Evaluated, evaluated, stacks } from "../test/program/stacks.ts";
 
 /*
- * What the documentation lists of the components, made from the registry and the rendered stacks. `npm run docs` writes
- * it; test/program/component-tables.test.ts compares.
+ * The documentation's tables of components, from the registry and the rendered stacks. `npm run docs` writes them;
+ * test/program/component-tables.test.ts compares.
  */
 
 const monitored = "monitoring: { enabled: true }";
@@ -76,7 +76,7 @@ async function services(): Promise<string> {
 
 async function requests(): Promise<string> {
   const all: Evaluated[] = [];
-  // One after another: Pulumi's SDK keeps what it records in one place.
+  // One after another: Pulumi's SDK records resources in global state.
   for (const stack of stacks) all.push(await evaluated(stack, { changes: stack === "dev" ? undefined : monitored }));
   const installed = components.filter(([key]) => all.some(({ objects }) => objectsOf(objects, key).length > 0));
   const rows = installed.map(([key, { title }]) => [

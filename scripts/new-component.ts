@@ -108,7 +108,7 @@ const programTest = ({
   key,
   name,
   title,
-}: Names) => `// Proves what ${title}'s manifests say. It does not prove that the software starts from them: a file in test/cluster does.
+}: Names) => `// Proves the manifests of ${title}. It does not prove that the software starts from them: a file in test/cluster does.
 import { beforeAll, expect, it } from "vitest";
 import { rules } from "../../policy/rules/index.ts";
 import { referenceProblems, selectorProblems } from "../../policy/rules/whole.ts";
@@ -170,7 +170,10 @@ Raise \`${key}.replicas\`.
 | probes | \`GET /\` |
 `;
 
-/** Writes a component's files under `root`. Returns what is left to do. Throws a UserError if the name is taken or none. */
+/**
+ * Writes a component's files under `root`. Returns the remaining steps. Throws a UserError if the name is taken or
+ * invalid.
+ */
 export function newComponent(root: string, name: string | undefined): string {
   if (!name || !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name))
     throw new UserError(

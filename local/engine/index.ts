@@ -5,10 +5,10 @@ import { type Binaries, buildStep, builtDir } from "../go.ts";
 import type { Step } from "../step.ts";
 
 /**
- * Pulumi for a machine that has none and cannot download one: its command and its Kubernetes provider are built from Go
- * modules. They need different versions of Pulumi's own packages; of everything else both have the same, so that it is
- * compiled once. The whole command is built: most of what it compiles is for the clouds that can keep its state, and the
- * packages it cannot do without import it.
+ * Pulumi for a machine that has none and cannot download it: the command and the Kubernetes provider, built from Go
+ * modules. They need different versions of Pulumi's packages; their other dependencies are the same, so they are
+ * compiled once. The command is built whole: most of its dependencies are for state backends in clouds, and required
+ * packages import them.
  */
 export const groups = {
   pulumi: {
@@ -24,7 +24,7 @@ export const groups = {
   },
 } satisfies Record<string, Binaries>;
 
-/** Leave the engine in the cache; each is skipped if it already is there. */
+/** The steps that build the engine into the cache; each is skipped if its result exists. */
 export const engineSteps = (): Step[] => Object.entries(groups).map(([name, group]) => buildStep(name, group));
 
 export const canBuildEngine = async (): Promise<boolean> =>
@@ -32,20 +32,23 @@ export const canBuildEngine = async (): Promise<boolean> =>
 
 const directories = () => Promise.all(Object.entries(groups).map(([name, group]) => builtDir(name, group)));
 
-/** Where it is in the cache depends on the Go that builds it: without a fitting one it counts as not built. */
+/** Its path in the cache depends on the version of Go: without a suitable Go it counts as not built. */
 export const isEngineBuilt = (): Promise<boolean> =>
   directories().then(
     (all) => all.every((directory) => existsSync(directory)),
     () => false,
   );
 
-/** What to add to the environment of a `pulumi` so that it is the built one, with the plugins of this checkout. */
+/** What to add to the environment so that `pulumi` is the built one, with the plugins of this checkout. */
 export const engineEnvironment = async (): Promise<Record<string, string>> => ({
   PATH: [...(await directories()), join(import.meta.dirname, "bin"), process.env.PATH].join(":"),
-  // There is nowhere to get another plugin from: say so at once.
+  // Other plugins cannot be downloaded: fail at once.
   PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
 });
 
-/** What Pulumi says of the built engine in every run: that its plugins are the ones on PATH, and how old the one for Kubernetes is. */
+/**
+ * Whether Pulumi prints this warning in every run of the built engine: plugins from PATH, and an older Kubernetes
+ * provider.
+ */
 export const isExpectedWarning = (text: string): boolean =>
   /^(using pulumi-\S+ from \$PATH|resource plugin kubernetes is expected to have version)/.test(text);

@@ -1,6 +1,6 @@
 /**
- * Ends this process when the one that started it is gone: a killed engine cannot tell its plugins to stop. The scripts
- * in `bin` note who that is; without them it is the parent that the process finds.
+ * Exits when the engine that started this process has ended: a killed engine cannot stop its plugins. The scripts in
+ * `bin` pass the engine's PID; without them it is the parent's PID at the start.
  */
 export function endWithParent(): void {
   const parent = Number(process.env.PULUMI_ENGINE_PID ?? process.ppid);

@@ -16,17 +16,17 @@ import { z } from "zod";
 
 type Properties = Record<string, unknown>;
 
-/** What is particular to one type of resource. `planned` is its inputs with the defaults in place. */
+/** What differs between the types of resources. `planned`: the inputs with their defaults. */
 interface Kind {
   /** Every input; a change of any of them makes a new value. */
   inputs: readonly string[];
   plan: (inputs: Properties) => Properties;
-  /** Refuses `planned`; unknown inputs (in a preview) are not judged. */
+  /** Validates `planned`; unknown inputs (in a preview) are not validated. */
   refuse: (planned: Properties) => CheckFailure[];
   make: (planned: Properties) => Promise<Made>;
-  /** From the id that a user imports: a value that exists already. */
+  /** Imports an existing value, from the id. */
   adopt: (id: string) => Promise<Made & { inputs: Properties }>;
-  /** The output that tells a resource that exists from one that is about to be imported. */
+  /** The output that an existing resource has, and one to be imported does not. */
   value: string;
 }
 
@@ -44,7 +44,7 @@ export const random: Provider = {
   // The version of the SDK that the program uses: the engine compares them.
   version: createRequire(import.meta.url)("@pulumi/random/package.json").version,
 
-  // An answer would be kept on disk as the schema of the official provider's version.
+  // Pulumi would cache an answer on disk as the schema of the official provider's version.
   async getSchema() {
     throw new Error(
       "the random provider of this checkout has no schema, from which code is generated; expected --generate-code=false",
@@ -74,10 +74,10 @@ export const random: Provider = {
     return { id, outs: { ...kind.plan(inputs), ...outputs } };
   },
 
-  /** Only ever from one way of writing "nothing" to another. */
+  /** Called only for a change between two forms of an empty input. */
   async update(_id, urn, olds, news): Promise<UpdateResult> {
     const kind = kindOf(urn);
-    // The official provider's note on the exact form of its own outputs, which these are no longer.
+    // The official provider's delta, which fits the exact form of its own outputs only.
     const kept = without(olds, [...kind.inputs, "__pulumi_raw_state_delta"]);
     return { outs: { ...kept, ...kind.plan(news) } };
   },
@@ -101,7 +101,7 @@ const classes = {
 
 const minimums = ["minLower", "minNumeric", "minSpecial", "minUpper"] as const;
 
-/** What the official provider takes for an input that is not given. */
+/** The official provider's defaults. */
 const passwordDefaults = {
   lower: true,
   minLower: 0,
@@ -173,14 +173,14 @@ const refuseMinimum = (property: string, value: unknown): CheckFailure[] =>
 export function passwordOf(inputs: Properties): string {
   const planned = passwordSchema.parse(planPassword(inputs));
   const special = planned.overrideSpecial || classes.special;
-  const parts = [
+  const sets = [
     { characters: classes.upper, used: planned.upper, least: planned.minUpper },
     { characters: classes.lower, used: planned.lower, least: planned.minLower },
     { characters: classes.numeric, used: planned.numeric, least: planned.minNumeric },
     { characters: special, used: planned.special, least: planned.minSpecial },
   ];
-  const all = parts.map(({ characters, used }) => (used ? characters : "")).join("");
-  const made = parts.flatMap(({ characters, least }) => pick(characters, least));
+  const all = sets.map(({ characters, used }) => (used ? characters : "")).join("");
+  const made = sets.flatMap(({ characters, least }) => pick(characters, least));
   return shuffled([...made, ...pick(all, planned.length - made.length)]).join("");
 }
 
@@ -248,7 +248,7 @@ function kindOf(urn: string): Kind {
 
 const secret = (value: unknown) => ({ [specialSigKey]: specialSecretSig, value });
 
-/** Values as they are, without Pulumi's mark on those that are secret. */
+/** Values without Pulumi's mark of secrets. */
 const plain = (values: Properties): Properties =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plainValue(value)]));
 
@@ -261,7 +261,7 @@ function plainValue(value: unknown): unknown {
 
 const isKnown = (value: unknown) => value !== unknownValue;
 
-/** Nothing, in one of the ways to write it: keepers without a keeper, no special characters of one's own. */
+/** Whether an input is empty, in one of its forms: undefined, no keepers, no special characters. */
 const isEmpty = (value: unknown) =>
   value === undefined || value === "" || (typeof value === "object" && Object.keys(value ?? {}).length === 0);
 

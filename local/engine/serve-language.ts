@@ -8,10 +8,10 @@ import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import { execa, parseCommandString } from "execa";
 import { endWithParent } from "./parent.ts";
 
-/** The address of the engine, which starts this with it and may tell another at the handshake. */
+/** The address of the engine: the last argument, unless the handshake sends another. */
 let engine = process.argv.at(-1) ?? "";
 
-/** Starts the program as Pulumi's own language host does: with the SDK's `cmd/run`, in a process of its own. */
+/** Starts the program as Pulumi's own language host does: with the SDK's `cmd/run`, in a separate process. */
 async function run(request: RunRequest): Promise<RunResponse> {
   const info = request.getInfo();
   const directory = info?.getProgramDirectory() || request.getPwd();
@@ -47,7 +47,7 @@ async function run(request: RunRequest): Promise<RunResponse> {
     },
   });
   const response = new language.RunResponse();
-  // The SDK's number for: the user has been told what is wrong.
+  // The SDK's exit code after it has reported the error to the user.
   if (exitCode === 32) response.setBail(true);
   else if (exitCode !== 0) response.setError(`the program ended with ${exitCode ?? "a signal"}`);
   return response;
@@ -61,7 +61,7 @@ server.addService(grpc.LanguageRuntimeService, {
     done(null, new language.LanguageHandshakeResponse());
   },
   getPluginInfo: (_call: unknown, done: sendUnaryData<unknown>) => done(null, new plugin.PluginInfo()),
-  // None: each provider is looked for when the first of its resources is made. The program names more than it uses.
+  // None: the engine looks for a provider at its first resource. The program depends on more providers than it uses.
   getRequiredPackages: (_call: unknown, done: sendUnaryData<unknown>) =>
     done(null, new language.GetRequiredPackagesResponse()),
   run: (call: ServerUnaryCall<RunRequest, unknown>, done: sendUnaryData<unknown>) =>

@@ -25,10 +25,10 @@ export const named: Rule = (object) => {
   const pod = podOf(object)?.spec;
   const inPod = pod ? [...containersOf(pod), ...(pod.volumes ?? [])] : [];
   return [
-    ...((most ? label : subdomain).test(name) ? [] : [`${name} is no name`]),
+    ...((most ? label : subdomain).test(name) ? [] : [`${name} is not a valid name`]),
     ...(most && name.length > most ? [`${name} has ${name.length} characters, more than ${most}`] : []),
-    ...(namespace === undefined || label.test(namespace) ? [] : [`${namespace} is no namespace`]),
-    ...inPod.filter((one) => !label.test(one.name)).map((one) => `${one.name} is no name in a pod`),
+    ...(namespace === undefined || label.test(namespace) ? [] : [`${namespace} is not a valid namespace`]),
+    ...inPod.filter((one) => !label.test(one.name)).map((one) => `${one.name} is not a valid name in a pod`),
     ...labelsOf(object).flatMap((labels) =>
       Object.entries(labels)
         .filter(([, value]) => !labelValue.test(value))

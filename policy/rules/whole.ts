@@ -61,7 +61,8 @@ export function portProblems(objects: KubernetesObject[]): string[] {
 
 /**
  * Containers without preStop in Deployments behind a Service that have another pod to take over: kube-proxy sends
- * requests to a terminating pod until it has heard of it. Not StatefulSets: their clients may know pods by name, as Kafka's do.
+ * requests to a terminating pod until its rules are updated. Not StatefulSets: their clients may know pods by name, as
+ * Kafka's do.
  */
 export function leavingProblems(objects: KubernetesObject[]): string[] {
   return objects
@@ -76,7 +77,10 @@ export function leavingProblems(objects: KubernetesObject[]): string[] {
           containersIn(workload)
             .filter(({ ports: own = [] }) => own.some(({ name }: { name: string }) => ports.includes(name)))
             .filter(({ lifecycle }) => !lifecycle?.preStop)
-            .map(({ name }) => `${titleOf(workload)}: ${name} stops before clients have heard of it`),
+            .map(
+              ({ name }) =>
+                `${titleOf(workload)}: ${name} has no preStop hook, so it stops while it still gets requests`,
+            ),
         );
     });
 }
@@ -132,7 +136,7 @@ export function referenceProblems(objects: KubernetesObject[]): string[] {
     for (const { kind, name, key } of references(object)) {
       const target = find(kind, namespace, name);
       const keys = { ...target?.data, ...target?.stringData };
-      if (!target) problems.push(`${titleOf(object)} needs ${kind} ${name}, which is not there`);
+      if (!target) problems.push(`${titleOf(object)} needs ${kind} ${name}, which does not exist`);
       else if (key && !(key in keys)) problems.push(`${titleOf(object)} needs the key ${key} of ${kind} ${name}`);
     }
     const volumes = pod.spec.volumes ?? [];
@@ -157,9 +161,9 @@ export function permissionProblems(objects: KubernetesObject[]): string[] {
   return objects.flatMap((object) => {
     const { kind, metadata } = object;
     if (kind === "ClusterRole" || kind === "ClusterRoleBinding")
-      return [`${titleOf(object)} reaches beyond a namespace`];
+      return [`${titleOf(object)} grants rights beyond a namespace`];
     if (kind === "Role")
-      return JSON.stringify(object.rules).includes('"*"') ? [`${titleOf(object)} allows more than it names`] : [];
+      return JSON.stringify(object.rules).includes('"*"') ? [`${titleOf(object)} has a wildcard`] : [];
     if (kind === "RoleBinding") {
       const role = objects.some(
         (one) => one.kind === "Role" && titleOf(one) === `Role ${metadata.namespace}/${object.roleRef.name}`,
@@ -174,7 +178,7 @@ export function permissionProblems(objects: KubernetesObject[]): string[] {
           ),
       );
       return [
-        ...(role ? [] : [`${titleOf(object)} binds a Role that is not there`]),
+        ...(role ? [] : [`${titleOf(object)} binds a Role that does not exist`]),
         ...unused.map(({ name }: { name: string }) => `${titleOf(object)}: no pod has a token of ${name}`),
       ];
     }

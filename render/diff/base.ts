@@ -17,18 +17,18 @@ import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { ConfigError, readStack, redactEncrypted } from "../stack.ts";
 
 /**
- * What passwords are made from on both sides. Nothing real is, so it is no secret; and unlike a redacted password,
- * one made from a seed is another one when it would be rotated.
+ * The seed of passwords on both sides. It is no secret: no real password comes from it. Unlike a placeholder, a seeded
+ * password changes when it would be rotated.
  */
 export const seed = "for comparing two revisions, nothing else";
 
-/** Another revision of this repository, in a directory of its own that is gone when the process is. */
+/** Another revision of this repository, in a temporary directory that is removed when the process exits. */
 export class BaseRevision {
   private readonly ref: string;
   private readonly root: string;
   private readonly directory = mkdtempSync(join(tmpdir(), "platform-diff-"));
   private readonly tree = join(this.directory, "tree");
-  /** The process group of what runs there, which must end before its directory does. */
+  /** The process group of its `render`, which must end before the directory is removed. */
   private running?: number;
   private readonly onExit = () => this.remove();
 
@@ -42,7 +42,7 @@ export class BaseRevision {
     const commit = await commitOf(root, ref);
     const base = new BaseRevision(root, ref);
     try {
-      // Hooks are for those who work in a checkout; this one is only read.
+      // Without git hooks: this worktree is only read.
       await git(root, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", base.tree, commit);
       base.shareModules();
       return base;
@@ -55,7 +55,7 @@ export class BaseRevision {
   /** The objects of a stack, as the revision's own code renders them with its own dependencies. */
   async render(stack: string, say: Say): Promise<KubernetesObject[]> {
     const at = `at ${this.ref}`;
-    this.standInForEncrypted(stack, at);
+    this.redactEncryptedValues(stack, at);
     const command = join(this.tree, "platform");
     if (!existsSync(command)) throw new ConfigError(`${at}: there is no ./platform to render a stack with`);
     const out = join(this.directory, stack);
@@ -65,7 +65,7 @@ export class BaseRevision {
       env: { PLATFORM_SEED: seed },
       reject: false,
       stdin: "ignore",
-      // A group of its own, so that all of it can be ended: npm too, where it installs.
+      // Its own process group, so that all of it can be stopped, npm's installation included.
       detached: true,
     });
     this.running = child.pid;
@@ -83,7 +83,7 @@ export class BaseRevision {
       .map((file) => parse(readFileSync(join(out, file), "utf8")) as KubernetesObject);
   }
 
-  /** Without waiting for anything, since a process that ends cannot. */
+  /** Synchronous: it also runs in an exit handler. */
   remove(): void {
     process.off("exit", this.onExit);
     try {
@@ -96,8 +96,8 @@ export class BaseRevision {
   }
 
   /**
-   * Lends it the modules of this checkout where its lock file is the same; otherwise its own `./platform` installs
-   * what it needs. Link by link: whoever clears a directory of links leaves what they lead to alone.
+   * Links the modules of this checkout if the lock files are equal; otherwise the revision's own `./platform` installs
+   * them. One link per module: removing a directory of links keeps their targets.
    */
   private shareModules(): void {
     const [theirs, ours] = [this.tree, this.root].map((directory) => join(directory, "package-lock.json"));
@@ -108,8 +108,11 @@ export class BaseRevision {
       symlinkSync(join(this.root, "node_modules", entry), join(modules, entry));
   }
 
-  /** Nothing but a Pulumi engine with its key can read encrypted values, and none are needed to compare. */
-  private standInForEncrypted(stack: string, at: string): void {
+  /**
+   * Replaces encrypted values by placeholders: only a Pulumi engine with the key can read them, and the comparison does
+   * not need them.
+   */
+  private redactEncryptedValues(stack: string, at: string): void {
     let file: ReturnType<typeof readStack>;
     try {
       file = readStack(this.tree, stack);
@@ -135,5 +138,5 @@ async function commitOf(root: string, ref: string): Promise<string> {
 
 const git = (cwd: string, ...args: string[]) => execa("git", args, { cwd });
 
-/** The line that says it, of all that was said. */
-const reason = (lines: string[]) => lines.filter((line) => line.trim()).at(-1) ?? "without a word";
+/** The error: the last line of the output. */
+const reason = (lines: string[]) => lines.filter((line) => line.trim()).at(-1) ?? "no output";

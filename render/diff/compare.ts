@@ -4,7 +4,9 @@ import { keyOf, titleOf } from "../manifests.ts";
 import { type FieldChange, fieldChanges } from "./fields.ts";
 import { replacedBy } from "./replaces.ts";
 
-/** What would happen to an object, the most drastic first. A Job that is named by what it does never changes. */
+/**
+ * What would happen to an object, the most drastic first. A Job with a hash of its contents in its name never changes.
+ */
 export const fates = ["replaced", "removed", "changed", "runs again", "added"] as const;
 export type Fate = (typeof fates)[number];
 
@@ -13,7 +15,7 @@ export interface Change {
   /** `StatefulSet dev-core/redis`; without the hash where a Job's name ends in one. */
   title: string;
   kind: string;
-  /** Of a Secret, what it holds is in neither: two unlike values are told apart, and that is all. */
+  /** Without the values of a Secret: only whether they differ is shown. */
   fields: FieldChange[];
   /** The fields that force a replacement. */
   forcedBy: string[];
@@ -21,7 +23,7 @@ export interface Change {
   after?: KubernetesObject;
 }
 
-/** What becomes of the objects of one revision when the other is applied. */
+/** The changes of a revision's objects when the other revision is applied. */
 export function compare(before: KubernetesObject[], after: KubernetesObject[]): Change[] {
   const [old, fresh] = [byKey(before), byKey(after)];
   return [...new Set([...old.keys(), ...fresh.keys()])]
@@ -32,7 +34,7 @@ export function compare(before: KubernetesObject[], after: KubernetesObject[]): 
 const byKey = (objects: KubernetesObject[]) =>
   new Map(objects.map((object) => [keyOf(lasting(object)), object] as const));
 
-/** A Job whose name ends in a hash of what it does, by the name that stays the same. */
+/** A Job without the hash of its contents at the end of its name. */
 function lasting(object: KubernetesObject): KubernetesObject {
   if (object.kind !== "Job") return object;
   return { ...object, metadata: { ...object.metadata, name: object.metadata.name.replace(/-[0-9a-f]{8}$/, "") } };
@@ -64,11 +66,11 @@ function change(before: KubernetesObject | undefined, after: KubernetesObject | 
   };
 }
 
-/** Both sides of an object without what a Secret holds, but with the keys, and with which of them differ. */
+/** Both sides of an object. The values of a Secret are replaced by placeholders, which show whether they differ. */
 function veiled(before: KubernetesObject | undefined, after: KubernetesObject | undefined) {
   if ((after ?? before)?.kind !== "Secret") return [before, after] as const;
   const old = secretValues(before);
-  const veil = (object: KubernetesObject | undefined, stand: (key: string, value: string) => string) =>
+  const veil = (object: KubernetesObject | undefined, placeholder: (key: string, value: string) => string) =>
     object && {
       ...object,
       ...Object.fromEntries(
@@ -77,7 +79,7 @@ function veiled(before: KubernetesObject | undefined, after: KubernetesObject | 
           .map((field) => [
             field,
             Object.fromEntries(
-              Object.entries<string>(object[field]).map(([key, value]) => [key, stand(key, value)] as const),
+              Object.entries<string>(object[field]).map(([key, value]) => [key, placeholder(key, value)] as const),
             ),
           ]),
       ),
@@ -88,7 +90,7 @@ function veiled(before: KubernetesObject | undefined, after: KubernetesObject | 
   ] as const;
 }
 
-/** What a Secret holds, by key: to compare, never to show. */
+/** The values of a Secret, by key: to compare, never to show. */
 export const secretValues = (secret: KubernetesObject | undefined): Record<string, string> => ({
   ...secret?.data,
   ...secret?.stringData,

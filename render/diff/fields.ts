@@ -2,14 +2,14 @@ import { isDeepStrictEqual } from "node:util";
 import { structuredPatch } from "diff";
 import { stringify } from "yaml";
 
-/** One field that differs: where it stands, and what stands there on either side. */
+/** One field that differs: its path, and its value on either side. */
 export interface FieldChange {
   path: string;
   before?: unknown;
   after?: unknown;
 }
 
-/** The smallest fields at which two values differ. Items of a list are told apart by their name, if they have one. */
+/** The smallest fields at which two values differ. Items of a list are matched by name, if they have one. */
 export function fieldChanges(before: unknown, after: unknown, path = ""): FieldChange[] {
   if (isDeepStrictEqual(before, after)) return [];
   const [left, right] = [entries(before), entries(after)];
@@ -33,7 +33,7 @@ function entries(value: unknown): Map<string, unknown> | undefined {
 const step = (path: string, key: string, item: boolean) =>
   item || /[./]/.test(key) ? `${path}[${key}]` : path ? `${path}.${key}` : key;
 
-/** Lines around a change within a longer value, to recognise the place. */
+/** Lines of context around a change within a longer value. */
 const context = 1;
 
 /** The change as lines of a diff, each beginning with a plus, a minus or a space. */
@@ -46,7 +46,7 @@ export function changeLines({ before, after }: FieldChange): string[] {
     ...(i > 0 ? ["  …"] : []),
     ...hunk.lines.map((line) => `${line[0]} ${line.slice(1)}`),
   ]);
-  // As YAML both are the same, as "1" and 1 in a text of several lines: then say what they are.
+  // Equal as YAML text, such as "1" and 1 within several lines: shown as JSON, which differs.
   return lines.length > 0 ? lines : [`- ${JSON.stringify(before)}`, `+ ${JSON.stringify(after)}`];
 }
 

@@ -1,7 +1,7 @@
 import { containersOf, type KubernetesObject, podOf } from "../../policy/rules/index.ts";
 import type { Change } from "./compare.ts";
 
-/** An image that gives way to another, and what runs it. Undefined on the side where there is none. */
+/** A changed image, and the objects that use it. A side without an image is undefined. */
 export interface ImageChange {
   before?: string;
   after?: string;
@@ -9,8 +9,8 @@ export interface ImageChange {
 }
 
 /**
- * The images that differ, each pair once. An image that comes or goes with an object is told only where it is new to
- * the stack or gone from it altogether.
+ * The images that differ, each pair once. An image that is added or removed with an object is listed only if it is new
+ * to the stack or no longer in it.
  */
 export function imageChanges(changes: Change[], before: KubernetesObject[], after: KubernetesObject[]): ImageChange[] {
   const [had, has] = [before, after].map((objects) => new Set(objects.flatMap((one) => [...imagesOf(one).values()])));

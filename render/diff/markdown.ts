@@ -12,13 +12,13 @@ export type Compared = { stack: string } & (
   | { problem: string }
 );
 
-/** Lines of one object's differences: who wants more reads the files. */
+/** Maximum of lines of one object's differences: the files have the rest. */
 const longest = 120;
 
 /**
- * The differences of all stacks as Markdown for a reviewer: what is dangerous first, what can be looked up last.
- * `maxLength`, in UTF-16 units, is kept by leaving out whole things: objects' differences, the longest first, then what
- * stands last in the longest section. Each stack keeps its title and its error.
+ * The differences of all stacks as Markdown for a reviewer: dangerous changes first, details last. To keep `maxLength`,
+ * in UTF-16 units, whole blocks are left out: objects' differences, the longest first, then the last block of the
+ * longest section. Each stack keeps its title and its error.
  */
 export function markdown(base: string, all: Compared[], maxLength = Number.POSITIVE_INFINITY): string {
   const stacks = all.map((one) => ({
@@ -69,7 +69,7 @@ function shortened(sections: string[][], maxLength: number): string[][] {
   });
 }
 
-/** Changes that read the same, as that of a label on every object of a part. */
+/** Changes with the same text, such as a new label on every object of a component. */
 interface Group {
   changes: Change[];
   body: string[];
@@ -88,7 +88,7 @@ function grouped(changes: Change[]): Group[] {
 }
 
 function lines({ fate, fields }: Change): string[] {
-  // That it is gone is all there is to say.
+  // A removed object needs no details.
   if (fate === "removed") return [];
   const all = fields.flatMap((field) => [...(field.path ? [`@@ ${field.path} @@`] : []), ...changeLines(field)]);
   return all.length > longest ? [...all.slice(0, longest), `  … and ${all.length - longest} lines more`] : all;
@@ -105,7 +105,7 @@ function section(base: string, compared: Compared, groups: Group[]): string[] {
   return [
     `## Stack \`${stack}\`: ${counted.join(", ")}`,
     alert("CAUTION", "Data is at stake", data),
-    alert("WARNING", "New passwords or keys: whoever uses them from outside needs the new ones", rotations),
+    alert("WARNING", "New passwords or keys: external clients need the new ones", rotations),
     counts(changes),
     images(imageChanges(changes, compared.before, compared.after)),
     ...groups.map((group, i) => `${i === 0 ? `### Objects${gap}` : ""}${details(group)}`),
@@ -167,7 +167,7 @@ function requests(base: string, before: KubernetesObject[], after: KubernetesObj
   try {
     [old, fresh] = [totals(before), totals(after)];
   } catch {
-    // The rules of the tests say of which one, and refuse it.
+    // The rule `bounded` of policy/rules names the container.
     return "### Requests\n\nThey cannot be added up: a container states none.";
   }
   const row = (title: string, key: keyof Totals, show: (value: number) => string) => [

@@ -4,7 +4,7 @@ import { ending, fenceFor, shares } from "./text.ts";
 export interface Preview {
   stack: string;
   failed: boolean;
-  /** What it printed. Undefined where it was not started. */
+  /** Its output. Undefined if it was not started. */
   output?: string;
 }
 

@@ -13,7 +13,7 @@ export interface Risk {
 export interface Risks {
   /** Data would be lost or moved away from, or the engine would refuse. */
   data: Risk[];
-  /** Passwords and keys that get another value: whoever uses one must be given the new one. */
+  /** Passwords and keys with a new value, which external clients need. */
   rotations: Risk[];
 }
 

@@ -4,7 +4,10 @@ const characters = new Intl.Segmenter("en", { granularity: "grapheme" });
 export const beginning = (text: string, length: number): string =>
   text.length <= length ? text : text.slice(0, characters.segment(text).containing(length)?.index);
 
-/** The end of a text, at most `length` UTF-16 units of it. Begins with a line, or with a character where no line begins there. */
+/**
+ * The end of a text, at most `length` UTF-16 units of it. Begins with a line, or with a character if no line begins
+ * there.
+ */
 export function ending(text: string, length: number): string {
   if (text.length <= length) return text;
   const start = text.length - length;

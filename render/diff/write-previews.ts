@@ -1,5 +1,6 @@
-// Prints what `pulumi preview` said of each stack as one page for a comment: `write-previews.ts <folder> <stack>…`.
-// The folder has the output of each stack in a file of its name, and beside it `<stack>.failed` where it failed.
+// Prints the output of `pulumi preview` for each stack as one page for a comment: `write-previews.ts <folder>
+// <stack>…`. The folder has the output of each stack in a file of its name, and `<stack>.failed` beside it if it
+// failed.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { previewPage } from "./preview.ts";

@@ -184,7 +184,7 @@ describe("a stack that includes its cluster", () => {
   it("is refused, since with a context from outside Pulumi would delete the cluster", () => {
     const resources = [{ type: "pulumi:pulumi:Stack" }, { type: "data-platform:index:Kind" }];
     expect(() => refuseOwnCluster("dev", resources)).toThrow(
-      "stack dev: Pulumi made its kind cluster, which is a part of the stack; expected `pulumi up --stack dev` or `pulumi destroy --stack dev`",
+      "stack dev: Pulumi created its kind cluster, which belongs to the stack; expected `pulumi up --stack dev` or `pulumi destroy --stack dev`",
     );
     expect(() => refuseOwnCluster("dev", resources.slice(0, 1))).not.toThrow();
     expect(() => refuseOwnCluster("dev")).not.toThrow();

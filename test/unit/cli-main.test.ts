@@ -73,7 +73,7 @@ describe("a mistake gets one message", () => {
     ],
     [
       ["credentials", "oracle"],
-      /^PART: found oracle; expected one of postgresql, redis, minio, polls, web-app, deployd$/,
+      /^COMPONENT: found oracle; expected one of postgresql, redis, minio, polls, web-app, deployd$/,
     ],
     [
       [..."app validate --name shop --version 1.0.0 --path apps/polls --database cloudnative-pg".split(" ")],

@@ -63,7 +63,7 @@ describe("the status line", () => {
     expect(failed.line()).toBe("1 of 4");
     expect(failed.failed).toEqual([inputs({ replicas: 1 })]);
     const going = step({ op: "delete", old: side(inputs({})) });
-    expect(told(ended(other), begun(going)).line()).toContain("StatefulSet dev-core/redis to go for 0 s");
+    expect(told(ended(other), begun(going)).line()).toContain("deletion of StatefulSet dev-core/redis for 0 s");
   });
 });
 

@@ -199,7 +199,7 @@ describe("the page", () => {
 > - \`PersistentVolumeClaim core/data-0\` is **removed**, and what is on the volume with it
 
 > [!WARNING]
-> **New passwords or keys: whoever uses them from outside needs the new ones**
+> **New passwords or keys: external clients need the new ones**
 >
 > - \`Secret core/admin\` gets another \`p\`
 

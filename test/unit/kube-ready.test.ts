@@ -11,7 +11,11 @@ const live = (kind: string, status: object, spec: object = {}, metadata: object 
 const up = { observedGeneration: 2, replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2 };
 
 test.each([
-  ["what its controller has not seen yet", { ...up, observedGeneration: 1 }, "not looked at by its controller yet"],
+  [
+    "an outdated observedGeneration",
+    { ...up, observedGeneration: 1 },
+    "waiting for the controller (observedGeneration is behind)",
+  ],
   ["too few ready", { ...up, readyReplicas: 1 }, "1 of 2 pods are ready"],
   ["ready but not for long enough", { ...up, availableReplicas: 0 }, "0 of 2 pods are ready"],
   ["old pods among the ready", { ...up, updatedReplicas: 1 }, "1 of 2 pods are of the new version"],
@@ -37,7 +41,7 @@ test("a Job is ready if complete, and failed if failed", () => {
 test("a Cluster of CloudNativePG is ready if its operator reports it, and shows its phase until then", () => {
   const state = (status: object) => readiness(live("Cluster", status, { instances: 3 }));
   const phase = "Setting up primary";
-  expect(state({})).toEqual({ state: "waiting", why: "not looked at by its operator yet" });
+  expect(state({})).toEqual({ state: "waiting", why: "waiting for the operator" });
   expect(state({ phase, conditions: [{ type: "Ready", status: "False" }] })).toEqual({ state: "waiting", why: phase });
   expect(state({ phase, phaseReason: "Creating primary instance x-1" })).toEqual({
     state: "waiting",

@@ -8,41 +8,41 @@ import type { Deployed } from "./deployed.ts";
 import { table } from "./show.ts";
 import { kubeconfigOf } from "./target.ts";
 
-/** A part of the platform as it stands in the cluster. */
-export interface PartState {
+/** The state of a component in the cluster. */
+export interface ComponentState {
   name: string;
   ready: boolean;
   state: string;
-  /** Where a client on this machine connects to. */
+  /** The address for a client on this machine. */
   address: string;
-  /** Whether it has an administrator, whose password can be asked for. */
+  /** Whether `./platform credentials` has a password of it. */
   hasPassword: boolean;
 }
 
-/** Every part that the stack has, with what runs it and where it answers. */
-export async function partStates(
+/** The components of a stack, with the state of their workloads and their addresses. */
+export async function componentStates(
   kube: Kube,
   target: Target,
   { endpoints, secrets, objects }: Deployed,
-): Promise<PartState[]> {
+): Promise<ComponentState[]> {
   return Promise.all(
     Object.entries(endpoints).map(async ([name, { namespace, service, port }]) => {
       const found = await kube.get({ apiVersion: "v1", kind: "Service", metadata: { name: service, namespace } });
       const state = await stateOf(
         kube,
-        objects.filter((object) => runs(object, namespace, name)),
+        objects.filter((object) => belongs(object, namespace, name)),
       );
       return { name, ...state, address: found ? address(found, target, port) : "-", hasPassword: name in secrets };
     }),
   );
 }
 
-export function partTable(parts: PartState[], options: { stack: string; context?: string }): string {
+export function componentTable(states: ComponentState[], options: { stack: string; context?: string }): string {
   const stack = options.stack === "dev" ? "" : ` --stack ${options.stack}`;
   const which = stack + (options.context ? ` --context ${options.context}` : "");
   return table(
-    ["PART", "STATE", "ADDRESS FROM THIS MACHINE", "PASSWORD"],
-    parts.map(({ name, state, address, hasPassword }) => [
+    ["COMPONENT", "STATE", "ADDRESS FROM THIS MACHINE", "PASSWORD"],
+    states.map(({ name, state, address, hasPassword }) => [
       name,
       state,
       address,
@@ -51,11 +51,11 @@ export function partTable(parts: PartState[], options: { stack: string; context?
   );
 }
 
-/** Whether a workload is one of a part's: it may have several, and its Service leads to one of them. */
-const runs = ({ kind, metadata }: KubeObject, namespace: string, part: string): boolean =>
+/** Whether a workload belongs to a component. It may have several, of which its Service selects one. */
+const belongs = ({ kind, metadata }: KubeObject, namespace: string, component: string): boolean =>
   ["StatefulSet", "Deployment", "DaemonSet", "Cluster"].includes(kind) &&
   metadata.namespace === namespace &&
-  metadata.labels?.["app.kubernetes.io/name"] === part;
+  metadata.labels?.["app.kubernetes.io/name"] === component;
 
 async function stateOf(kube: Kube, workloads: KubeObject[]): Promise<{ ready: boolean; state: string }> {
   const states = await Promise.all(
@@ -67,13 +67,13 @@ async function stateOf(kube: Kube, workloads: KubeObject[]): Promise<{ ready: bo
     }),
   );
   const trouble = states.find((state) => state);
-  return { ready: !trouble && states.length > 0, state: trouble ?? (states.length > 0 ? "ready" : "nothing runs it") };
+  return { ready: !trouble && states.length > 0, state: trouble ?? (states.length > 0 ? "ready" : "no workload") };
 }
 
 function address({ metadata, spec, status }: Live, target: Target, port: number): string {
   const outside = status?.loadBalancer?.ingress?.[0];
   if (outside) return `${outside.hostname ?? outside.ip}:${port}`;
-  // The embedded cluster's network is this machine's own. A port of the node's is there for people, so it is shown first.
+  // This machine reaches the embedded cluster's network. A node port was configured for users, so it is shown first.
   const { nodePort } = (spec.ports as { port: number; nodePort?: number }[]).find((one) => one.port === port) ?? {};
   if (target.cluster === "embedded" && nodePort) return `${network.address}:${nodePort}`;
   if (target.cluster === "embedded" && spec.clusterIP && spec.clusterIP !== "None") return `${spec.clusterIP}:${port}`;
