@@ -29,6 +29,7 @@ export class Progress {
   private readonly names = new Map<string, string>();
   private compared = 0;
   private finished = 0;
+  private awaited = 0;
   private readonly said: string[] = [];
   private readonly total: number;
 
@@ -53,7 +54,7 @@ export class Progress {
       this.failed.push(...[objectOf(metadata) ?? []].flat());
     }
     if (diagnosticEvent) this.hear(diagnosticEvent);
-    if (summaryEvent) this.counts = summaryEvent.resourceChanges;
+    if (summaryEvent) this.counts = this.counted(summaryEvent.resourceChanges);
   }
 
   /** What is running now, in a line. */
@@ -74,6 +75,11 @@ export class Progress {
     return this.said.slice(-5);
   }
 
+  /** The engine's count, in which an object that was only waited for is unchanged. */
+  private counted({ update = 0, same = 0, ...others }: Record<string, number | undefined>) {
+    return { ...others, update: update - this.awaited, same: same + this.awaited };
+  }
+
   private begin(metadata: StepEventMetadata): void {
     this.names.set(metadata.urn, nameOfStep(metadata));
     const change = changeOf(metadata);
@@ -90,7 +96,10 @@ export class Progress {
       return;
     }
     this.finished++;
-    this.changes.push(...[changeOf(metadata) ?? []].flat());
+    const change = changeOf(metadata);
+    // Not ready when the engine looked, as after a restart of its node: the engine waits for it and calls that an update.
+    if (change?.fate === "update" && change.fields.length === 0) this.awaited++;
+    else if (change) this.changes.push(change);
   }
 
   private hear({ urn, severity, ephemeral, message }: NonNullable<EngineEvent["diagnosticEvent"]>): void {

@@ -72,6 +72,18 @@ it("processes a repeated event once", () => {
   expect(told(event, event).changes).toHaveLength(1);
 });
 
+it("counts an update without a changed field as unchanged: the engine only waited until the object was ready", () => {
+  const unready = side(inputs({ replicas: 1 }));
+  const awaited = step({ op: "update", old: unready, new: unready });
+  const changed = step({ op: "update", old: unready, new: side(inputs({ replicas: 2 })) });
+  const summary = at({
+    summaryEvent: { maybeCorrupt: false, durationSeconds: 1, resourceChanges: { update: 2, same: 7 }, policyPacks: {} },
+  });
+  const { counts, changes } = told(ended(awaited), ended(changed), summary);
+  expect(counted(counts, done)).toBe("1 updated, 8 unchanged");
+  expect(changes).toHaveLength(1);
+});
+
 describe("the changes", () => {
   const lines = (metadata: StepEventMetadata, detailed = false) =>
     told(begun(metadata), ended(metadata)).changes.flatMap((change) => linesOf(change, planned, detailed));
