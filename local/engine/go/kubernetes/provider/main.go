@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"time"
 
 	"github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/provider"
 )
@@ -19,8 +20,19 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	go endWithParent(os.Getppid())
 	// The second file maps names of Terraform's provider, for `pulumi convert` alone.
 	provider.Serve("kubernetes", version(), schema, []byte("{}"))
+}
+
+// endWithParent exits when the engine that started this process has ended: a killed engine cannot stop its plugins, and
+// one that waits for an object would go on for as long as the object may take.
+func endWithParent(engine int) {
+	for range time.Tick(time.Second) {
+		if os.Getppid() != engine {
+			os.Exit(1)
+		}
+	}
 }
 
 func readSchema() ([]byte, error) {
