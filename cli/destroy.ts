@@ -41,9 +41,10 @@ export async function destroy(options: DestroyOptions): Promise<void> {
   let deleted = "";
   const run = async (say: Say) => {
     const urns = adopted.map(({ urn }) => urn);
+    // First: the engine does not know these objects, and would wait for the volume claims that their pods use.
+    await deleteBegun(kube, state);
     const { counts } = await pulumi.destroy(state.resources.length, say, urns);
     deleted = counted({ delete: counts.delete }, done);
-    await deleteBegun(kube, state);
     // The state has only those namespaces left, which the stack does not own.
     if (urns.length > 0) await pulumi.forget();
     else await pulumi.settle();

@@ -44,6 +44,9 @@ export const engineEnvironment = async (): Promise<Record<string, string>> => ({
   PATH: [...(await directories()), join(import.meta.dirname, "bin"), process.env.PATH].join(":"),
   // Other plugins cannot be downloaded: fail at once.
   PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+  // The built Kubernetes provider is older than the provider's argument `enablePatchForce`, which the program sets.
+  // Without it, an object that a killed run was creating is refused: each run applies under a name of its own.
+  PULUMI_K8S_ENABLE_PATCH_FORCE: "true",
 });
 
 /**

@@ -6,7 +6,7 @@ import { createHash, randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { stateDir } from "../../config/paths.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import {
@@ -77,6 +77,16 @@ async function again(args: string[]): Promise<string> {
   return String(all);
 }
 
+/** Runs `destroy`. Nothing of the stack may be left. */
+async function destroyed(): Promise<void> {
+  await again(destroy);
+  expect(await get("Namespace", core)).toBeUndefined();
+  // The provisioner deletes a volume shortly after its claim.
+  await vi.waitFor(async () => expect(await volumes()).toEqual([]), { timeout: 60_000, interval: 500 });
+  expect(pending()).toEqual([]);
+  expect((state()?.resources ?? []).map(({ urn }) => urn)).toEqual([]);
+}
+
 const timed = async (run: () => Promise<unknown>): Promise<number> => {
   const began = Date.now();
   await run();
@@ -94,6 +104,25 @@ beforeAll(async () => {
   length.up = await timed(() => mustRun(up));
   length.destroy = await timed(() => mustRun(destroy));
   console.log(`seed ${seed}; up takes ${length.up} ms, destroy ${length.destroy} ms`);
+});
+
+describe("killed while it waits for StatefulSets", () => {
+  beforeEach(async () => {
+    const created = async () => (await kube().list("apps/v1", "StatefulSet", core)).length === 2;
+    const { endedBy } = await interrupted(up, "SIGKILL", created, true);
+    expect(endedBy).toBe("SIGKILL");
+    expect(pending()).toEqual(expect.arrayContaining([expect.stringMatching(/^creating .*StatefulSet::redis$/)]));
+  });
+
+  it("up is completed by the next", async () => {
+    await again(up);
+    expect(await unready(core)).toEqual([]);
+    expect(pending()).toEqual([]);
+    expect(await mustRun(up)).toMatch(unchanged);
+    await destroyed();
+  });
+
+  it("destroy deletes what no state knows", destroyed);
 });
 
 const ways = [
@@ -129,11 +158,6 @@ describe.each(Array.from({ length: 2 * rounds }, (_, round) => [round] as const)
 
   it("destroy is completed by the next", async () => {
     await cutOff("destroy", destroy);
-    await again(destroy);
-    expect(await get("Namespace", core)).toBeUndefined();
-    // The provisioner deletes a volume shortly after its claim.
-    await vi.waitFor(async () => expect(await volumes()).toEqual([]), { timeout: 60_000, interval: 500 });
-    expect(pending()).toEqual([]);
-    expect((state()?.resources ?? []).map(({ urn }) => urn)).toEqual([]);
+    await destroyed();
   });
 });

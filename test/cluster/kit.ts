@@ -103,16 +103,31 @@ export async function mustRun(args: string[], options: Options = {}): Promise<st
 /** The last line of `up` if there was nothing to do. */
 export const unchanged = /^\d+ unchanged$/m;
 
-/** Runs `./platform …`, and sends it a signal after some milliseconds. `all`: also to every process that it started. */
-export async function interrupted(args: string[], signal: "SIGINT" | "SIGKILL", after: number, all = false) {
+/**
+ * Runs `./platform …`, and sends it a signal after some milliseconds, or when a condition holds. `all`: also to every
+ * process that it started.
+ */
+export async function interrupted(
+  args: string[],
+  signal: "SIGINT" | "SIGKILL",
+  when: number | (() => Promise<boolean>),
+  all = false,
+) {
   // In its own process group, so that the signal reaches no other process.
   const run = platform(args, { detached: true });
   const send = () => {
     if (!all || !run.pid) run.kill(signal);
     else if (run.exitCode === null && run.signalCode === null) process.kill(-run.pid, signal);
   };
-  const timer = setTimeout(send, after);
+  let over = false;
+  const moment = async (holds: () => Promise<boolean>) => {
+    // After the command's end there is nothing to wait for.
+    await vi.waitUntil(async () => over || (await holds()), { timeout: 600_000, interval: 100 });
+    if (!over) send();
+  };
+  const timer = typeof when === "number" ? setTimeout(send, when) : void moment(when);
   const { exitCode, signal: endedBy, all: printed } = await run;
+  over = true;
   clearTimeout(timer);
   return { exitCode, endedBy, printed: String(printed) };
 }
