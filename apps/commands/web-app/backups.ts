@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Kube, Live } from "../kube/client.ts";
-import { readiness } from "../kube/ready.ts";
-import { UserError } from "../local/step.ts";
-import { manifests } from "../render/manifests.ts";
-import { ConfigError, type StackFile } from "../render/stack.ts";
-import { evaluateRedacted, stackFile } from "./project.ts";
-import { show } from "./show.ts";
-import { connect, targetOf } from "./target.ts";
+import { evaluateRedacted, stackFile } from "../../../cli/project.ts";
+import { show } from "../../../cli/show.ts";
+import { connect, targetOf } from "../../../cli/target.ts";
+import type { Kube, Live } from "../../../kube/client.ts";
+import { readiness } from "../../../kube/ready.ts";
+import { UserError } from "../../../local/step.ts";
+import { manifests } from "../../../render/manifests.ts";
+import { ConfigError, type StackFile } from "../../../render/stack.ts";
 
 export interface WebAppOptions {
   stack: string;

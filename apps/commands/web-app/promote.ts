@@ -5,17 +5,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { createTwoFilesPatch } from "diff";
 import { isScalar, parse, parseDocument } from "yaml";
-import { redisImage } from "../components/redis/schema.ts";
-import { semanticVersion, webAppImage } from "../components/web-app/schema.ts";
-import { parseImage } from "../config/images.ts";
-import type { Kube } from "../kube/client.ts";
-import { readiness } from "../kube/ready.ts";
-import { UserError } from "../local/step.ts";
-import { type KubeObject, manifests, titleOf } from "../render/manifests.ts";
-import { ConfigError, type StackFile } from "../render/stack.ts";
-import { keyIn, write } from "./edit.ts";
-import { evaluateRedacted, type Outputs, outputsOf, stackFile } from "./project.ts";
-import { connect, targetOf } from "./target.ts";
+import { keyIn, write } from "../../../cli/edit.ts";
+import { evaluateRedacted, type Outputs, outputsOf, stackFile } from "../../../cli/project.ts";
+import { connect, targetOf } from "../../../cli/target.ts";
+import { redisImage } from "../../../components/redis/schema.ts";
+import { semanticVersion, webAppImage } from "../../../components/web-app/schema.ts";
+import { parseImage } from "../../../config/images.ts";
+import type { Kube } from "../../../kube/client.ts";
+import { readiness } from "../../../kube/ready.ts";
+import { UserError } from "../../../local/step.ts";
+import { type KubeObject, manifests, titleOf } from "../../../render/manifests.ts";
+import { ConfigError, type StackFile } from "../../../render/stack.ts";
 
 export interface PromoteOptions {
   from: string;

@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Document, parseDocument } from "yaml";
-import { kindUpSteps, registrySteps } from "../local/cluster/index.ts";
-import { buildDockerfile, missingBases, readDockerfile } from "../local/images/index.ts";
-import { ConfigError, type StackFile } from "../render/stack.ts";
-import { changed, keyIn } from "./edit.ts";
-import { evaluateRedacted, stackFile } from "./project.ts";
-import { show } from "./show.ts";
+import { changed, keyIn } from "../../../cli/edit.ts";
+import { evaluateRedacted, stackFile } from "../../../cli/project.ts";
+import { show } from "../../../cli/show.ts";
+import { isLocal, targetOf } from "../../../cli/target.ts";
+import type { UpOptions } from "../../../cli/up.ts";
+import { kindUpSteps, registrySteps } from "../../../local/cluster/index.ts";
+import { buildDockerfile, missingBases, readDockerfile } from "../../../local/images/index.ts";
+import { ConfigError, type StackFile } from "../../../render/stack.ts";
 import { type Given, type Source, withSource } from "./source.ts";
-import { isLocal, targetOf } from "./target.ts";
-import type { UpOptions } from "./up.ts";
 
 /*
  * Commands for external Django applications. They build the image and write the application's entry under `djangoApps`
