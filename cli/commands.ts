@@ -1,20 +1,13 @@
-import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { handleSignals } from "./interrupt.ts";
-import { lock } from "./lock.ts";
+import { djangoCommands } from "../apps/commands/django/commands.ts";
+import { noetlCommands } from "../apps/commands/noetl/commands.ts";
+import { promoteCommand, webAppCommands } from "../apps/commands/web-app/commands.ts";
+import { changing, configFile, context, stack } from "./options.ts";
 
 /*
- * The commands and their help. A command's code is loaded when it runs: the SDK and the Kubernetes client take a second
- * or two, for which `--help` and a misspelt option should not wait.
+ * The commands and their help; those of an application are in apps/commands/. A command's code is loaded when it runs:
+ * the SDK and the Kubernetes client take a second or two, for which `--help` and a misspelt option should not wait.
  */
-
-const asTyped = ["./platform", ...process.argv.slice(2)].join(" ");
-
-const stack = () => new Option("-s, --stack <name>", "which Pulumi.<name>.yaml").default("dev");
-const context = () => new Option("-c, --context <name>", "a context of your kubeconfig, in place of a local cluster");
-const file = (flag: string, what: string) =>
-  new Option(`${flag} <file>`, what).argParser((path: string) => resolve(path));
-const configFile = () => file("--config-file", "a stack file in place of Pulumi.<name>.yaml");
 
 export const platform = new Command("platform")
   .description(
@@ -101,71 +94,9 @@ platform
   .option("--max-length <characters>", "maximum length: leaves out objects' differences, the longest first", characters)
   .action(async (options) => (await import("./diff.ts")).diff(options));
 
-platform
-  .command("promote")
-  .description(
-    "write the versions of the web app that one stack runs, and that pass their checks there, into another's file",
-  )
-  .requiredOption("--from <stack>", "the stack that runs them, such as test")
-  .requiredOption("--to <stack>", "the stack whose file is written, such as prod")
-  .addOption(file("--from-file", "a stack file in place of the first one's Pulumi.<name>.yaml"))
-  .addOption(file("--to-file", "a stack file in place of the second one's Pulumi.<name>.yaml"))
-  .addOption(context())
-  .option("-y, --yes", "write without asking", false)
-  .action(async (options) => (await import("./promote.ts")).promote(options));
-
-const webApp = platform.command("web-app").description("backups of the web app's Redis");
-webApp
-  .command("backup")
-  .description("copy Redis to MinIO now, as the scheduled backup does")
-  .addOption(stack())
-  .addOption(configFile())
-  .addOption(context())
-  .action(async (options) => (await import("./web-app.ts")).backup(options));
-webApp
-  .command("restore")
-  .description("replace all data in Redis by a backup")
-  .requiredOption("--from <backup>", "its name, as `backup` prints it")
-  .addOption(stack())
-  .addOption(configFile())
-  .addOption(context())
-  .action(async (options) => (await import("./web-app.ts")).restore(options));
-
-const noetl = platform.command("noetl").description("instances of NoETL in a stack, each with its own version");
-const instanceName = () => new Option("-n, --name <name>", "which instance").default("main");
-const asked = (command: Command) =>
-  command
-    .addOption(
-      new Option("--type <type>", "what to install").choices(["version", "package", "dev"]).makeOptionMandatory(),
-    )
-    .option("--version <version>", "of type version: a release, or latest, the newest that has a server")
-    .option("--package-path <directory>", "of type package: the directory with noetl-*.tar.gz or noetl-*.whl")
-    .option("--repo-path <directory>", "of type dev: a checkout, whose changes are served as they are made")
-    .addOption(instanceName())
-    .addOption(stack())
-    .addOption(configFile())
-    .addOption(context());
-asked(noetl.command("deploy"))
-  .description("write an instance into the stack's file and bring it up; it replaces one of the same name")
-  .action(changing(async (options) => (await import("./noetl.ts")).deploy(options)));
-asked(noetl.command("validate"))
-  .description("check what deploy would check, without deploying")
-  .action(async (options) => (await import("./noetl.ts")).validate(options));
-noetl
-  .command("list")
-  .description("show the stack's instances")
-  .addOption(stack())
-  .addOption(configFile())
-  .addOption(context())
-  .action(async (options) => (await import("./noetl.ts")).list(options));
-noetl
-  .command("destroy")
-  .description("remove an instance from the stack's file and from the cluster; its database stays")
-  .addOption(instanceName())
-  .addOption(stack())
-  .addOption(configFile())
-  .addOption(context())
-  .action(changing(async (options) => (await import("./noetl.ts")).destroy(options)));
+promoteCommand(platform);
+webAppCommands(platform);
+noetlCommands(platform);
 
 const cluster = platform.command("cluster").description("the local cluster by itself, without a stack");
 cluster
@@ -194,71 +125,7 @@ cluster
   .description("print the path of its kubeconfig: export KUBECONFIG=$(./platform cluster kubeconfig)")
   .action(async () => (await import("./cluster.ts")).clusterKubeconfig());
 
-const app = platform.command("app").description("external Django applications, in a stack on the local cluster");
-const name = () => new Option("-n, --name <name>", "the application's name in the stack").makeOptionMandatory();
-const described = (command: Command) =>
-  command
-    .addOption(name())
-    .addOption(
-      new Option("-v, --version <version>", "a semantic version, which becomes the image's tag").makeOptionMandatory(),
-    )
-    .addOption(
-      new Option(
-        "-p, --path <directory>",
-        "its source, with manage.py in it or below; patches/ in it is applied to a copy",
-      )
-        .argParser((path: string) => resolve(path))
-        .makeOptionMandatory(),
-    )
-    .addOption(
-      new Option("--dockerfile <file>", "in place of the Dockerfile in its source").argParser((path: string) =>
-        resolve(path),
-      ),
-    )
-    .addOption(
-      new Option("--build-context <directory>", "the build context, if it is a directory above --path").argParser(
-        (path: string) => resolve(path),
-      ),
-    )
-    .option("--application <module>", "what gunicorn serves, such as shop.wsgi, if it cannot be detected")
-    .option("--env <NAME=value...>", "variables of its pods, added to those in the stack")
-    .addOption(
-      new Option(
-        "--env-from <reference...>",
-        "secret/<name> or configmap/<name> whose keys become variables",
-      ).argParser(reference),
-    )
-    .option(
-      "--health-path <path>",
-      "answers 200 to 399 when the application is ready; default: the stack's, else /healthz",
-    )
-    .addOption(stack())
-    .addOption(configFile())
-    .addOption(context());
-/** For a new application only: an update keeps the database, which has the data. */
-const database = () =>
-  new Option("--database <where>", "its database server; default: the stack's, else the platform's PostgreSQL").choices(
-    ["postgresql", "cloudnative-pg"],
-  );
-described(app.command("create"))
-  .description("build a Django application's image, and bring the stack up with it")
-  .addOption(database())
-  .action(changing(async (options) => (await import("./app.ts")).create(options)));
-described(app.command("validate"))
-  .description("check all that create and update would, without building or deploying")
-  .addOption(database())
-  .action(async (options) => (await import("./app.ts")).validate(options));
-described(app.command("update"))
-  .description("deploy another version; the running one serves until the new one is ready")
-  .action(changing(async (options) => (await import("./app.ts")).update(options)));
-app
-  .command("delete")
-  .description("remove an application from a stack; its database stays")
-  .addOption(name())
-  .addOption(stack())
-  .addOption(configFile())
-  .addOption(context())
-  .action(changing(async (options) => (await import("./app.ts")).remove(options)));
+djangoCommands(platform);
 
 platform
   .command("test")
@@ -275,17 +142,6 @@ platform
     else await (await import("./test.ts")).test();
   });
 
-/** An action that changes something on this machine or in a cluster: one at a time. */
-// biome-ignore lint/suspicious/noExplicitAny: commander hands over whatever options the command has
-function changing(action: (options: any) => Promise<void>) {
-  // biome-ignore lint/suspicious/noExplicitAny: as above
-  return async (options: any) => {
-    handleSignals(asTyped);
-    const release = await lock(asTyped);
-    await action(options).finally(release);
-  };
-}
-
 function seconds(text: string): number {
   const [, count, unit = "s"] = /^(\d+)([smh])?$/.exec(text) ?? [];
   if (!Number(count)) throw new InvalidArgumentError("Expected a time such as 90s, 10m or 1h.");
@@ -295,12 +151,6 @@ function seconds(text: string): number {
 function whole(text: string): number {
   if (!/^(0|[1-9]\d{0,3})$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 0.");
   return Number(text);
-}
-
-function reference(text: string, before: object[] = []): object[] {
-  const [, kind, name] = /^(secret|configmap)\/(.+)$/.exec(text) ?? [];
-  if (!name) throw new InvalidArgumentError("Expected secret/<name> or configmap/<name>.");
-  return [...before, kind === "secret" ? { secretRef: { name } } : { configMapRef: { name } }];
 }
 
 function characters(text: string): number {

@@ -23,6 +23,9 @@ export function parseImage(reference: string): ImageReference | undefined {
   return { registry, repository, ...(match[3] && { tag: match[3] }), ...(match[4] && { digest: match[4] }) };
 }
 
+/** The tag of an image reference; empty if it has none, or is not a reference. */
+export const tagOf = (reference: string): string => parseImage(reference)?.tag ?? "";
+
 /** The reference as a pod names it: unchanged, or with the registry replaced by a mirror's prefix. Throws if it is not a reference. */
 export function resolveImage(reference: string, mirror?: string): string {
   if (!mirror) return reference;

@@ -51,10 +51,10 @@ export class Kube {
   private readonly kinds = new Map<string, Promise<Map<string, { plural: string; namespaced: boolean }>>>();
   private login?: { options: RequestOptions; until: number };
 
-  private constructor(config: KubeConfig) {
+  private constructor(config: KubeConfig, server: string) {
     this.config = config;
     this.context = config.getCurrentContext();
-    this.server = config.getCurrentCluster()!.server;
+    this.server = server;
   }
 
   /** From a kubeconfig (default: kubectl's) and a context in it (default: the current one). */
@@ -72,8 +72,9 @@ export class Kube {
     if (!names.includes(context))
       throw new UserError(`context ${context}: not in ${from}; contexts there: ${names.join(", ") || "none"}`);
     config.setCurrentContext(context);
-    if (!config.getCurrentCluster()) throw new UserError(`context ${context}: ${from} has no cluster for it`);
-    return new Kube(config);
+    const cluster = config.getCurrentCluster();
+    if (!cluster) throw new UserError(`context ${context}: ${from} has no cluster for it`);
+    return new Kube(config, cluster.server);
   }
 
   async get(of: Named): Promise<Live | undefined> {
@@ -213,14 +214,17 @@ export class Kube {
       request.end(payload);
     });
     const text = await readAll(response);
-    const answer: unknown = response.headers["content-type"]?.includes("json") ? JSON.parse(text) : text;
-    if (response.statusCode! < 400) return answer;
+    // Every response has a status: the type is also that of requests to a server.
+    const { statusCode = 500, headers } = response;
+    const answer: unknown = headers["content-type"]?.includes("json") ? JSON.parse(text) : text;
+    if (statusCode < 400) return answer;
     const { reason = "", message = text } = (typeof answer === "object" && answer ? answer : {}) as Record<
       string,
       string
     >;
     // After its first line a refusal may quote the object, secrets included.
-    throw new ApiError(response.statusCode!, reason, message.split("\n")[0]!);
+    const [line = ""] = message.split("\n");
+    throw new ApiError(statusCode, reason, line);
   }
 
   /** Authentication. A token from an exec plugin expires, so it is requested again every minute. */

@@ -64,14 +64,14 @@ export async function reason(kube: Kube, live: Live): Promise<string | undefined
  * `secrets` are values to hide, since a program may have logged them.
  */
 export async function diagnose(kube: Kube, live: Live, secrets: string[]): Promise<string> {
-  const pods = (await podsOf(kube, live)).filter((pod) => troubleOf(pod));
+  const pods = (await podsOf(kube, live)).flatMap((pod) => {
+    const trouble = troubleOf(pod);
+    return trouble ? [{ pod, trouble }] : [];
+  });
   const report: string[] = [];
   if (pods.length === 0) report.push(...(await events(kube, live)));
-  for (const pod of pods.slice(0, 3)) {
-    report.push(
-      `${titleOf(pod)}: ${troubleOf(pod)!.slice(pod.metadata.name.length + 1)}`,
-      ...(await events(kube, pod)),
-    );
+  for (const { pod, trouble } of pods.slice(0, 3)) {
+    report.push(`${titleOf(pod)}: ${trouble.slice(pod.metadata.name.length + 1)}`, ...(await events(kube, pod)));
     for (const status of statuses(pod).filter(({ ready, state }) => !ready && state?.terminated?.exitCode !== 0)) {
       // For a container that waits for a restart, the log of its previous run.
       const previous = status.restartCount > 0 && status.state?.waiting !== undefined;

@@ -100,7 +100,7 @@ export function manifests({ resources }: Evaluation): Manifest[] {
   const known = new Set(keys.values());
   const all = resources.filter(isObject).map((resource): Manifest => {
     const object = asObject(resource);
-    const key = keys.get(resource.urn)!;
+    const key = keyOf(object);
     const namespace = object.metadata.namespace && `Namespace ${object.metadata.namespace}`;
     const dependsOn = new Set([
       ...(namespace ? [namespace] : []),
@@ -133,9 +133,10 @@ function ordered(all: Manifest[]): Manifest[] {
     const next = waiting.findIndex(({ dependsOn }) => dependsOn.every((dependency) => done.has(dependency)));
     if (next < 0)
       throw new Error(`these objects wait for each other: ${waiting.map((manifest) => manifest.key).join(", ")}`);
-    const [manifest] = waiting.splice(next, 1);
-    done.add(manifest!.key);
-    result.push(manifest!);
+    for (const manifest of waiting.splice(next, 1)) {
+      done.add(manifest.key);
+      result.push(manifest);
+    }
   }
   return result;
 }

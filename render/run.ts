@@ -13,7 +13,7 @@ export async function run(
 ): Promise<Evaluation> {
   // The context in use, for a stack that requires one.
   const config = { ...file.config, ...(options.context && { "kubernetes:context": options.context }) };
-  const secretKeys = [...new Set(file.encrypted.map((path) => path.split(".")[0]!))];
+  const secretKeys = [...new Set(file.encrypted.map((path) => path.replace(/\..*/s, "")))];
   try {
     return await evaluate({
       program: () => program({ clusterIsThere: true }),

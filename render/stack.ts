@@ -49,8 +49,10 @@ function read(path: string, name = basename(path)): unknown {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new ConfigError(`${name}: there is no such file`);
     // The first line has the error and its position; the rest quotes the file, which may contain secrets.
-    if (error instanceof YAMLParseError)
-      throw new ConfigError(`${name}: ${error.message.split("\n")[0]!.replace(/:$/, "")}`);
+    if (error instanceof YAMLParseError) {
+      const [line = ""] = error.message.split("\n");
+      throw new ConfigError(`${name}: ${line.replace(/:$/, "")}`);
+    }
     throw error;
   }
 }

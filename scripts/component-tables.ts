@@ -1,6 +1,6 @@
 import type { Definition } from "../components/kit/definition.ts";
 import { componentOf, registry } from "../components/registry.ts";
-import { isFixedTag, parseImage } from "../config/images.ts";
+import { isFixedTag, tagOf } from "../config/images.ts";
 import { parseConfig } from "../config/problems.ts";
 import { mebibytes } from "../config/quantity.ts";
 import type { KubernetesObject } from "../policy/rules/index.ts";
@@ -42,7 +42,7 @@ const graph = () =>
     ]),
   );
 
-const isImage = (text: string) => isFixedTag(parseImage(text)?.tag ?? "");
+const isImage = (text: string) => isFixedTag(tagOf(text));
 
 /** Keys whose default is an image, in a component's block. */
 function imageKeys(path: string, value: unknown): [key: string, image: string][] {

@@ -50,7 +50,6 @@ export const ${key} = component({
 `;
 
 const component = ({ className, key, name, title }: Names) => `import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -71,7 +70,7 @@ export class ${className} extends Component {
   readonly endpoint: Endpoint;
 
   constructor(name: string, { namespace, config }: ${className}Args, opts?: pulumi.ComponentResourceOptions) {
-    super("${className}", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("${className}", name, namespace, config, opts);
     const server = this.server(config);
     service(this, { role: "server", ports, type: config.service.type, workload: server });
     this.endpoint = endpoint(this, ports.http);

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -92,7 +91,7 @@ export class Airflow extends Component {
 
   constructor(name: string, args: AirflowArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
-    super("Airflow", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Airflow", name, namespace, config, opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -25,7 +24,7 @@ export class Clickhouse extends Component {
   private readonly ready: pulumi.Resource[];
 
   constructor(name: string, { namespace, config }: ClickhouseArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("Clickhouse", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Clickhouse", name, namespace, config, opts);
     this.admin = credentials(this, "admin", config.auth, () => ({
       username: platformUser,
       password: password(this, "admin", config.auth.rotation),

@@ -1,7 +1,6 @@
 import { fileURLToPath } from "node:url";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
@@ -27,7 +26,7 @@ export class CloudnativePg extends Component {
   readonly ready: pulumi.Resource[];
 
   constructor(name: string, { namespace, config }: CloudnativePgArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("CloudnativePg", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("CloudnativePg", name, namespace, config, opts);
     this.ready = [
       new k8s.helm.v4.Chart(
         name,
@@ -87,7 +86,7 @@ export class DatabaseCluster extends Component {
 
   constructor(name: string, args: DatabaseClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
-    super("DatabaseCluster", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("DatabaseCluster", name, namespace, config, opts);
     this.configKey = args.configKey;
 
     const cluster = this.cluster(args);

@@ -1,6 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
@@ -31,7 +30,7 @@ export class Deployd extends Component {
 
   constructor(name: string, args: DeploydArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, target } = args;
-    super("Deployd", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Deployd", name, namespace, config, opts);
 
     this.admin = credentials(this, "webhook", config.auth, () => ({
       secret: password(this, "webhook", config.auth.rotation),

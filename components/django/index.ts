@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -58,7 +57,7 @@ export class Django extends Component {
 
   constructor(name: string, args: DjangoArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, database } = args;
-    super("Django", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Django", name, namespace, config, opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
@@ -51,7 +50,7 @@ export class Flink extends Component {
 
   constructor(name: string, args: FlinkArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, bucket, election, catalog } = args;
-    super("Flink", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Flink", name, namespace, config, opts);
     const cluster = { name, rest: this.host(), rpc: this.host("jobmanager"), election, bucket };
     const catalogs = files(this, "catalogs", catalogFiles(catalog, bucket));
     const rpc = headlessService(this, {

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -54,7 +53,7 @@ export class Kafka extends Component {
 
   constructor(name: string, args: KafkaArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, topics = [] } = args;
-    super("Kafka", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Kafka", name, namespace, config, opts);
     this.metrics = args.exporter ? [{ role: "server", port: "metrics" }] : [];
     const brokers = this.brokers(args, this.clusterId());
     const front = service(this, {

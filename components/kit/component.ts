@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { resolveImage } from "../../config/images.ts";
+import { resolveImage, tagOf } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 
 /** A namespace, with what every component in it is given. */
@@ -62,12 +62,12 @@ export abstract class Component extends pulumi.ComponentResource {
   private readonly version: string;
   private readonly naming: Naming;
 
-  /** `version` becomes the label app.kubernetes.io/version: usually the image's tag. */
+  /** `software` decides the label app.kubernetes.io/version: the image's tag, or `version` if the tag is not the version. */
   protected constructor(
     kind: string,
     name: string,
     namespace: NamespaceContext,
-    version: string,
+    software: { image: string } | { version: string },
     opts?: pulumi.ComponentResourceOptions,
     naming: Naming = { prefix: name, labels: () => ({}) },
   ) {
@@ -75,7 +75,7 @@ export abstract class Component extends pulumi.ComponentResource {
     this.name = name;
     this.configKey = name;
     this.namespace = namespace;
-    this.version = version;
+    this.version = "image" in software ? tagOf(software.image) : software.version;
     this.naming = naming;
   }
 

@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { fixedReplicas, resizes } from "../../config/fixed-replicas.ts";
+import { fixedReplicas, resizes } from "../../config/immutable-fields.ts";
 import type { Component } from "./component.ts";
 import { disruptionBudget } from "./deployment.ts";
 import { type Pod, pod, type Volume } from "./pod.ts";

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
@@ -37,7 +36,7 @@ export class Minio<B extends string> extends Component {
   private readonly url: string;
 
   constructor(name: string, { namespace, config, buckets }: MinioArgs<B>, opts?: pulumi.ComponentResourceOptions) {
-    super("Minio", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Minio", name, namespace, config, opts);
     this.url = `http://${this.host()}:${ports.s3}`;
     const { rotation } = config.auth;
     this.admin = credentials(this, "admin", config.auth, () => ({

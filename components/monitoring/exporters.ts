@@ -41,7 +41,7 @@ export class Exporters extends Component {
 
   constructor(name: string, args: ExportersArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, postgresql, redis } = args;
-    super("Exporters", name, namespace, "", opts);
+    super("Exporters", name, namespace, { version: "" }, opts);
 
     if (postgresql) this.postgresql(config, postgresql);
     if (redis) this.redis(config, redis);

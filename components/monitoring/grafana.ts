@@ -1,6 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -37,7 +36,7 @@ export class Grafana extends Component {
 
   constructor(name: string, args: GrafanaArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, prometheus, dashboards } = args;
-    super("Grafana", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Grafana", name, namespace, config, opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),

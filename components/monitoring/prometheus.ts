@@ -1,6 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
-import { parseImage } from "../../config/images.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
@@ -35,7 +34,7 @@ export class Prometheus extends Component {
 
   constructor(name: string, args: PrometheusArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
-    super("Prometheus", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Prometheus", name, namespace, config, opts);
 
     const watched = [...args.watched, this];
     const configuration = files(this, "config", settings(watched));

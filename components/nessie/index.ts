@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -31,7 +30,7 @@ export class Nessie extends Component {
 
   constructor(name: string, args: NessieArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, warehouse } = args;
-    super("Nessie", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Nessie", name, namespace, config, opts);
     const server = this.server(args);
     const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
     this.endpoint = endpoint(this, ports.http);

@@ -37,7 +37,7 @@ export class Noetl extends Component {
   constructor(name: string, args: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
     const plan = planOf(args.instance);
-    super("Noetl", name, namespace, plan.version, opts);
+    super("Noetl", name, namespace, { version: plan.version }, opts);
 
     const shared = sharedPod(this, args, plan);
     const schema = plan.schema === "ddl" ? [this.schema(args, shared)] : [];

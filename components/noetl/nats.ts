@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -42,7 +41,7 @@ export class Nats extends Component {
   private readonly ready: pulumi.Resource[];
 
   constructor(name: string, { namespace, config, instances }: NatsArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("Nats", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Nats", name, namespace, config, opts);
 
     const accounts = instances.map((instance) => this.instanceAccount(instance));
     // The whole file is a Secret: NATS parses a variable's value as a number if it begins like one.

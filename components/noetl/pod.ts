@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
+import { tagOf } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
@@ -103,7 +103,7 @@ function installer(
 
 /** The image with a version: the configured one, with its tag replaced by the version if the tag is of another version. */
 function imageOf(image: string, version: string): string {
-  const { tag = "" } = parseImage(image) ?? {};
+  const tag = tagOf(image);
   return tag === version || tag.startsWith(`${version}-`)
     ? image
     : image.replace(/(:[^:/@]+)?(@[^@]+)?$/, `:${version}`);

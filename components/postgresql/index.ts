@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type NamespaceContext } from "../kit/component.ts";
@@ -41,7 +40,7 @@ export class Postgresql<D extends string> extends Component {
 
   constructor(name: string, args: PostgresqlArgs<D>, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, databases, monitor: monitored = false } = args;
-    super("Postgresql", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Postgresql", name, namespace, config, opts);
     const { rotation } = config.auth;
     this.admin = credentials(this, "admin", config.auth, () => ({ password: password(this, "admin", rotation) }));
     const names = new Set<string>([...databases, ...(monitored ? [monitor] : []), ...config.databases]);

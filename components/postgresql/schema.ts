@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { auth, block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
-import { parseImage } from "../../config/images.ts";
+import { tagOf } from "../../config/images.ts";
 import { component } from "../kit/definition.ts";
 import { postgresqlImages } from "./images.ts";
 
@@ -22,7 +22,7 @@ const config = block({
       error:
         "expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data is",
     })
-    .refine((reference) => !/alpine/i.test(parseImage(reference)?.tag ?? ""), {
+    .refine((reference) => !/alpine/i.test(tagOf(reference)), {
       error: `expected the image on Debian, such as ${postgresqlImage}: the one on Alpine has another user and other paths`,
     }),
   resources: resources({ cpu: "100m", memory: "512Mi" }),
@@ -60,6 +60,6 @@ export const postgresql = component({
 /** The major version in an image's tag; undefined if its data layout is unknown here. */
 export function postgresqlMajor(reference: string): number | undefined {
   // Not the digits that a commit begins with.
-  const major = Number(/^(\d+)(?=[.-]|beta|rc|$)/.exec(parseImage(reference)?.tag ?? "")?.[1]);
+  const major = Number(/^(\d+)(?=[.-]|beta|rc|$)/.exec(tagOf(reference))?.[1]);
   return major >= 16 && major <= 18 ? major : undefined;
 }

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type NamespaceContext } from "../kit/component.ts";
@@ -24,7 +23,7 @@ export class Redis extends Component {
   private readonly ready: pulumi.Resource[];
 
   constructor(name: string, { namespace, config }: RedisArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("Redis", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Redis", name, namespace, config, opts);
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
     }));

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -33,7 +32,7 @@ export class SchemaRegistry extends Component {
 
   constructor(name: string, args: SchemaRegistryArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
-    super("SchemaRegistry", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("SchemaRegistry", name, namespace, config, opts);
     const server = this.server(args);
     service(this, { role: "server", ports, type: config.service.type, workload: server });
     this.endpoint = endpoint(this, ports.http);

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -41,7 +40,7 @@ export class Spark extends Component {
 
   constructor(name: string, args: SparkArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, catalog, bucket } = args;
-    super("Spark", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Spark", name, namespace, config, opts);
     const url = `spark://${this.host()}:${ports.master.rpc}`;
     this.admin = credentials(this, "admin", config.auth, () => ({
       secret: password(this, "admin", config.auth.rotation),

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -44,7 +43,7 @@ export class Trino extends Component {
   readonly connection: TrinoConnection;
 
   constructor(name: string, { namespace, config, catalogs }: TrinoArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("Trino", name, namespace, parseImage(config.image)?.tag ?? "", opts);
+    super("Trino", name, namespace, config, opts);
     const { rotation } = config.auth;
     // Authenticates coordinator and workers to each other.
     const internal = credentials(this, "internal", config.auth, () => ({

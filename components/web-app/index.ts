@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { parseImage } from "../../config/images.ts";
+import { tagOf } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, labelValue } from "../kit/component.ts";
@@ -47,7 +47,7 @@ export class WebApp extends Component {
   constructor(name: string, args: WebAppArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
     const environment = config.environment ?? namespace.stack;
-    super("WebApp", name, namespace, tagOf(config.image), opts, {
+    super("WebApp", name, namespace, config, opts, {
       prefix: `app-${environment}`,
       labels: (role) => ({
         app: name,
@@ -204,8 +204,6 @@ export class WebApp extends Component {
     ingress(this, config.ingress, { suffix: "ingress-flask", role: "flask", front });
   }
 }
-
-const tagOf = (image: string): string => parseImage(image)?.tag ?? "";
 
 /** The worker touches the file between two jobs and, until a job's time limit, during one. */
 const aliveLately = 'test -n "$(find /tmp/alive -mmin -1)"';

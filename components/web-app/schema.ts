@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { auth, block, count, enabled, reached, resources, storage } from "../../config/fields.ts";
-import { parseImage } from "../../config/images.ts";
+import { tagOf } from "../../config/images.ts";
 import { component } from "../kit/definition.ts";
 import { redisImage } from "../redis/schema.ts";
 import { webAppImages } from "./images.ts";
@@ -17,7 +17,7 @@ const promoted = (pin: string) => {
   const error = `expected an image with a semantic version as its tag, such as ${pin}: it is what a promotion writes`;
   return z
     .string({ error })
-    .refine((reference) => semanticVersion.test(parseImage(reference)?.tag ?? ""), { error })
+    .refine((reference) => semanticVersion.test(tagOf(reference)), { error })
     .default(pin)
     .describe("Image, with a semantic version as its tag: `./platform promote` writes it.");
 };

@@ -100,8 +100,9 @@ export class BaseRevision {
    * them. One link per module: removing a directory of links keeps their targets.
    */
   private shareModules(): void {
-    const [theirs, ours] = [this.tree, this.root].map((directory) => join(directory, "package-lock.json"));
-    if (!existsSync(theirs!) || !readFileSync(theirs!).equals(readFileSync(ours!))) return;
+    const lockOf = (directory: string) => join(directory, "package-lock.json");
+    const theirs = lockOf(this.tree);
+    if (!existsSync(theirs) || !readFileSync(theirs).equals(readFileSync(lockOf(this.root)))) return;
     const modules = join(this.tree, "node_modules");
     mkdirSync(modules);
     for (const entry of readdirSync(join(this.root, "node_modules")))

@@ -41,8 +41,8 @@ function lasting(object: KubernetesObject): KubernetesObject {
 }
 
 function change(before: KubernetesObject | undefined, after: KubernetesObject | undefined): Change | undefined {
-  if (isDeepStrictEqual(before, after)) return undefined;
-  const some = (after ?? before)!;
+  const some = after ?? before;
+  if (!some || isDeepStrictEqual(before, after)) return undefined;
   const again = before && after && before.metadata.name !== after.metadata.name;
   const forcedBy = before && after && !again ? replacedBy(before, after) : [];
   const fate = !before

@@ -13,18 +13,16 @@ export interface ImageChange {
  * to the stack or no longer in it.
  */
 export function imageChanges(changes: Change[], before: KubernetesObject[], after: KubernetesObject[]): ImageChange[] {
-  const [had, has] = [before, after].map((objects) => new Set(objects.flatMap((one) => [...imagesOf(one).values()])));
+  const imagesIn = (objects: KubernetesObject[]) => new Set(objects.flatMap((one) => [...imagesOf(one).values()]));
+  const [had, has] = [imagesIn(before), imagesIn(after)];
   const pairs = new Map<string, ImageChange>();
   for (const change of changes) {
     const [old, fresh] = [imagesOf(change.before), imagesOf(change.after)];
     for (const container of new Set([...old.keys(), ...fresh.keys()])) {
       const pair = { before: old.get(container), after: fresh.get(container) };
-      if (
-        pair.before === pair.after ||
-        (!pair.before && had!.has(pair.after!)) ||
-        (!pair.after && has!.has(pair.before!))
-      )
-        continue;
+      if (pair.before === pair.after) continue;
+      if (!pair.before && pair.after && had.has(pair.after)) continue;
+      if (!pair.after && pair.before && has.has(pair.before)) continue;
       const key = JSON.stringify(pair);
       const known = pairs.get(key) ?? { ...pair, usedBy: [] };
       if (!known.usedBy.includes(change.title)) known.usedBy.push(change.title);

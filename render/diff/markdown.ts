@@ -69,8 +69,9 @@ function shortened(sections: string[][], maxLength: number): string[][] {
   });
 }
 
-/** Changes with the same text, such as a new label on every object of a component. */
+/** Changes of the same fate with the same text, such as a new label on every object of a component. */
 interface Group {
+  fate: Fate;
   changes: Change[];
   body: string[];
 }
@@ -80,7 +81,7 @@ function grouped(changes: Change[]): Group[] {
   for (const change of changes) {
     const body = lines(change);
     const key = ["changed", "removed"].includes(change.fate) ? change.fate + body.join("\n") : change.title;
-    const group = groups.get(key) ?? { changes: [], body };
+    const group = groups.get(key) ?? { fate: change.fate, changes: [], body };
     group.changes.push(change);
     groups.set(key, group);
   }
@@ -148,11 +149,11 @@ function images(changes: ImageChange[]): string | undefined {
   return rows.length > 0 ? `### Images\n\n${table(["before", "after", "of"], rows)}` : undefined;
 }
 
-function details({ changes, body }: Group): string {
+function details({ fate, changes, body }: Group): string {
   const names = changes.map(({ title }) => `<code>${html(title)}</code>`).join(", ");
-  const summary = `${changes[0]!.fate}: ${names}`;
+  const summary = `${fate}: ${names}`;
   if (body.length === 0) {
-    const why = changes[0]!.fate === "removed" ? "" : " (too long to be shown here)";
+    const why = fate === "removed" ? "" : " (too long to be shown here)";
     return `<p>${summary}${why}</p>`;
   }
   const fence = fenceFor(body.join("\n"));

@@ -1,4 +1,4 @@
-import { fixedReplicas } from "../../config/fixed-replicas.ts";
+import { fixedReplicas, resizes } from "../../config/immutable-fields.ts";
 import { bytes } from "../../config/quantity.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { type Change, secretValues } from "./compare.ts";
@@ -42,7 +42,7 @@ function dataRisk({ fate, kind, before, after, forcedBy }: Change, kept: Set<str
       if (!before || !hasVolumes(before)) return undefined;
       if (fate === "removed") return "is **removed**: its volumes are no longer used";
       if (fate === "replaced") return `${forced}: all its pods stop before the first one starts again`;
-      if (after?.metadata.annotations?.[fixedReplicas] && before.spec.replicas !== after.spec.replicas)
+      if (after?.metadata.annotations?.[fixedReplicas] && resizes(before.spec.replicas, after.spec.replicas))
         return `goes from ${before.spec.replicas} to ${after.spec.replicas} pods, which is refused: the number is fixed once the volumes have data`;
       return before.spec.replicas > after?.spec.replicas
         ? `goes from ${before.spec.replicas} to ${after?.spec.replicas} pods: the volumes of the others are no longer used`

@@ -1,7 +1,7 @@
 // Proves that Django applications serve a browser, keep votes when pods are deleted, update without a failed request,
 // and keep the old version when the new one cannot be deployed.
 // Does not prove an Ingress or a cloud's load balancer: the local cluster has neither.
-// Exercises: polls, postgresql, apps/polls, components/django.
+// Exercises: polls, postgresql, apps/polls, apps/commands/django, components/django.
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";

@@ -1,7 +1,7 @@
 // Proves that the web app loses none of 200 jobs when a worker is killed, that two stacks share nothing, and that
 // promotion, backup and restore work.
 // Does not prove an Ingress: the local cluster has no controller for it.
-// Exercises: web-app, minio, apps/web-app, components/redis, Pulumi.prod.yaml.
+// Exercises: web-app, minio, apps/web-app, apps/commands/web-app, components/redis, Pulumi.prod.yaml.
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

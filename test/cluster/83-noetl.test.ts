@@ -1,14 +1,14 @@
 // Proves NoETL's three modes, several instances side by side, each supported way to start a version, a playbook from
 // registration to its result, and that data survives a deleted pod.
 // Does not prove an install from a package index: the images contain every package.
-// Exercises: noetl, noetl-nats, postgresql, apps/noetl.
+// Exercises: noetl, noetl-nats, postgresql, apps/noetl, apps/commands/noetl.
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { withInstance } from "../../cli/noetl.ts";
+import { withInstance } from "../../apps/commands/noetl/instances.ts";
 import {
   address,
   fileOfComponents,

@@ -1,7 +1,7 @@
 // Proves that polls and a second application run on CloudNativePG 1.30.0 under Pod Security `restricted`: votes survive
 // a failover and updates fail no request.
 // Does not prove the loss of a node, since all servers run on one, nor the chart, which takes Pulumi.
-// Exercises: polls, postgresql, components/cloudnative-pg, components/django, apps/polls, charts, policy.
+// Exercises: polls, postgresql, components/cloudnative-pg, components/django, apps/polls, apps/commands/django, charts, policy.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";

@@ -18,7 +18,7 @@ const config = (values: Record<string, unknown> = {}) => parseConfig("unit", val
 
 class Sample extends Component {
   constructor(namespace: NamespaceContext, body: (component: Sample) => void) {
-    super("Sample", "sample", namespace, "1.2.3");
+    super("Sample", "sample", namespace, { version: "1.2.3" });
     body(this);
     this.registerOutputs({});
   }

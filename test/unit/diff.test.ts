@@ -105,6 +105,12 @@ describe("the change of an object", () => {
 });
 
 describe("data at stake", () => {
+  /** A StatefulSet whose number of pods is fixed. */
+  const fixed = (replicas: number) => ({
+    ...set({ replicas }),
+    metadata: { ...set().metadata, annotations: { "data-platform/fixed-replicas": "x" } },
+  });
+
   it.each([
     ["a removed volume", [claim()], [], /^is \*\*removed\*\*/],
     ["a volume of another class", [claim()], [claim("1Gi", { storageClassName: "x" })], /storageClassName.*is empty/],
@@ -112,17 +118,7 @@ describe("data at stake", () => {
     ["a replaced StatefulSet", [set()], [set({ serviceName: "x" })], /`spec.serviceName` cannot be changed/],
     ["a removed StatefulSet", [set()], [], /^is \*\*removed\*\*/],
     ["fewer pods with volumes", [set()], [set({ replicas: 1 })], /from 2 to 1 pods/],
-    [
-      "a number of pods that is fixed",
-      [set()],
-      [
-        {
-          ...set({ replicas: 3 }),
-          metadata: { ...set().metadata, annotations: { "data-platform/fixed-replicas": "x" } },
-        },
-      ],
-      /from 2 to 3 pods, which is refused/,
-    ],
+    ["a number of pods that is fixed", [set()], [fixed(3)], /from 2 to 3 pods, which is refused/],
     ["a removed Namespace", [object("Namespace", "core")], [], /everything in it/],
     ["a removed kind of objects", [object("CustomResourceDefinition", "x")], [], /every object of that kind/],
     ["a lost password", [secret({ password: "one" })], [], /no other Secret has its `password`/],
@@ -134,6 +130,7 @@ describe("data at stake", () => {
     ["a volume that grows", [claim("1Gi")], [claim("2Gi")]],
     ["a new volume", [], [claim()]],
     ["more pods", [set()], [set({ replicas: 3 })]],
+    ["a fixed number of pods after a stop", [fixed(0)], [fixed(3)]],
     ["a removed StatefulSet without volumes", [set({ volumeClaimTemplates: [] })], []],
     ["a removed Service", [object("Service", "db")], []],
     ["a password that another Secret has now", [secret({ password: "one" })], [secret({ key: "one" }, "moved")]],

@@ -7,8 +7,14 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import {
+  type DeployOptions,
+  instanceOf,
+  instancesIn,
+  withInstance,
+  withoutInstance,
+} from "../../apps/commands/noetl/instances.ts";
 import { platform } from "../../cli/commands.ts";
-import { type DeployOptions, instanceOf, instancesIn, withInstance, withoutInstance } from "../../cli/noetl.ts";
 import { newest } from "../../components/noetl/manifests.ts";
 import { type StartPlan, startPlan } from "../../components/noetl/versions.ts";
 import { parseConfig } from "../../config/problems.ts";

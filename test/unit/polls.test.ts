@@ -9,7 +9,7 @@ import { createTwoFilesPatch } from "diff";
 import { execa } from "execa";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Given, type Source, withSource } from "../../cli/source.ts";
+import { type Given, type Source, withSource } from "../../apps/commands/django/source.ts";
 import { type ConfigProblems, parseConfig } from "../../config/problems.ts";
 
 describe("the configuration", () => {

@@ -9,7 +9,7 @@ it("docs/verification.md follows the heads of the tests; `npm run docs` writes i
   expect(readFileSync("docs/verification.md", "utf8")).toBe(verificationPage());
 });
 
-it.each(["test/cluster", "test/program"])("the files of %s state their limits", (folder) => {
+it.each(["test/cluster", "test/program", "apps/deployd/test"])("the files of %s state their limits", (folder) => {
   expect(testFiles(folder).filter((file) => !head(readFileSync(file, "utf8"))?.limits)).toEqual([]);
 });
 

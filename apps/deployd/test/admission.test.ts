@@ -1,4 +1,5 @@
-// Proves what a repository may not declare, in which words it is refused, and that no request is made before that.
+// Proves what a repository may not declare, the message of each refusal, and that the cluster gets no request before that.
+// Does not prove that the list of refusals is complete: 86-deployd-hostile attacks a real cluster.
 import { expect, it } from "vitest";
 import { parse } from "yaml";
 import { admit } from "../src/admission.ts";

@@ -1,5 +1,5 @@
-// Proves the requests to the API server and what is reported of its answers. The answers are those of Kubernetes 1.36, which
-// was asked once; that a real one takes what is sent, the cluster tests prove.
+// Proves the requests to the API server and what is reported of its answers, which are copied from Kubernetes 1.36.
+// Does not prove that a real API server accepts what is sent: the cluster tests do.
 import { KubeConfig } from "@kubernetes/client-node";
 import { describe, expect, it } from "vitest";
 import { ApiError, Kube, messageOf, takenOver, Unreachable } from "../src/kube.ts";

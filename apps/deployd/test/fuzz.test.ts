@@ -1,6 +1,6 @@
-// Proves that whatever comes from outside, as a configuration, a webhook or a manifest, is taken or refused in one line:
-// no other error, no answer of 500, no end of the process. FUZZ_SECONDS makes each search longer; default 5 seconds.
-// It does not prove that what is taken does what its author meant.
+// Proves that any configuration, webhook or manifest is accepted or refused in one line: no other error, no answer of 500,
+// no end of the process. FUZZ_SECONDS makes each search longer; default 5 seconds.
+// Does not prove that what is accepted does what its author meant.
 import { createHmac } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

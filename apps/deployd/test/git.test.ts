@@ -1,4 +1,5 @@
-// Proves what deployd asks of git, on real repositories over HTTP. Not over TLS, and not on GitHub itself.
+// Proves what deployd asks of git, on real repositories over HTTP.
+// Does not prove it over TLS, nor with GitHub itself.
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

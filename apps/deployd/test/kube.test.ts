@@ -1,4 +1,5 @@
-// Proves how the cluster's answers are read. That a real API server gives them, the cluster tests prove.
+// Proves how the cluster's list of APIs is read.
+// Does not prove that a real API server answers so: the cluster tests do.
 import { expect, it } from "vitest";
 import { served } from "../src/kube.ts";
 

@@ -1,4 +1,5 @@
-// Proves that nothing shows a Secret's values, should someone give deployd the right to read one.
+// Proves that nothing shows a Secret's values, if someone gives deployd the right to read Secrets.
+// Does not prove that deployd has no such right: the program's test of its RBAC does.
 import { expect, it } from "vitest";
 import type { KubeObject } from "../src/kube.ts";
 import { difference, withoutSecrets } from "../src/objects.ts";

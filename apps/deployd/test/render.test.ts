@@ -1,4 +1,5 @@
-// Proves how a repository's files are read, as far as it needs neither Helm nor kustomize: see tools.test.ts.
+// Proves how the files of a repository are read that need neither Helm nor kustomize.
+// Does not prove it for charts and kustomizations: tools.test.ts does.
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";

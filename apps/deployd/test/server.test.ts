@@ -1,4 +1,6 @@
-// Proves that the API answers as its OpenAPI document says, whatever it is asked, and whom it listens to.
+// Proves that every answer of the API has the form that its OpenAPI document names, whatever the request, and which
+// requests are authenticated.
+// Does not prove what the answers say about a real cluster, nor TLS: nothing here listens on a network.
 import { createHmac } from "node:crypto";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";

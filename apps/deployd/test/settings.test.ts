@@ -1,4 +1,5 @@
-// Proves what the configuration file may say, in which words it is refused, and that a bad one changes nothing.
+// Proves what the configuration file may say, the message of each refusal, and that an invalid file changes nothing.
+// Does not prove that the platform writes such a file: the program's tests and the cluster tests do.
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Proves what Helm and kustomize make of real repositories, and that they reach nothing but those: no program, no
-// address, no file outside. With the programs themselves, where they are on PATH; without them, that is skipped.
+// Proves what Helm and kustomize render from real repositories, and that they reach nothing outside the repository: no
+// program, no address, no file. It runs the programs themselves if they are on PATH, and is skipped without them.
 // Does not prove what the kernel counts of a pod's memory: the cluster tests run the pod with its limit.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";

@@ -5,17 +5,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { createTwoFilesPatch } from "diff";
 import { isScalar, parse, parseDocument } from "yaml";
-import { redisImage } from "../components/redis/schema.ts";
-import { semanticVersion, webAppImage } from "../components/web-app/schema.ts";
-import { parseImage } from "../config/images.ts";
-import type { Kube } from "../kube/client.ts";
-import { readiness } from "../kube/ready.ts";
-import { UserError } from "../local/step.ts";
-import { type KubeObject, manifests, titleOf } from "../render/manifests.ts";
-import { ConfigError, type StackFile } from "../render/stack.ts";
-import { keyIn, write } from "./edit.ts";
-import { evaluateRedacted, type Outputs, outputsOf, stackFile } from "./project.ts";
-import { connect, targetOf } from "./target.ts";
+import { keyIn, write } from "../../../cli/edit.ts";
+import { evaluateRedacted, type Outputs, outputsOf, stackFile } from "../../../cli/project.ts";
+import { connect, targetOf } from "../../../cli/target.ts";
+import { redisImage } from "../../../components/redis/schema.ts";
+import { semanticVersion, webAppImage } from "../../../components/web-app/schema.ts";
+import { parseImage, tagOf } from "../../../config/images.ts";
+import type { Kube } from "../../../kube/client.ts";
+import { readiness } from "../../../kube/ready.ts";
+import { UserError } from "../../../local/step.ts";
+import { type KubeObject, manifests, titleOf } from "../../../render/manifests.ts";
+import { ConfigError, type StackFile } from "../../../render/stack.ts";
 
 export interface PromoteOptions {
   from: string;
@@ -71,7 +71,8 @@ export async function promote(options: PromoteOptions): Promise<void> {
 export async function runningImage(kube: Pick<Kube, "get">, workloads: KubeObject[], roles: string[]): Promise<string> {
   const found = await Promise.all(
     roles.map(async (role) => {
-      const workload = workloads.find(({ metadata }) => metadata.labels?.["app.kubernetes.io/component"] === role)!;
+      const workload = workloads.find(({ metadata }) => metadata.labels?.["app.kubernetes.io/component"] === role);
+      if (!workload) throw new Error(`the program has no Deployment of the web app with the role ${role}`);
       const live = await kube.get(workload);
       if (!live) throw new UserError(`${titleOf(workload)}: not in the cluster; only what runs can be promoted`);
       const state = readiness(live);
@@ -86,7 +87,7 @@ export async function runningImage(kube: Pick<Kube, "get">, workloads: KubeObjec
     throw new UserError(
       `${other.title}: runs ${other.image} and ${title} runs ${image}; expected one version: wait until the upgrade is done`,
     );
-  if (!semanticVersion.test(parseImage(image)?.tag ?? ""))
+  if (!semanticVersion.test(tagOf(image)))
     throw new UserError(
       `${title}: runs ${image}; expected an image with a semantic version as its tag, such as 1.2.3: nothing else is promoted`,
     );
@@ -124,9 +125,9 @@ export function promotedIn(text: string, { project, path: file }: StackFile, of:
   const after = withVersion(before, image);
   if (after === before) return text;
   let result: string;
-  if (isScalar(node)) {
+  if (isScalar(node) && node.range) {
     // Only the value is replaced; the rest of the file keeps its format.
-    const [start, end] = node.range!;
+    const [start, end] = node.range;
     const quote = /^["']/.exec(text.slice(start, end))?.[0] ?? "";
     result = text.slice(0, start) + quote + after + quote + text.slice(end);
   } else {
@@ -147,12 +148,12 @@ export function promotedIn(text: string, { project, path: file }: StackFile, of:
 
 /** The image `before` with the version of `running`. Throws if they are different software. */
 function withVersion(before: string, running: string): string {
-  const { tag, digest, repository } = parseImage(running)!;
-  const known = parseImage(before);
+  const found = parseImage(running);
   const last = (path = "") => path.slice(path.lastIndexOf("/") + 1);
-  if (last(known?.repository) !== last(repository))
+  if (!found || last(parseImage(before)?.repository) !== last(found.repository))
     throw new UserError(`found ${running}; expected a version of ${before}: other software is not promoted`);
   const name = before.replace(/@sha256:[0-9a-f]+$/, "").replace(/:[\w.-]+$/, "");
+  const { tag, digest } = found;
   return `${name}:${tag}${digest ? `@${digest}` : ""}`;
 }
 

@@ -2,12 +2,12 @@ import { lstatSync, mkdtempSync, readdirSync, readFileSync, realpathSync, type S
 import { copyFile, cp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
-import { appModule, appName, appNameExpected } from "../components/django/schema.ts";
-import { semanticVersion } from "../components/web-app/schema.ts";
-import { buildahVersion, checkDockerfile, readDockerfile } from "../local/images/index.ts";
-import { ConfigError } from "../render/stack.ts";
+import { root } from "../../../cli/project.ts";
+import { appModule, appName, appNameExpected } from "../../../components/django/schema.ts";
+import { semanticVersion } from "../../../components/web-app/schema.ts";
+import { buildahVersion, checkDockerfile, readDockerfile } from "../../../local/images/index.ts";
+import { ConfigError } from "../../../render/stack.ts";
 import { applyPatches } from "./patches.ts";
-import { root } from "./project.ts";
 
 /** The command line's options for a Django application. */
 export interface Given {

@@ -2,18 +2,18 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as pep440 from "@renovatebot/pep440";
 import { type Document, isMap, parseDocument } from "yaml";
-import { mainInstance, nameOf } from "../components/noetl/schema.ts";
-import { latest, packageName, startPlan } from "../components/noetl/versions.ts";
-import { parseConfig } from "../config/problems.ts";
-import { UserError } from "../local/step.ts";
-import { ConfigError } from "../render/stack.ts";
-import { componentStates } from "./component-states.ts";
-import { ofProgram } from "./deployed.ts";
-import { changed, keyIn } from "./edit.ts";
-import { evaluateRedacted, stackFile } from "./project.ts";
-import { table } from "./show.ts";
-import { connect, targetOf } from "./target.ts";
-import type { UpOptions } from "./up.ts";
+import { componentStates } from "../../../cli/component-states.ts";
+import { ofProgram } from "../../../cli/deployed.ts";
+import { changed, keyIn } from "../../../cli/edit.ts";
+import { evaluateRedacted, stackFile } from "../../../cli/project.ts";
+import { table } from "../../../cli/show.ts";
+import { connect, targetOf } from "../../../cli/target.ts";
+import type { UpOptions } from "../../../cli/up.ts";
+import { mainInstance, nameOf } from "../../../components/noetl/schema.ts";
+import { latest, packageName, startPlan } from "../../../components/noetl/versions.ts";
+import { parseConfig } from "../../../config/problems.ts";
+import { UserError } from "../../../local/step.ts";
+import { ConfigError } from "../../../render/stack.ts";
 
 /*
  * Commands for instances of NoETL. They check the options, write the instance into the stack's file and run `up`: the

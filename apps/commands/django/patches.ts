@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { execa } from "execa";
-import { UserError } from "../local/step.ts";
+import { UserError } from "../../../local/step.ts";
 
 /*
  * Patches of an application's source, applied by git. git requires exactly the source's paths and line endings;

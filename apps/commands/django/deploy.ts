@@ -1,14 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Document, parseDocument } from "yaml";
-import { kindUpSteps, registrySteps } from "../local/cluster/index.ts";
-import { buildDockerfile, missingBases, readDockerfile } from "../local/images/index.ts";
-import { ConfigError, type StackFile } from "../render/stack.ts";
-import { changed, keyIn } from "./edit.ts";
-import { evaluateRedacted, stackFile } from "./project.ts";
-import { show } from "./show.ts";
+import { changed, keyIn } from "../../../cli/edit.ts";
+import { evaluateRedacted, stackFile } from "../../../cli/project.ts";
+import { show } from "../../../cli/show.ts";
+import { isLocal, targetOf } from "../../../cli/target.ts";
+import type { UpOptions } from "../../../cli/up.ts";
+import { tagOf } from "../../../config/images.ts";
+import { kindUpSteps, registrySteps } from "../../../local/cluster/index.ts";
+import { buildDockerfile, missingBases, readDockerfile } from "../../../local/images/index.ts";
+import { ConfigError, type StackFile } from "../../../render/stack.ts";
 import { type Given, type Source, withSource } from "./source.ts";
-import { isLocal, targetOf } from "./target.ts";
-import type { UpOptions } from "./up.ts";
 
 /*
  * Commands for external Django applications. They build the image and write the application's entry under `djangoApps`
@@ -48,23 +49,22 @@ export async function validate(options: AppOptions): Promise<void> {
 export async function create(options: AppOptions): Promise<void> {
   const there = appsOf(stackFile(options.stack, options.configFile))[options.name];
   // The same version again completes an interrupted run.
-  if (there && versionOf(there.image) !== options.version)
+  if (there && tagOf(there.image) !== options.version)
     throw new ConfigError(
-      `--name: ${options.name} is in stack ${options.stack} already, with version ${versionOf(there.image)}; ` +
+      `--name: ${options.name} is in stack ${options.stack} already, with version ${tagOf(there.image)}; ` +
         "`app update` deploys another version",
     );
   await deploy(options);
 }
 
 export async function update(options: AppOptions): Promise<void> {
-  mustBeThere(stackFile(options.stack, options.configFile), options.name);
+  appNamed(stackFile(options.stack, options.configFile), options.name);
   await deploy(options);
 }
 
 export async function remove(options: UpOptions & { name: string }): Promise<void> {
   const file = stackFile(options.stack, options.configFile);
-  mustBeThere(file, options.name);
-  const { database } = appsOf(file)[options.name]!;
+  const { database } = appNamed(file, options.name);
   const take = edited((document) => {
     const path = ["config", keyIn(document, file, "djangoApps")];
     document.deleteIn([...path, options.name]);
@@ -162,16 +162,15 @@ async function check(file: StackFile, options: AppOptions, source: Source): Prom
   await evaluateRedacted({ ...file, config }, options.context);
 }
 
-function mustBeThere(file: StackFile, name: string): void {
-  const names = Object.keys(appsOf(file));
-  if (!names.includes(name))
-    throw new ConfigError(
-      `--name: found ${name}; ${names.length > 0 ? `expected one of ${names.join(", ")}` : `stack ${file.stack} has no application`}: \`app create\` makes a new one`,
-    );
+/** An application's entry. Throws a `ConfigError` if the stack has none of that name. */
+function appNamed(file: StackFile, name: string): App {
+  const apps = new Map(Object.entries(appsOf(file)));
+  const app = apps.get(name);
+  if (app) return app;
+  const expected =
+    apps.size > 0 ? `expected one of ${[...apps.keys()].join(", ")}` : `stack ${file.stack} has no application`;
+  throw new ConfigError(`--name: found ${name}; ${expected}: \`app create\` makes a new one`);
 }
-
-/** `1.2.0` of `apps/shop:1.2.0@sha256:…`. */
-const versionOf = (image: string) => image.split("@")[0]!.split(":").at(-1);
 
 /** A stack file's text after a change of it. */
 const edited =

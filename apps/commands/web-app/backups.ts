@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Kube, Live } from "../kube/client.ts";
-import { readiness } from "../kube/ready.ts";
-import { UserError } from "../local/step.ts";
-import { manifests } from "../render/manifests.ts";
-import { ConfigError, type StackFile } from "../render/stack.ts";
-import { evaluateRedacted, stackFile } from "./project.ts";
-import { show } from "./show.ts";
-import { connect, targetOf } from "./target.ts";
+import { evaluateRedacted, stackFile } from "../../../cli/project.ts";
+import { show } from "../../../cli/show.ts";
+import { connect, targetOf } from "../../../cli/target.ts";
+import type { Kube, Live } from "../../../kube/client.ts";
+import { podsOf } from "../../../kube/diagnose.ts";
+import { readiness } from "../../../kube/ready.ts";
+import { UserError } from "../../../local/step.ts";
+import { manifests } from "../../../render/manifests.ts";
+import { ConfigError, type StackFile } from "../../../render/stack.ts";
 
 export interface WebAppOptions {
   stack: string;
@@ -64,12 +65,12 @@ async function runNow(
         const job = await kube.create({
           apiVersion: "batch/v1",
           kind: "Job",
-          metadata: { ...metadata, name, namespace: planned.metadata.namespace! },
+          metadata: { ...metadata, name, namespace: planned.metadata.namespace },
           spec: { ...spec, ttlSecondsAfterFinished: 3600 },
         });
         for (let live: Live | undefined = job; ; live = await kube.get(job)) {
           if (!live) throw new UserError(`Job ${name}: someone deleted it before it had ended`);
-          const { state } = readiness({ ...live, kind: "Job" });
+          const { state } = readiness(live);
           if (state === "waiting") {
             await sleep(1_000);
             continue;
@@ -85,8 +86,8 @@ async function runNow(
 }
 
 /** The logs of the containers of a Job's pods, in the order in which they ran. */
-async function logs(kube: Kube, { metadata }: Live): Promise<string> {
-  const pods = await kube.list("v1", "Pod", metadata.namespace!, { labelSelector: `job-name=${metadata.name}` });
+async function logs(kube: Kube, job: Live): Promise<string> {
+  const pods = await podsOf(kube, job);
   const all = pods.flatMap((pod) =>
     [...pod.spec.initContainers, ...pod.spec.containers].map(({ name }: { name: string }) =>
       kube.log(pod, { container: name, lines: 50 }),
