@@ -132,6 +132,17 @@ it("a stack that cannot be opened is reported with the reason, without pulumi's 
   await expect(open()).rejects.toMatchObject({ name: "UserError", message: "pulumi, stack dev: incorrect passphrase" });
 });
 
+it("an update and its preview leave excluded objects as they are", async () => {
+  const summary = event({ summaryEvent: { resourceChanges: { same: 4 } } });
+  pulumiThat({ up: "", preview: `tell(${summary})` });
+  const pulumi = await open();
+  await pulumi.preview(4, say, [urn]);
+  await pulumi.up(4, say, [urn]);
+  await pulumi.up(4, say);
+  const updates = calls().filter((call) => /^(up|preview) /.test(call));
+  expect(updates.map((call) => call.includes(`--exclude ${urn}`))).toEqual([true, true, false]);
+});
+
 it("is destroyed except for adopted objects, and removed from the backend", async () => {
   pulumiThat({ destroy: "" });
   const pulumi = await open();
