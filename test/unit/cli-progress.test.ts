@@ -48,6 +48,16 @@ describe("the status line", () => {
     );
   });
 
+  it("shows no message about a pod, which can have lines of its log", () => {
+    const status = { urn, ephemeral: true, severity: "warning" };
+    const pod = said("[Pod dev-core/redis-0]: containers with unready status: [redis]\npassword: hunter22", status);
+    const progress = told(ended(other), begun(created), pod);
+    expect(progress.line()).toBe("1 of 4; waiting for StatefulSet dev-core/redis for 0 s");
+    expect([...progress.warnings]).toEqual([]);
+    progress.take(said("ProvisioningFailed: no class", status));
+    expect(progress.line()).toContain("(ProvisioningFailed: no class)");
+  });
+
   it("shows three resources and the number of the others", () => {
     const events = ["a", "b", "c", "d"].map((name) => begun({ ...created, urn: name }));
     expect(told(ended(other), ...events).line()).toMatch(/^1 of 4; waiting for (StatefulSet [^,]+, ){3}and 1 more$/);
@@ -148,6 +158,41 @@ describe("the changes", () => {
     const summaryEvent = { maybeCorrupt: false, durationSeconds: 1, resourceChanges, policyPacks: {} };
     expect(counted(told(at({ summaryEvent })).counts, done)).toBe("2 updated, 49 unchanged");
     expect(counted({}, done)).toBe("nothing to do");
+  });
+});
+
+describe("an object that was not ready when the engine compared it with the cluster", () => {
+  const unready = step({ op: "refresh", old: side(inputs({})), new: side(inputs({})) });
+  const awaited = step({ op: "update", old: side(inputs({})), new: side(inputs({})) });
+  const compared = [
+    begun(unready),
+    said("Refreshed resource is in an unhealthy state:\n* [Pod dev-core/redis-0]: unready\npassword: hunter22", {
+      severity: "warning",
+      urn,
+    }),
+    ended(unready),
+    begun(awaited),
+  ];
+
+  it("is no warning if it becomes ready; other warnings of it and of others stay", () => {
+    const progress = told(
+      ...compared,
+      said("apps/v1beta1 is deprecated", { severity: "warning", urn }),
+      said("old", { severity: "warning" }),
+      ended(awaited),
+    );
+    expect([...progress.warnings]).toEqual(["StatefulSet dev-core/redis: apps/v1beta1 is deprecated", "old"]);
+    expect(progress.changes).toEqual([]);
+  });
+
+  it("is a problem if it does not", () => {
+    const progress = told(
+      ...compared,
+      said("failed to become live", { severity: "error", urn }),
+      at({ resOpFailedEvent: { metadata: awaited, status: 0, steps: 0 } }),
+    );
+    expect(progress.problems).toEqual([{ of: "StatefulSet dev-core/redis", message: "failed to become live" }]);
+    expect(progress.failed).toHaveLength(1);
   });
 });
 
