@@ -91,8 +91,16 @@ export class Pulumi {
   }
 
   /** What `up` would do. */
-  preview(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
-    return this.run("preview", (options) => this.stack.preview(options), total, say, exclude);
+  async preview(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
+    const { envVars } = this.stack.workspace;
+    // Otherwise the engine serializes the whole state after each resource: most of the time with a thousand of them.
+    // A preview saves no state.
+    envVars.PULUMI_SKIP_CHECKPOINTS = "true";
+    try {
+      return await this.run("preview", (options) => this.stack.preview(options), total, say, exclude);
+    } finally {
+      delete envVars.PULUMI_SKIP_CHECKPOINTS;
+    }
   }
 
   /** Deletes the stack's resources but those with the URNs in `exclude`. */
