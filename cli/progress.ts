@@ -19,6 +19,13 @@ export interface Waiting {
  */
 const isUnready = (warning: string): boolean => warning.startsWith("Refreshed resource is in an unhealthy state:");
 
+/** A failure's text without what the engine says about pods: it can have lines of their logs, with passwords in them. */
+export const withoutPods = (text: string): string =>
+  text.replace(
+    /(\[Pod [^\]]+\]: ).*?(?=\n\s*\* |$)/gs,
+    "$1not shown: it may have passwords, and no Secret can be read",
+  );
+
 /** The progress of an update, a preview or a destruction, from the engine's events. */
 export class Progress {
   /** Changes that were made, or would be, in the order of the events. */

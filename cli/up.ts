@@ -14,7 +14,7 @@ import { componentStates, componentTable } from "./component-states.ts";
 import { type Deployed, ofProgram } from "./deployed.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
 import { adopt, adoptedNoLonger, leftLine, preflight } from "./preflight.ts";
-import type { Progress } from "./progress.ts";
+import { type Progress, withoutPods } from "./progress.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { Pulumi, UpdateFailed } from "./pulumi.ts";
 import { refuseLosses } from "./refusals.ts";
@@ -82,7 +82,7 @@ async function withDiagnosis(kube: Kube, evaluation: Evaluation, error: unknown)
     return new UserError(hide(failure.message, secrets) + (found && `\n${found}`));
   } catch {
     // Without the Secrets, passwords in logs cannot be hidden, so logs are not shown.
-    return error;
+    return new UserError(withoutPods(failure.message));
   }
 }
 

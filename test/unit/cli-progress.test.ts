@@ -3,7 +3,7 @@
 import { DiffKind, type EngineEvent, type StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
 import { describe, expect, it } from "vitest";
 import { counted, done, linesOf, planned } from "../../cli/changes.ts";
-import { Progress } from "../../cli/progress.ts";
+import { Progress, withoutPods } from "../../cli/progress.ts";
 
 const inputs = (spec: object, kind = "StatefulSet") => ({
   apiVersion: "apps/v1",
@@ -194,6 +194,25 @@ describe("an object that was not ready when the engine compared it with the clus
     expect(progress.problems).toEqual([{ of: "StatefulSet dev-core/redis", message: "failed to become live" }]);
     expect(progress.failed).toHaveLength(1);
   });
+});
+
+it("a failure is shown without what the engine says about pods, if passwords cannot be hidden", () => {
+  const text = [
+    "StatefulSet dev-core/redis: 2 errors occurred:",
+    "\t* [Pod dev-core/redis-0]: containers with unready status: [redis]",
+    "password: hunter22",
+    "\t* 0 of 1 are ready",
+    "Deployment dev-apps/polls: [Pod dev-apps/polls-1]: [Error] hunter22",
+  ].join("\n");
+  const hidden = "not shown: it may have passwords, and no Secret can be read";
+  expect(withoutPods(text)).toBe(
+    [
+      "StatefulSet dev-core/redis: 2 errors occurred:",
+      `\t* [Pod dev-core/redis-0]: ${hidden}`,
+      "\t* 0 of 1 are ready",
+      `Deployment dev-apps/polls: [Pod dev-apps/polls-1]: ${hidden}`,
+    ].join("\n"),
+  );
 });
 
 it("keeps each problem with its resource, and each unexpected warning once", () => {
