@@ -1,13 +1,12 @@
 import { existsSync } from "node:fs";
 import { kubeconfigPath } from "../local/cluster/index.ts";
 import type { Say } from "../local/step.ts";
-import { titleOf } from "../render/manifests.ts";
 import type { StackFile } from "../render/stack.ts";
 import { inUse, type StackState, stateOf } from "./backend.ts";
 import { counted, done } from "./changes.ts";
 import type { Target } from "./choose.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
-import { adoptedIn, deleteBegun } from "./preflight.ts";
+import { adoptedIn, deleteBegun, leftLine } from "./preflight.ts";
 import { stackFile } from "./project.ts";
 import { Pulumi } from "./pulumi.ts";
 import { refuseProtected } from "./refusals.ts";
@@ -50,7 +49,7 @@ export async function destroy(options: DestroyOptions): Promise<void> {
     else await pulumi.settle();
   };
   await show([{ title: `Deleting stack ${file.stack}`, run }]);
-  for (const { object } of adopted) console.log(`left in the cluster, as it was there before: ${titleOf(object)}`);
+  for (const namespace of adopted) console.log(leftLine(namespace));
   console.log(deleted);
 }
 

@@ -138,9 +138,15 @@ export async function deleteBegun(kube: Kube, { pending }: StackState): Promise<
   }
 }
 
+/** A namespace that a stack has adopted. */
+export interface Adopted {
+  urn: string;
+  object: KubeObject;
+}
+
 /** The namespaces that a stack has adopted. */
-export async function adoptedIn(kube: Kube, { resources }: StackState): Promise<{ urn: string; object: KubeObject }[]> {
-  const found: { urn: string; object: KubeObject }[] = [];
+export async function adoptedIn(kube: Kube, { resources }: Pick<StackState, "resources">): Promise<Adopted[]> {
+  const found: Adopted[] = [];
   for (const { urn, type, inputs } of resources) {
     if (type !== "kubernetes:core/v1:Namespace") continue;
     const object = inputs as KubeObject;
@@ -149,6 +155,35 @@ export async function adoptedIn(kube: Kube, { resources }: StackState): Promise<
   }
   return found;
 }
+
+/**
+ * The adopted namespaces that the program no longer has. An update must exclude them: they are not the stack's to
+ * delete. Refuses another name for an adopted namespace: that replaces it, and a replacement cannot be excluded.
+ */
+export async function adoptedNoLonger(
+  kube: Kube,
+  file: StackFile,
+  evaluation: Evaluation,
+  state: StackState,
+): Promise<Adopted[]> {
+  const wanted = manifests(evaluation);
+  const keys = new Set(wanted.map(({ key }) => key));
+  const resources = state.resources.filter(({ inputs }) => inputs?.kind && !keys.has(keyOf(inputs as KubeObject)));
+  const adopted = await adoptedIn(kube, { resources });
+  const problems = adopted.flatMap(({ urn, object }) => {
+    const renamed = wanted.find((manifest) => manifest.urn === urn)?.object.metadata.name;
+    const { name } = object.metadata;
+    return renamed
+      ? `stack ${file.stack}: namespaces.${urn.split("::").at(-1)}.name: found ${renamed}; expected ${name}, which existed before the stack and would be deleted; to leave it, create ${renamed} yourself and set create to false`
+      : [];
+  });
+  if (problems.length > 0) throw new ConfigError(problems.join("\n"));
+  return adopted;
+}
+
+/** A line about a namespace that is not deleted. */
+export const leftLine = ({ object }: Adopted): string =>
+  `left in the cluster, as it was there before: ${titleOf(object)}`;
 
 /** Secrets and ConfigMaps that pods use and neither the program nor an operator creates, sorted. */
 export function needs(objects: KubernetesObject[]): Need[] {

@@ -2,7 +2,7 @@ import type { Say } from "../local/step.ts";
 import { stateOf } from "./backend.ts";
 import { counted, linesOf, planned } from "./changes.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
-import { preflight } from "./preflight.ts";
+import { adoptedNoLonger, leftLine, preflight } from "./preflight.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { Pulumi } from "./pulumi.ts";
 import { refuseLosses } from "./refusals.ts";
@@ -28,14 +28,17 @@ export async function preview(options: PreviewOptions): Promise<void> {
   if (steps.length > 0) await show(steps);
 
   const state = await stateOf(file);
-  refuseLosses(file, state, evaluation);
+  const left = await adoptedNoLonger(kube, file, evaluation, state);
+  const exclude = left.map(({ urn }) => urn);
+  refuseLosses(file, state, evaluation, exclude);
   const adopted = await preflight(kube, file, evaluation, state);
   const pulumi = await Pulumi.open(file, target, { state, adopts: adopted.length > 0 });
   const lines: string[] = [];
   const run = async (say: Say) => {
-    const { changes, counts, warnings } = await pulumi.preview(evaluation.resources.length, say);
+    const { changes, counts, warnings } = await pulumi.preview(evaluation.resources.length, say, exclude);
     lines.push(...[...warnings].map((warning) => `warning: ${warning}`));
     lines.push(...changes.flatMap((change) => linesOf(change, planned, options.diff)).map((line) => `  ${line}`));
+    lines.push(...left.map(leftLine));
     lines.push(
       counted(counts, { create: "to create", update: "to update", replace: "to replace", delete: "to delete" }),
     );

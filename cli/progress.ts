@@ -12,6 +12,20 @@ export interface Waiting {
   object?: KubeObject;
 }
 
+/**
+ * Whether the engine warns of an object that was not ready when it compared it with the cluster, as after a restart of
+ * its node. It then waits for the object, and reports an error if that does not become ready. The warning has lines of
+ * the log of the object's pods, with passwords in them.
+ */
+const isUnready = (warning: string): boolean => warning.startsWith("Refreshed resource is in an unhealthy state:");
+
+/** A failure's text without what the engine says about pods: it can have lines of their logs, with passwords in them. */
+export const withoutPods = (text: string): string =>
+  text.replace(
+    /(\[Pod [^\]]+\]: ).*?(?=\n\s*\* |$)/gs,
+    "$1not shown: it may have passwords, and no Secret can be read",
+  );
+
 /** The progress of an update, a preview or a destruction, from the engine's events. */
 export class Progress {
   /** Changes that were made, or would be, in the order of the events. */
@@ -20,6 +34,7 @@ export class Progress {
   readonly problems: { of?: string; message: string }[] = [];
   /** Kubernetes objects whose operation failed. */
   readonly failed: KubeObject[] = [];
+  /** The engine's warnings, without those of objects that it then waits for. */
   readonly warnings = new Set<string>();
   /** Running operations, the oldest first. */
   readonly waiting = new Map<string, Waiting>();
@@ -107,9 +122,12 @@ export class Progress {
     if (!text) return;
     const waiting = urn && this.waiting.get(urn);
     const of = urn && (this.names.get(urn) ?? nameOfUrn(urn));
-    if (ephemeral && waiting) waiting.why = text.replace(/^\[\d+\/\d+\] /, "");
-    else if (severity === "error") this.problems.push({ ...(of && { of }), message: text });
-    else if (severity === "warning" && !this.isExpected(text)) this.warnings.add(of ? `${of}: ${text}` : text);
+    // A status, which the engine would overwrite. That of a pod can have lines of its log, with passwords in them.
+    if (ephemeral) {
+      if (waiting && !text.startsWith("[Pod ")) waiting.why = text.replace(/^\[\d+\/\d+\] /, "");
+    } else if (severity === "error") this.problems.push({ ...(of && { of }), message: text });
+    else if (severity === "warning" && !isUnready(text) && !this.isExpected(text))
+      this.warnings.add(of ? `${of}: ${text}` : text);
     else if (severity === "info#err") this.said.push(text);
   }
 }

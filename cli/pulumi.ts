@@ -83,22 +83,29 @@ export class Pulumi {
     }
   }
 
-  /** Runs `pulumi up`. `total`: the expected number of resources. */
-  async up(total: number, say: Say): Promise<Progress> {
-    const progress = await this.run("up", (options) => this.stack.up(options), total, say);
+  /** Runs `pulumi up`. `total`: the expected number of resources. Those with the URNs in `exclude` stay as they are. */
+  async up(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
+    const progress = await this.run("up", (options) => this.stack.up(options), total, say, exclude);
     await this.settle();
     return progress;
   }
 
   /** What `up` would do. */
-  preview(total: number, say: Say): Promise<Progress> {
-    return this.run("preview", (options) => this.stack.preview(options), total, say);
+  async preview(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
+    const { envVars } = this.stack.workspace;
+    // Otherwise the engine serializes the whole state after each resource: most of the time with a thousand of them.
+    // A preview saves no state.
+    envVars.PULUMI_SKIP_CHECKPOINTS = "true";
+    try {
+      return await this.run("preview", (options) => this.stack.preview(options), total, say, exclude);
+    } finally {
+      delete envVars.PULUMI_SKIP_CHECKPOINTS;
+    }
   }
 
   /** Deletes the stack's resources but those with the URNs in `exclude`. */
   destroy(total: number, say: Say, exclude: string[] = []): Promise<Progress> {
-    const which = exclude.length > 0 ? { exclude } : {};
-    return this.run("destroy", (options) => this.stack.destroy({ ...options, ...which }), total, say);
+    return this.run("destroy", (options) => this.stack.destroy(options), total, say, exclude);
   }
 
   /**
@@ -127,6 +134,7 @@ export class Pulumi {
     operation: (options: Options) => Promise<unknown>,
     total: number,
     say: Say,
+    exclude: string[] = [],
   ): Promise<Progress> {
     const progress = new Progress(total, this.isExpected);
     const stop = new AbortController();
@@ -138,6 +146,7 @@ export class Pulumi {
       color: "never",
       suppressOutputs: true,
       suppressProgress: true,
+      ...(exclude.length > 0 && { exclude }),
     });
     // After the first signal Pulumi finishes running operations and saves the state; after a second one it aborts.
     const done = onInterrupt(async ({ reachedAll }) => {

@@ -14,10 +14,13 @@ const protectedIn = ({ resources }: StackState): KubeObject[] =>
 /**
  * Refuses changes that would delete protected data: an object that the stack no longer has, or that would be replaced.
  * Reports all at once; Pulumi refuses them one by one, by URN.
+ *
+ * @param left the URNs of resources that the update leaves as they are
  */
-export function refuseLosses(file: StackFile, state: StackState, evaluation: Evaluation): void {
+export function refuseLosses(file: StackFile, state: StackState, evaluation: Evaluation, left: string[] = []): void {
   const wanted = new Map(manifests(evaluation).map(({ key, object }) => [key, object]));
-  const problems = protectedIn(state).flatMap((object) => {
+  const resources = state.resources.filter(({ urn }) => !left.includes(urn));
+  const problems = protectedIn({ ...state, resources }).flatMap((object) => {
     const after = wanted.get(keyOf(object));
     const forced = after && replacedBy(object as KubernetesObject, after as KubernetesObject);
     if (after && forced?.length === 0) return [];

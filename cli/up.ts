@@ -13,8 +13,8 @@ import type { Target } from "./choose.ts";
 import { componentStates, componentTable } from "./component-states.ts";
 import { type Deployed, ofProgram } from "./deployed.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
-import { adopt, preflight } from "./preflight.ts";
-import type { Progress } from "./progress.ts";
+import { adopt, adoptedNoLonger, leftLine, preflight } from "./preflight.ts";
+import { type Progress, withoutPods } from "./progress.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { Pulumi, UpdateFailed } from "./pulumi.ts";
 import { refuseLosses } from "./refusals.ts";
@@ -41,17 +41,20 @@ export async function up(options: UpOptions): Promise<void> {
 
   const kube = await connect(target);
   const state = await stateOf(file);
-  refuseLosses(file, state, evaluation);
+  const left = await adoptedNoLonger(kube, file, evaluation, state);
+  const exclude = left.map(({ urn }) => urn);
+  refuseLosses(file, state, evaluation, exclude);
   const adopted = await preflight(kube, file, evaluation, state);
   const pulumi = await Pulumi.open(file, target, { state, kube, adopts: adopted.length > 0 });
   await adopt(kube, adopted);
   let progress: Progress | undefined;
   const run = async (say: Say) => {
-    progress = await pulumi.up(evaluation.resources.length, say);
+    progress = await pulumi.up(evaluation.resources.length, say, exclude);
   };
   await show([{ title: `Stack ${file.stack}`, run }]).catch(async (error) => {
     throw await withDiagnosis(kube, evaluation, error);
   });
+  for (const namespace of left) console.log(leftLine(namespace));
   if (progress) report(progress);
 
   const components = await settled(kube, target, ofProgram(evaluation));
@@ -79,7 +82,7 @@ async function withDiagnosis(kube: Kube, evaluation: Evaluation, error: unknown)
     return new UserError(hide(failure.message, secrets) + (found && `\n${found}`));
   } catch {
     // Without the Secrets, passwords in logs cannot be hidden, so logs are not shown.
-    return error;
+    return new UserError(withoutPods(failure.message));
   }
 }
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import type { StackState } from "../../cli/backend.ts";
-import { adopt, adoptedIn, deleteBegun, needs, preflight } from "../../cli/preflight.ts";
+import { adopt, adoptedIn, adoptedNoLonger, deleteBegun, leftLine, needs, preflight } from "../../cli/preflight.ts";
 import { parseConfig } from "../../config/problems.ts";
 import type { Evaluation } from "../../render/evaluate.ts";
 import type { StackFile } from "../../render/stack.ts";
@@ -135,6 +135,44 @@ describe("an object that already exists", () => {
     // Of an update that was killed before it recorded the creation.
     const pending = secrets.map((resource) => ({ type: "creating", resource }));
     expect(await check({ resources: namespaces, pending })).toEqual([]);
+  });
+});
+
+describe("an adopted namespace that the stack no longer has", () => {
+  let state: StackState;
+  const left = async (changes: Record<string, object>) =>
+    adoptedNoLonger(api.connect(), fileOf(changes), (await evaluate(changes)).evaluation, state);
+  beforeAll(async () => {
+    const { evaluation } = await evaluate({ monitoring: { enabled: true } });
+    state = { resources: evaluation.resources, pending: [] };
+  });
+  beforeEach(async () => {
+    for (const name of ["test-core", "test-apps", "test-monitoring"]) await namespace(name);
+    const metadata = { name: "test-monitoring" };
+    await adopt(api.connect(), [{ apiVersion: "v1", kind: "Namespace", metadata }]);
+  });
+
+  it("is left by an update; one that the stack created is not", async () => {
+    expect(await left({ monitoring: { enabled: true } })).toEqual([]);
+    const found = await left({ namespaces: { core: { create: false } } });
+    expect(found.map(leftLine)).toEqual(["left in the cluster, as it was there before: Namespace test-monitoring"]);
+    expect(found[0]?.urn).toMatch(/:Namespace::monitoring$/);
+    expect(await left({ monitoring: { enabled: true }, namespaces: { monitoring: { create: false } } })).toEqual(found);
+  });
+
+  it("is not left if it was deleted by hand", async () => {
+    await api.connect().delete({ apiVersion: "v1", kind: "Namespace", metadata: { name: "test-monitoring" } });
+    expect(await left({})).toEqual([]);
+  });
+
+  it("does not get another name, which would replace it", async () => {
+    await expect(
+      left({ monitoring: { enabled: true }, namespaces: { monitoring: { name: "mine" } } }),
+    ).rejects.toMatchObject({
+      name: "ConfigError",
+      message:
+        "stack test: namespaces.monitoring.name: found mine; expected test-monitoring, which existed before the stack and would be deleted; to leave it, create mine yourself and set create to false",
+    });
   });
 });
 

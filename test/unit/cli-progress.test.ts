@@ -3,7 +3,7 @@
 import { DiffKind, type EngineEvent, type StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
 import { describe, expect, it } from "vitest";
 import { counted, done, linesOf, planned } from "../../cli/changes.ts";
-import { Progress } from "../../cli/progress.ts";
+import { Progress, withoutPods } from "../../cli/progress.ts";
 
 const inputs = (spec: object, kind = "StatefulSet") => ({
   apiVersion: "apps/v1",
@@ -46,6 +46,16 @@ describe("the status line", () => {
     expect(progress.line(Date.now() + 12_000)).toBe(
       "1 of 4; waiting for StatefulSet dev-core/redis for 12 s (no pod is ready)",
     );
+  });
+
+  it("shows no message about a pod, which can have lines of its log", () => {
+    const status = { urn, ephemeral: true, severity: "warning" };
+    const pod = said("[Pod dev-core/redis-0]: containers with unready status: [redis]\npassword: hunter22", status);
+    const progress = told(ended(other), begun(created), pod);
+    expect(progress.line()).toBe("1 of 4; waiting for StatefulSet dev-core/redis for 0 s");
+    expect([...progress.warnings]).toEqual([]);
+    progress.take(said("ProvisioningFailed: no class", status));
+    expect(progress.line()).toContain("(ProvisioningFailed: no class)");
   });
 
   it("shows three resources and the number of the others", () => {
@@ -149,6 +159,60 @@ describe("the changes", () => {
     expect(counted(told(at({ summaryEvent })).counts, done)).toBe("2 updated, 49 unchanged");
     expect(counted({}, done)).toBe("nothing to do");
   });
+});
+
+describe("an object that was not ready when the engine compared it with the cluster", () => {
+  const unready = step({ op: "refresh", old: side(inputs({})), new: side(inputs({})) });
+  const awaited = step({ op: "update", old: side(inputs({})), new: side(inputs({})) });
+  const compared = [
+    begun(unready),
+    said("Refreshed resource is in an unhealthy state:\n* [Pod dev-core/redis-0]: unready\npassword: hunter22", {
+      severity: "warning",
+      urn,
+    }),
+    ended(unready),
+    begun(awaited),
+  ];
+
+  it("is no warning if it becomes ready; other warnings of it and of others stay", () => {
+    const progress = told(
+      ...compared,
+      said("apps/v1beta1 is deprecated", { severity: "warning", urn }),
+      said("old", { severity: "warning" }),
+      ended(awaited),
+    );
+    expect([...progress.warnings]).toEqual(["StatefulSet dev-core/redis: apps/v1beta1 is deprecated", "old"]);
+    expect(progress.changes).toEqual([]);
+  });
+
+  it("is a problem if it does not", () => {
+    const progress = told(
+      ...compared,
+      said("failed to become live", { severity: "error", urn }),
+      at({ resOpFailedEvent: { metadata: awaited, status: 0, steps: 0 } }),
+    );
+    expect(progress.problems).toEqual([{ of: "StatefulSet dev-core/redis", message: "failed to become live" }]);
+    expect(progress.failed).toHaveLength(1);
+  });
+});
+
+it("a failure is shown without what the engine says about pods, if passwords cannot be hidden", () => {
+  const text = [
+    "StatefulSet dev-core/redis: 2 errors occurred:",
+    "\t* [Pod dev-core/redis-0]: containers with unready status: [redis]",
+    "password: hunter22",
+    "\t* 0 of 1 are ready",
+    "Deployment dev-apps/polls: [Pod dev-apps/polls-1]: [Error] hunter22",
+  ].join("\n");
+  const hidden = "not shown: it may have passwords, and no Secret can be read";
+  expect(withoutPods(text)).toBe(
+    [
+      "StatefulSet dev-core/redis: 2 errors occurred:",
+      `\t* [Pod dev-core/redis-0]: ${hidden}`,
+      "\t* 0 of 1 are ready",
+      `Deployment dev-apps/polls: [Pod dev-apps/polls-1]: ${hidden}`,
+    ].join("\n"),
+  );
 });
 
 it("keeps each problem with its resource, and each unexpected warning once", () => {

@@ -31,7 +31,7 @@ function pulumiThat(commands: Record<string, string>) {
 const { appendFileSync, writeFileSync } = require("node:fs");
 const [command, sub, ...args] = process.argv.slice(2);
 if (command !== "version") appendFileSync(${JSON.stringify(join(folder, "calls"))}, process.argv.slice(2).join(" ") + " " +
-  (process.env.PULUMI_K8S_UPSERT_EXISTING_OBJECTS ?? "") + "\\n");
+  (process.env.PULUMI_K8S_UPSERT_EXISTING_OBJECTS ?? "") + (process.env.PULUMI_SKIP_CHECKPOINTS ? "no checkpoints" : "") + "\\n");
 const events = process.argv[process.argv.indexOf("--event-log") + 1];
 const tell = (...all) => { for (const [sequence, event] of all.entries()) appendFileSync(events, JSON.stringify({ sequence, ...event }) + "\\n"); };
 const fail = (text) => { process.stderr.write(text + "\\n"); process.exitCode = 255; };
@@ -130,6 +130,26 @@ describe("an update", () => {
 it("a stack that cannot be opened is reported with the reason, without pulumi's command line", async () => {
   pulumiThat({ stack: 'fail("error: incorrect passphrase")' });
   await expect(open()).rejects.toMatchObject({ name: "UserError", message: "pulumi, stack dev: incorrect passphrase" });
+});
+
+it("an update and its preview leave excluded objects as they are", async () => {
+  const summary = event({ summaryEvent: { resourceChanges: { same: 4 } } });
+  pulumiThat({ up: "", preview: `tell(${summary})` });
+  const pulumi = await open();
+  await pulumi.preview(4, say, [urn]);
+  await pulumi.up(4, say, [urn]);
+  await pulumi.up(4, say);
+  const updates = calls().filter((call) => /^(up|preview) /.test(call));
+  expect(updates.map((call) => call.includes(`--exclude ${urn}`))).toEqual([true, true, false]);
+});
+
+it("only a preview saves no state after each resource", async () => {
+  pulumiThat({ up: "", preview: `tell(${event({ summaryEvent: { resourceChanges: { same: 4 } } })})` });
+  const pulumi = await open();
+  await pulumi.preview(4, say);
+  await pulumi.up(4, say);
+  const updates = calls().filter((call) => /^(up|preview) /.test(call));
+  expect(updates.map((call) => call.endsWith("no checkpoints"))).toEqual([true, false]);
 });
 
 it("is destroyed except for adopted objects, and removed from the backend", async () => {

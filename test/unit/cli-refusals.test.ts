@@ -27,9 +27,9 @@ const stateAfter = ({ resources, outputs }: Evaluation): StackState => ({
   pending: [],
 });
 
-const refusal = (state: StackState, evaluation: Evaluation): string[] => {
+const refusal = (state: StackState, evaluation: Evaluation, left?: string[]): string[] => {
   try {
-    refuseLosses(file, state, evaluation);
+    refuseLosses(file, state, evaluation, left);
     return [];
   } catch (error) {
     expect(error).toBeInstanceOf(ConfigError);
@@ -64,6 +64,13 @@ describe("with global.protectData", () => {
       `stack test: namespaces.monitoring: Namespace test-monitoring: no longer configured, and protected from deletion; ${unprotect}`,
     );
     expect(all.length).toBeGreaterThan(1);
+  });
+
+  it("but not that of a namespace which the update leaves in the cluster", async () => {
+    const left = before.resources.flatMap(({ urn }) => (urn.endsWith(":Namespace::monitoring") ? [urn] : []));
+    const all = refusal(state, await evaluate("global: { protectData: true }"), left);
+    expect(all.filter((line) => line.includes("Namespace"))).toEqual([]);
+    expect(all.length).toBeGreaterThan(0);
   });
 
   it("a replacement is refused, with its cause", async () => {
