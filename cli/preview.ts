@@ -5,7 +5,7 @@ import { findPulumi, pulumiSteps } from "./engine.ts";
 import { adoptedNoLonger, leftLine, preflight } from "./preflight.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { Pulumi } from "./pulumi.ts";
-import { refuseLosses } from "./refusals.ts";
+import { refuseLosses, refuseResizes } from "./refusals.ts";
 import { show } from "./show.ts";
 import { connect, nameOf, targetOf } from "./target.ts";
 
@@ -31,6 +31,7 @@ export async function preview(options: PreviewOptions): Promise<void> {
   const left = await adoptedNoLonger(kube, file, evaluation, state);
   const exclude = left.map(({ urn }) => urn);
   refuseLosses(file, state, evaluation, exclude);
+  refuseResizes(file, state, evaluation);
   const adopted = await preflight(kube, file, evaluation, state);
   const pulumi = await Pulumi.open(file, target, { state, adopts: adopted.length > 0 });
   const lines: string[] = [];

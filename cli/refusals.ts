@@ -1,3 +1,5 @@
+import { shrinks } from "../components/kit/storage.ts";
+import { fixedReplicas, resizes, valueAt } from "../config/immutable-fields.ts";
 import type { KubernetesObject } from "../policy/rules/index.ts";
 import { replacedBy } from "../render/diff/replaces.ts";
 import type { Evaluation } from "../render/evaluate.ts";
@@ -32,6 +34,38 @@ export function refuseLosses(file: StackFile, state: StackState, evaluation: Eva
   if (problems.length > 0) throw new ConfigError(problems.join("\n"));
 }
 
+/** Where a volume's size is, by kind. Those of CloudNativePG's clusters are its operator's. */
+const sizes: Record<string, string> = {
+  PersistentVolumeClaim: "spec.resources.requests.storage",
+  Cluster: "spec.storage.size",
+};
+
+/**
+ * Refuses a smaller volume, and another number of pods where that is final. The program's hooks refuse both too, but
+ * `up` runs no preview: the engine would have changed other objects by then.
+ */
+export function refuseResizes({ stack }: StackFile, { resources }: StackState, evaluation: Evaluation): void {
+  const existing = new Map(resources.filter(({ delete: leaving }) => !leaving).map(({ urn, inputs }) => [urn, inputs]));
+  const problems = manifests(evaluation).flatMap(({ urn, object }) => {
+    const [before, annotations] = [existing.get(urn), object.metadata.annotations];
+    const volume = annotations?.[configKey]?.replace(/\.storage\.size$/, "");
+    const [old, fresh] = [before, object].map((one) => valueAt(one, sizes[object.kind] ?? "")) as (
+      | string
+      | undefined
+    )[];
+    const smaller = volume && old && fresh && shrinks(stack, volume, old, fresh);
+    const pods = (one: unknown) => valueAt(one, "spec.replicas") as number | undefined;
+    const fixed = annotations?.[fixedReplicas];
+    const resized = fixed && resizes(pods(before), pods(object));
+    return [...(smaller ? [smaller] : []), ...(resized ? [`stack ${stack}: ${fixed}: ${resized}`] : [])];
+  });
+  // One for each of a component's volumes.
+  if (problems.length > 0) throw new ConfigError([...new Set(problems)].join("\n"));
+}
+
+/** The annotation of a volume that names the key of its size. */
+const configKey = "data-platform/config-key";
+
 const unprotect =
   "put it back, or give it up for good: set global.protectData to false, run `up` once, then make the change again";
 
@@ -47,7 +81,7 @@ export function refuseProtected(file: StackFile, state: StackState): void {
 
 /** The block of the stack's file that an object comes from, if known: `redis: `. */
 function keyTo({ kind, metadata }: KubeObject, { resources }: StackState): string {
-  const noted = metadata.annotations?.["data-platform/config-key"];
+  const noted = metadata.annotations?.[configKey];
   if (noted) return `${noted.replace(/\.storage\.size$/, "")}: `;
   const outputs = resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs;
   const namespaces = Object.entries((outputs?.namespaces ?? {}) as Record<string, string>);

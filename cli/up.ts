@@ -17,7 +17,7 @@ import { adopt, adoptedNoLonger, leftLine, preflight } from "./preflight.ts";
 import { type Progress, withoutPods } from "./progress.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { Pulumi, UpdateFailed } from "./pulumi.ts";
-import { refuseLosses } from "./refusals.ts";
+import { refuseLosses, refuseResizes } from "./refusals.ts";
 import { show, type Work } from "./show.ts";
 import { connect, isLocal, nameOf, targetOf } from "./target.ts";
 
@@ -44,6 +44,7 @@ export async function up(options: UpOptions): Promise<void> {
   const left = await adoptedNoLonger(kube, file, evaluation, state);
   const exclude = left.map(({ urn }) => urn);
   refuseLosses(file, state, evaluation, exclude);
+  refuseResizes(file, state, evaluation);
   const adopted = await preflight(kube, file, evaluation, state);
   const pulumi = await Pulumi.open(file, target, { state, kube, adopts: adopted.length > 0 });
   await adopt(kube, adopted);

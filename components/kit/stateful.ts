@@ -63,8 +63,8 @@ export function stateful<V extends string>(component: Component, spec: StatefulA
 }
 
 /**
- * Hook that refuses another number of replicas before the update starts: the new pods would have empty volumes, and
- * could outvote the old ones.
+ * Hook that refuses another number of replicas in a preview: the new pods would have empty volumes, and could outvote
+ * the old ones.
  */
 export const refuseToResize = (component: Component, key: string) =>
   new pulumi.ResourceHook(

@@ -64,8 +64,8 @@ export function claim(
 type Inputs = { [field: string]: any };
 
 /**
- * Hook that refuses a smaller volume before the update starts, with the configuration key. Kubernetes refuses it too,
- * but in the middle of an update. `size` reads the size from the resource's inputs; default: a PersistentVolumeClaim's.
+ * Hook that refuses a smaller volume in a preview, with the configuration key. Kubernetes refuses it too, but in the
+ * middle of an update. `size` reads the size from the resource's inputs; default: a PersistentVolumeClaim's.
  */
 export const refuseToShrink = (
   component: Component,

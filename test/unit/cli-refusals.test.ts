@@ -2,7 +2,7 @@
 // Does not prove that Pulumi refuses the same: a cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
 import type { StackState } from "../../cli/backend.ts";
-import { refuseLosses, refuseProtected } from "../../cli/refusals.ts";
+import { refuseLosses, refuseProtected, refuseResizes } from "../../cli/refusals.ts";
 import type { Evaluation } from "../../render/evaluate.ts";
 import { manifests } from "../../render/manifests.ts";
 import { ConfigError, type StackFile } from "../../render/stack.ts";
@@ -27,9 +27,12 @@ const stateAfter = ({ resources, outputs }: Evaluation): StackState => ({
   pending: [],
 });
 
-const refusal = (state: StackState, evaluation: Evaluation, left?: string[]): string[] => {
+const refusal = (state: StackState, evaluation: Evaluation, left?: string[]): string[] =>
+  refused(() => refuseLosses(file, state, evaluation, left));
+
+const refused = (check: () => void): string[] => {
   try {
-    refuseLosses(file, state, evaluation, left);
+    check();
     return [];
   } catch (error) {
     expect(error).toBeInstanceOf(ConfigError);
@@ -101,4 +104,37 @@ it("without global.protectData everything is allowed", async () => {
   expect(manifests(smaller).length).toBeLessThan(state.resources.length);
   expect(refusal(state, smaller)).toEqual([]);
   expect(() => refuseProtected(file, state)).not.toThrow();
+});
+
+describe("sizes and numbers that are final", () => {
+  const shop = (size: string) => `cloudnativePg: { enabled: true }
+djangoApps:
+  shop: { image: "registry.example.com/shop:1.0.0", database: cloudnative-pg, databaseCluster: { storage: { size: ${size} } } }`;
+  const changed = async (before: string, after: string) => {
+    const state = stateAfter(await evaluate(before));
+    const evaluation = await evaluate(after);
+    return refused(() => refuseResizes(file, state, evaluation));
+  };
+
+  it.each([
+    ["nothing of it", "redis: { storage: { size: 2Gi } }", "redis: { storage: { size: 2Gi } }"],
+    ["a larger volume", "redis: { storage: { size: 2Gi } }", "redis: { storage: { size: 3Gi } }"],
+    ["more pods of a Deployment", "superset: { web: { replicas: 1 } }", "superset: { web: { replicas: 2 } }"],
+    ["a new component", "kafka: { enabled: false }\nschemaRegistry: { enabled: false }", "{}"],
+  ])("%s is allowed", async (_, before, after) => {
+    expect(await changed(before, after)).toEqual([]);
+  });
+
+  it("all that would shrink or be resized is refused at once, each with its key", async () => {
+    expect(
+      await changed(
+        `redis: { storage: { size: 2Gi } }\nkafka: { replicas: 3 }\n${shop("3Gi")}`,
+        `redis: { storage: { size: 1Gi } }\nkafka: { replicas: 1 }\n${shop("2Gi")}`,
+      ),
+    ).toEqual([
+      "stack test: redis.storage.size: found 1Gi; expected at least 2Gi, the size of the volume that exists: volumes never shrink",
+      "stack test: djangoApps.shop.databaseCluster.storage.size: found 2Gi; expected at least 3Gi, the size of the volume that exists: volumes never shrink",
+      "stack test: kafka.replicas: found 1; expected 3, the number that exists: it is fixed when the volumes are first written to",
+    ]);
+  });
 });
