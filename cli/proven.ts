@@ -123,7 +123,8 @@ export async function fingerprints(): Promise<Map<string, string>> {
   const ingredients: Ingredients = {
     common: [
       ["node", process.versions.node.split(".")[0]],
-      Object.entries(process.env).filter(([name]) => /^(TEST_|PLATFORM_IMAGES)/.test(name)),
+      // More interruptions than usual, or a given seed of their moments, prove no less.
+      Object.entries(process.env).filter(([name]) => /^(TEST_(?!INTERRUPTIONS|SEED)|PLATFORM_IMAGES)/.test(name)),
       ...shared.flatMap(hashes).filter(([path]) => !apart.some((other) => path.startsWith(other))),
       ...imageCode(),
       ...hashes("test/cluster").filter(([path]) => !path.endsWith(".test.ts")),

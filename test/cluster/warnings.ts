@@ -26,7 +26,12 @@ export const expectedWarnings: Record<string, RegExp[]> = {
   // docs/noetl.md: a server waits for its first worker, which starts after it.
   noetl: [/\/auto_resume\.py:/],
   // docs/flink.md: from Hadoop's client, which Iceberg needs only for its classes.
-  flink: [/Unable to load native-hadoop library/, /Could not find Hadoop configuration/],
+  flink: [
+    /Unable to load native-hadoop library/,
+    /Could not find Hadoop configuration/,
+    // A TaskManager that starts before the JobManager tries again.
+    /ReliableDeliverySupervisor .*jobmanager\S* has failed, address is now gated/,
+  ],
   // From Spark's scripts and a library that the image lacks; a worker retries if the master is slow.
   spark: [/Using incubator modules/, /Unable to load native-hadoop library/, /Duplicate registration at master/],
 };
