@@ -221,7 +221,7 @@ describe("a promotion", () => {
     writeFileSync(path, older);
     const { exitCode, all } = await platform(args);
     expect(String(all)).toContain("-    image: data-platform/web-app:0.9.0\n+    image: data-platform/web-app:1.0.0\n");
-    expect(String(all)).toContain("expected --yes to write it");
+    expect(String(all)).toContain("expected --yes to write without asking");
     expect(exitCode).toBe(2);
     expect(readFileSync(path, "utf8")).toBe(older);
   });
