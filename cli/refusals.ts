@@ -47,15 +47,15 @@ const sizes: Record<string, string> = {
 export function refuseResizes({ stack }: StackFile, { resources }: StackState, evaluation: Evaluation): void {
   const existing = new Map(resources.filter(({ delete: leaving }) => !leaving).map(({ urn, inputs }) => [urn, inputs]));
   const problems = manifests(evaluation).flatMap(({ urn, object }) => {
-    const [before, annotations] = [existing.get(urn), object.metadata.annotations];
-    const volume = annotations?.[configKey]?.replace(/\.storage\.size$/, "");
+    const before = existing.get(urn);
+    const volume = keyOfVolume(object);
     const [old, fresh] = [before, object].map((one) => valueAt(one, sizes[object.kind] ?? "")) as (
       | string
       | undefined
     )[];
     const smaller = volume && old && fresh && shrinks(stack, volume, old, fresh);
     const pods = (one: unknown) => valueAt(one, "spec.replicas") as number | undefined;
-    const fixed = annotations?.[fixedReplicas];
+    const fixed = object.metadata.annotations?.[fixedReplicas];
     const resized = fixed && resizes(pods(before), pods(object));
     return [...(smaller ? [smaller] : []), ...(resized ? [`stack ${stack}: ${fixed}: ${resized}`] : [])];
   });
@@ -63,8 +63,9 @@ export function refuseResizes({ stack }: StackFile, { resources }: StackState, e
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join("\n"));
 }
 
-/** The annotation of a volume that names the key of its size. */
-const configKey = "data-platform/config-key";
+/** The block of the stack's file that a volume comes from, by the annotation with the key of its size. */
+const keyOfVolume = ({ metadata }: KubeObject): string | undefined =>
+  metadata.annotations?.["data-platform/config-key"]?.replace(/\.storage\.size$/, "");
 
 const unprotect =
   "put it back, or give it up for good: set global.protectData to false, run `up` once, then make the change again";
@@ -80,9 +81,10 @@ export function refuseProtected(file: StackFile, state: StackState): void {
 }
 
 /** The block of the stack's file that an object comes from, if known: `redis: `. */
-function keyTo({ kind, metadata }: KubeObject, { resources }: StackState): string {
-  const noted = metadata.annotations?.[configKey];
-  if (noted) return `${noted.replace(/\.storage\.size$/, "")}: `;
+function keyTo(object: KubeObject, { resources }: StackState): string {
+  const { kind, metadata } = object;
+  const volume = keyOfVolume(object);
+  if (volume) return `${volume}: `;
   const outputs = resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs;
   const namespaces = Object.entries((outputs?.namespaces ?? {}) as Record<string, string>);
   const [key] = namespaces.find(([, name]) => kind === "Namespace" && name === metadata.name) ?? [];
