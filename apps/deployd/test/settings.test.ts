@@ -1,6 +1,6 @@
 // Proves what the configuration file may say, the message of each refusal, and that an invalid file changes nothing.
 // Does not prove that the platform writes such a file: the program's tests and the cluster tests do.
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
@@ -125,6 +125,11 @@ it.each([
 
 it("goes on with what was right while the file is wrong, and takes up the next one", async () => {
   const file = join(mkdtempSync(join(tmpdir(), "settings-")), "config.yaml");
+  // At once, as the kubelet does it: a reader of a half-written file would refuse it.
+  const write = (text: string) => {
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
+  };
   const followed: RepositorySettings[][] = [];
   const refused: string[] = [];
   const state: Configuration = { readAt: null, error: null };
@@ -140,12 +145,12 @@ it("goes on with what was right while the file is wrong, and takes up the next o
     () => expect(state).toMatchObject({ readAt: null, error: expect.stringContaining("ENOENT") }),
     10_000,
   );
-  writeFileSync(file, one());
+  write(one());
   await vi.waitFor(() => expect(state).toEqual({ readAt: expect.any(String), error: null }), 10_000);
-  writeFileSync(file, "repositories: 7");
+  write("repositories: 7");
   await vi.waitFor(() => expect(state.error).toBe("repositories: expected a list of repositories"), 10_000);
   expect(followed).toHaveLength(1);
-  writeFileSync(file, one(", prune: true"));
+  write(one(", prune: true"));
   await vi.waitFor(() => expect(followed).toHaveLength(2), 10_000);
   expect(state.error).toBeNull();
   expect(followed[1]![0]!.prune).toBe(true);
