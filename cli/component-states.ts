@@ -51,6 +51,27 @@ export function componentTable(states: ComponentState[], options: { stack: strin
   );
 }
 
+/** The links to the pages that have a host, to print after the table; empty if there are none. */
+export function pageLinks(objects: KubeObject[]): string {
+  const hosts = objects.flatMap(({ kind, spec }) => hostsIn(kind, spec as Routes | undefined));
+  return hosts.length > 0 ? `\n\nin a browser:\n${[...new Set(hosts)].sort().join("\n")}` : "";
+}
+
+/** The part of an Ingress or HTTPRoute that has hosts. */
+interface Routes {
+  tls?: object[];
+  rules?: { host?: string; filters?: object[] }[];
+  hostnames?: string[];
+}
+
+function hostsIn(kind: string, { tls, rules = [], hostnames = [] }: Routes = {}): string[] {
+  if (kind === "Ingress") return rules.flatMap(({ host }) => (host ? [`${tls ? "https" : "http"}://${host}`] : []));
+  // Not the routes that only redirect.
+  return kind === "HTTPRoute" && !rules.some(({ filters }) => filters)
+    ? hostnames.map((host) => `https://${host}`)
+    : [];
+}
+
 /** Whether a workload belongs to a component. It may have several, of which its Service selects one. */
 const belongs = ({ kind, metadata }: KubeObject, namespace: string, component: string): boolean =>
   ["StatefulSet", "Deployment", "DaemonSet", "Cluster"].includes(kind) &&

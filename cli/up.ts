@@ -10,7 +10,7 @@ import { chartType } from "../render/stack.ts";
 import { stateOf } from "./backend.ts";
 import { counted, done, linesOf } from "./changes.ts";
 import type { Target } from "./choose.ts";
-import { componentStates, componentTable } from "./component-states.ts";
+import { componentStates, componentTable, pageLinks } from "./component-states.ts";
 import { type Deployed, ofProgram } from "./deployed.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
 import { adopt, adoptedNoLonger, leftLine, preflight } from "./preflight.ts";
@@ -36,7 +36,7 @@ export async function up(options: UpOptions): Promise<void> {
   console.log(`cluster: ${nameOf(target)} (${target.why})`);
   console.log(`engine: Pulumi, ${found}`);
   const engine = pulumiSteps(found);
-  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation), engine));
+  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation), engine, hasIngress(evaluation)));
   else if (engine.length > 0) await show(engine);
 
   const kube = await connect(target);
@@ -59,7 +59,8 @@ export async function up(options: UpOptions): Promise<void> {
   if (progress) report(progress);
 
   const components = await settled(kube, target, ofProgram(evaluation));
-  console.log(`\n${componentTable(components, options)}`);
+  const { objects } = ofProgram(evaluation);
+  console.log(`\n${componentTable(components, options)}${pageLinks(objects)}`);
   const down = components.filter(({ ready }) => !ready);
   if (down.length > 0) throw new UserError(`not ready: ${down.map(({ name }) => name).join(", ")}`);
 }
@@ -117,7 +118,7 @@ async function settled(kube: Kube, target: Target, deployed: Deployed) {
  * The work before a stack can be deployed to the local cluster. Images, the cluster's binaries and the engine are built
  * in parallel: none of them uses two processors alone.
  */
-export function localWork(target: Target, images: string[], engine: Step[] = []): Work[] {
+export function localWork(target: Target, images: string[], engine: Step[] = [], frontDoor = false): Work[] {
   const pulumi = engine.length > 0 ? [{ title: "Pulumi", inTurn: engine }] : [];
   // The images are pushed to kind's own registry, so the cluster comes first.
   if (target.cluster === "kind") {
@@ -131,13 +132,16 @@ export function localWork(target: Target, images: string[], engine: Step[] = [])
     {
       title: "Cluster and images",
       together: [
-        { title: "Cluster", inTurn: cluster.upSteps() },
+        { title: "Cluster", inTurn: [...cluster.upSteps(), ...(frontDoor ? cluster.frontDoorSteps() : [])] },
         { title: "Images", inTurn: ensureImages(images) },
         ...pulumi,
       ],
     },
   ];
 }
+
+const hasIngress = (evaluation: Evaluation): boolean =>
+  manifests(evaluation).some(({ object }) => object.kind === "Ingress");
 
 /** Images of the embedded cluster itself. */
 const ownImages = ["registry.k8s.io/pause:3.10"];

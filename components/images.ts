@@ -1,9 +1,13 @@
 import { parseImage } from "../config/images.ts";
+import { frontDoorImages } from "./front-door/images.ts";
 import type { ImageDefinition } from "./kit/image.ts";
 import { registry } from "./registry.ts";
 
-/** The image definitions of all components. */
-export const componentImages: readonly ImageDefinition[] = Object.values(registry).flatMap(({ images }) => images);
+/** The image definitions of all components, and of the login in front of their pages. */
+export const componentImages: readonly ImageDefinition[] = [
+  ...Object.values(registry).flatMap(({ images }) => images),
+  ...frontDoorImages,
+];
 
 type Named = Pick<ImageDefinition, "repositories" | "tags">;
 

@@ -3,15 +3,20 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Config } from "../config/schema.ts";
 import type { NamespaceContext } from "./kit/component.ts";
 import type { NamespaceKey } from "./kit/definition.ts";
+import { type Door, doorOf } from "./kit/ingress.ts";
 
 /** The platform's namespaces. Each is created when a component first needs it; core and apps always. */
 export class Namespaces {
   private readonly contexts = new Map<NamespaceKey, NamespaceContext>();
-  private readonly args: Pick<NamespaceContext, "stack" | "salt" | "built"> & { config: Config };
+  private readonly args: Pick<NamespaceContext, "stack" | "salt" | "network" | "built"> & { config: Config };
   private readonly opts: pulumi.ComponentResourceOptions;
+
+  /** The stack's front door, if it has one. */
+  readonly door: Door | undefined;
 
   constructor(args: Namespaces["args"], opts: pulumi.ComponentResourceOptions) {
     this.args = args;
+    this.door = doorOf(args.config);
     this.opts = opts;
     this.get("core");
     this.get("apps");
@@ -23,18 +28,23 @@ export class Namespaces {
     return context;
   }
 
+  /** The namespaces so far. */
+  get all(): NamespaceContext[] {
+    return [...this.contexts.values()];
+  }
+
   /** The name of each namespace so far, by its key in the configuration. */
   get names(): Record<string, string> {
     return Object.fromEntries([...this.contexts].map(([key, { name }]) => [key, name]));
   }
 
   private create(key: NamespaceKey): NamespaceContext {
-    const { stack, config, salt, built } = this.args;
+    const { stack, config, salt, network, built } = this.args;
     const { global, namespaces } = config;
     // Flink's is empty with a single JobManager, and it must be possible to go back to one.
     const protectData = global.protectData && key !== "flink";
     const { name, ready } = new Namespace(key, { stack, settings: namespaces[key], protectData }, this.opts);
-    return { stack, key, name, ready, global, salt, built };
+    return { stack, key, name, ready, global, network, door: this.door, salt, built };
   }
 }
 

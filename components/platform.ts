@@ -9,10 +9,13 @@ import { CloudnativePg, DatabaseCluster } from "./cloudnative-pg/index.ts";
 import { Deployd } from "./deployd/index.ts";
 import { Django } from "./django/index.ts";
 import { Flink } from "./flink/index.ts";
+import { FrontDoor } from "./front-door/index.ts";
 import { Kafka } from "./kafka/index.ts";
 import type { Kind } from "./kind/index.ts";
 import type { Component } from "./kit/component.ts";
 import type { Endpoint } from "./kit/connection.ts";
+import type { Flow } from "./kit/flows.ts";
+import { Network } from "./kit/network.ts";
 import { Minio } from "./minio/index.ts";
 import { dashboards } from "./monitoring/dashboards.ts";
 import { Exporters } from "./monitoring/exporters.ts";
@@ -21,6 +24,7 @@ import { podMonitors } from "./monitoring/monitors.ts";
 import { Prometheus } from "./monitoring/prometheus.ts";
 import { Namespaces } from "./namespaces.ts";
 import { Nessie } from "./nessie/index.ts";
+import { flowsOf, NetworkPolicies } from "./network-policies.ts";
 import { Noetl, databaseOf as noetlDatabase } from "./noetl/index.ts";
 import { Nats } from "./noetl/nats.ts";
 import { nameOf as noetlName } from "./noetl/schema.ts";
@@ -46,6 +50,16 @@ type Server = Component & { endpoint: Endpoint; admin?: SecretName };
 const clients = ["nessie", "airflow", "superset", "mlflow", "trino", "polls"] as const;
 type Database = (typeof clients)[number] | ReturnType<typeof noetlDatabase> | ReturnType<typeof djangoDatabase>;
 
+/** Buckets that each client of MinIO reads and writes. Flink's tables are in the catalog's bucket. */
+const bucketsOf = {
+  nessie: ["lakehouse"],
+  trino: ["lakehouse"],
+  flink: ["flink", "lakehouse"],
+  spark: ["lakehouse"],
+  airflow: ["airflow"],
+  "web-app": ["web-app"],
+} as const;
+
 /** The whole platform. The constructor is the dependency graph: each component is given the ones that its registry entry names. */
 export class Platform extends pulumi.ComponentResource {
   /** Host and port of each component. */
@@ -54,6 +68,8 @@ export class Platform extends pulumi.ComponentResource {
   readonly secrets: Record<string, SecretName> = {};
   /** Name of each namespace, by its key in the configuration. */
   readonly namespaces: Record<string, string>;
+  /** The connections that `global.networkPolicies` allows. */
+  readonly flows: Flow[];
   private readonly servers: Server[] = [];
   private readonly namespace: Namespaces["get"];
   private readonly child: pulumi.ComponentResourceOptions;
@@ -66,7 +82,8 @@ export class Platform extends pulumi.ComponentResource {
     const salt = new random.RandomPassword("checksum-salt", { length: 32, special: false }, child).result;
     // A mirror holds the platform's own images too.
     const built = config.global.imageRegistry ? undefined : kind?.image;
-    const namespaces = new Namespaces({ stack, config, salt, built }, child);
+    const network = new Network();
+    const namespaces = new Namespaces({ stack, config, salt, network, built }, child);
     this.namespace = (key) => namespaces.get(key);
     const { monitoring, minio, schemaRegistry } = config;
 
@@ -78,11 +95,11 @@ export class Platform extends pulumi.ComponentResource {
       .add("redis", (given) => this.offer(new Redis("redis", given, child)))
       .add("minio", (given) => {
         const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"] as const;
-        return this.offer(new Minio("minio", { ...given, buckets }, child));
+        return this.offer(new Minio("minio", { ...given, buckets, clients: bucketsOf }, child));
       })
       .add("nessie", ({ postgresql, minio, ...given }) => {
         const database = postgresql.database("nessie", given.namespace);
-        const warehouse = minio.bucket("lakehouse", given.namespace);
+        const warehouse = minio.bucket("lakehouse", given.namespace, "nessie");
         return this.offer(new Nessie("nessie", { ...given, database, warehouse }, child));
       })
       .add("kafka", (given) => {
@@ -104,26 +121,26 @@ export class Platform extends pulumi.ComponentResource {
       .add("clickhouse", (given) => this.offer(new Clickhouse("clickhouse", given, child)))
       .add("trino", ({ nessie, minio, postgresql, clickhouse, kafka, ...given }) => {
         const catalogs = {
-          iceberg: { catalog: nessie.catalog, bucket: minio.bucket("lakehouse", given.namespace) },
+          iceberg: { catalog: nessie.catalog, bucket: minio.bucket("lakehouse", given.namespace, "trino") },
           postgresql: postgresql?.database("trino", given.namespace),
-          clickhouse: clickhouse?.connection,
+          clickhouse: clickhouse?.connection("trino"),
           kafka: kafka?.connection,
         };
         return this.offer(new Trino("trino", { ...given, catalogs }, child));
       })
       .add("flink", ({ minio, nessie, ...given }) => {
-        const bucket = minio.bucket("flink", given.namespace);
+        const bucket = minio.bucket("flink", given.namespace, "flink");
         const election = given.config.jobManager.replicas > 1 ? this.namespace("flink") : undefined;
         return this.offer(new Flink("flink", { ...given, election, bucket, catalog: nessie?.catalog }, child));
       })
       .add("spark", ({ nessie, minio, ...given }) => {
-        const bucket = minio.bucket("lakehouse", given.namespace);
+        const bucket = minio.bucket("lakehouse", given.namespace, "spark");
         return this.offer(new Spark("spark", { ...given, catalog: nessie.catalog, bucket }, child));
       })
       .add("airflow", ({ postgresql, redis, minio, monitoring, ...given }) => {
         const database = postgresql.database("airflow", given.namespace);
         const queue = redis.connection("airflow", given.namespace);
-        const logs = minio.bucket("airflow", given.namespace);
+        const logs = minio.bucket("airflow", given.namespace, "airflow");
         return this.offer(
           new Airflow("airflow", { ...given, database, queue, logs, statsd: monitoring?.statsd }, child),
         );
@@ -134,7 +151,7 @@ export class Platform extends pulumi.ComponentResource {
         const queue = redis.connection("superset-queue", given.namespace);
         const sources = {
           trino: trino?.connection,
-          clickhouse: clickhouse?.connection,
+          clickhouse: clickhouse?.connection("superset"),
           postgresql: postgresql.database("trino", given.namespace),
         };
         const args = { ...given, database, cache, queue, sources, statsd: monitoring?.statsd };
@@ -152,7 +169,7 @@ export class Platform extends pulumi.ComponentResource {
         ),
       )
       .add("webApp", ({ minio: store, ...given }) => {
-        const backups = store && { bucket: store.bucket("web-app", given.namespace), client: minio.image };
+        const backups = store && { bucket: store.bucket("web-app", given.namespace, "web-app"), client: minio.image };
         return this.offer(new WebApp("web-app", { ...given, backups }, child));
       })
       .add("deployd", (given) =>
@@ -161,6 +178,21 @@ export class Platform extends pulumi.ComponentResource {
       .complete();
 
     if (components.monitoring) this.watch(components.monitoring, config.monitoring);
+    const { door } = namespaces;
+    const { login } = config.frontDoor;
+    // Its page is behind a login: it lists everything.
+    if (door && login) {
+      const passwords = Object.keys(this.secrets);
+      new FrontDoor("front-door", { namespace: this.namespace("apps"), config: login, door, passwords }, child);
+    }
+    // Last, since it needs every workload.
+    this.flows = flowsOf(network, config.global);
+    if (config.global.networkPolicies.enabled)
+      new NetworkPolicies(
+        "network-policies",
+        { stack, config, network, flows: this.flows, namespaces: namespaces.all },
+        child,
+      );
     this.namespaces = namespaces.names;
     this.registerOutputs({});
   }
@@ -196,7 +228,9 @@ export class Platform extends pulumi.ComponentResource {
       const configKey = `${key}.databaseCluster`;
       const operator = cloudnativePg?.ready ?? [];
       const args = { namespace, config: app.databaseCluster, configKey, database, operator };
-      return this.offer(new DatabaseCluster(`${name}-database`, args, this.child)).connection;
+      const cluster = this.offer(new DatabaseCluster(`${name}-database`, args, this.child));
+      cloudnativePg?.watches(cluster);
+      return cluster.connection;
     };
     return this.offer(new Django(name, { namespace, config: app, database: connection() }, this.child));
   }
@@ -208,9 +242,15 @@ export class Platform extends pulumi.ComponentResource {
     const shown = dashboards(exporters, watched);
     if (monitors.enabled) for (const one of watched) podMonitors(one, monitors.labels);
     if (!prometheus.enabled) return;
-    const { url } = this.offer(new Prometheus("prometheus", { namespace, config: prometheus, watched }, this.child));
+    const server = this.offer(new Prometheus("prometheus", { namespace, config: prometheus, watched }, this.child));
     if (!grafana.enabled) return;
-    this.offer(new Grafana("grafana", { namespace, config: grafana, prometheus: url, dashboards: shown }, this.child));
+    this.offer(
+      new Grafana(
+        "grafana",
+        { namespace, config: grafana, prometheus: server.connection, dashboards: shown },
+        this.child,
+      ),
+    );
   }
 
   /** Adds the component's address and its administrator's Secret to the outputs. */

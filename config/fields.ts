@@ -38,6 +38,24 @@ export const objectName = pattern(
   "a name of at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends and beside each dot",
 );
 
+/** Addresses of IPv4 or IPv6 in CIDR notation. */
+export const cidr = z.union([z.cidrv4(), z.cidrv6()], {
+  error: "expected addresses in CIDR notation such as 10.0.0.0/8",
+});
+
+const labelsExpected = "expected labels, each a text of at most 63 letters, digits, dots, dashes and underscores";
+/** Labels that select objects: at least one. */
+export const labels = z
+  .record(
+    pattern(
+      /^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$/,
+      "a label's key such as kubernetes.io/metadata.name",
+    ),
+    z.string({ error: labelsExpected }).regex(/^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/, { error: labelsExpected }),
+    { error: labelsExpected },
+  )
+  .refine((all) => Object.keys(all).length > 0, { error: "expected at least one label" });
+
 /** A host name with a dot in it: one that people type, not one of the cluster's own. */
 export const hostName = pattern(
   /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$/,

@@ -2,12 +2,60 @@ import { z } from "zod";
 import type { Definition, NamespaceKey } from "../components/kit/definition.ts";
 import { tooFewConnections } from "../components/postgresql/connections.ts";
 import { type ComponentKey, type Registry, registry } from "../components/registry.ts";
-import { block, count, cpu, dnsLabel, memory, objectName } from "./fields.ts";
+import { block, cidr, count, cpu, dnsLabel, hostName, labels, memory, objectName } from "./fields.ts";
+import { checkFrontDoor, frontDoor } from "./front-door.ts";
 
 /*
  * The whole configuration of a stack. Pure: it imports no Pulumi, so it can be tested, documented and
  * turned into a JSON schema by itself. The defaults are the smallest sizes that work; Pulumi.prod.yaml raises them.
  */
+
+const componentKey = z.enum(Object.keys(registry) as [ComponentKey, ...ComponentKey[]], {
+  error: "expected the key of a component such as airflow",
+});
+
+const networkPolicies = block({
+  enabled: z
+    .boolean({ error: "expected true or false" })
+    .default(false)
+    .describe(
+      "Whether NetworkPolicies deny every connection that the platform does not make itself or these keys allow, in and out. The cluster's network must enforce them.",
+    ),
+  allowFrom: z
+    .array(
+      block({
+        namespaceLabels: labels.optional().describe("Labels of the namespaces. Default: the stack's own."),
+        podLabels: labels.optional().describe("Labels of the pods. Default: all pods of these namespaces."),
+      }).refine(({ namespaceLabels, podLabels }) => namespaceLabels || podLabels, {
+        error: "expected namespaceLabels, podLabels or both",
+      }),
+      { error: "expected a list of namespaceLabels and podLabels" },
+    )
+    .default([])
+    .describe("Other pods that may use the Services of all components."),
+  connections: z
+    .array(block({ from: componentKey, to: componentKey }), { error: "expected a list of from and to" })
+    .default([])
+    .describe(
+      "Connections between components that the platform does not make itself, such as those of your DAGs: `from: airflow, to: trino`. They reach the Services of `to`.",
+    ),
+  outside: z
+    .array(
+      block({
+        from: componentKey,
+        cidr: cidr.describe("Addresses."),
+        ports: z
+          .array(count("port", 1, 65_535), { error: "expected a list of ports" })
+          .min(1, { error: "expected at least one port" })
+          .describe("TCP ports."),
+      }),
+      { error: "expected a list of from, cidr and ports" },
+    )
+    .default([])
+    .describe(
+      "Connections that leave the platform, such as to an external database. Addresses that a component's own block names, such as a git repository, are allowed on their port already.",
+    ),
+}).prefault({});
 
 const global = block({
   imageRegistry: z
@@ -43,6 +91,18 @@ const global = block({
     .boolean({ error: "expected true or false" })
     .default(true)
     .describe("Whether volumes refuse to be deleted, and stay if their resource is removed. Off in dev and test."),
+  networkPolicies,
+  separateUsers: z
+    .boolean({ error: "expected true or false" })
+    .default(false)
+    .describe(
+      "Whether each component has a user of its own, with the rights it needs alone, in MinIO, Redis and ClickHouse. With false they share one user of each server. See docs/security.md.",
+    ),
+  domain: hostName
+    .optional()
+    .describe(
+      "Domain of the pages that people use: each has a host in it behind HTTPS, such as airflow.<domain>. See docs/front-door.md. Default: no page has a host.",
+    ),
 }).prefault({});
 
 const quota = block({
@@ -102,7 +162,7 @@ type Blocks = { [Key in ComponentKey]: Registry[Key]["config"] };
 /** The block of each component. `Object.entries` forgets which key has which type. */
 const blocks = Object.fromEntries(Object.entries(registry).map(([key, { config }]) => [key, config])) as Blocks;
 
-const wholeBlock = block({ global, namespaces, ...blocks });
+const wholeBlock = block({ global, frontDoor, namespaces, ...blocks });
 type Whole = z.output<typeof wholeBlock>;
 
 /** Refuses a component that is enabled without one that it needs. */
@@ -150,6 +210,7 @@ export const schema = wholeBlock.superRefine((config, context) => {
   checkNeeds(config, context);
   checkConnections(config, context);
   checkDatabases(config, context);
+  checkFrontDoor(config, context);
 });
 
 /** The schema of one stack: its name is part of the namespaces' default names, which must all differ. */

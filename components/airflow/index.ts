@@ -11,7 +11,9 @@ import type {
   StatsdConnection,
 } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
+import type { Connects, Outside } from "../kit/network.ts";
 import {
   type Container,
   configFiles,
@@ -26,6 +28,7 @@ import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts"
 import { endpoint, service } from "../kit/service.ts";
 import type { SharedPod } from "../kit/shared-pod.ts";
 import {
+  behindProxy,
   capacity,
   environment,
   examples,
@@ -39,6 +42,8 @@ import {
 
 /** User and group of the official image. */
 const [user, group] = [50000, 0];
+
+const page: Page = { role: "api-server" };
 
 /** Requests the scheduler's health endpoint, which listens inside the pod only. Bash does it without the start of a Python runtime. */
 const schedulerIsHealthy = [
@@ -61,6 +66,8 @@ export interface AirflowArgs extends ComponentArgs<Config["airflow"]> {
 
 /** What the pods of Airflow have in common. */
 interface Shared extends SharedPod {
+  /** What each pod connects to. */
+  connects: Connects[];
   /** What must exist before a pod starts. */
   dependsOn: pulumi.Resource[];
 }
@@ -81,6 +88,7 @@ type Process = {
 interface Dags {
   env: NonNullable<Container<never>["env"]>;
   configMap?: pulumi.Input<string> | undefined;
+  outside?: Outside[];
 }
 
 /** Airflow 3: an API server, scheduler, DAG processor and triggerer, and Celery workers that take their tasks from Redis. */
@@ -109,7 +117,9 @@ export class Airflow extends Component {
     this.triggerer(config, ready, dags);
     this.workers(config, ready, dags);
 
-    service(this, { role: "api-server", ports: { http: ports.http }, type: config.service.type, workload: server });
+    const { type } = config.service;
+    const front = service(this, { role: "api-server", ports: { http: ports.http }, type, workload: server });
+    expose(this, page, front);
     this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
   }
@@ -126,7 +136,11 @@ export class Airflow extends Component {
 
   private shared({ config, database, queue, logs, statsd }: AirflowArgs, keys: Keys): Shared {
     const api = `http://${this.host()}:${ports.http}`;
-    const configuration = files(this, "config", settings(config.dags, api, logs, queue, statsd));
+    const configuration = files(
+      this,
+      "config",
+      settings(config.dags, { api, page: urlOf(this, page) }, logs, queue, statsd),
+    );
     return {
       image: this.image(config.image),
       env: environment({ database, queue, logs }, keys),
@@ -143,6 +157,16 @@ export class Airflow extends Component {
         logs: scratch({ size: "1Gi" }),
         tmp: scratch({ size: "1Gi" }),
       },
+      connects: [
+        database,
+        queue,
+        logs,
+        ...(statsd ? [statsd] : []),
+        this.serves("api-server", ["http"]),
+        // The API server shows the logs of tasks that run.
+        this.serves("worker", ["logs"]),
+        this.serves("triggerer", ["logs"]),
+      ],
       dependsOn: [...database.ready, ...queue.ready],
     };
   }
@@ -153,7 +177,7 @@ export class Airflow extends Component {
     const access = git.existingSecret
       ? TypedSecret.existing<"username" | "password">(this, git.existingSecret, auth.rotation)
       : undefined;
-    return { env: gitEnvironment(git, access) };
+    return { env: gitEnvironment(git, access), outside: [{ what: "git repository", url: git.repository }] };
   }
 
   /** The Job that migrates the database and writes the user `admin`. */
@@ -165,6 +189,7 @@ export class Airflow extends Component {
       {
         user,
         group,
+        connects: shared.connects,
         checksums: { script: script.checksum, admin: this.admin.revision, database: database.revision },
         containers: {
           airflow: {
@@ -186,7 +211,8 @@ export class Airflow extends Component {
 
   private apiServer({ apiServer }: Config["airflow"], shared: Shared) {
     return this.process("api-server", shared, {
-      command: ["api-server"],
+      command: urlOf(this, page) ? ["api-server", "--proxy-headers"] : ["api-server"],
+      ...(urlOf(this, page) && { env: behindProxy }),
       replicas: apiServer.replicas,
       resources: apiServer.resources,
       ports: { http: ports.http },
@@ -245,7 +271,7 @@ export class Airflow extends Component {
 
   private process(role: string, shared: Shared, process: Process) {
     const { command, replicas = 1, dags, gracePeriod, env, ...container } = process;
-    const { image, checksums, mounts, volumes, dependsOn } = shared;
+    const { image, checksums, mounts, volumes, connects, dependsOn } = shared;
     return deployment<string>(this, {
       suffix: role,
       replicas,
@@ -254,6 +280,8 @@ export class Airflow extends Component {
         group,
         role,
         checksums,
+        connects,
+        outside: dags?.outside ?? [],
         ...(gracePeriod && { gracePeriod }),
         containers: {
           airflow: {

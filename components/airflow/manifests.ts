@@ -116,9 +116,12 @@ export function capacity({ worker }: Config["airflow"]) {
 /** JSON as a value of airflow.cfg, where `%` begins an interpolation. */
 const literal = (value: unknown) => JSON.stringify(value).replaceAll("%", "%%");
 
+/** The API server takes scheme, host and client from X-Forwarded-*. Anyone who reaches its port can set them. */
+export const behindProxy = { FORWARDED_ALLOW_IPS: "*" };
+
 export const settings = (
   dags: Config["airflow"]["dags"],
-  api: string,
+  { api, page }: { api: string; page?: string | undefined },
   { bucket }: BucketConnection,
   queue: RedisConnection,
   statsd?: StatsdConnection,
@@ -139,7 +142,7 @@ sql_alchemy_max_overflow = ${airflowPool.overflow}
 celery_config_options = celery_config.CELERY_CONFIG
 
 [api]
-# Empty: every address, IPv4 and IPv6.
+${page ? `# What people type: links in pages and mails begin with it.\nbase_url = ${page}\n` : ""}# Empty: every address, IPv4 and IPv6.
 host =
 port = ${ports.http}
 workers = 1
@@ -174,7 +177,7 @@ dag_processor_log_target = stdout
 colored_console_log = False
 
 [fab]
-config_file = ${paths.config}/webserver_config.py
+${page ? "# The login page, a WSGI application of its own, takes X-Forwarded-* too.\nenable_proxy_fix = True\n" : ""}config_file = ${paths.config}/webserver_config.py
 ${statsd ? metrics(statsd) : ""}`,
   "queue_address.py": `"""Where the queue is, with its password. As a program it prints that, for Airflow's own configuration."""
 import os
@@ -182,7 +185,7 @@ import sys
 from urllib.parse import quote
 
 password = quote(${pythonPassword("QUEUE_PASSWORD")}, safe="")
-url = f"redis://:{password}@${queue.host}:${queue.port}/${queue.database}"
+url = f"redis://${queue.username ?? ""}:{password}@${queue.host}:${queue.port}/${queue.database}"
 if __name__ == "__main__":
     sys.stdout.write(url)
 `,

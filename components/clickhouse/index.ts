@@ -5,22 +5,36 @@ import { Component, type Metrics } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { ClickhouseConnection, Endpoint } from "../kit/connection.ts";
 import { configFiles, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
-import { credentials, password, type TypedSecret } from "../kit/secret.ts";
+import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
-import { platformUser, ports, settings, startScript, users } from "./manifests.ts";
+import {
+  type Client,
+  clients,
+  passwordVariable,
+  platformUser,
+  ports,
+  settings,
+  startScript,
+  users,
+} from "./manifests.ts";
 
 /** User and group `clickhouse` of the official image. */
 const user = 101;
 
 export interface ClickhouseArgs extends ComponentArgs<Config["clickhouse"]> {}
 
-/** One ClickHouse server. Its user `platform` has all rights, access management included. */
+/**
+ * One ClickHouse server. Its user `platform` has all rights, access management included. With `global.separateUsers` each
+ * client has a user without these.
+ */
 export class Clickhouse extends Component {
   override readonly metrics: Metrics[] = [{ role: "server", port: "metrics" }];
   readonly endpoint: Endpoint;
   /** The user `platform`. */
   readonly admin: TypedSecret<"username" | "password">;
+  /** The users of clients. Empty if they share `platform`. */
+  private readonly users = new Map<Client, TypedSecret<"username" | "password">>();
   private readonly ready: pulumi.Resource[];
 
   constructor(name: string, { namespace, config }: ClickhouseArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -29,6 +43,11 @@ export class Clickhouse extends Component {
       username: platformUser,
       password: password(this, "admin", config.auth.rotation),
     }));
+    if (namespace.global.separateUsers)
+      for (const client of Object.keys(clients) as Client[]) {
+        const values = { username: client, password: password(this, `user-${client}`, config.auth.rotation) };
+        this.users.set(client, TypedSecret.create(this, `user-${client}`, values));
+      }
     const server = this.server(config);
     const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
     this.ready = [server, front];
@@ -36,24 +55,27 @@ export class Clickhouse extends Component {
     this.registerOutputs({});
   }
 
-  /** Connection to the HTTP interface, for pods in the component's own namespace. */
-  get connection(): ClickhouseConnection {
+  /** Connection of a client to the HTTP interface, for pods in the component's own namespace. */
+  connection(client: Client): ClickhouseConnection {
+    const user = this.users.get(client) ?? this.admin;
     return {
       host: this.host(),
       port: ports.http,
       database: "default",
-      username: this.admin.key("username"),
-      password: this.admin.key("password"),
-      revision: this.admin.revision,
+      username: user.key("username"),
+      password: user.key("password"),
+      revision: user.revision,
       ready: this.ready,
+      ...this.serves("server", ["http"]),
     };
   }
 
   private server({ image, resources, storage }: Config["clickhouse"]) {
     const configuration = files(this, "config", {
       "config.xml": settings(resources.limits.memory),
-      "users.xml": users(resources.limits.memory),
+      "users.xml": users(resources.limits.memory, [...this.users.keys()]),
     });
+    const own = [...this.users];
     const adminPassword = this.admin.key("password");
     return stateful(this, {
       replicas: 1,
@@ -62,14 +84,22 @@ export class Clickhouse extends Component {
       pod: {
         user,
         role: "server",
-        checksums: { config: configuration.checksum, admin: this.admin.revision },
+        checksums: {
+          config: configuration.checksum,
+          admin: this.admin.revision,
+          ...Object.fromEntries(own.map(([client, { revision }]) => [`user-${client}`, revision])),
+        },
         // On SIGTERM the server waits for its queries and flushes its buffers.
         gracePeriod: 60,
         containers: {
           clickhouse: {
             image: this.image(image),
-            command: ["sh", "-eu", "-c", startScript(adminPassword)],
-            env: { PASSWORD: adminPassword, HOME: "/tmp" },
+            command: ["sh", "-eu", "-c", startScript(adminPassword, [...this.users.keys()])],
+            env: {
+              PASSWORD: adminPassword,
+              ...Object.fromEntries(own.map(([client, secret]) => [passwordVariable(client), secret.key("password")])),
+              HOME: "/tmp",
+            },
             ports,
             resources,
             mounts: { "/var/lib/clickhouse": "data", "/etc/clickhouse-server": "config", "/tmp": "tmp" },

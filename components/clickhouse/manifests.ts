@@ -11,13 +11,30 @@ export const ports = { http: 8123, native: 9000, metrics: 9363 };
 export const platformUser = "platform";
 
 /**
- * Replaces the password by its hash: ClickHouse writes its configuration, environment substituted, next to the data.
+ * Clients with a user of their own, with what it may do. None creates users, stops the server or reads files of it.
+ * Superset's charts and queries only read; Trino's catalog writes too.
  */
-export const startScript = (password: SecretKey) =>
+export const clients = {
+  trino: "SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP, TRUNCATE, OPTIMIZE, SHOW",
+  superset: "SELECT, SHOW",
+} as const;
+export type Client = keyof typeof clients;
+/** The variable with the password of a client's user. */
+export const passwordVariable = (client: Client): string => `PASSWORD_${client.toUpperCase()}`;
+
+/** Shell: replaces a password by its hash. */
+const hashed = (variable: string, hash: string) =>
+  `
+export ${hash}="$(printf %s "$${variable}" | sha256sum | cut -c 1-64)"
+unset ${variable}`.trim();
+
+/**
+ * Replaces passwords by their hashes: ClickHouse writes its configuration, environment substituted, next to the data.
+ */
+export const startScript = (password: SecretKey, users: readonly Client[]) =>
   `
 ${shellPassword("PASSWORD", password)}
-export PASSWORD_SHA256="$(printf %s "$PASSWORD" | sha256sum | cut -c 1-64)"
-unset PASSWORD
+${[hashed("PASSWORD", "PASSWORD_SHA256"), ...users.map((one) => hashed(passwordVariable(one), `${passwordVariable(one)}_SHA256`))].join("\n")}
 # Every address of both families; of IPv4 where the kernel has no IPv6.
 LISTEN_HOST=0.0.0.0
 [ ! -e /proc/net/if_inet6 ] || LISTEN_HOST=::
@@ -74,8 +91,25 @@ export const settings = (limit: string) => `<clickhouse>
 </clickhouse>
 `;
 
-/** `users.xml`: the platform's user and the limits of a query. */
-export const users = (limit: string) => `<clickhouse>
+const clientUser = (client: Client) => `
+    <${client}>
+      <password_sha256_hex from_env="${passwordVariable(client)}_SHA256"/>
+      <networks><ip>::/0</ip></networks>
+      <profile>${client}</profile>
+      <quota>default</quota>
+      <access_management>0</access_management>
+      <grants><query>GRANT ${clients[client]} ON *.*</query></grants>
+    </${client}>`;
+
+/**
+ * Settings of a client's user. `readonly` 2 allows reading and other settings, which drivers send. Servers that are too
+ * old for grants know it too.
+ */
+const clientProfile = (client: Client) => `
+    <${client}><profile>default</profile>${client === "superset" ? "<readonly>2</readonly>" : ""}</${client}>`;
+
+/** `users.xml`: the platform's user, those of clients, and the limits of a query. */
+export const users = (limit: string, own: readonly Client[]) => `<clickhouse>
   <users>
     <${platformUser}>
       <password_sha256_hex from_env="PASSWORD_SHA256"/>
@@ -83,14 +117,14 @@ export const users = (limit: string) => `<clickhouse>
       <profile>default</profile>
       <quota>default</quota>
       <access_management>1</access_management>
-    </${platformUser}>
+    </${platformUser}>${own.map(clientUser).join("")}
   </users>
   <profiles>
     <default>
       <!-- 60 % of the memory limit, ${limit}: one query leaves room for others. -->
       <max_memory_usage>${percentOf(limit, 60)}</max_memory_usage>
       <log_queries>1</log_queries>
-    </default>
+    </default>${own.map(clientProfile).join("")}
   </profiles>
   <quotas><default/></quotas>
 </clickhouse>

@@ -6,6 +6,7 @@ import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
+import type { Workload } from "../kit/network.ts";
 import { type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint } from "../kit/service.ts";
 import { refuseToShrink } from "../kit/storage.ts";
@@ -24,9 +25,23 @@ export interface CloudnativePgArgs extends ComponentArgs<Config["cloudnativePg"]
 export class CloudnativePg extends Component {
   /** What a database waits for: its kind, and the operator, whose webhook admits each Cluster. */
   readonly ready: pulumi.Resource[];
+  private readonly workload: Workload;
 
   constructor(name: string, { namespace, config }: CloudnativePgArgs, opts?: pulumi.ComponentResourceOptions) {
     super("CloudnativePg", name, namespace, config, opts);
+    this.workload = namespace.network.add({
+      name: `${name}/operator`,
+      // The chart's labels.
+      pods: { namespace: namespace.name, labels: { "app.kubernetes.io/name": "cloudnative-pg" } },
+      ports: { webhook: 9443 },
+      connects: [],
+      outside: [],
+      api: true,
+    });
+    namespace.network.open({
+      server: { pods: this.workload.pods, ports: ["webhook"] },
+      exposedBy: "API server (webhook)",
+    });
     this.ready = [
       new k8s.helm.v4.Chart(
         name,
@@ -35,6 +50,11 @@ export class CloudnativePg extends Component {
       ),
     ];
     this.registerOutputs({});
+  }
+
+  /** Lets the operator ask the servers of `cluster` for their state. */
+  watches(cluster: DatabaseCluster): void {
+    this.workload.connects.push(cluster.serves(role, ["status"]).server);
   }
 
   /** Values of the chart. */
@@ -89,6 +109,17 @@ export class DatabaseCluster extends Component {
     super("DatabaseCluster", name, namespace, config, opts);
     this.configKey = args.configKey;
 
+    namespace.network.add({
+      name: `${name}/${role}`,
+      // The operator gives its pods these labels: inheritedMetadata.
+      pods: this.serves(role, "any").server.pods,
+      ports: { postgresql: port, status: 8000, metrics: 9187 },
+      // Replicas read from the primary.
+      connects: [this.serves(role, ["postgresql", "status"]).server],
+      outside: [],
+      api: true,
+    });
+    namespace.network.open(this.serves(role, ["postgresql"]));
     const cluster = this.cluster(args);
     this.connection = this.ownerConnection(cluster);
     // The Service `-rw` leads to the primary.
@@ -164,6 +195,7 @@ export class DatabaseCluster extends Component {
       password: secret.key("password"),
       revision: secret.revision,
       ready: [cluster],
+      ...this.serves(role, ["postgresql"]),
     };
   }
 }

@@ -6,6 +6,7 @@ import { Component, type Metrics, type NamespaceContext } from "../kit/component
 import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import { expose } from "../kit/ingress.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, httpProbe, lenientLiveness, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
@@ -41,7 +42,9 @@ export class Deployd extends Component {
     const allowed = permissions(this, rules, [target]);
     const server = this.server(config, configuration.name, allowed);
 
-    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    // Webhooks are signed, and their sender cannot log in.
+    expose(this, { role: "server", withoutLogin: "deployd", authenticated: "^/webhook$" }, front);
     this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
   }
@@ -55,6 +58,7 @@ export class Deployd extends Component {
         role: "server",
         // No checksum of the configuration: deployd reloads it, and a deployment that is under way continues.
         checksums: { webhook: this.admin.revision },
+        outside: config.repositories.map(({ name, url }) => ({ what: `git repository ${name}`, url })),
         talksToApi: "deployd applies what repositories declare",
         // It finishes the deployment that is under way.
         gracePeriod: 60,

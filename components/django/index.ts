@@ -4,9 +4,10 @@ import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
-import { ingress, reachedBy } from "../kit/ingress.ts";
+import { expose, hostOf, type Page, reachedBy } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { gunicorn } from "../kit/listen.ts";
+import type { Connects } from "../kit/network.ts";
 import { checkedPythonPassword } from "../kit/password.ts";
 import {
   type ConfigMapKey,
@@ -43,6 +44,7 @@ interface Shared {
   mounts: { "/tmp": "tmp" };
   volumes: { tmp: Volume };
   checksums: Record<string, pulumi.Input<string>>;
+  connects: Connects[];
 }
 
 /**
@@ -71,14 +73,14 @@ export class Django extends Component {
     const web = this.web(config, shared, migrated);
     const type = reachedBy(this, config.service);
     const front = service(this, { role: "web", ports: { http: port }, type, workload: web });
-    ingress(this, config.ingress, { role: "web", front });
+    expose(this, pageOf(config), front);
 
     this.endpoint = endpoint(this, port);
     this.registerOutputs({});
   }
 
   private shared({ config, database }: DjangoArgs, keys: TypedSecret<"secret-key">): Shared {
-    const { host } = config.ingress;
+    const host = hostOf(this, pageOf(config));
     return {
       image: this.image(config.image),
       env: {
@@ -103,17 +105,19 @@ export class Django extends Component {
       mounts: { "/tmp": "tmp" },
       volumes: { tmp: scratch({ size: "64Mi" }) },
       checksums: { key: keys.revision, database: database.revision },
+      connects: [database],
     };
   }
 
   /** The Job that migrates the database and writes the administrator. */
   private migration(config: DjangoArgs["config"], shared: Shared, dependsOn: pulumi.Resource[]): pulumi.Resource {
-    const { volumes, checksums, env, ...container } = shared;
+    const { volumes, checksums, connects, env, ...container } = shared;
     return runOnce(
       this,
       "migrate",
       {
         user,
+        connects,
         checksums: { ...checksums, admin: this.admin.revision },
         containers: {
           migrate: {
@@ -141,13 +145,14 @@ export class Django extends Component {
   }
 
   private web(config: DjangoArgs["config"], shared: Shared, migrated: pulumi.Resource) {
-    const { volumes, checksums, env, ...container } = shared;
+    const { volumes, checksums, connects, env, ...container } = shared;
     return deployment(this, {
       replicas: config.replicas,
       upgrade: "surge",
       pod: {
         user,
         role: "web",
+        connects,
         checksums,
         // gunicorn's graceful timeout of 30 seconds, and the seconds of `drain` before it.
         gracePeriod: 45,
@@ -172,6 +177,9 @@ export class Django extends Component {
     });
   }
 }
+
+/** Its pages. Who may see them is the application's business. */
+const pageOf = ({ ingress }: DjangoArgs["config"]): Page => ({ role: "web", own: ingress });
 
 /** Shell: changes to the directory of manage.py. A Dockerfile may have copied the configured directory, its contents, or a subdirectory. */
 function enter(directory: string | undefined): string[] {

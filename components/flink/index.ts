@@ -5,6 +5,7 @@ import { Component, type Metrics, type NamespaceContext } from "../kit/component
 import { type ConfigFiles, files } from "../kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import { expose } from "../kit/ingress.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch, tcpProbe } from "../kit/pod.ts";
 import { endpoint, headlessService, service } from "../kit/service.ts";
@@ -13,6 +14,7 @@ import {
   type Cluster,
   catalogFiles,
   home,
+  internalPorts,
   jobManagerFiles,
   jobManagerPorts,
   jobManagerRule,
@@ -58,14 +60,15 @@ export class Flink extends Component {
       role: "jobmanager",
       ports: { rpc: jobManagerPorts.rpc, blob: jobManagerPorts.blob, metrics: jobManagerPorts.metrics },
     });
-    const jobManagers = this.jobManagers(config, cluster, catalogs, rpc);
-    service(this, {
+    const jobManagers = this.jobManagers(config, cluster, catalogs, rpc, catalog);
+    const front = service(this, {
       role: "jobmanager",
       ports: { rest: jobManagerPorts.rest },
       type: config.service.type,
       workload: jobManagers,
     });
-    this.taskManagers(config, cluster, catalogs, rpc);
+    expose(this, { role: "jobmanager", port: "rest", withoutLogin: "flink" }, front);
+    this.taskManagers(config, cluster, catalogs, rpc, catalog);
     this.endpoint = endpoint(this, jobManagerPorts.rest);
     this.registerOutputs({});
   }
@@ -75,6 +78,7 @@ export class Flink extends Component {
     cluster: Cluster,
     catalogs: ConfigFiles,
     rpc: pulumi.Resource,
+    catalog: CatalogConnection | undefined,
   ) {
     const { election, bucket } = cluster;
     // A file for each role: a change of one role's memory does not roll the other.
@@ -83,7 +87,7 @@ export class Flink extends Component {
       suffix: "jobmanager",
       replicas: jobManager.replicas,
       pod: {
-        ...this.pod(configuration, catalogs, cluster),
+        ...this.pod(configuration, catalogs, cluster, catalog),
         role: "jobmanager",
         containers: {
           jobmanager: {
@@ -111,6 +115,7 @@ export class Flink extends Component {
     cluster: Cluster,
     catalogs: ConfigFiles,
     rpc: pulumi.Resource,
+    catalog: CatalogConnection | undefined,
   ) {
     const { election, bucket } = cluster;
     const configuration = files(this, "taskmanager", taskManagerFiles(cluster, taskManager));
@@ -121,7 +126,7 @@ export class Flink extends Component {
       suffix: "taskmanager",
       replicas: taskManager.replicas,
       pod: {
-        ...this.pod(configuration, catalogs, cluster),
+        ...this.pod(configuration, catalogs, cluster, catalog),
         ...(election && { account: serviceAccount(this, "taskmanager") }),
         role: "taskmanager",
         containers: {
@@ -143,10 +148,21 @@ export class Flink extends Component {
   }
 
   /** The fields that the pods of both roles share. */
-  private pod(configuration: ConfigFiles, catalogs: ConfigFiles, { election, bucket }: Cluster) {
+  private pod(
+    configuration: ConfigFiles,
+    catalogs: ConfigFiles,
+    { election, bucket }: Cluster,
+    catalog: CatalogConnection | undefined,
+  ) {
     return {
       user,
       checksums: { config: configuration.checksum, catalogs: catalogs.checksum, bucket: bucket.revision },
+      connects: [
+        bucket,
+        catalog,
+        this.serves("jobmanager", ["rest", "rpc", "blob", internalPorts.query]),
+        this.serves("taskmanager", ["rpc", "data", internalPorts.query, internalPorts.collect]),
+      ],
       ...(election && { talksToApi: "Flink keeps who leads and which jobs there are in ConfigMaps" }),
       volumes: {
         config: configFiles(configuration.name),

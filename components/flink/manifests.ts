@@ -11,7 +11,7 @@ const metrics = 9249;
 export const jobManagerPorts = { rest: 8081, rpc: 6123, blob: 6124, metrics };
 export const taskManagerPorts = { data: 6121, rpc: 6122, metrics };
 /** Ports between Flink's processes. Fixed, so that a network policy can name them. */
-const internalPorts = { query: 6125, collect: 6126 };
+export const internalPorts = { query: 6125, collect: 6126 };
 export const home = "/opt/flink";
 
 /** What every process of one Flink cluster must know alike. */

@@ -69,6 +69,7 @@ export class Kafka extends Component {
       bootstrapServers: this.bootstrapServers,
       replication: replicationOf(config),
       ready: topicsJob ? [topicsJob] : ready,
+      ...this.serves("server", ["kafka"]),
     };
     this.registerOutputs({});
   }
@@ -106,6 +107,7 @@ export class Kafka extends Component {
       pod: {
         user,
         role: "server",
+        connects: [this.serves("server", ["kafka", "controller"])],
         checksums: { config: configuration.checksum },
         // A broker moves the leadership of its partitions before it stops.
         gracePeriod: 120,
@@ -163,6 +165,7 @@ export class Kafka extends Component {
       "topics",
       {
         user,
+        connects: [this.serves("server", ["kafka"])],
         containers: {
           kafka: {
             image: this.image(config.image),

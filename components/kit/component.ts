@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resolveImage, tagOf } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
+import type { Door } from "./ingress.ts";
+import type { Connects, Network, Server } from "./network.ts";
 
 /** A namespace, with what every component in it is given. */
 export interface NamespaceContext {
@@ -13,6 +15,10 @@ export interface NamespaceContext {
   /** Create before any object in it: the namespace with its quota and limits. Empty if the stack does not create it. */
   ready: pulumi.Resource[];
   global: Config["global"];
+  /** The stack's workloads and their connections, from which its NetworkPolicies are made. */
+  network: Network;
+  /** How people reach pages by host names. Default: pages have no hosts. */
+  door?: Door | undefined;
   /** Key for checksums of passwords. It never leaves the state, so a checksum cannot be used to guess the password. */
   salt: pulumi.Output<string>;
   /** The digest of an image that this program builds, by its reference; undefined for other images. Default: it builds none. */
@@ -104,6 +110,11 @@ export abstract class Component extends pulumi.ComponentResource {
       "app.kubernetes.io/instance": labelValue(`${this.namespace.stack}-${this.name}`),
       ...(role && { "app.kubernetes.io/component": role }),
     };
+  }
+
+  /** Ports of the pods of `role`, for clients to connect to: by number or by the containers' names for them. */
+  serves(role: string, ports: Server["ports"]): Connects {
+    return { server: { pods: { namespace: this.namespace.name, labels: this.selector(role) }, ports } };
   }
 
   /** The standard labels. */

@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import type { Connects } from "./network.ts";
 import type { SecretKey } from "./secret.ts";
 
 /*
@@ -7,7 +8,8 @@ import type { SecretKey } from "./secret.ts";
  * the Secret is copied there.
  */
 
-interface Connection {
+/** `server`: the pods and ports that serve it. A client names the connection in its pod's `connects`. */
+interface Connection extends Connects {
   /** Resources that a client depends on. A client that starts earlier fails and restarts. */
   ready: pulumi.Resource[];
 }
@@ -28,6 +30,8 @@ export interface RedisConnection extends Connection {
   port: number;
   /** Number of the client's logical database. */
   database: number;
+  /** Default: the user `default`, whom the password alone names. */
+  username?: string | undefined;
   password: SecretKey;
   /** Changes with the password. */
   revision: pulumi.Output<string>;

@@ -2,6 +2,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { millicores } from "../../config/quantity.ts";
 import type { Component } from "./component.ts";
+import type { Connects, Outside } from "./network.ts";
 import type { SecretKey } from "./secret.ts";
 import { serviceAccount } from "./service-account.ts";
 
@@ -85,6 +86,13 @@ export interface Pod<V extends string> {
    * Grant rights with `permissions`. Default: no token.
    */
   talksToApi?: string;
+  /**
+   * What the pod connects to. With `global.networkPolicies` everything else is denied. Default: nothing, apart from DNS,
+   * and the API server with `talksToApi`.
+   */
+  connects?: readonly (Connects | undefined)[];
+  /** Addresses outside the cluster that the pod connects to, by their URLs. Default: none. */
+  outside?: readonly Outside[];
   /** Name of the service account, from `serviceAccount`. Default: the component's own. */
   account?: pulumi.Input<string>;
 }
@@ -98,6 +106,7 @@ export function pod<V extends string>(
   spec: Pod<V>,
 ): PodTemplate & { spec: NonNullable<PodTemplate["spec"]> } {
   const { imagePullPolicy, imagePullSecrets } = component.namespace.global;
+  addToNetwork(component, spec);
   const list = (containers: Record<string, Container<V>>) =>
     Object.entries(containers).map(([name, one]) => container(name, one, imagePullPolicy));
   return {
@@ -124,6 +133,18 @@ export function pod<V extends string>(
       ...(!spec.restartPolicy && { topologySpreadConstraints: [spread(component.selector(spec.role))] }),
     },
   };
+}
+
+/** Adds the pods to the model of the network. */
+function addToNetwork<V extends string>(component: Component, spec: Pod<V>): void {
+  component.namespace.network.add({
+    name: `${component.name}/${spec.role ?? ""}`,
+    pods: { namespace: component.namespace.name, labels: component.selector(spec.role) },
+    ports: Object.assign({}, ...Object.values(spec.containers).map(({ ports }) => ports)),
+    connects: (spec.connects ?? []).flatMap((connection) => (connection ? [connection.server] : [])),
+    outside: [...(spec.outside ?? [])],
+    api: spec.talksToApi !== undefined,
+  });
 }
 
 const annotations = ({ checksums = {}, talksToApi }: Pick<Pod<never>, "checksums" | "talksToApi">) => ({

@@ -25,6 +25,10 @@ export interface ServiceArgs {
  */
 export function service(component: Component, spec: ServiceArgs): k8s.core.v1.Service {
   const balanced = spec.type === "LoadBalancer";
+  component.namespace.network.open({
+    ...component.serves(spec.role, Object.keys(spec.ports)),
+    exposedBy: spec.type === "ClusterIP" ? undefined : spec.type,
+  });
   return new k8s.core.v1.Service(
     component.named(spec.suffix),
     {

@@ -4,38 +4,49 @@ import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, Endpoint } from "../kit/connection.ts";
+import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
-import { bucketsScript, noClient, platformUser, policy, ports, startScript } from "./manifests.ts";
+import { bucketsScript, keyVariable, noClient, platformUser, policy, ports, startScript } from "./manifests.ts";
 
 /** User and group of the server's process. The image works with any. */
 const user = 1000;
+/** The console. */
+const page: Page = { role: "server", port: "console" };
 /** MinIO's default region. */
 const region = "us-east-1";
 
-export interface MinioArgs<B extends string> extends ComponentArgs<Config["minio"]> {
+export interface MinioArgs<B extends string, C extends string> extends ComponentArgs<Config["minio"]> {
   /** Buckets that components connect to. `config.buckets` come on top. */
   buckets: readonly B[];
+  /** Buckets of each client. With `global.separateUsers` each has a user of its own for them; otherwise all share one. */
+  clients: Record<C, readonly B[]>;
 }
 
+/** The keys of one S3 user. */
+type Keys = TypedSecret<"access-key" | "secret-key">;
+
 /**
- * MinIO on one volume, or on four and more with erasure coding. `B` is the union of the buckets' names: a connection to
- * another one does not compile.
+ * MinIO on one volume, or on four and more with erasure coding. `B` is the union of the buckets' names and `C` that of the
+ * clients': a connection to another one does not compile.
  */
-export class Minio<B extends string> extends Component {
+export class Minio<B extends string, C extends string> extends Component {
   override readonly metrics: Metrics[] = [{ role: "server", port: "s3", path: "/minio/v2/metrics/cluster" }];
   readonly endpoint: Endpoint;
   /** The root user, who administers the server. */
   readonly admin: TypedSecret<"root-user" | "root-password">;
-  /** The keys of the platform's own user. */
-  private readonly platform: TypedSecret<"access-key" | "secret-key">;
+  /** The keys of the platform's own user, for every bucket that no client has. */
+  private readonly platform: Keys;
+  /** The keys of each client's user, by its name. Empty if clients share the platform's. */
+  private readonly users: Map<string, Keys>;
   private readonly bucketsJob: pulumi.Resource;
   private readonly url: string;
 
-  constructor(name: string, { namespace, config, buckets }: MinioArgs<B>, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: MinioArgs<B, C>, opts?: pulumi.ComponentResourceOptions) {
+    const { namespace, config, buckets } = args;
     super("Minio", name, namespace, config, opts);
     this.url = `http://${this.host()}:${ports.s3}`;
     const { rotation } = config.auth;
@@ -47,20 +58,32 @@ export class Minio<B extends string> extends Component {
       "access-key": platformUser,
       "secret-key": password(this, "platform", rotation),
     });
+    const clients = Object.entries<readonly B[]>(namespace.global.separateUsers ? args.clients : {});
+    this.users = new Map(
+      clients.map(([client]) => [
+        client,
+        TypedSecret.create(this, `user-${client}`, {
+          "access-key": client,
+          "secret-key": password(this, `user-${client}`, rotation),
+        }),
+      ]),
+    );
     const server = this.server(config);
     const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    expose(this, page, front);
     this.endpoint = endpoint(this, ports.s3);
     this.bucketsJob = this.createBuckets(
       config,
       [...new Set<string>([...buckets, ...config.buckets])],
+      new Map<string, readonly string[]>(clients),
       [server, front],
     );
     this.registerOutputs({});
   }
 
-  /** Connection to `bucket` as the platform's own user, for pods in `namespace`. */
-  bucket(bucket: B, namespace: NamespaceContext): BucketConnection {
-    const keys = this.platform.in(namespace);
+  /** Connection of `client` to `bucket`, for pods in `namespace`. Its keys open the client's other buckets too. */
+  bucket(bucket: B, namespace: NamespaceContext, client: C): BucketConnection {
+    const keys = (this.users.get(client) ?? this.platform).in(namespace);
     return {
       endpoint: this.url,
       region,
@@ -69,10 +92,12 @@ export class Minio<B extends string> extends Component {
       secretKey: keys.key("secret-key"),
       revision: keys.revision,
       ready: [this.bucketsJob],
+      ...this.serves("server", ["s3"]),
     };
   }
 
   private server({ image, replicas, resources, storage }: Config["minio"]) {
+    const url = urlOf(this, page);
     const peers = `http://${this.name}-{0...${replicas - 1}}.${this.host("headless")}:${ports.s3}/data`;
     return stateful(this, {
       replicas,
@@ -84,6 +109,8 @@ export class Minio<B extends string> extends Component {
       pod: {
         user,
         role: "server",
+        // Servers with replicas form one cluster.
+        connects: [this.serves("server", ["s3"])],
         checksums: { admin: this.admin.revision },
         containers: {
           minio: {
@@ -94,6 +121,8 @@ export class Minio<B extends string> extends Component {
               MINIO_ROOT_USER: this.admin.key("root-user"),
               MINIO_ROOT_PASSWORD: this.admin.key("root-password"),
               MINIO_REGION: region,
+              // The console's address for people, where it is not the server's own.
+              ...(url && { MINIO_BROWSER_REDIRECT_URL: url }),
               // Metrics are not secret, and Prometheus would need a token.
               MINIO_PROMETHEUS_AUTH_TYPE: "public",
               // Server and client do not look for newer versions on the internet.
@@ -115,24 +144,41 @@ export class Minio<B extends string> extends Component {
     });
   }
 
-  private createBuckets({ image, resources }: Config["minio"], buckets: string[], dependsOn: pulumi.Resource[]) {
-    const access = files(this, "policy", { "policy.json": policy(buckets) });
+  private createBuckets(
+    { image, resources }: Config["minio"],
+    buckets: string[],
+    clients: Map<string, readonly string[]>,
+    dependsOn: pulumi.Resource[],
+  ) {
+    const taken = new Set([...clients.values()].flat());
+    const access = files(this, "policy", {
+      "policy.json": policy(buckets.filter((bucket) => !taken.has(bucket))),
+      ...Object.fromEntries([...clients].map(([client, own]) => [`${client}.json`, policy([...own])])),
+    });
+    const users = [...this.users];
     return runOnce(
       this,
       "buckets",
       {
         user,
-        checksums: { policy: access.checksum, admin: this.admin.revision, platform: this.platform.revision },
+        connects: [this.serves("server", ["s3"])],
+        checksums: {
+          policy: access.checksum,
+          admin: this.admin.revision,
+          platform: this.platform.revision,
+          ...Object.fromEntries(users.map(([client, keys]) => [`user-${client}`, keys.revision])),
+        },
         containers: {
           mc: {
             image: this.image(image),
-            command: ["sh", "-eu", "-c", bucketsScript(this.admin, this.url)],
+            command: ["sh", "-eu", "-c", bucketsScript(this.admin, this.url, [...clients.keys()])],
             env: {
               ROOT_USER: this.admin.key("root-user"),
               ROOT_PASSWORD: this.admin.key("root-password"),
               MC_CONFIG_DIR: "/tmp/mc",
               ACCESS_KEY: this.platform.key("access-key"),
               SECRET_KEY: this.platform.key("secret-key"),
+              ...Object.fromEntries(users.map(([client, keys]) => [keyVariable(client), keys.key("secret-key")])),
               BUCKETS: buckets.join(" "),
             },
             resources: limitedAs(resources, {

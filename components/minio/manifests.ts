@@ -11,7 +11,10 @@ export const platformUser = "platform";
 /** Exit code of the buckets Job if the image has no client: EX_CONFIG of sysexits.h. */
 export const noClient = 78;
 
-/** The policy of the platform's user: every operation on these buckets, none on others. */
+/** The variable with the key of a client's user. */
+export const keyVariable = (client: string): string => `SECRET_KEY_${client.toUpperCase().replaceAll("-", "_")}`;
+
+/** The policy of a user: every operation on these buckets, none on others. */
 export const policy = (buckets: string[]) =>
   JSON.stringify(
     {
@@ -53,8 +56,28 @@ ${checked("MINIO_ROOT_PASSWORD", root.key("root-password"))}
 exec minio server --console-address :${ports.console} "$@"
 `.trim();
 
-/** Job: creates the buckets, the platform's policy and its user. Idempotent; it never removes a bucket. */
-export const bucketsScript = (root: TypedSecret<"root-user" | "root-password">, url: string) =>
+/** Shell: sets the policy of a user, who is named like it, and the key, and attaches one to the other. */
+const user = (name: string, policyFile: string, accessKey: string, secretKey: string) =>
+  `
+mc admin policy create server ${name} /etc/minio/${policyFile}
+# By standard input: as arguments every process could read them. A user who is there gets the new key.
+printf '%s\\n%s\\n' "${accessKey}" "$${secretKey}" | mc admin user add server
+attached="$(mc admin policy attach server ${name} --user "${accessKey}" 2>&1)" ||
+  case "$attached" in
+    *"already in effect"*) ;;
+    *) echo "$attached" >&2; exit 1 ;;
+  esac
+`.trim();
+
+/**
+ * Job: creates the buckets, and the policies and users of the platform and its clients. Idempotent; it never removes a
+ * bucket or a user.
+ */
+export const bucketsScript = (
+  root: TypedSecret<"root-user" | "root-password">,
+  url: string,
+  clients: readonly string[],
+) =>
   `
 command -v mc >/dev/null || {
   echo "minio.image: this image has no mc, MinIO's client, which makes the buckets: see docs/minio.md" >&2
@@ -67,12 +90,5 @@ until mc ready anybody >/dev/null 2>&1; do echo "waiting for MinIO"; sleep 1; do
 # By standard input, as below. In the address that MC_HOST_server would be, a colon of the password begins a token.
 printf '%s\\n%s\\n' "$ROOT_USER" "$ROOT_PASSWORD" | mc alias set server ${url}
 for bucket in $BUCKETS; do mc mb --ignore-existing "server/$bucket"; done
-mc admin policy create server ${platformUser} /etc/minio/policy.json
-# By standard input: as arguments every process could read them. A user who is there gets the new key.
-printf '%s\\n%s\\n' "$ACCESS_KEY" "$SECRET_KEY" | mc admin user add server
-attached="$(mc admin policy attach server ${platformUser} --user "$ACCESS_KEY" 2>&1)" ||
-  case "$attached" in
-    *"already in effect"*) ;;
-    *) echo "$attached" >&2; exit 1 ;;
-  esac
+${[user(platformUser, "policy.json", "$ACCESS_KEY", "SECRET_KEY"), ...clients.map((one) => user(one, `${one}.json`, one, keyVariable(one)))].join("\n")}
 `.trim();

@@ -6,6 +6,7 @@ import { Component, type Metrics } from "../kit/component.ts";
 import { type ConfigFiles, files } from "../kit/config.ts";
 import type { RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import type { Connects } from "../kit/network.ts";
 import { type Container, configFiles, httpProbe, lenientLiveness } from "../kit/pod.ts";
 import { service } from "../kit/service.ts";
 
@@ -28,6 +29,7 @@ type Exporter = {
   checksums?: Record<string, pulumi.Input<string>>;
   /** Mounted at /etc/statsd. */
   mapping?: ConfigFiles;
+  connects?: Connects[];
   dependsOn?: pulumi.Resource[];
 } & Pick<Container<never>, "command" | "args" | "env">;
 
@@ -48,12 +50,17 @@ export class Exporters extends Component {
     const workload = this.statsdExporter(config);
     const front = service(this, { suffix: "statsd", role: "statsd", ports: { statsd }, workload });
 
-    this.statsd = { host: this.host("statsd"), port: statsd.udp, ready: [workload, front] };
+    this.statsd = {
+      host: this.host("statsd"),
+      port: statsd.udp,
+      ready: [workload, front],
+      ...this.serves("statsd", ["statsd"]),
+    };
     this.registerOutputs({});
   }
 
   private postgresql(config: ExportersArgs["config"], connection: SqlConnection) {
-    const { host, port, database, username, password, revision, ready } = connection;
+    const { host, port, database, username, password, revision, server, ready } = connection;
     return this.exporter("postgresql", config, {
       image: config.postgresql,
       user: 65534,
@@ -65,17 +72,26 @@ export class Exporters extends Component {
         DATA_SOURCE_PASS: password,
       },
       checksums: { password: revision },
+      connects: [{ server }],
       dependsOn: ready,
     });
   }
 
-  private redis(config: ExportersArgs["config"], { host, port, password, revision, ready }: RedisConnection) {
+  private redis(
+    config: ExportersArgs["config"],
+    { host, port, username, password, revision, server, ready }: RedisConnection,
+  ) {
     return this.exporter("redis", config, {
       image: config.redis,
       user: 59000,
       port: 9121,
       command: ["/redis_exporter"],
-      env: { REDIS_ADDR: `redis://${host}:${port}`, REDIS_PASSWORD: password },
+      connects: [{ server }],
+      env: {
+        REDIS_ADDR: `redis://${host}:${port}`,
+        ...(username && { REDIS_USER: username }),
+        REDIS_PASSWORD: password,
+      },
       checksums: { password: revision },
       dependsOn: ready,
     });
@@ -94,7 +110,7 @@ export class Exporters extends Component {
   }
 
   private exporter(role: string, { resources }: ExportersArgs["config"], exporter: Exporter) {
-    const { user, port, ports, checksums, mapping, image, dependsOn = [], ...container } = exporter;
+    const { user, port, ports, checksums, mapping, image, connects = [], dependsOn = [], ...container } = exporter;
     this.metrics.push({ role, port: "metrics" });
     return deployment<string>(this, {
       suffix: role,
@@ -102,6 +118,7 @@ export class Exporters extends Component {
       pod: {
         user,
         role,
+        connects,
         checksums: { ...checksums, ...(mapping && { mapping: mapping.checksum }) },
         containers: {
           exporter: {

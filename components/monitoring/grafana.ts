@@ -5,24 +5,25 @@ import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
 import { type ConfigFiles, files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
+import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { shellPassword } from "../kit/password.ts";
 import { configFiles, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
-import { scraping } from "./prometheus.ts";
+import { type PrometheusConnection, scraping } from "./prometheus.ts";
 
 const ports = { http: 3000 };
 /** User and group of the official image. */
 const [user, group] = [472, 0];
+const page: Page = { role: "server" };
 const paths = { config: "/etc/grafana", data: "/var/lib/grafana", dashboards: "/etc/dashboards" };
 
 const options = ["--homepath", "/usr/share/grafana", "--config", `${paths.config}/grafana.ini`];
 
 /** What Grafana needs from the platform. */
 export interface GrafanaArgs extends ComponentArgs<Config["monitoring"]["grafana"]> {
-  /** URL of Prometheus. */
-  prometheus: string;
+  prometheus: PrometheusConnection;
   /** The ConfigMap of the dashboards' JSON files. */
   dashboards: ConfigFiles;
 }
@@ -41,14 +42,20 @@ export class Grafana extends Component {
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
     }));
-    const server = this.server(config, files(this, "config", settings(prometheus)), dashboards);
-    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    const configuration = files(this, "config", settings(prometheus.url, urlOf(this, page)));
+    const server = this.server(config, configuration, dashboards, prometheus);
+    expose(this, page, service(this, { role: "server", ports, type: config.service.type, workload: server }));
 
     this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
   }
 
-  private server(config: GrafanaArgs["config"], configuration: ConfigFiles, dashboards: ConfigFiles) {
+  private server(
+    config: GrafanaArgs["config"],
+    configuration: ConfigFiles,
+    dashboards: ConfigFiles,
+    prometheus: PrometheusConnection,
+  ) {
     const container = {
       image: this.image(config.image),
       resources: config.resources,
@@ -67,6 +74,7 @@ export class Grafana extends Component {
         user,
         group,
         role: "server",
+        connects: [prometheus],
         checksums: { config: configuration.checksum, dashboards: dashboards.checksum, admin: this.admin.revision },
         init: {
           password: {
@@ -113,7 +121,7 @@ const items = [
   ...["plugins", "alerting"].map((kind) => ({ key: "none.yaml", path: `provisioning/${kind}/none.yaml` })),
 ];
 
-const settings = (prometheus: string) => ({
+const settings = (prometheus: string, page: string | undefined) => ({
   "grafana.ini": `[paths]
 data = ${paths.data}
 plugins = ${paths.data}/plugins
@@ -121,7 +129,7 @@ provisioning = ${paths.config}/provisioning
 
 [server]
 http_port = ${ports.http}
-
+${page ? `root_url = ${page}/\n` : ""}
 [log]
 mode = console
 
@@ -133,7 +141,7 @@ check_for_plugin_updates = false
 [news]
 news_feed_enabled = false
 [security]
-disable_gravatar = true
+${page ? "# Browsers send it by HTTPS alone.\ncookie_secure = true\n" : ""}disable_gravatar = true
 [plugins]
 preinstall_disabled = true
 `,

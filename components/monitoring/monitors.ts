@@ -5,6 +5,7 @@ import { scraping } from "./prometheus.ts";
 /** PodMonitors of a component, for a Prometheus Operator that the cluster has: the same targets as the platform's Prometheus. */
 export function podMonitors(component: Component, labels: Record<string, string>): void {
   for (const { role, port, path, user } of component.metrics) {
+    component.namespace.network.open(component.serves(role, [port]));
     // The operator reads user names from Secrets only. This one is not secret: any name is valid.
     const login =
       user &&

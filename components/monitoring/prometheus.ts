@@ -6,6 +6,8 @@ import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { type ConfigFiles, files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
+import { expose, type Page, urlOf } from "../kit/ingress.ts";
+import type { Connects } from "../kit/network.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, httpProbe, lenientLiveness } from "../kit/pod.ts";
 import { endpoint, service } from "../kit/service.ts";
@@ -15,8 +17,16 @@ const ports = { http: 9090 };
 /** User and group `nobody` of the official image. */
 const user = 65534;
 
+const page: Page = { role: "server", withoutLogin: "prometheus" };
+
 /** Scrape interval and timeout. */
 export const scraping = { every: "30s", within: "20s" };
+
+/** Prometheus' HTTP API. */
+export interface PrometheusConnection extends Connects {
+  /** URL inside the Kubernetes cluster. */
+  url: string;
+}
 
 /** What Prometheus needs from the platform. */
 export interface PrometheusArgs extends ComponentArgs<Config["monitoring"]["prometheus"]> {
@@ -29,8 +39,8 @@ export class Prometheus extends Component {
   override readonly configKey = "monitoring.prometheus";
   override readonly metrics: Metrics[] = [{ role: "server", port: "http" }];
   readonly endpoint: Endpoint;
-  /** URL inside the Kubernetes cluster. */
-  readonly url: string;
+  /** For Grafana. */
+  readonly connection: PrometheusConnection;
 
   constructor(name: string, args: PrometheusArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
@@ -39,15 +49,21 @@ export class Prometheus extends Component {
     const watched = [...args.watched, this];
     const configuration = files(this, "config", settings(watched));
     const allowed = permissions(this, [pods], namespacesOf(watched));
-    const server = this.server(config, configuration, allowed);
-    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    const targets = watched.flatMap((one) => one.metrics.map(({ role, port }) => one.serves(role, [port])));
+    const server = this.server(config, configuration, targets, allowed);
+    expose(this, page, service(this, { role: "server", ports, type: config.service.type, workload: server }));
 
     this.endpoint = endpoint(this, ports.http);
-    this.url = `http://${this.host()}:${ports.http}`;
+    this.connection = { url: `http://${this.host()}:${ports.http}`, ...this.serves("server", ["http"]) };
     this.registerOutputs({});
   }
 
-  private server(config: PrometheusArgs["config"], configuration: ConfigFiles, dependsOn: pulumi.Resource[]) {
+  private server(
+    config: PrometheusArgs["config"],
+    configuration: ConfigFiles,
+    targets: Connects[],
+    dependsOn: pulumi.Resource[],
+  ) {
     return stateful(this, {
       replicas: 1,
       ports,
@@ -56,6 +72,7 @@ export class Prometheus extends Component {
         user,
         role: "server",
         checksums: { config: configuration.checksum },
+        connects: targets,
         talksToApi: "Prometheus asks for the addresses of the pods that it reads",
         // On SIGTERM it flushes what it has in memory.
         gracePeriod: 120,
@@ -63,7 +80,7 @@ export class Prometheus extends Component {
           prometheus: {
             image: this.image(config.image),
             command: ["/bin/prometheus"],
-            args: options(config),
+            args: options(config, urlOf(this, page)),
             ports,
             resources: config.resources,
             mounts: { "/prometheus": "data", "/etc/prometheus": "config" },
@@ -80,10 +97,11 @@ export class Prometheus extends Component {
   }
 }
 
-const options = ({ retention, storage }: PrometheusArgs["config"]): string[] => [
+const options = ({ retention, storage }: PrometheusArgs["config"], page: string | undefined): string[] => [
   "--config.file=/etc/prometheus/prometheus.yml",
   "--storage.tsdb.path=/prometheus",
   `--storage.tsdb.retention.time=${retention}d`,
+  ...(page ? [`--web.external-url=${page}/`] : []),
   // 80 % of the volume, as Prometheus' manual advises: compaction needs room, and only complete blocks are deleted.
   `--storage.tsdb.retention.size=${Math.floor(mebibytes(bytes(storage.size)) * 0.8)}MB`,
 ];

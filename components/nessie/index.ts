@@ -5,12 +5,14 @@ import { Component, type Metrics } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint, SqlConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import { expose, hostOf, type Page } from "../kit/ingress.ts";
 import { share } from "../kit/jvm.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { endpoint, service } from "../kit/service.ts";
 import { nessiePool } from "../postgresql/connections.ts";
 
 const ports = { http: 19120, management: 9000 };
+const page: Page = { role: "server", withoutLogin: "nessie" };
 /** User and group of the official image. */
 const [user, group] = [10000, 10001];
 
@@ -33,17 +35,19 @@ export class Nessie extends Component {
     super("Nessie", name, namespace, config, opts);
     const server = this.server(args);
     const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    expose(this, page, front);
     this.endpoint = endpoint(this, ports.http);
     this.catalog = {
       uri: `http://${this.host()}:${ports.http}/iceberg`,
       warehouse: warehouse.bucket,
       ready: [server, front],
+      ...this.serves("server", ["http"]),
     };
     this.registerOutputs({});
   }
 
   private server({ config, database, warehouse }: NessieArgs) {
-    const configuration = files(this, "config", settings(database, warehouse));
+    const configuration = files(this, "config", settings(database, warehouse, hostOf(this, page) !== undefined));
     const heap = share(config.resources.limits.memory, 50);
     return deployment(this, {
       replicas: config.replicas,
@@ -51,6 +55,7 @@ export class Nessie extends Component {
         user,
         group,
         role: "server",
+        connects: [database, warehouse],
         checksums: {
           config: configuration.checksum,
           database: database.revision,
@@ -86,7 +91,7 @@ export class Nessie extends Component {
 }
 
 /** Quarkus substitutes `${…}` from the environment, so the file holds no password. */
-const settings = (database: SqlConnection, { endpoint, region, bucket }: BucketConnection) => ({
+const settings = (database: SqlConnection, { endpoint, region, bucket }: BucketConnection, behindProxy: boolean) => ({
   "application.properties": `quarkus.http.port=${ports.http}
 quarkus.management.port=${ports.management}
 
@@ -107,5 +112,11 @@ nessie.catalog.service.s3.default-options.access-key=urn:nessie-secret:quarkus:s
 nessie.catalog.service.s3.default-options.request-signing-enabled=false
 s3-key.name=\${S3_ACCESS_KEY}
 s3-key.secret=\${S3_SECRET_KEY}
-`,
+${behindProxy ? proxied : ""}`,
 });
+
+/** Links begin with what a proxy says by X-Forwarded-*. Anyone who reaches the port can set these. */
+const proxied = `quarkus.http.proxy.proxy-address-forwarding=true
+quarkus.http.proxy.enable-forwarded-host=true
+quarkus.http.proxy.allow-x-forwarded=true
+`;

@@ -3,6 +3,7 @@ import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
+import { expose } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { execProbe, httpProbe, lenientLiveness, limitedAs } from "../kit/pod.ts";
 import { endpoint, service } from "../kit/service.ts";
@@ -44,6 +45,7 @@ export class Noetl extends Component {
     const server = this.server(args, plan, shared, schema);
     const { type } = config.service;
     const front = service(this, { role: "server", ports: { http: port }, type, workload: server });
+    expose(this, { role: "server", withoutLogin: "noetl" }, front);
     if (plan.worker) this.workers(args, plan, startCommand(args.instance, plan.worker), shared, [server, front]);
 
     this.endpoint = endpoint(this, port);
@@ -51,12 +53,17 @@ export class Noetl extends Component {
   }
 
   /** The Job that applies the schema of the installed package. */
-  private schema({ config, database }: NoetlArgs, { image, install, volumes, checksums }: Shared): pulumi.Resource {
+  private schema(
+    { config, database }: NoetlArgs,
+    { image, install, volumes, checksums, outside }: Shared,
+  ): pulumi.Resource {
     return runOnce<Volumes>(
       this,
       "schema",
       {
         user,
+        connects: [database],
+        outside,
         checksums: { scripts: checksums.scripts, database: database.revision },
         init: { install },
         containers: {
@@ -85,7 +92,7 @@ export class Noetl extends Component {
 
   private server(args: NoetlArgs, plan: StartPlan, shared: Shared, schema: pulumi.Resource[]) {
     const { config, instance, database } = args;
-    const { image, install, mounts, volumes, checksums, ready } = shared;
+    const { image, install, mounts, volumes, connects, outside, checksums, ready } = shared;
     return stateful<Volumes>(this, {
       replicas: 1,
       ports: { http: port },
@@ -95,6 +102,8 @@ export class Noetl extends Component {
       pod: {
         user,
         role: "server",
+        connects: [database, ...connects],
+        outside,
         checksums: { ...checksums, database: database.revision },
         init: { install, ...(plan.logsEnvironment && { password: this.passwordFile(args, shared) }) },
         containers: {
@@ -154,7 +163,7 @@ export class Noetl extends Component {
     { config, instance, queue }: NoetlArgs,
     plan: StartPlan,
     command: string[],
-    { image, install, mounts, volumes, checksums, env }: Shared,
+    { image, install, mounts, volumes, connects, outside, checksums, env }: Shared,
     server: pulumi.Resource[],
   ) {
     const connected = isConnected(plan.needs.nats ? { queue: queue.port } : { server: port });
@@ -167,6 +176,8 @@ export class Noetl extends Component {
       pod: {
         user,
         role: "worker",
+        connects,
+        outside,
         checksums,
         // It finishes the command that it runs.
         gracePeriod: 60,

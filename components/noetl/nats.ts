@@ -3,6 +3,7 @@ import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
 import type { Endpoint } from "../kit/connection.ts";
+import type { Connects } from "../kit/network.ts";
 import { httpProbe, lenientLiveness, secretFiles } from "../kit/pod.ts";
 import { password, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
@@ -13,7 +14,7 @@ const ports = { nats: 4222, monitor: 8222 };
 const user = 1000;
 
 /** The account of one instance of NoETL. Its streams are invisible to other accounts. */
-export interface NatsConnection {
+export interface NatsConnection extends Connects {
   port: number;
   /** With user and password, as NoETL's client expects. */
   url: SecretKey;
@@ -107,6 +108,7 @@ export class Nats extends Component {
       password: secret.key("password"),
       revision: secret.revision,
       ready: this.ready,
+      ...this.serves("queue", ["nats"]),
     };
   }
 }

@@ -3,6 +3,7 @@ import { tagOf } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
+import type { Connects, Outside } from "../kit/network.ts";
 import { type Container, configFiles, limitedAs, scratch, type Volume } from "../kit/pod.ts";
 import type { NoetlArgs } from "./index.ts";
 import { applySchema, home, install, newest, source } from "./manifests.ts";
@@ -26,6 +27,9 @@ export interface Shared {
   env: NonNullable<Container<never>["env"]>;
   mounts: NonNullable<Container<Volumes | "data">["mounts"]>;
   volumes: Record<Volumes, Volume>;
+  /** Each pod installs NoETL and may use the queue. */
+  connects: Connects[];
+  outside: Outside[];
   checksums: { scripts: string; queue?: pulumi.Output<string> };
   /** The queue, for versions that use it. */
   ready: pulumi.Resource[];
@@ -69,6 +73,9 @@ export function sharedPod(component: Component, { config, instance, queue }: Noe
         ? { persistentVolumeClaim: { claimName: sourceClaim(component, instance.path) } }
         : scratch({ size: "1Mi" }),
     },
+    // Its own server too, whose address each pod has.
+    connects: [component.serves("server", ["http"]), ...(plan.needs.nats ? [queue] : [])],
+    outside: config.packageIndex ? [{ what: "package index", url: config.packageIndex }] : [],
     checksums: { scripts: scripts.checksum, ...(plan.needs.nats && { queue: queue.revision }) },
     ready: plan.needs.nats ? queue.ready : [],
   };

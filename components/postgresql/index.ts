@@ -75,6 +75,7 @@ export class Postgresql<D extends string> extends Component {
       password: secret.key("password"),
       revision: secret.revision,
       ready: [this.usersJob],
+      ...this.serves("server", ["postgresql"]),
     };
   }
 
@@ -150,6 +151,7 @@ export class Postgresql<D extends string> extends Component {
       "users",
       {
         user,
+        connects: [this.serves("server", ["postgresql"])],
         checksums: {
           admin: this.admin.revision,
           ...Object.fromEntries(users.map(([name, secret]) => [name, secret.revision])),

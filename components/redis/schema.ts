@@ -12,6 +12,13 @@ const config = block({
   storage: storage("5Gi"),
   service,
   auth: auth("the key password"),
+  cache: block({
+    enabled: enabled(false).describe(
+      "Whether caches have a server of their own, redis-cache, so that a full one never stops a queue. With false all clients share one server.",
+    ),
+    resources: resources({ cpu: "10m", memory: "64Mi", limit: "128Mi" }),
+    storage: storage("1Gi", "the cache's volume"),
+  }).prefault({}),
   maxMemoryPercent: count("percent", 10, 90)
     .default(60)
     .describe(

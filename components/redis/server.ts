@@ -15,6 +15,16 @@ export const redisPort = 6379;
 /** User and group `redis` of the official image. */
 const user = 999;
 
+/** A user beside `default`, for one client. */
+export interface RedisUser {
+  name: string;
+  /** The only logical database that it may use. */
+  database: number;
+  password: SecretKey;
+  /** Whether it reads statistics and no key. Default: it reads and writes the keys of its database. */
+  monitors?: boolean;
+}
+
 export interface RedisPodArgs {
   /** Value of the pod's label app.kubernetes.io/component. */
   role: string;
@@ -25,6 +35,8 @@ export interface RedisPodArgs {
   admin: TypedSecret<"password">;
   /** The ConfigMap made of `redisConf`. */
   configuration: ConfigFiles;
+  /** Users of clients. Default: none, clients are `default`. */
+  users?: RedisUser[];
   /** Let the server become a replica of another one with the same password: a restore does that. Default: false. */
   replicates?: boolean;
   /**
@@ -37,7 +49,7 @@ export interface RedisPodArgs {
 /** The pod of a Redis server. The workload adds the volume `data`. */
 export function redisPod(
   component: Component,
-  { role, image, resources, admin, configuration, ...options }: RedisPodArgs,
+  { role, image, resources, admin, configuration, users = [], ...options }: RedisPodArgs,
 ): StatefulPod<"config" | "run"> & { role: string } {
   const password = admin.key("password");
   return {
@@ -48,8 +60,8 @@ export function redisPod(
     containers: {
       redis: {
         image: component.image(image),
-        command: ["sh", "-eu", "-c", startScript(password, options)],
-        env: { PASSWORD: password },
+        command: ["sh", "-eu", "-c", startScript(password, users, options)],
+        env: { PASSWORD: password, ...Object.fromEntries(users.map((user) => [variableOf(user), user.password])) },
         ports: { redis: redisPort },
         resources,
         mounts: { "/data": "data", "/etc/redis": "config", "/run/redis": "run" },
@@ -100,18 +112,35 @@ printf 'user default on #%s #%s ~* &* +@all\\n' "$untrimmed" "$(printf %s "$${va
 export const redisString = (variable: string): string =>
   `printf '"%s"' "$(printf %s "$${variable}" | od -An -v -tx1 | sed 's/ /\\\\x/g' | tr -d '\\n')"`;
 
+const variableOf = ({ name }: RedisUser): string => `PASSWORD_${name.toUpperCase().replaceAll("-", "_")}`;
+
+/**
+ * What a client may do: everything with keys of its own logical database, and nothing that concerns the server or other
+ * databases. Redis warns that `+select|<n>` is deprecated; it has nothing else that limits a user to a database.
+ */
+const rulesOf = ({ database, monitors }: RedisUser): string =>
+  monitors
+    ? `-@all +@connection -@admin -@dangerous +info +config|get +slowlog|get +slowlog|len +latency|latest +latency|histogram -select +select|${database}`
+    : `+@all -@admin -@dangerous +info +keys -move -copy -select +select|${database}`;
+
+/** Shell: prints the line of `redis.conf` that defines a client's user. Its password is generated, without line ends. */
+const userLine = (user: RedisUser): string =>
+  `printf 'user ${user.name} on #%s ~* &* ${rulesOf(user)}\\n' "$(printf %s "$${variableOf(user)}" | sha256)"`;
+
 /** Passes the password in a file in memory: every process of the container could read an argument. */
 const startScript = (
   password: SecretKey,
+  users: RedisUser[],
   { replicates, locksVolume }: Pick<RedisPodArgs, "replicates" | "locksVolume">,
 ) =>
   [
     "umask 077",
     "{",
     redisLogin("PASSWORD", password),
+    ...users.map(userLine),
     ...(replicates ? [`printf 'masterauth %s\\n' "$(${redisString("PASSWORD")})"`] : []),
     "} > /run/redis/auth.conf",
-    "unset PASSWORD",
+    ["unset PASSWORD", ...users.map(variableOf)].join(" "),
     ...(locksVolume ? ["exec 9> /data/lock", "flock 9"] : []),
     "exec redis-server /etc/redis/redis.conf",
   ].join("\n");

@@ -47,6 +47,7 @@ export class SchemaRegistry extends Component {
       pod: {
         user,
         role: "server",
+        connects: [kafka],
         checksums: { config: configuration.checksum },
         containers: {
           registry: {

@@ -5,7 +5,9 @@ import { Component, type Metrics } from "../kit/component.ts";
 import { type ConfigFiles, files } from "../kit/config.ts";
 import type { BucketConnection, CatalogConnection, Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { share } from "../kit/jvm.ts";
+import type { Connects } from "../kit/network.ts";
 import { configFiles, execProbe, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
@@ -15,8 +17,12 @@ import { applicationFiles, daemonFiles, ports, registeredProbe, sparkMemory } fr
 const user = 185;
 /** The image's entrypoint: tini as PID 1 reaps the Python processes that executors leave behind. */
 const sparkClass = ["/usr/bin/tini", "--", "/opt/spark/bin/spark-class"];
+/** Role of the drivers' pods, which users create with the labels of this component. */
+const driver = "driver";
 /** Heap of the worker daemon, which only starts and supervises executors. */
 const workerHeap = "192m";
+
+const page: Page = { role: "master", port: "ui", withoutLogin: "spark" };
 
 export interface SparkArgs extends ComponentArgs<Config["spark"]> {
   /** Iceberg catalog, `lakehouse` in Spark SQL. */
@@ -45,13 +51,27 @@ export class Spark extends Component {
     this.admin = credentials(this, "admin", config.auth, () => ({
       secret: password(this, "admin", config.auth.rotation),
     }));
-    const configuration = files(this, "config", daemonFiles);
-    files(this, "application", applicationFiles(url, config, catalog, bucket));
+    const configuration = files(this, "config", daemonFiles(urlOf(this, page)));
+    files(this, "application", applicationFiles(url, config, catalog, bucket, urlOf(this, page)));
+    namespace.network.add({
+      name: `${name}/${driver}`,
+      pods: this.serves(driver, "any").server.pods,
+      ports: {},
+      connects: [...this.dataOf(args), this.serves("worker", "any")].map(({ server }) => server),
+      outside: [],
+      api: false,
+    });
     const master = this.master(config, configuration);
     const front = service(this, { role: "master", ports: ports.master, type: config.service.type, workload: master });
+    expose(this, page, front);
     this.workers(args, configuration, url, [master, front]);
     this.endpoint = endpoint(this, ports.master.rpc);
     this.registerOutputs({});
+  }
+
+  /** What an application connects to, in its driver and its executors. */
+  private dataOf({ catalog, bucket }: Pick<SparkArgs, "catalog" | "bucket">): Connects[] {
+    return [this.serves("master", ["rpc"]), catalog, bucket];
   }
 
   private master({ image, master }: Config["spark"], configuration: ConfigFiles) {
@@ -62,6 +82,7 @@ export class Spark extends Component {
       pod: {
         user,
         role: "master",
+        connects: [this.serves("worker", ["rpc"]), this.serves(driver, "any")],
         checksums: { config: configuration.checksum, admin: this.admin.revision },
         containers: {
           master: {
@@ -89,7 +110,7 @@ export class Spark extends Component {
   }
 
   private workers(
-    { config: { image, worker }, bucket }: SparkArgs,
+    { config: { image, worker }, catalog, bucket }: SparkArgs,
     configuration: ConfigFiles,
     masterUrl: string,
     dependsOn: pulumi.Resource[],
@@ -100,6 +121,8 @@ export class Spark extends Component {
       pod: {
         user,
         role: "worker",
+        // Executors run here. They exchange data with each other and with drivers on ports that the system picks.
+        connects: [...this.dataOf({ catalog, bucket }), this.serves("worker", "any"), this.serves(driver, "any")],
         checksums: { config: configuration.checksum, admin: this.admin.revision, bucket: bucket.revision },
         containers: {
           worker: {

@@ -25,18 +25,20 @@ const properties = (values: Record<string, string>): string =>
     .join("");
 
 /** Settings that master, workers and applications must share. */
-const common = {
+const common = (page: string | undefined) => ({
   "spark.authenticate": "true",
   // The web pages have no authentication, so they must not stop applications.
   "spark.ui.killEnabled": "false",
   // The master's page proxies those of workers and applications, whose addresses are reachable only in the cluster.
   "spark.ui.reverseProxy": "true",
-};
+  // The address that people type, for links and redirects.
+  ...(page && { "spark.ui.reverseProxyUrl": page }),
+});
 
 /** `spark-defaults.conf` of master and workers. */
-export const daemonFiles = {
+export const daemonFiles = (page: string | undefined) => ({
   "spark-defaults.conf": properties({
-    ...common,
+    ...common(page),
     // The REST server accepts applications without authentication.
     "spark.master.rest.enabled": "false",
     // Workers keep the Service's address: the master announces its pod's address, which changes with the pod.
@@ -50,7 +52,7 @@ export const daemonFiles = {
     "spark.worker.cleanup.enabled": "true",
     "spark.worker.cleanup.appDataTtl": "86400",
   }),
-};
+});
 
 /** Files that an application's driver mounts as /opt/spark/conf. The executors get the properties from the driver. */
 export const applicationFiles = (
@@ -58,10 +60,11 @@ export const applicationFiles = (
   { worker }: Config["spark"],
   catalog: CatalogConnection,
   bucket: BucketConnection,
+  page: string | undefined,
 ) => ({
   "spark-defaults.conf": properties({
     "spark.master": url,
-    ...common,
+    ...common(page),
     // Spark requires a value here, and uses the one of the environment.
     "spark.authenticate.secret": "in-the-environment",
     "spark.executor.memory": sparkMemory(worker.memory),

@@ -5,7 +5,9 @@ import { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
+import type { Connects } from "../kit/network.ts";
 import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
@@ -25,6 +27,7 @@ import {
 /** User and group `superset` of the official image. */
 const user = 1000;
 const bin = "/app/.venv/bin";
+const page: Page = { role: "web" };
 const celery = [`${bin}/celery`, "--app", "superset.tasks.celery_app:app"];
 
 /** What Superset needs from the platform. */
@@ -39,6 +42,11 @@ export interface SupersetArgs extends ComponentArgs<Config["superset"]> {
   sources: Sources;
   /** Where Superset sends its metrics. Default: it sends none. */
   statsd?: StatsdConnection;
+}
+
+/** What every pod of Superset has in common. */
+interface Shared extends SharedPod {
+  connects: (Connects | undefined)[];
 }
 
 /** Superset: dashboards and SQL in a browser. Web servers, Celery workers that run queries, and Celery beat. */
@@ -60,18 +68,19 @@ export class Superset extends Component {
 
     const migrated = this.setup(args, shared);
     this.registration(args, shared, migrated);
-    const web = this.web(config, shared, migrated);
-    this.workers(config, shared, migrated);
+    const web = this.web(args, shared, migrated);
+    this.workers(args, shared, migrated);
     this.beat(config, shared, migrated);
 
-    service(this, { role: "web", ports: { http: port }, type: config.service.type, workload: web });
+    const { type } = config.service;
+    expose(this, page, service(this, { role: "web", ports: { http: port }, type, workload: web }));
     this.endpoint = endpoint(this, port);
     this.registerOutputs({});
   }
 
-  private shared(args: SupersetArgs, keys: TypedSecret<"secret-key">): SharedPod {
+  private shared(args: SupersetArgs, keys: TypedSecret<"secret-key">): Shared {
     const { config, database, cache, queue, statsd } = args;
-    const configuration = files(this, "config", settings(args, statsd));
+    const configuration = files(this, "config", settings(args, statsd, urlOf(this, page)));
     return {
       image: this.image(config.image),
       env: {
@@ -92,6 +101,7 @@ export class Superset extends Component {
         cache: cache.revision,
         queue: queue.revision,
       },
+      connects: [database, cache, queue, statsd],
       mounts: { "/app/pythonpath": "config", "/app/superset_home": "home", "/tmp": "tmp" },
       volumes: {
         config: configFiles(configuration.name),
@@ -102,7 +112,7 @@ export class Superset extends Component {
   }
 
   /** The Job that migrates the metadata database and writes the roles and the user `admin`. */
-  private setup(args: SupersetArgs, shared: SharedPod): pulumi.Resource {
+  private setup(args: SupersetArgs, shared: Shared): pulumi.Resource {
     const { config, database, cache, queue, statsd } = args;
     const script = files(this, "setup", setUp(this.admin.key("password")));
     return runOnce(
@@ -110,6 +120,7 @@ export class Superset extends Component {
       "setup",
       {
         user,
+        connects: shared.connects,
         checksums: { ...shared.checksums, setup: script.checksum, admin: this.admin.revision },
         containers: {
           setup: {
@@ -127,13 +138,14 @@ export class Superset extends Component {
   }
 
   /** The Job that registers the databases. Apart from the set-up, so that the web server does not wait for them. */
-  private registration({ config, sources }: SupersetArgs, shared: SharedPod, migrated: pulumi.Resource): void {
+  private registration({ config, sources }: SupersetArgs, shared: Shared, migrated: pulumi.Resource): void {
     const script = files(this, "databases", register(sources));
     runOnce(
       this,
       "databases",
       {
         user,
+        connects: [...shared.connects, ...sourcesOf(sources)],
         checksums: {
           ...shared.checksums,
           databases: script.checksum,
@@ -156,13 +168,14 @@ export class Superset extends Component {
     );
   }
 
-  private web({ web }: Config["superset"], shared: SharedPod, migrated: pulumi.Resource) {
+  private web({ config: { web }, sources }: SupersetArgs, shared: Shared, migrated: pulumi.Resource) {
     const configuration = files(this, "gunicorn", server(web.workers));
     return deployment<string>(this, {
       replicas: web.replicas,
       pod: {
         user,
         role: "web",
+        connects: [...shared.connects, ...sourcesOf(sources)],
         checksums: { ...shared.checksums, server: configuration.checksum },
         gracePeriod: 45,
         containers: {
@@ -186,8 +199,8 @@ export class Superset extends Component {
   }
 
   private workers(
-    { worker }: Config["superset"],
-    { volumes, checksums, ...shared }: SharedPod,
+    { config: { worker }, sources }: SupersetArgs,
+    { volumes, checksums, connects, ...shared }: Shared,
     migrated: pulumi.Resource,
   ) {
     const ping = [`${bin}/python`, "/app/pythonpath/ping.py"];
@@ -197,6 +210,7 @@ export class Superset extends Component {
       pod: {
         user,
         role: "worker",
+        connects: [...connects, ...sourcesOf(sources)],
         checksums,
         // On SIGTERM Celery takes no more tasks and finishes those it has. What needs longer is lost.
         gracePeriod: 60,
@@ -224,13 +238,18 @@ export class Superset extends Component {
   }
 
   /** Celery beat sends the tasks that are due. Two of them would send each task twice. */
-  private beat({ beat }: Config["superset"], { volumes, checksums, ...shared }: SharedPod, migrated: pulumi.Resource) {
+  private beat(
+    { beat }: Config["superset"],
+    { volumes, checksums, connects, ...shared }: Shared,
+    migrated: pulumi.Resource,
+  ) {
     return deployment<string>(this, {
       suffix: "beat",
       replicas: 1,
       pod: {
         user,
         role: "beat",
+        connects,
         checksums,
         containers: {
           beat: {
@@ -249,6 +268,13 @@ export class Superset extends Component {
     });
   }
 }
+
+/** The databases that queries go to. */
+const sourcesOf = ({ trino, clickhouse, postgresql }: Sources): (Connects | undefined)[] => [
+  trino,
+  clickhouse,
+  postgresql,
+];
 
 const jobResources = ({ web }: Config["superset"]) =>
   limitedAs(web.resources, { requests: { cpu: "50m", memory: "256Mi" }, limits: { memory: "512Mi" } });

@@ -39,7 +39,11 @@ export const credentialsOf = ({ database, cache, queue }: Stores, secretKey: Sec
 });
 
 /** `superset_config.py` and the modules beside it. A key that is not set here has Superset's default. */
-export const settings = ({ database, cache, queue }: Stores, statsd?: StatsdConnection) => ({
+export const settings = (
+  { database, cache, queue }: Stores,
+  statsd: StatsdConnection | undefined,
+  page: string | undefined,
+) => ({
   "superset_config.py": `import hashlib
 import os
 from pathlib import Path
@@ -75,8 +79,8 @@ SQLALCHEMY_DATABASE_URI = (
 # A server that was restarted has closed the connections that wait here.
 SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True}
 
-CACHE_REDIS_URL = f"redis://:{quoted('CACHE_PASSWORD')}@${cache.host}:${cache.port}/${cache.database}"
-QUEUE_REDIS_URL = f"redis://:{quoted('QUEUE_PASSWORD')}@${queue.host}:${queue.port}/${queue.database}"
+CACHE_REDIS_URL = f"redis://${cache.username ?? ""}:{quoted('CACHE_PASSWORD')}@${cache.host}:${cache.port}/${cache.database}"
+QUEUE_REDIS_URL = f"redis://${queue.username ?? ""}:{quoted('QUEUE_PASSWORD')}@${queue.host}:${queue.port}/${queue.database}"
 
 
 def cached(prefix, seconds):
@@ -118,7 +122,7 @@ RESULTS_BACKEND = Results(
     host="${cache.host}",
     port=${cache.port},
     db=${cache.database},
-    password=secret("CACHE_PASSWORD"),
+${cache.username ? `    username="${cache.username}",\n` : ""}    password=secret("CACHE_PASSWORD"),
     key_prefix="superset_results_",
 )
 SQL_MAX_ROW = 50_000
@@ -128,8 +132,7 @@ ${statsd ? `${statsLogger(statsd)}\n\n` : ""}# Counted in one place, however man
 RATELIMIT_ENABLED = True
 RATELIMIT_STORAGE_URI = CACHE_REDIS_URL
 
-# A login ends with the browser's session or after twelve hours without a request. Plain HTTP is what the Service
-# speaks, so the cookie cannot be for HTTPS alone.
+${cookies(page)}
 SESSION_COOKIE_SAMESITE = "Lax"
 PERMANENT_SESSION_LIFETIME = 12 * HOUR
 SUPERSET_WEBSERVER_TIMEOUT = 60
@@ -196,6 +199,18 @@ worker = f"worker@{socket.gethostname()}"
 sys.exit(not Celery(broker=QUEUE_REDIS_URL).control.inspect([worker], timeout=10).ping())
 `,
 });
+
+const cookies = (page: string | undefined) =>
+  page
+    ? `# Behind the front door: scheme, host and client are in X-Forwarded-*.
+ENABLE_PROXY_FIX = True
+PREFERRED_URL_SCHEME = "https"
+WEBDRIVER_BASEURL_USER_FRIENDLY = "${page}/"
+
+# A login ends with the browser's session or after twelve hours without a request. Browsers send it by HTTPS alone.
+SESSION_COOKIE_SECURE = True`
+    : `# A login ends with the browser's session or after twelve hours without a request. Plain HTTP is what the Service
+# speaks, so the cookie cannot be for HTTPS alone.`;
 
 /** The client resolves IPv4 addresses unless `ipv6` is set, and without an address Superset does not start. */
 const statsLogger = ({ host, port }: StatsdConnection) =>

@@ -6,6 +6,7 @@ import type {
   KafkaConnection,
   SqlConnection,
 } from "../kit/connection.ts";
+import type { Connects } from "../kit/network.ts";
 import type { SecretKey } from "../kit/secret.ts";
 
 /** Data sources. Each becomes a catalog of the same name. */
@@ -28,6 +29,8 @@ interface Catalog {
   env?: Record<string, SecretKey>;
   /** Checksums that change with the credentials. */
   revisions?: Record<string, pulumi.Output<string>>;
+  /** What a query connects to. */
+  connects?: Connects[];
   /** What must exist before a query uses the catalog. */
   ready?: pulumi.Resource[];
 }
@@ -46,6 +49,7 @@ export function catalogFiles({ iceberg, postgresql, clickhouse, kafka }: Catalog
     files: Object.fromEntries(catalogs.map(({ name, properties }) => [`${name}.properties`, properties])),
     env: Object.fromEntries(catalogs.flatMap(({ env = {} }) => Object.entries(env))),
     revisions: Object.fromEntries(catalogs.flatMap(({ revisions = {} }) => Object.entries(revisions))),
+    connects: catalogs.flatMap(({ connects = [] }) => connects),
     ready: catalogs.flatMap(({ ready = [] }) => ready),
   };
 }
@@ -65,6 +69,7 @@ s3.aws-secret-key=\${ENV:S3_SECRET_KEY}
 `,
   env: { S3_ACCESS_KEY: bucket.accessKey, S3_SECRET_KEY: bucket.secretKey },
   revisions: { bucket: bucket.revision },
+  connects: [catalog, bucket],
   ready: [...catalog.ready, ...bucket.ready],
 });
 
@@ -80,11 +85,12 @@ connection-password=\${ENV:${prefix}_PASSWORD}
 `,
     env: { [`${prefix}_USERNAME`]: source.username, [`${prefix}_PASSWORD`]: source.password },
     revisions: { [name]: source.revision },
+    connects: [source],
     ready: source.ready,
   };
 }
 
-const kafkaCatalog = ({ bootstrapServers, ready }: KafkaConnection, topics: string[]): Catalog => ({
+const kafkaCatalog = ({ bootstrapServers, server, ready }: KafkaConnection, topics: string[]): Catalog => ({
   name: "kafka",
   properties: `connector.name=kafka
 kafka.nodes=${bootstrapServers}
@@ -92,5 +98,6 @@ kafka.table-names=${topics.join(",")}
 # The message, its partition and its offset are internal columns, the only ones of a topic without a table description.
 kafka.hide-internal-columns=false
 `,
+  connects: [{ server }],
   ready,
 });

@@ -5,6 +5,7 @@ import { Component, type Metrics } from "../kit/component.ts";
 import { type ConfigFiles, files } from "../kit/config.ts";
 import type { Endpoint, TrinoConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import { expose } from "../kit/ingress.ts";
 import { configFiles, execProbe, httpProbe, lenientLiveness, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
@@ -56,9 +57,15 @@ export class Trino extends Component {
     // their first query.
     const coordinator = this.coordinator(shared);
     const front = service(this, { role: "coordinator", ports, type: config.service.type, workload: coordinator });
+    expose(this, { role: "coordinator", withoutLogin: "trino" }, front);
     const workers = this.workers(shared, drain);
     this.endpoint = endpoint(this, ports.http);
-    this.connection = { host: this.host(), port: ports.http, ready: [coordinator, front, workers, ...sources.ready] };
+    this.connection = {
+      host: this.host(),
+      port: ports.http,
+      ready: [coordinator, front, workers, ...sources.ready],
+      ...this.serves("coordinator", ["http"]),
+    };
     this.registerOutputs({});
   }
 
@@ -69,16 +76,16 @@ export class Trino extends Component {
   }
 
   private coordinator(shared: Shared) {
-    const { checksums, container, mounts, volumes } = this.node("coordinator", shared);
+    const { checksums, connects, container, mounts, volumes } = this.node("coordinator", shared);
     return deployment(this, {
       suffix: "coordinator",
       replicas: 1,
-      pod: { user, role: "coordinator", checksums, containers: { trino: { ...container, mounts } }, volumes },
+      pod: { user, role: "coordinator", checksums, connects, containers: { trino: { ...container, mounts } }, volumes },
     });
   }
 
   private workers(shared: Shared, drain: TypedSecret<"user" | "rules.json">) {
-    const { checksums, container, mounts, volumes } = this.node("worker", shared);
+    const { checksums, connects, container, mounts, volumes } = this.node("worker", shared);
     const { worker } = shared.config;
     return deployment(this, {
       suffix: "worker",
@@ -86,6 +93,7 @@ export class Trino extends Component {
       pod: {
         user,
         role: "worker",
+        connects,
         checksums: { ...checksums, drain: drain.revision },
         // The worker waits for the coordinator twice, before and after its last tasks. 30 s are for the JVM's shutdown.
         gracePeriod: worker.drain + 2 * shutdownGracePeriod + 30,
@@ -116,6 +124,8 @@ export class Trino extends Component {
         internal: internal.revision,
         ...sources.revisions,
       },
+      // Nodes exchange data with each other.
+      connects: [this.serves("coordinator", ["http"]), this.serves("worker", ["http"]), ...sources.connects],
       container: {
         image: this.image(config.image),
         command: ["sh", "-eu", "-c", startScript(sources.env)],

@@ -3,6 +3,7 @@ import type { Config } from "../../config/schema.ts";
 import type { Component } from "../kit/component.ts";
 import type { BucketConnection } from "../kit/connection.ts";
 import { cronJob } from "../kit/job.ts";
+import type { Connects } from "../kit/network.ts";
 import { type Container, limitedAs, type Resources, scratch, type Volume } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
 import { redisLogin } from "../redis/server.ts";
@@ -25,6 +26,10 @@ interface Options extends Backups {
 
 /** User of the web app's pods. Redis' tools and `mc` run as any user. */
 const user = 1000;
+/** Port of the server that a restore runs. */
+const restorePort = 6380;
+/** The server that a restore runs, for Redis to connect to. */
+export const restoreServer = (component: Component): Connects => component.serves("restore", [restorePort]);
 const mounts = { "/backup": "backup", "/tmp": "tmp" } as const;
 
 /** The CronJob that copies Redis to a bucket, and a suspended one from which `./platform web-app restore` makes its Job. */
@@ -36,20 +41,22 @@ export function backups(component: Component, config: Config["webApp"], options:
   const redis = redisTools(component, config, options, resources);
   const mc = bucketTools(component, options, resources);
   const volumes = { backup: scratch({ size: config.storage.size }), tmp: scratch({ size: "64Mi" }) };
+  const connects = [component.serves("redis", ["redis"]), options.bucket];
   const dependsOn = [...options.dependsOn, ...options.bucket.ready];
 
-  cronJob(component, "cronjob-backup", backupJob(config, redis, mc, volumes), { dependsOn });
-  cronJob(component, "cronjob-restore", restoreJob(config, options.admin, redis, mc, volumes), { dependsOn });
+  cronJob(component, "cronjob-backup", backupJob(config, connects, redis, mc, volumes), { dependsOn });
+  cronJob(component, "cronjob-restore", restoreJob(config, connects, options.admin, redis, mc, volumes), { dependsOn });
 }
 
 type Volumes = Record<"backup" | "tmp", Volume>;
 
-const backupJob = ({ backup }: Config["webApp"], redis: Tools, mc: Tools, volumes: Volumes) => ({
+const backupJob = ({ backup }: Config["webApp"], connects: Connects[], redis: Tools, mc: Tools, volumes: Volumes) => ({
   schedule: backup.schedule,
   retries: 2,
   pod: {
     user,
     role: "backup",
+    connects,
     init: { copy: { ...redis, command: ["sh", "-eu", "-c", copy] } },
     containers: {
       upload: { ...mc, command: ["sh", "-eu", "-c", upload], env: { ...mc.env, KEEP: String(backup.keep) } },
@@ -58,7 +65,14 @@ const backupJob = ({ backup }: Config["webApp"], redis: Tools, mc: Tools, volume
   },
 });
 
-const restoreJob = (config: Config["webApp"], admin: Options["admin"], redis: Tools, mc: Tools, volumes: Volumes) => ({
+const restoreJob = (
+  config: Config["webApp"],
+  connects: Connects[],
+  admin: Options["admin"],
+  redis: Tools,
+  mc: Tools,
+  volumes: Volumes,
+) => ({
   // Suspended: it is the template of a Job that sets FROM to the name of a backup.
   schedule: "@yearly",
   suspend: true,
@@ -66,6 +80,7 @@ const restoreJob = (config: Config["webApp"], admin: Options["admin"], redis: To
   pod: {
     user,
     role: "restore",
+    connects,
     init: { fetch: { ...mc, command: ["sh", "-eu", "-c", fetch], env: { ...mc.env, FROM: "" } } },
     containers: {
       restore: {
@@ -145,8 +160,8 @@ umask 077
 {
 ${redisLogin("REDISCLI_AUTH", password)}
 } > /tmp/redis.conf
-redis-server /tmp/redis.conf --port 6380 --dir /backup --dbfilename dump.rdb --save "" --appendonly no > /tmp/log &
-beside() { redis-cli --no-auth-warning -e -p 6380 "$@"; }
+redis-server /tmp/redis.conf --port ${restorePort} --dir /backup --dbfilename dump.rdb --save "" --appendonly no > /tmp/log &
+beside() { redis-cli --no-auth-warning -e -p ${restorePort} "$@"; }
 redis() { redis-cli --no-auth-warning -e -h "$REDIS_HOST" "$@"; }
 until test "$(beside ping 2> /dev/null)" = PONG; do
   kill -0 $! || { cat /tmp/log; exit 1; }
@@ -155,7 +170,7 @@ done
 beside info keyspace
 # Whatever happens, Redis takes writes again.
 trap 'redis replicaof no one' EXIT
-redis replicaof "$POD_IP" 6380
+redis replicaof "$POD_IP" ${restorePort}
 until redis info replication | grep -q '^master_link_status:up'; do
   kill -0 $! || { cat /tmp/log; exit 1; }
   sleep 1

@@ -6,14 +6,14 @@ import { Component, labelValue } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
-import { ingress, reachedBy } from "../kit/ingress.ts";
+import { expose, reachedBy } from "../kit/ingress.ts";
 import { gunicorn } from "../kit/listen.ts";
 import { type Container, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
 import { endpoint, service } from "../kit/service.ts";
 import { claim } from "../kit/storage.ts";
 import { maxMemory, redisConf, redisPod, redisPort } from "../redis/server.ts";
-import { type Backups, backups } from "./backups.ts";
+import { type Backups, backups, restoreServer } from "./backups.ts";
 
 const ports = { http: 5000 };
 /** The image's own user. */
@@ -62,7 +62,7 @@ export class WebApp extends Component {
       password: password(this, "secret-redis", config.auth.rotation),
     }));
     const shared = this.shared(config);
-    const redis = this.redis(config);
+    const redis = this.redis(config, args.backups !== undefined);
     const flask = this.flask(config, shared, redis);
     this.workers(config, shared, redis);
     if (config.debug) this.debugShell(config, shared);
@@ -86,7 +86,7 @@ export class WebApp extends Component {
   }
 
   /** Redis and its Service. Returns both: clients depend on them. */
-  private redis(config: Config["webApp"]): pulumi.Resource[] {
+  private redis(config: Config["webApp"], replicas: boolean): pulumi.Resource[] {
     const configuration = files(this, "config-redis", redisConf(snapshotsAndMemory(config.redis)));
     const volume = claim(this, "pvc-redis", config.storage);
     const pod = redisPod(this, {
@@ -104,6 +104,8 @@ export class WebApp extends Component {
       upgrade: "recreate",
       pod: {
         ...pod,
+        // It becomes a replica of the restore's server.
+        ...(replicas && { connects: [restoreServer(this)] }),
         volumes: { data: { persistentVolumeClaim: { claimName: volume.metadata.name } }, ...pod.volumes },
       },
       dependsOn: [volume],
@@ -119,6 +121,7 @@ export class WebApp extends Component {
       pod: {
         user,
         role: "flask",
+        connects: [this.serves("redis", ["redis"])],
         checksums: { redis: this.admin.revision },
         gracePeriod: 45,
         containers: {
@@ -149,6 +152,7 @@ export class WebApp extends Component {
       pod: {
         user,
         role: "worker",
+        connects: [this.serves("redis", ["redis"])],
         checksums: { redis: this.admin.revision },
         // On SIGTERM it takes no more jobs and finishes the one it has. If that needs longer, another worker repeats it.
         gracePeriod: 75,
@@ -175,6 +179,7 @@ export class WebApp extends Component {
       pod: {
         user,
         role: "debug",
+        connects: [this.serves("redis", ["redis"])],
         checksums: { redis: this.admin.revision },
         // It has no work to finish.
         gracePeriod: 1,
@@ -201,7 +206,7 @@ export class WebApp extends Component {
     const api = { role: "flask", ports, workload };
     const front = service(this, { ...api, suffix: "service-flask", type: type === "NodePort" ? "ClusterIP" : type });
     if (type === "NodePort") service(this, { ...api, suffix: "service-nodeport-flask", type });
-    ingress(this, config.ingress, { suffix: "ingress-flask", role: "flask", front });
+    expose(this, { suffix: "ingress-flask", role: "flask", withoutLogin: "webApp", own: config.ingress }, front);
   }
 }
 

@@ -64,6 +64,19 @@ export const groups = {
     },
   },
   addons: { module: "kubernetes", binaries: { coredns: "./coredns", provisioner: "./provisioner" } },
+  policies: {
+    module: "network-policies",
+    title: "the enforcement of network policies",
+    binaries: { "network-policies": "./enforcer" },
+  },
+  // The newest of which the module proxy has every dependency.
+  traefik: {
+    module: "traefik",
+    title: "Traefik",
+    binaries: { traefik: "github.com/traefik/traefik/v3/cmd/traefik" },
+    stamp: "-X github.com/traefik/traefik/v3/pkg/version.Version=3.6.12",
+  },
+  authority: { module: "kubernetes", title: "the front door's authority", binaries: { authority: "./authority" } },
   kwok: { module: "kwok", binaries: { kwok: "sigs.k8s.io/kwok/cmd/kwok", "kwok-stages": "./stages" } },
   kind: { module: "kind", binaries: { kind: "sigs.k8s.io/kind" } },
   // What a node of kind has beside all that.

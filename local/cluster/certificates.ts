@@ -21,7 +21,7 @@ const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 /** Creates certificates that are missing, expire within 30 days or have other names. Keeps the others, so that tokens stay valid. */
 export async function ensureCertificates(): Promise<void> {
-  for (const name of ["cluster", "front-proxy", "etcd"] as const) await ensureAuthority(name);
+  for (const name of ["cluster", "front-proxy", "etcd", "front-door"] as const) await ensureAuthority(name);
   for (const [name, identity] of Object.entries(identities)) await ensureCertificate(name as IdentityName, identity);
   if (!existsSync(serviceAccountKey.public())) {
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });

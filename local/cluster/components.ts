@@ -2,11 +2,12 @@ import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { connect } from "node:net";
 import { execa } from "execa";
+import { localIssuer } from "../../config/front-door.ts";
 import { blobDir } from "../images/index.ts";
 import { binary } from "./binaries.ts";
 import * as configs from "./configs.ts";
 import type { Daemon } from "./daemons.ts";
-import { dir, network, nodeName, ports } from "./layout.ts";
+import { dir, network, nodeName, policyQueue, ports } from "./layout.ts";
 import { nodeNamespace } from "./namespace.ts";
 import { authorityFile, certificateFile, type IdentityName, keyFile, serviceAccountKey } from "./pki.ts";
 
@@ -22,6 +23,9 @@ export async function configFiles(): Promise<configs.File[]> {
     "proxy",
     "coredns",
     "provisioner",
+    "policies",
+    "traefik",
+    "authority",
     "kwok",
   ];
   return [
@@ -251,6 +255,79 @@ export async function provisioner(): Promise<Daemon> {
   };
 }
 
+/** Denies what NetworkPolicies deny. Where a policy selects pods, no new connection passes while it does not run. */
+export async function networkPolicies(): Promise<Daemon> {
+  return {
+    name: "network-policies",
+    command: await binary("network-policies"),
+    args: flags({
+      kubeconfig: configs.kubeconfigOf("policies"),
+      node: nodeName,
+      pods: network.pods,
+      queue: policyQueue,
+      healthz: `127.0.0.1:${ports.policies}`,
+    }),
+    reads: read(certificateFile("policies")),
+    listens: [["127.0.0.1", ports.policies]],
+    ready: () => answers(`http://127.0.0.1:${ports.policies}/healthz`),
+  };
+}
+
+/**
+ * Leads the hosts of Ingresses to the pods' addresses, for browsers on this machine. It reads the Secrets of certificates
+ * again when they change.
+ */
+export async function traefik(): Promise<Daemon> {
+  const kubeconfig = configs.kubeconfigOf("traefik");
+  const [http, https] = [`127.0.0.1:${ports.http}`, `127.0.0.1:${ports.https}`];
+  return {
+    name: "traefik",
+    command: "/usr/bin/env",
+    args: [
+      `KUBECONFIG=${kubeconfig}`,
+      await binary("traefik"),
+      ...flags({
+        "providers.kubernetesingress": true,
+        "entrypoints.http.address": http,
+        "entrypoints.http.http.redirections.entrypoint.to": "https",
+        "entrypoints.http.http.redirections.entrypoint.scheme": "https",
+        "entrypoints.https.address": https,
+        // Otherwise an Ingress is served there without TLS, with its certificate or not.
+        "entrypoints.https.http.tls": true,
+        // Of health alone: the dashboard is off.
+        "entrypoints.traefik.address": `127.0.0.1:${ports.traefik}`,
+        ping: true,
+        "global.checknewversion": false,
+        "global.sendanonymoususage": false,
+        "log.level": "INFO",
+      }),
+    ],
+    reads: read(kubeconfig, certificateFile("traefik")),
+    listens: [
+      ["127.0.0.1", ports.http],
+      ["127.0.0.1", ports.https],
+      ["127.0.0.1", ports.traefik],
+    ],
+    ready: () => answers(`http://127.0.0.1:${ports.traefik}/ping`),
+  };
+}
+
+/** Signs and renews the certificates of the Ingresses that name it. */
+export async function authority(): Promise<Daemon> {
+  return {
+    name: "authority",
+    command: await binary("authority"),
+    args: flags({
+      kubeconfig: configs.kubeconfigOf("authority"),
+      name: localIssuer.name,
+      certificate: authorityFile("front-door"),
+      key: authorityFile("front-door", "key"),
+    }),
+    reads: read(certificateFile("authority"), authorityFile("front-door")),
+    ready: async () => true,
+  };
+}
+
 export async function kwok(): Promise<Daemon> {
   const config = dir("config", "kwok.yaml");
   return {
@@ -275,11 +352,14 @@ export async function kwok(): Promise<Daemon> {
 /** The order in which daemons stop: first those that start containers, last those that keep state. */
 export const stopOrder = [
   "kwok",
+  "traefik",
+  "authority",
   "kubelet",
   "provisioner",
   "kube-scheduler",
   "kube-controller-manager",
   "kube-proxy",
+  "network-policies",
   "coredns",
   "kube-apiserver",
   "etcd",

@@ -42,6 +42,7 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
     "etcd",
     "containerd",
     "addons",
+    "policies",
     ...(simulated ? (["kwok"] as const) : []),
   ];
   return [
@@ -72,11 +73,21 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
       title: "Set up DNS and storage",
       run: async () => (await api()).apply(baseManifests(components.provisionerName)),
     },
-    startStep("Start DNS and storage", [components.coredns, components.provisioner]),
+    startStep("Start DNS, storage and network policies", [
+      components.coredns,
+      components.provisioner,
+      components.networkPolicies,
+    ]),
     ...simulationSteps(simulated),
     { title: "Wait for the node", run: waitForNode },
   ];
 }
+
+/** For a stack with Ingresses, once the cluster is up: what leads their hosts to their pods. */
+export const frontDoorSteps = (): Step[] => [
+  ...buildSteps(["authority", "traefik"]),
+  startStep("Start the front door", [components.authority, components.traefik]),
+];
 
 const networkPackages = {
   nftables: "kube-proxy sends Services to pods through it",
@@ -215,7 +226,7 @@ export interface ClusterStatus {
 /** Programs of the cluster with their processes. */
 const processes = () => components.stopOrder.map((name) => ({ name, pid: pidOf(name), log: logFile(name) }));
 /** Programs that every cluster has. */
-const needed = ({ name }: ComponentStatus) => name !== "registry" && name !== "kwok";
+const needed = ({ name }: ComponentStatus) => !["registry", "kwok", "traefik", "authority"].includes(name);
 
 /** Whether any of the cluster's own programs runs; `status` also asks the cluster. */
 export const isStarted = (): boolean => processes().some((one) => needed(one) && one.pid !== undefined);

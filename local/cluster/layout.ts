@@ -37,7 +37,17 @@ export const ports = {
   dns: 20053,
   dnsReady: 20080,
   kwok: 20247,
+  policies: 20246,
+  traefik: 20245,
+  /** What browsers use without a port in the address. Only a cluster with a front door listens there. */
+  http: 80,
+  https: 443,
 } as const;
+
+/** Enforcement of NetworkPolicies: the kernel sends the first packet of a connection to the process on this queue. */
+export const policyQueue = 20246;
+/** Its nftables tables, as in local/cluster/go/network-policies: one of the two, by what the kernel has. */
+export const policyTables = ["inet data-platform-policies", "ip data-platform-policies"];
 
 /** Data that `down` keeps without `--delete-data`: etcd, certificates, volumes, images, logs. */
 export const dir = (...parts: string[]): string => resolve(stateDir(), "cluster", ...parts);

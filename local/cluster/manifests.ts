@@ -67,6 +67,19 @@ function roles(): Manifest[] {
       { apiGroups: [""], resources: ["services", "pods", "namespaces"], verbs: readAll },
       { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: readAll },
     ]),
+    ...role("data-platform:network-policies", "data-platform:network-policies", [
+      { apiGroups: [""], resources: ["pods", "namespaces"], verbs: readAll },
+      { apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: readAll },
+    ]),
+    ...role("data-platform:traefik", "data-platform:traefik", [
+      { apiGroups: [""], resources: ["services", "secrets", "nodes"], verbs: readAll },
+      { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: readAll },
+      { apiGroups: ["networking.k8s.io"], resources: ["ingresses", "ingressclasses"], verbs: readAll },
+    ]),
+    ...role("data-platform:authority", "data-platform:authority", [
+      { apiGroups: ["networking.k8s.io"], resources: ["ingresses"], verbs: readAll },
+      { apiGroups: [""], resources: ["secrets"], verbs: ["get", "create", "update"] },
+    ]),
     ...role("data-platform:provisioner", "data-platform:provisioner", [
       { apiGroups: [""], resources: ["nodes", "persistentvolumeclaims"], verbs: readAll },
       { apiGroups: [""], resources: ["persistentvolumeclaims/status"], verbs: ["update"] },

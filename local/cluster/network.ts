@@ -4,13 +4,13 @@ import { BlockList } from "node:net";
 import { execa } from "execa";
 import { UserError } from "../step.ts";
 import type { Before } from "./before.ts";
-import { network } from "./layout.ts";
+import { network, policyTables } from "./layout.ts";
 
 const ip = (...args: string[]) => execa("ip", args);
 
-/** nftables tables: kube-proxy's, the portmap plugin's, and our own for source NAT. */
+/** nftables tables: of kube-proxy, the portmap plugin, our own for source NAT, and the enforcement of NetworkPolicies. */
 const ownTable = "ip data_platform";
-const tables = ["ip kube-proxy", "ip6 kube-proxy", "ip cni_hostport", "ip6 cni_hostport", ownTable];
+const tables = ["ip kube-proxy", "ip6 kube-proxy", "ip cni_hostport", "ip6 cni_hostport", ownTable, ...policyTables];
 
 /** Refuses a machine whose network overlaps the cluster's. Call it before the cluster changes anything. */
 export async function checkNetwork(): Promise<void> {

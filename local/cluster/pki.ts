@@ -1,6 +1,7 @@
 import { dir, network, nodeName } from "./layout.ts";
 
-export type Authority = "cluster" | "front-proxy" | "etcd";
+/** `front-door` signs the certificates of the pages that people use: a browser may trust it, and it opens nothing else. */
+export type Authority = "cluster" | "front-proxy" | "etcd" | "front-door";
 export interface Identity {
   /** The authority that signs it. The API server, etcd and the aggregation layer each trust only one. */
   by: Authority;
@@ -34,6 +35,9 @@ export const identities = {
   proxy: { by: "cluster", user: "system:kube-proxy" },
   coredns: { by: "cluster", user: "system:coredns" },
   provisioner: { by: "cluster", user: "data-platform:provisioner" },
+  policies: { by: "cluster", user: "data-platform:network-policies" },
+  traefik: { by: "cluster", user: "data-platform:traefik" },
+  authority: { by: "cluster", user: "data-platform:authority" },
   kwok: { by: "cluster", user: "data-platform:kwok", group: "system:masters" },
   admin: { by: "cluster", user: "data-platform:admin", group: "system:masters" },
 } satisfies Record<string, Identity>;

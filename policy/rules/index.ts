@@ -1,19 +1,23 @@
 import { clusters } from "./clusters.ts";
 import { named } from "./names.ts";
-import type { Rule } from "./object.ts";
+import type { KubernetesObject, Rule } from "./object.ts";
 import { bounded, isolated, noPlainSecrets, pinned, probed, restricted } from "./pods.ts";
 
 /** Kinds that belong to a namespace and to no component. */
 const ofNamespace = ["Namespace", "ResourceQuota", "LimitRange"];
 
+/** A NetworkPolicy for pods of all components belongs to the namespace too. */
+const isOfNamespace = ({ kind, spec }: KubernetesObject): boolean =>
+  ofNamespace.includes(kind) || (kind === "NetworkPolicy" && !spec.podSelector.matchLabels?.["app.kubernetes.io/name"]);
+
 /** The standard labels of Kubernetes. */
-const labelled: Rule = ({ kind, metadata: { labels = {} } }) =>
+const labelled: Rule = (object) =>
   [
     "app.kubernetes.io/part-of",
     "app.kubernetes.io/instance",
-    ...(ofNamespace.includes(kind) ? [] : ["app.kubernetes.io/name"]),
+    ...(isOfNamespace(object) ? [] : ["app.kubernetes.io/name"]),
   ]
-    .filter((label) => !labels[label])
+    .filter((label) => !object.metadata.labels?.[label])
     .map((label) => `no label ${label}`);
 
 /** The rules that every object of every stack keeps, by the name under which a violation is reported. */

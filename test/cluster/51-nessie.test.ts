@@ -3,7 +3,7 @@
 // Does not prove several servers, nor tables: the tests of Trino and Spark create them.
 // Exercises: nessie, postgresql, minio.
 import { beforeAll, describe, expect, it } from "vitest";
-import { address, leadsToPods, secret, succeedPod, whole, wholeStack } from "./kit.ts";
+import { address, bucketKeys, leadsToPods, succeedPod, whole, wholeStack } from "./kit.ts";
 
 let nessie: string;
 beforeAll(async () => {
@@ -64,7 +64,7 @@ describe("Nessie", () => {
     expect(defaults.warehouse).toBe("s3://lakehouse");
     expect(overrides["s3.endpoint"]).toBe(`http://minio.${whole.core}.svc:9000/`);
     // This configuration is readable without authentication, so it must hold no keys. Clients use their own.
-    const { "access-key": access = "", "secret-key": key = "" } = await secret("minio-platform", whole.core);
+    const { accessKey: access, secretKey: key } = await bucketKeys("nessie", whole.core);
     const values = Object.values({ ...defaults, ...overrides });
     expect(values.filter((value) => value === access || value.includes(key))).toEqual([]);
   });

@@ -5,7 +5,7 @@
 // Exercises: trino, nessie, postgresql, minio, kafka, clickhouse.
 import { randomBytes } from "node:crypto";
 import { beforeAll, expect, it, vi } from "vitest";
-import { address, get, kube, s3, secret, unready, whole, wholeStack } from "./kit.ts";
+import { address, bucketKeys, get, kube, s3, unready, whole, wholeStack } from "./kit.ts";
 import { column, rows, sql, start } from "./trino.ts";
 
 beforeAll(wholeStack);
@@ -55,8 +55,8 @@ it("joins an Iceberg table in MinIO with a table of PostgreSQL", async () => {
   ).toEqual([["Ada", "15.00"]]);
 
   const files = await column(`SELECT file_path FROM iceberg.${schema}."orders$files"`);
-  const keys = await secret("minio-platform", whole.core);
-  const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+  const keys = await bucketKeys("trino", whole.core);
+  const client = await s3(keys.accessKey, keys.secretKey, await address("minio", whole.core));
   expect(files.length).toBeGreaterThan(0);
   for (const file of files)
     expect((await client.statObject("lakehouse", String(file).replace("s3://lakehouse/", ""))).size).toBeGreaterThan(0);

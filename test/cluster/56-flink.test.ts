@@ -4,7 +4,7 @@
 // Exercises: flink, nessie, trino, postgresql, minio.
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { address, get, kube, podsOf, runIn, s3, secret, unready, whole, wholeStack } from "./kit.ts";
+import { address, bucketKeys, get, kube, podsOf, runIn, s3, unready, whole, wholeStack } from "./kit.ts";
 import { column, sql } from "./trino.ts";
 
 beforeAll(wholeStack);
@@ -23,8 +23,8 @@ const checkpoints = (job: string) => ask<Checkpoints>(`/jobs/${job}/checkpoints`
 const state = async (job: string) => (await ask<{ state: string }>(`/jobs/${job}`)).state;
 
 const bucketClient = async () => {
-  const keys = await secret("minio-platform", whole.core);
-  return s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+  const keys = await bucketKeys("flink", whole.core);
+  return s3(keys.accessKey, keys.secretKey, await address("minio", whole.core));
 };
 
 const objects = async (prefix: string): Promise<string[]> => {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { sparkImage } from "../../components/spark/schema.ts";
 import type { KubeObject } from "../../render/manifests.ts";
-import { address, kube, podsOf, s3, secret, succeedPod, whole, wholeStack } from "./kit.ts";
+import { address, bucketKeys, kube, podsOf, s3, secret, succeedPod, whole, wholeStack } from "./kit.ts";
 
 /** The fields of the driver's container that this file uses. */
 interface Driver {
@@ -26,6 +26,7 @@ async function submit(purpose: string, change: (driver: Driver) => void = () => 
   const [, text] = /```yaml\n([\s\S]*?)```/.exec(readFileSync("docs/spark.md", "utf8"))!;
   const here = text!
     .replaceAll("test-apps", whole.apps)
+    .replaceAll("minio-platform,", `${(await bucketKeys("spark", whole.apps)).secret},`)
     .replaceAll("name: numbers", `name: ${name}`)
     .replaceAll('appName("numbers")', `appName("${name}")`);
   for (const document of parseAllDocuments(here)) {
@@ -86,8 +87,8 @@ describe("a driver in the cluster", () => {
     expect(workers).toHaveLength(2);
     expect(text).toContain(`workers: ${workers.join(" ")}\n`);
 
-    const keys = await secret("minio-platform", whole.core);
-    const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+    const keys = await bucketKeys("spark", whole.core);
+    const client = await s3(keys.accessKey, keys.secretKey, await address("minio", whole.core));
     const objects: { name: string }[] = await client.listObjectsV2("lakehouse", "examples/", true).toArray();
     const files = objects.map(({ name }) => name);
     expect(files).toContainEqual(expect.stringMatching(/^examples\/numbers\S*\/data\/\S+\.parquet$/));
@@ -101,7 +102,10 @@ describe("a driver in the cluster", () => {
 
   it("writes neither the secret nor a key to its log", async () => {
     const text = await output(names.numbers);
-    const values = [await secret("spark-admin", whole.apps), await secret("minio-platform", whole.apps)];
+    const values = [
+      await secret("spark-admin", whole.apps),
+      { "secret-key": (await bucketKeys("spark", whole.apps)).secretKey },
+    ];
     for (const value of values.flatMap((one) => Object.entries(one)))
       if (value[0] !== "access-key") expect(text).not.toContain(value[1]);
   });

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ask, logIn, login, patience, runDag } from "./airflow.ts";
-import { address, kube, read, s3, secret, whole, wholeStack } from "./kit.ts";
+import { address, bucketKeys, kube, read, s3, secret, whole, wholeStack } from "./kit.ts";
 
 interface Task {
   task_id: string;
@@ -75,8 +75,8 @@ describe("Airflow", () => {
   });
 
   it("has the task's log in MinIO, and shows it", async () => {
-    const keys = await secret("minio-platform", whole.core);
-    const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", whole.core));
+    const keys = await bucketKeys("airflow", whole.core);
+    const client = await s3(keys.accessKey, keys.secretKey, await address("minio", whole.core));
     // The worker uploads it when the task has ended.
     await vi.waitFor(
       async () => expect(await read(client, "airflow", object())).toContain(`Hello from ${host}`),

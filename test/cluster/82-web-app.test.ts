@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import {
   address,
+  bucketKeys,
   fileOfComponents,
   get,
   kube,
@@ -248,8 +249,8 @@ describe("a backup", () => {
     before = await ask("/data");
     job = await submit({ kind: "statistics", values: [1, 2, 6] });
     await done(job);
-    const keys = await secret("minio-platform", apps.first);
-    const client = await s3(keys["access-key"]!, keys["secret-key"]!, await address("minio", small.core));
+    const keys = await bucketKeys("web-app", apps.first);
+    const client = await s3(keys.accessKey, keys.secretKey, await address("minio", small.core));
     const old = Array.from({ length: 7 }, (_, i) => `${first}/2000-01-0${i + 1}T00-00-00Z.rdb`);
     for (const one of old) await client.putObject("web-app", one, "old");
     name = /^backup (\S+)$/m.exec(await mustRun(run("backup")))![1]!;

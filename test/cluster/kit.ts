@@ -184,6 +184,18 @@ export async function secret(name: string, namespace = core): Promise<Record<str
   return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString()]));
 }
 
+/** The S3 keys of a component, and their Secret: its own user's, or without `global.separateUsers` those that all share. */
+export async function bucketKeys(
+  component: string,
+  namespace: string,
+): Promise<{ secret: string; accessKey: string; secretKey: string }> {
+  for (const name of [`minio-user-${component}`, "minio-platform"]) {
+    const { "access-key": accessKey, "secret-key": secretKey } = await secret(name, namespace);
+    if (accessKey && secretKey) return { secret: name, accessKey, secretKey };
+  }
+  throw new Error(`${namespace} has no S3 keys of ${component}`);
+}
+
 /** The cluster IP of a Service, which this machine can reach. */
 export async function address(service: string, namespace = core): Promise<string> {
   return (await get("Service", service, namespace))!.spec.clusterIP as string;

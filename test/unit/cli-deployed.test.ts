@@ -1,7 +1,8 @@
-// Proves what `status` and `credentials` read from Pulumi's state.
+// Proves what `status` and `credentials` read from Pulumi's state, and the links that `up` and `status` print.
 // Does not prove that Pulumi writes it this way: the cluster tests run both commands on a real stack.
 import { describe, expect, it } from "vitest";
 import type { StateResource } from "../../cli/backend.ts";
+import { pageLinks } from "../../cli/component-states.ts";
 import { ofState } from "../../cli/deployed.ts";
 
 const endpoints = { redis: { namespace: "dev-core", service: "redis", host: "redis.dev-core", port: 6379 } };
@@ -49,5 +50,25 @@ describe("a stack's contents in Pulumi's state", () => {
   it("are unknown before an update has completed, and without a state", () => {
     expect(ofState([stack({}), statefulSet("redis")])).toBeUndefined();
     expect(ofState([])).toBeUndefined();
+  });
+});
+
+describe("the links to pages", () => {
+  const route = (kind: string, spec: object) => ({ apiVersion: "v1", kind, metadata: { name: "x" }, spec });
+
+  it("are one for each host, by HTTPS with a certificate", () => {
+    const tls = [{ hosts: ["b.example.com"], secretName: "b" }];
+    const links = pageLinks([
+      route("Ingress", { tls, rules: [{ host: "b.example.com" }] }),
+      route("Ingress", { rules: [{ host: "a.example.com" }] }),
+      route("HTTPRoute", { hostnames: ["c.example.com"], rules: [{ backendRefs: [] }] }),
+      route("HTTPRoute", { hostnames: ["c.example.com"], rules: [{ filters: [{}] }] }),
+      route("Service", {}),
+    ]);
+    expect(links).toBe("\n\nin a browser:\nhttp://a.example.com\nhttps://b.example.com\nhttps://c.example.com");
+  });
+
+  it("are left out where no page has a host", () => {
+    expect(pageLinks([route("Service", {})])).toBe("");
   });
 });

@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { Component, type NamespaceContext } from "../../components/kit/component.ts";
 import { runOnce } from "../../components/kit/job.ts";
+import { Network } from "../../components/kit/network.ts";
 import { execProbe, pod, scratch } from "../../components/kit/pod.ts";
 import { credentials, password, TypedSecret } from "../../components/kit/secret.ts";
 import { serviceAccount } from "../../components/kit/service-account.ts";
@@ -30,7 +31,7 @@ const namespaceOf = (global = config().global): NamespaceContext => {
     settings: config().namespaces.core,
     protectData: global.protectData,
   });
-  return { stack: "unit", key: "core", name: name, ready, global, salt: pulumi.secret("salt") };
+  return { stack: "unit", key: "core", name: name, ready, global, network: new Network(), salt: pulumi.secret("salt") };
 };
 
 const program = (body: () => unknown, seed = "unit"): Promise<Evaluation> =>

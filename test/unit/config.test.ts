@@ -69,7 +69,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "an unknown component",
     "mysql: { enabled: true }",
-    "mysql: unknown key; known here: global, namespaces, postgresql, redis, minio, nessie, kafka, schemaRegistry, clickhouse, trino, flink, spark, airflow, superset, noetl, polls, webApp, deployd, cloudnativePg, monitoring, djangoApps",
+    "mysql: unknown key; known here: global, frontDoor, namespaces, postgresql, redis, minio, nessie, kafka, schemaRegistry, clickhouse, trino, flink, spark, airflow, superset, noetl, polls, webApp, deployd, cloudnativePg, monitoring, djangoApps",
   ],
   [
     "an unknown key deep inside",
@@ -216,6 +216,76 @@ const wrong: [what: string, yaml: string, message: string][] = [
     "global: { imagePullPolicy: Sometimes }",
     'global.imagePullPolicy: found "Sometimes"; expected IfNotPresent, Always or Never',
   ],
+  [
+    "the client of a network policy without labels",
+    "global: { networkPolicies: { allowFrom: [{}] } }",
+    "global.networkPolicies.allowFrom[0]: found {}; expected namespaceLabels, podLabels or both",
+  ],
+  [
+    "a connection of an unknown component",
+    "global: { networkPolicies: { connections: [{ from: airflw, to: trino }] } }",
+    'global.networkPolicies.connections[0].from: found "airflw"; expected the key of a component such as airflow',
+  ],
+  [
+    "a host name in place of addresses",
+    "global: { networkPolicies: { outside: [{ from: trino, cidr: db.example.com, ports: [5432] }] } }",
+    'global.networkPolicies.outside[0].cidr: found "db.example.com"; expected addresses in CIDR notation such as 10.0.0.0/8',
+  ],
+  [
+    "a front door without certificates",
+    "global: { domain: data.example.com }",
+    "frontDoor.tls: found nothing; expected existingSecret or issuer: every page of global.domain is behind HTTPS",
+  ],
+  [
+    "two sources of certificates",
+    "global: { domain: data.example.com }\nfrontDoor: { tls: { existingSecret: pages, issuer: { name: letsencrypt } } }",
+    'frontDoor.tls.issuer: found "letsencrypt"; expected no issuer beside tls.existingSecret',
+  ],
+  [
+    "routes of a Gateway that is not named",
+    "global: { domain: data.example.com }\nfrontDoor: { routes: httpRoute }",
+    "frontDoor.gateway: found nothing; expected the Gateway's name and namespace",
+  ],
+  [
+    "a certificate of the routes of a Gateway",
+    "global: { domain: data.example.com }\nfrontDoor: { routes: httpRoute, gateway: { name: public, namespace: gateways }, tls: { existingSecret: pages } }",
+    'frontDoor.tls.existingSecret: found "pages"; expected none: the Gateway\'s listener has the certificate',
+  ],
+  [
+    "a Gateway on the embedded cluster",
+    "global: { domain: data.localhost, cluster: embedded }\nfrontDoor: { routes: httpRoute, gateway: { name: public, namespace: gateways } }",
+    'frontDoor.routes: found "httpRoute"; expected ingress: the embedded cluster has no Gateway',
+  ],
+  [
+    "a Gateway without a domain",
+    "frontDoor: { gateway: { name: public, namespace: gateways } }",
+    'frontDoor.gateway: found "public"; expected global.domain beside it: without one pages have no hosts',
+  ],
+  [
+    "a front door that network policies would open to everyone",
+    "global: { domain: data.example.com, networkPolicies: { enabled: true } }\nfrontDoor: { tls: { existingSecret: pages } }",
+    "frontDoor.controller: found nothing; expected the labels of the controller's namespace, or its addresses: with global.networkPolicies only it may reach the pages",
+  ],
+  [
+    "a login without a domain",
+    "frontDoor: { login: { issuer: 'https://id.example.com', existingSecret: oidc } }",
+    'frontDoor.login: found "https://id.example.com"; expected global.domain beside it: without one pages have no hosts',
+  ],
+  [
+    "an issuer that is no URL",
+    "global: { domain: data.localhost, cluster: embedded }\nfrontDoor: { login: { issuer: keycloak, existingSecret: oidc } }",
+    'frontDoor.login.issuer: found "keycloak"; expected the URL of an OpenID Connect issuer',
+  ],
+  [
+    "a controller of two kinds",
+    "frontDoor: { controller: { cidr: 10.0.0.0/8, namespaceLabels: { a: b } } }",
+    'frontDoor.controller: found {"namespaceLabels":{"a":"b"},"cidr":"10.0.0.0/8"}; expected either namespaceLabels or cidr',
+  ],
+  [
+    "a page that has a login of its own",
+    "frontDoor: { airflow: { allowWithoutLogin: true } }",
+    "frontDoor.airflow: unknown key; known here: routes, className, annotations, gateway, tls, controller, login, nessie, trino, flink, spark, noetl, prometheus, webApp, deployd",
+  ],
   ["a block that is a word", "redis: small", 'redis: found "small"; expected a block of keys'],
   ["an answer that is neither", "redis: { enabled: maybe }", 'redis.enabled: found "maybe"; expected true or false'],
 ];
@@ -325,6 +395,10 @@ describe("valid configuration", () => {
     "redis: { resources: { requests: { cpu: 0.5 }, limits: { cpu: 1e3 } } }",
     "redis: { resources: { requests: { cpu: 250500u }, limits: { cpu: 1500m } } }",
     "global: { imagePullSecrets: [ghcr.io], storageClass: fast.ssd.example.com }",
+    "global: { networkPolicies: { allowFrom: [{ namespaceLabels: { kubernetes.io/metadata.name: ingress } }], outside: [{ from: trino, cidr: 'fd00::/8', ports: [1] }] } }",
+    "global: { domain: data.localhost, cluster: embedded, networkPolicies: { enabled: true } }",
+    "global: { domain: data.example.com }\nfrontDoor: { routes: httpRoute, gateway: { name: public, namespace: gateways }, trino: { allowWithoutLogin: true } }",
+    "global: { domain: data.example.com, networkPolicies: { enabled: true } }\nfrontDoor: { tls: { issuer: { name: ca, kind: Issuer } }, controller: { cidr: 10.0.0.0/8 } }",
     "polls: { ingress: { host: polls.example.com, className: nginx.internal, tlsSecret: polls.example.com-tls } }",
     "redis: { auth: { existingSecret: redis.example.com }, storage: { storageClass: local.csi.example.com } }",
     "airflow: { dags: { configMap: team.dags } }",

@@ -15,13 +15,19 @@ import { ensureCertificates } from "../../local/cluster/certificates.ts";
 import { corefile, kubeconfig, kubeletFile, proxyFile } from "../../local/cluster/configs.ts";
 import { processesIn } from "../../local/cluster/daemons.ts";
 import { runningSinceBefore } from "../../local/cluster/kind.ts";
-import { network, ports } from "../../local/cluster/layout.ts";
+import { network, policyTables, ports } from "../../local/cluster/layout.ts";
 import { baseManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
 import { overlaps } from "../../local/cluster/network.ts";
 import { authorityFile, certificateFile, identities, keyFile } from "../../local/cluster/pki.ts";
 import { checkFree } from "../../local/cluster/ports.ts";
 import { builtName } from "../../local/go.ts";
 import { definitionOf } from "../../local/images/definitions.ts";
+
+it("removes the tables that the enforcement of NetworkPolicies adds", () => {
+  const source = readFileSync("local/cluster/go/network-policies/enforcer/main.go", "utf8");
+  const [, table] = /^const table = "(.+)"$/m.exec(source) ?? [];
+  expect(policyTables).toEqual([`inet ${table}`, `ip ${table}`]);
+});
 
 describe("overlaps", () => {
   it.each([
@@ -228,7 +234,7 @@ describe("certificates and what refers to them", () => {
 
   it.each(Object.entries(identities))("%s: signed only by its authority, with its user", (name, identity) => {
     const own = certificate(certificateFile(name as keyof typeof identities));
-    for (const authority of ["cluster", "front-proxy", "etcd"] as const)
+    for (const authority of ["cluster", "front-proxy", "etcd", "front-door"] as const)
       expect(own.verify(certificate(authorityFile(authority)).publicKey)).toBe(authority === identity.by);
     expect(own.subject.split("\n")).toContain(`CN=${identity.user}`);
     if ("group" in identity) expect(own.subject.split("\n")).toContain(`O=${identity.group}`);

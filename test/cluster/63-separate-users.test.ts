@@ -1,0 +1,174 @@
+// Proves that with `global.separateUsers` the users of MinIO, Redis and ClickHouse may do what their components need and
+// nothing else, that each component still works, and that a full cache of Redis stops no DAG run.
+// Does not prove ClickHouse's grants if its image is built from packages: that server is too old for them.
+// Exercises: postgresql, redis, minio, nessie, clickhouse, trino, flink, spark, airflow, superset, web-app.
+import { Redis } from "ioredis";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { stringify } from "yaml";
+import { ask, logIn, runDag } from "./airflow.ts";
+import { address, mustRun, read, roomFor, s3, secret, unready, whole, wholeFile } from "./kit.ts";
+
+beforeAll(async () => {
+  await roomFor("test");
+  const file = wholeFile(stringify({ global: { separateUsers: true }, redis: { cache: { enabled: true } } }));
+  if (!process.env.TEST_STACK) await mustRun(["up", "--stack", "test", "--config-file", file]);
+});
+
+it("leaves everything ready", async () => {
+  expect((await Promise.all(Object.values(whole).map(unready))).flat()).toEqual([]);
+});
+
+describe("MinIO", () => {
+  const all = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"];
+  const client = async (user: string) => {
+    const keys = await secret(user === "platform" ? "minio-platform" : `minio-user-${user}`);
+    return s3(keys["access-key"] ?? "", keys["secret-key"] ?? "");
+  };
+
+  it.each([
+    ["nessie", ["lakehouse"]],
+    ["trino", ["lakehouse"]],
+    ["spark", ["lakehouse"]],
+    ["flink", ["flink", "lakehouse"]],
+    ["airflow", ["airflow"]],
+    ["web-app", ["web-app"]],
+    ["platform", ["warehouse", "mlflow"]],
+  ])("%s reads and writes %j, and is refused in every other bucket", async (user, own) => {
+    const own3 = await client(user);
+    for (const bucket of own) {
+      await own3.putObject(bucket, `proof-of-${user}`, "kept");
+      expect(await read(own3, bucket, `proof-of-${user}`)).toBe("kept");
+      await own3.removeObject(bucket, `proof-of-${user}`);
+    }
+    for (const bucket of all.filter((one) => !own.includes(one))) {
+      // S3's 403.
+      await expect(own3.putObject(bucket, "stolen", "x")).rejects.toMatchObject({ code: "AccessDenied" });
+      await expect(own3.statObject(bucket, "any")).rejects.toThrow();
+      await expect(own3.listObjects(bucket).toArray()).rejects.toMatchObject({ code: "AccessDenied" });
+    }
+  });
+});
+
+const redis = async (service: string, client: string) => {
+  const { username = "", password = "" } = await secret(`redis-user-${client}`);
+  return new Redis({
+    host: await address(service),
+    username,
+    password,
+    lazyConnect: true,
+    enableReadyCheck: false,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+  });
+};
+
+describe("Redis", () => {
+  it.each([
+    ["redis", "airflow", 1],
+    ["redis", "superset-queue", 3],
+    ["redis-cache", "superset-cache", 2],
+  ])("%s: %s has its database and no other", async (service, client, own) => {
+    const connection = await redis(service, client);
+    await connection.select(own);
+    await connection.set("proof", "kept", "EX", 60);
+    expect(await connection.get("proof")).toBe("kept");
+    for (const other of [1, 2, 3, 4].filter((one) => one !== own))
+      await expect(connection.select(other)).rejects.toThrow(/NOPERM/);
+    await expect(connection.flushall()).rejects.toThrow(/NOPERM/);
+    await expect(connection.config("GET", "maxmemory")).rejects.toThrow(/NOPERM/);
+    await expect(connection.move("proof", 4)).rejects.toThrow(/NOPERM/);
+    connection.disconnect();
+  });
+
+  it("monitoring reads no key", async () => {
+    const connection = await redis("redis", "monitoring");
+    expect(await connection.info("memory")).toContain("used_memory");
+    await expect(connection.get("proof")).rejects.toThrow(/NOPERM/);
+    connection.disconnect();
+  });
+
+  it.each([
+    ["redis", "superset-cache"],
+    ["redis-cache", "airflow"],
+  ])("%s does not know %s", async (service, client) => {
+    const connection = await redis(service, client);
+    connection.on("error", () => {});
+    await expect(connection.ping()).rejects.toThrow();
+    connection.disconnect();
+  });
+});
+
+describe("ClickHouse", () => {
+  const send = async (user: string, statement: string) => {
+    const { password = "" } = await secret(`clickhouse-user-${user}`, whole.apps);
+    const response = await fetch(`http://${await address("clickhouse", whole.apps)}:8123/`, {
+      method: "POST",
+      body: statement,
+      headers: { "X-ClickHouse-User": user, "X-ClickHouse-Key": password },
+    });
+    return { ok: response.ok, text: (await response.text()).trim() };
+  };
+
+  it("lets Trino write, and Superset read alone", async () => {
+    const statements = [
+      "DROP TABLE IF EXISTS rights",
+      "CREATE TABLE rights (word String) ENGINE = MergeTree ORDER BY word",
+      "INSERT INTO rights VALUES ('one')",
+    ];
+    for (const statement of statements) expect(await send("trino", statement)).toMatchObject({ ok: true });
+    expect(await send("superset", "SELECT word FROM rights")).toEqual({ ok: true, text: "one" });
+    for (const statement of [
+      "INSERT INTO rights VALUES ('two')",
+      "DROP TABLE rights",
+      "CREATE TABLE b (a Int8) ENGINE = Log",
+    ])
+      expect(await send("superset", statement)).toMatchObject({ ok: false });
+    for (const user of ["trino", "superset"])
+      expect(await send(user, "CREATE USER other IDENTIFIED BY 'x'")).toMatchObject({ ok: false });
+    await send("trino", "DROP TABLE rights");
+  });
+});
+
+describe("a full cache", () => {
+  interface Run {
+    dag_run_id: string;
+    state: string;
+  }
+
+  it("stops none of 100 DAG runs", { timeout: 3_000_000 }, async () => {
+    const cache = await redis("redis-cache", "superset-cache");
+    await cache.select(2);
+    const value = "x".repeat(100_000);
+    /** Writes until keys are dropped, and on: what was written first is gone. */
+    const fill = async () => {
+      for (let key = 0; key < 2_000; key++) await cache.set(`filler-${key}`, value, "EX", 3_600);
+    };
+    await fill();
+    expect(await cache.exists("filler-0")).toBe(0);
+
+    await logIn();
+    // It waits until Airflow knows the DAG.
+    await runDag("hello");
+    const runs = await Promise.all(
+      Array.from({ length: 100 }, () =>
+        ask<Run>("/api/v2/dags/hello/dagRuns", { method: "POST", body: { logical_date: null } }),
+      ),
+    );
+    const states = async () => {
+      const { dag_runs } = await ask<{ dag_runs: Run[] }>("/api/v2/dags/hello/dagRuns?limit=200&order_by=-run_after");
+      const ids = new Set(runs.map(({ dag_run_id }) => dag_run_id));
+      return dag_runs.filter(({ dag_run_id }) => ids.has(dag_run_id)).map(({ state }) => state);
+    };
+    await vi.waitFor(
+      async () => {
+        await fill();
+        const found = await states();
+        expect(found.filter((state) => state === "failed")).toEqual([]);
+        expect(found.filter((state) => state === "success")).toHaveLength(100);
+      },
+      { timeout: 2_700_000, interval: 2_000 },
+    );
+    cache.disconnect();
+    expect((await Promise.all([whole.core, whole.apps].map(unready))).flat()).toEqual([]);
+  });
+});
