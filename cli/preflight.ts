@@ -1,5 +1,5 @@
 import { ApiError, type Kube, type Live } from "../kube/client.ts";
-import type { KubernetesObject } from "../policy/rules/index.ts";
+import { type KubernetesObject, podOf } from "../policy/rules/index.ts";
 import { madeOf, references } from "../policy/rules/whole.ts";
 import type { Evaluation } from "../render/evaluate.ts";
 import { type KubeObject, keyOf, manifests, titleOf } from "../render/manifests.ts";
@@ -61,6 +61,15 @@ export async function preflight(
             : `${key}: ${problem}`,
         ),
       );
+  }
+  for (const one of classes(objects)) {
+    if (await there(kube, one.object)) continue;
+    problems.push(
+      ...naming(file, one.object.metadata.name).map(
+        (key) =>
+          `${key}: found no ${titleOf(one.object)} in the cluster; expected it to exist, ${usersOf(one.users)}: the cluster refuses pods that name it`,
+      ),
+    );
   }
   const { adopted, foreign } = await existing(kube, file.stack, evaluation, state, absent);
   problems.push(...foreign);
@@ -203,12 +212,31 @@ export function needs(objects: KubernetesObject[]): Need[] {
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, need]) => need);
 }
 
+/** Classes that pods name and the program does not create, with the objects whose pods do. Kubernetes has `system-` ones itself. */
+function classes(objects: KubernetesObject[]): { object: KubeObject; users: Set<string> }[] {
+  const made = new Set(objects.map(keyOf));
+  const found = new Map<string, { object: KubeObject; users: Set<string> }>();
+  for (const one of objects) {
+    const { priorityClassName, runtimeClassName } = podOf(one)?.spec ?? {};
+    for (const [apiVersion, kind, name] of [
+      ["scheduling.k8s.io/v1", "PriorityClass", priorityClassName],
+      ["node.k8s.io/v1", "RuntimeClass", runtimeClassName],
+    ]) {
+      if (!name || name.startsWith("system-")) continue;
+      const object = { apiVersion, kind, metadata: { name } };
+      if (made.has(keyOf(object))) continue;
+      const { users } = found.get(keyOf(object)) ?? { users: new Set<string>() };
+      found.set(keyOf(object), { object, users: users.add(titleOf(one)) });
+    }
+  }
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+}
+
 /** The problem with a need, in a sentence; undefined if it is met. */
 async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promise<string | undefined> {
   const { kind, namespace, name } = need;
   const keys = [...need.keys].sort();
-  const [first = "", ...others] = [...need.users].sort();
-  const users = `for ${first}${others.length > 0 ? ` and ${others.length} more` : ""}`;
+  const users = usersOf(need.users);
   const what = keys.length > 0 ? `one with ${list(keys)}` : "one";
   if (withoutNamespace)
     return `found no ${kind} ${name}, and no namespace ${namespace}; expected ${what} there, ${users}`;
@@ -221,6 +249,12 @@ async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promi
   return lacking.length > 0
     ? `found ${kind} ${name} in namespace ${namespace} without ${list(lacking)}; expected ${list(keys)}, ${users}`
     : undefined;
+}
+
+/** The first of the objects, and how many more there are. */
+function usersOf(users: Set<string>): string {
+  const [first = "", ...others] = [...users].sort();
+  return `for ${first}${others.length > 0 ? ` and ${others.length} more` : ""}`;
 }
 
 const list = (keys: string[]) => `the key${keys.length > 1 ? "s" : ""} ${keys.join(", ")}`;
@@ -245,6 +279,8 @@ function naming({ config, project }: StackFile, name: string): string[] {
       for (const [key, item] of Object.entries(value)) look(item, `${path}.${key}`);
   };
   for (const [key, value] of Object.entries(config)) look(value, key.replace(`${project}:`, ""));
-  const secrets = found.filter((path) => /(Secrets?|configMap)(\[\d+\])?$/.test(path));
+  const secrets = found.filter((path) =>
+    /((Secrets?|configMap)(\[\d+\])?|(secret|configMap)(Key)?Ref\.name|(priority|runtime)ClassName)$/.test(path),
+  );
   return secrets.length > 0 ? secrets : [name];
 }

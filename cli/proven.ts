@@ -42,6 +42,7 @@ const shared = [
   "Pulumi.yaml",
   "package-lock.json",
   "index.ts",
+  "transforms.ts",
 ];
 /** Paths that change no result of a cluster test. The folders of images are represented by the images' keys. */
 const apart = ["local/images/", "render/diff/", "cli/diff.ts", "cli/proven.ts", "cli/test.ts", "cli/test-cluster.ts"];

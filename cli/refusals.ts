@@ -1,3 +1,4 @@
+import { cannotFollow, declaredAnnotation } from "../components/kafka/manifests.ts";
 import { shrinks } from "../components/kit/storage.ts";
 import { fixedReplicas, resizes, valueAt } from "../config/immutable-fields.ts";
 import type { KubernetesObject } from "../policy/rules/index.ts";
@@ -41,8 +42,8 @@ const sizes: Record<string, string> = {
 };
 
 /**
- * Refuses a smaller volume, and another number of pods where that is final. The program's hooks refuse both too, but
- * `up` runs no preview: the engine would have changed other objects by then.
+ * Refuses a smaller volume, another number of pods where that is final, and fewer partitions of a topic. The program's
+ * hooks refuse them too, but `up` runs no preview: the engine would have changed other objects by then.
  */
 export function refuseResizes({ stack }: StackFile, { resources }: StackState, evaluation: Evaluation): void {
   const existing = new Map(resources.filter(({ delete: leaving }) => !leaving).map(({ urn, inputs }) => [urn, inputs]));
@@ -57,7 +58,15 @@ export function refuseResizes({ stack }: StackFile, { resources }: StackState, e
     const pods = (one: unknown) => valueAt(one, "spec.replicas") as number | undefined;
     const fixed = object.metadata.annotations?.[fixedReplicas];
     const resized = fixed && resizes(pods(before), pods(object));
-    return [...(smaller ? [smaller] : []), ...(resized ? [`stack ${stack}: ${fixed}: ${resized}`] : [])];
+    const topics = (one: unknown) =>
+      (valueAt(one, "metadata.annotations") as Record<string, string> | undefined)?.[declaredAnnotation];
+    const [had, wants] = [before, object].map(topics);
+    const topic = had && wants && cannotFollow(had, wants);
+    return [
+      ...(smaller ? [smaller] : []),
+      ...(resized ? [`stack ${stack}: ${fixed}: ${resized}`] : []),
+      ...(topic ? [`stack ${stack}: ${topic}`] : []),
+    ];
   });
   // One for each of a component's volumes.
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join("\n"));

@@ -4,12 +4,15 @@ import type { Config } from "../config/schema.ts";
 import type { NamespaceContext } from "./kit/component.ts";
 import type { NamespaceKey } from "./kit/definition.ts";
 import { type Door, doorOf } from "./kit/ingress.ts";
+import { priorityClasses } from "./kit/priority.ts";
 
 /** The platform's namespaces. Each is created when a component first needs it; core and apps always. */
 export class Namespaces {
   private readonly contexts = new Map<NamespaceKey, NamespaceContext>();
   private readonly args: Pick<NamespaceContext, "stack" | "salt" | "network" | "built"> & { config: Config };
   private readonly opts: pulumi.ComponentResourceOptions;
+  /** Empty if the stack has none. */
+  private readonly priorities: pulumi.Resource[];
 
   /** The stack's front door, if it has one. */
   readonly door: Door | undefined;
@@ -18,6 +21,7 @@ export class Namespaces {
     this.args = args;
     this.door = doorOf(args.config);
     this.opts = opts;
+    this.priorities = args.config.global.priorityClasses ? priorityClasses(args.stack, opts) : [];
     this.get("core");
     this.get("apps");
   }
@@ -44,7 +48,8 @@ export class Namespaces {
     // Flink's is empty with a single JobManager, and it must be possible to go back to one.
     const protectData = global.protectData && key !== "flink";
     const { name, ready } = new Namespace(key, { stack, settings: namespaces[key], protectData }, this.opts);
-    return { stack, key, name, ready, global, network, door: this.door, salt, built };
+    const first = [...ready, ...this.priorities];
+    return { stack, key, name, ready: first, global, network, door: this.door, salt, built };
   }
 }
 

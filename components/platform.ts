@@ -20,19 +20,21 @@ import { Minio } from "./minio/index.ts";
 import { dashboards } from "./monitoring/dashboards.ts";
 import { Exporters } from "./monitoring/exporters.ts";
 import { Grafana } from "./monitoring/grafana.ts";
-import { podMonitors } from "./monitoring/monitors.ts";
+import { podMonitors, prometheusRule } from "./monitoring/monitors.ts";
 import { Prometheus } from "./monitoring/prometheus.ts";
 import { Namespaces } from "./namespaces.ts";
 import { Nessie } from "./nessie/index.ts";
 import { flowsOf, NetworkPolicies } from "./network-policies.ts";
-import { Noetl, databaseOf as noetlDatabase } from "./noetl/index.ts";
+import { Noetl } from "./noetl/index.ts";
 import { Nats } from "./noetl/nats.ts";
 import { nameOf as noetlName } from "./noetl/schema.ts";
+import { type Database, databases, djangoDatabase, noetlDatabase } from "./postgresql/databases.ts";
 import { Postgresql } from "./postgresql/index.ts";
 import { Redis } from "./redis/index.ts";
 import { registryTopics, SchemaRegistry } from "./schema-registry/index.ts";
 import { Spark } from "./spark/index.ts";
 import { Superset } from "./superset/index.ts";
+import { type Transforms, transformation } from "./transforms.ts";
 import { Trino } from "./trino/index.ts";
 import { WebApp } from "./web-app/index.ts";
 import { type Given, Wiring } from "./wiring.ts";
@@ -45,20 +47,6 @@ interface SecretName {
 
 /** A component that clients connect to. One without authentication has no administrator. */
 type Server = Component & { endpoint: Endpoint; admin?: SecretName };
-
-/** Logical database per client of PostgreSQL. Instances of NoETL and Django applications have one each beside these. */
-const clients = ["nessie", "airflow", "superset", "mlflow", "trino", "polls"] as const;
-type Database = (typeof clients)[number] | ReturnType<typeof noetlDatabase> | ReturnType<typeof djangoDatabase>;
-
-/** Buckets that each client of MinIO reads and writes. Flink's tables are in the catalog's bucket. */
-const bucketsOf = {
-  nessie: ["lakehouse"],
-  trino: ["lakehouse"],
-  flink: ["flink", "lakehouse"],
-  spark: ["lakehouse"],
-  airflow: ["airflow"],
-  "web-app": ["web-app"],
-} as const;
 
 /** The whole platform. The constructor is the dependency graph: each component is given the ones that its registry entry names. */
 export class Platform extends pulumi.ComponentResource {
@@ -74,9 +62,13 @@ export class Platform extends pulumi.ComponentResource {
   private readonly namespace: Namespaces["get"];
   private readonly child: pulumi.ComponentResourceOptions;
 
-  /** `kind` is the cluster, if this program creates it. Otherwise the cluster exists, and the images are in its registry. */
-  constructor({ stack, config, cluster }: LoadedConfig, kind?: Kind) {
-    super("data-platform:index:Platform", "platform", {}, { providers: [kubernetes(cluster, kind)] });
+  /**
+   * `kind` is the cluster, if this program creates it. Otherwise the cluster exists, and the images are in its registry.
+   * `transforms` change each component's objects; default: none.
+   */
+  constructor({ stack, config, cluster }: LoadedConfig, kind?: Kind, transforms: Transforms = {}) {
+    const options = { providers: [kubernetes(cluster, kind)], transformations: [transformation(transforms)] };
+    super("data-platform:index:Platform", "platform", {}, options);
     const child = { parent: this };
     this.child = child;
     const salt = new random.RandomPassword("checksum-salt", { length: 32, special: false }, child).result;
@@ -94,8 +86,9 @@ export class Platform extends pulumi.ComponentResource {
       })
       .add("redis", (given) => this.offer(new Redis("redis", given, child)))
       .add("minio", (given) => {
-        const buckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"] as const;
-        return this.offer(new Minio("minio", { ...given, buckets, clients: bucketsOf }, child));
+        return this.offer(
+          new Minio("minio", { ...given, buckets: buckets(config), clients: bucketsOf(config) }, child),
+        );
       })
       .add("nessie", ({ postgresql, minio, ...given }) => {
         const database = postgresql.database("nessie", given.namespace);
@@ -125,6 +118,7 @@ export class Platform extends pulumi.ComponentResource {
           postgresql: postgresql?.database("trino", given.namespace),
           clickhouse: clickhouse?.connection("trino"),
           kafka: kafka?.connection,
+          exchange: exchanges(config) ? minio.bucket("trino", given.namespace, "trino") : undefined,
         };
         return this.offer(new Trino("trino", { ...given, catalogs }, child));
       })
@@ -135,7 +129,8 @@ export class Platform extends pulumi.ComponentResource {
       })
       .add("spark", ({ nessie, minio, ...given }) => {
         const bucket = minio.bucket("lakehouse", given.namespace, "spark");
-        return this.offer(new Spark("spark", { ...given, catalog: nessie.catalog, bucket }, child));
+        const events = given.config.history.enabled ? minio.bucket("spark", given.namespace, "spark") : undefined;
+        return this.offer(new Spark("spark", { ...given, catalog: nessie.catalog, bucket, events }, child));
       })
       .add("airflow", ({ postgresql, redis, minio, monitoring, ...given }) => {
         const database = postgresql.database("airflow", given.namespace);
@@ -236,13 +231,16 @@ export class Platform extends pulumi.ComponentResource {
   }
 
   /** Prometheus and Grafana, or monitors for a Prometheus Operator that the cluster has, for all servers so far. */
-  private watch(exporters: Exporters, { prometheus, grafana, monitors }: Config["monitoring"]): void {
+  private watch(exporters: Exporters, { prometheus, grafana, monitors, rules }: Config["monitoring"]): void {
     const { namespace } = exporters;
     const watched = [...this.servers, exporters];
     const shown = dashboards(exporters, watched);
     if (monitors.enabled) for (const one of watched) podMonitors(one, monitors.labels);
+    if (monitors.enabled && rules.length > 0) prometheusRule(exporters, monitors.labels, rules);
     if (!prometheus.enabled) return;
-    const server = this.offer(new Prometheus("prometheus", { namespace, config: prometheus, watched }, this.child));
+    const server = this.offer(
+      new Prometheus("prometheus", { namespace, config: prometheus, watched, rules }, this.child),
+    );
     if (!grafana.enabled) return;
     this.offer(
       new Grafana(
@@ -276,14 +274,26 @@ function kubernetes(cluster: LoadedConfig["cluster"], kind: Kind | undefined): k
   });
 }
 
-/** Logical databases that PostgreSQL has for this stack's clients. */
-function databases({ noetl, djangoApps }: Config): Database[] {
-  const ofNoetl = noetl.enabled ? Object.keys(noetl.instances).map(noetlDatabase) : [];
-  const ofDjango = Object.entries(djangoApps)
-    .filter(([, app]) => app.database === "postgresql")
-    .map(([name]) => djangoDatabase(name));
-  return [...clients, ...ofNoetl, ...ofDjango];
-}
+/** Whether Trino keeps intermediate data of queries in a bucket. */
+const exchanges = ({ trino }: Config) => trino.enabled && trino.faultTolerance !== "none";
 
-/** Database and user of one of `djangoApps`. No other client's database starts with `django_`. */
-const djangoDatabase = (app: string) => `django_${app.replaceAll("-", "_")}` as const;
+const usualBuckets = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"] as const;
+type Bucket = (typeof usualBuckets)[number] | "trino" | "spark";
+
+/** Buckets of Trino and Spark beside the catalog's, which both may write. */
+const exchangeBucket = (config: Config) => (exchanges(config) ? (["trino"] as const) : []);
+const eventBucket = ({ spark }: Config) => (spark.enabled && spark.history.enabled ? (["spark"] as const) : []);
+
+/** Buckets that MinIO has for this stack's clients. */
+const buckets = (config: Config): Bucket[] => [...usualBuckets, ...exchangeBucket(config), ...eventBucket(config)];
+
+/** Buckets that each client of MinIO reads and writes. Flink's tables are in the catalog's bucket. */
+const bucketsOf = (config: Config) =>
+  ({
+    nessie: ["lakehouse"],
+    trino: ["lakehouse", ...exchangeBucket(config)],
+    flink: ["flink", "lakehouse"],
+    spark: ["lakehouse", ...eventBucket(config)],
+    airflow: ["airflow"],
+    "web-app": ["web-app"],
+  }) satisfies Record<string, readonly Bucket[]>;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { isFixedTag, parseImage } from "./images.ts";
 import { bytes, millicores } from "./quantity.ts";
+import { takenSetting } from "./settings.ts";
 
 /*
  * The fields that every component's block is made of. The text of each refusal says what is valid;
@@ -43,19 +44,6 @@ export const cidr = z.union([z.cidrv4(), z.cidrv6()], {
   error: "expected addresses in CIDR notation such as 10.0.0.0/8",
 });
 
-const labelsExpected = "expected labels, each a text of at most 63 letters, digits, dots, dashes and underscores";
-/** Labels that select objects: at least one. */
-export const labels = z
-  .record(
-    pattern(
-      /^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$/,
-      "a label's key such as kubernetes.io/metadata.name",
-    ),
-    z.string({ error: labelsExpected }).regex(/^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/, { error: labelsExpected }),
-    { error: labelsExpected },
-  )
-  .refine((all) => Object.keys(all).length > 0, { error: "expected at least one label" });
-
 /** A host name with a dot in it: one that people type, not one of the cluster's own. */
 export const hostName = pattern(
   /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$/,
@@ -65,6 +53,49 @@ export const hostName = pattern(
 /** A quantity in any form that Kubernetes takes; YAML reads some of them, such as 0.5 and 1e9, as numbers. */
 const quantity = (expected: string) =>
   z.union([z.string(), z.number()], { error: `expected ${expected}` }).transform(String);
+
+const qualifiedName = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;
+const qualifiedNameExpected =
+  "a key such as disktype or example.com/pool: at most 63 letters, digits, dots, dashes and underscores after the prefix";
+
+/** The key of a label, an annotation or a taint. */
+export const qualifiedKey = pattern(qualifiedName, qualifiedNameExpected);
+
+/** The value of a label. */
+export const labelText = pattern(
+  /^([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?$/,
+  "a text (a number or true in quotes) of at most 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
+);
+
+/** Keys that the platform, Pulumi or Kubernetes sets. */
+const reservedKey =
+  /^((app\.kubernetes\.io|data-platform|pulumi\.com|batch\.kubernetes\.io)\/.*|pod-template-hash|controller-revision-hash)$/;
+
+/** A mapping by qualified keys. `mine`: whether the platform sets this key itself. */
+const keyed = (value: z.ZodType<string>, mine: (key: string) => boolean) =>
+  z.record(z.string(), value, { error: "expected texts by their keys" }).superRefine((values, context) => {
+    for (const [key, input] of Object.entries(values)) {
+      const refuse = (message: string) => context.addIssue({ code: "custom", path: [key], input, message });
+      if (!qualifiedName.test(key)) refuse(`expected ${qualifiedNameExpected}`);
+      else if (mine(key)) refuse("expected another key: the platform sets this one; use a prefix of your own instead");
+    }
+  });
+
+/** Labels to select by: any. */
+export const anyLabels = keyed(labelText, () => false);
+
+/** Labels that select objects: at least one, so that they do not select all. */
+export const selectingLabels = anyLabels.refine((all) => Object.keys(all).length > 0, {
+  error: "expected at least one label",
+});
+
+/** Labels to add to an object. `taken` are those that the component sets beside the standard ones. */
+export const labels = (taken: readonly string[] = []) =>
+  keyed(labelText, (key) => reservedKey.test(key) || taken.includes(key));
+
+/** Annotations to add to an object. */
+export const annotations = () =>
+  keyed(z.string({ error: "expected a text (a number or true in quotes)" }), (key) => reservedKey.test(key));
 
 const cpuExpected = "a CPU quantity above 0 such as 250m or 2";
 export const cpu = quantity(cpuExpected).pipe(
@@ -131,12 +162,20 @@ export const storage = (size: string, what = "the volume", least = smallestSize)
       .describe("Storage class. Default: `global.storageClass`, else the cluster's own."),
   }).prefault({});
 
+/** Annotations of the Service that clients use. Keys of the platform and of Pulumi are not the stack's to set. */
+export const serviceAnnotations = annotations()
+  .optional()
+  .describe(
+    "Annotations of that Service, such as those by which a cloud makes its load balancer internal. They add to `global.serviceAnnotations`.",
+  );
+
 /** How clients outside the cluster reach a component. */
 export const service = block({
   type: z
     .enum(["ClusterIP", "NodePort", "LoadBalancer"], { error: "expected ClusterIP, NodePort or LoadBalancer" })
     .default("ClusterIP")
     .describe("Kind of the Service that clients use."),
+  annotations: serviceAnnotations,
 }).prefault({});
 
 /** How people outside the cluster reach an application: by a Service that suits the cluster, and by a host name. */
@@ -148,6 +187,7 @@ export const reached = (host: string) => ({
       .describe(
         "Kind of the Service. Default, by `global.cluster`: NodePort on kind and embedded, LoadBalancer on eks, aks and gke, else ClusterIP.",
       ),
+    annotations: serviceAnnotations,
   }).prefault({}),
   ingress: block({
     host: hostName.optional().describe(host),
@@ -194,28 +234,32 @@ const secretVariable = /(PASSWORD|PASSWD|SECRET|TOKEN|SECRET_KEY|API_?KEY|PRIVAT
 /** `://user:password@`, where the password is not another variable's. */
 const passwordInUrl = /:\/\/[^/\s:@]*:(?!\$\()[^/\s@]+@/;
 
-/** Further variables of a container, as Kubernetes names them. `reserved` are those that the platform alone sets. */
-export const environment = (reserved: RegExp) => ({
+/** What a variable may be: a text, or a key of a Secret or ConfigMap. */
+export const variableValue = z.union(
+  [
+    z.string(),
+    block({ secretKeyRef: block({ name: objectName, key: dataKey }) }),
+    block({ configMapKeyRef: block({ name: objectName, key: dataKey }) }),
+  ],
+  {
+    error: "expected a text (a number in quotes), secretKeyRef: {name, key} or configMapKeyRef: {name, key}",
+  },
+);
+
+/**
+ * Further variables of a container, as Kubernetes names them. `sets` are those that the platform alone sets, each with
+ * the key to use instead, or "" if there is none. A name that ends in `*` stands for all that begin so.
+ */
+export const environment = (sets: Readonly<Record<string, string>>) => ({
   env: z
-    .record(
-      z.string(),
-      z.union(
-        [
-          z.string(),
-          block({ secretKeyRef: block({ name: objectName, key: dataKey }) }),
-          block({ configMapKeyRef: block({ name: objectName, key: dataKey }) }),
-        ],
-        {
-          error: "expected a text (a number in quotes), secretKeyRef: {name, key} or configMapKeyRef: {name, key}",
-        },
-      ),
-      { error: "expected variables by their names" },
-    )
+    .record(z.string(), variableValue, { error: "expected variables by their names" })
     .superRefine((env, context) => {
       for (const [name, value] of Object.entries(env)) {
         const refuse = (message: string) => context.addIssue({ code: "custom", path: [name], message });
+        const instead = takenSetting(sets, name);
         if (!/^[A-Za-z_]\w*$/.test(name)) refuse("expected a variable's name of letters, digits and underscores");
-        else if (reserved.test(name)) refuse("expected another variable: the platform sets this one");
+        else if (instead !== undefined)
+          refuse(`expected another variable: the platform sets this one${instead && `; use ${instead} instead`}`);
         else if (typeof value !== "string") continue;
         else if ((secretVariable.test(name) && !/^(\$\(\w+\))?$/.test(value)) || passwordInUrl.test(value))
           refuse("expected no password here: name a Secret's key by secretKeyRef, or a variable as $(NAME)");

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { block, cidr, image, labels, objectName, pattern, resources } from "./fields.ts";
+import { block, cidr, image, objectName, pattern, resources, selectingLabels } from "./fields.ts";
 
 /*
  * The keys of the front door: how people reach the platform's pages by host names. `global.domain` switches it on.
@@ -74,8 +74,8 @@ export const frontDoor = block({
       ),
   }).prefault({}),
   controller: block({
-    namespaceLabels: labels.optional().describe("Labels of its namespace."),
-    podLabels: labels.optional().describe("Labels of its pods. Default: all pods of that namespace."),
+    namespaceLabels: selectingLabels.optional().describe("Labels of its namespace."),
+    podLabels: selectingLabels.optional().describe("Labels of its pods. Default: all pods of that namespace."),
     cidr: cidr.optional().describe("Or its addresses, for one outside the cluster."),
   })
     .refine(({ namespaceLabels, cidr }) => (namespaceLabels === undefined) !== (cidr === undefined), {

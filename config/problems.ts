@@ -43,8 +43,11 @@ function describe(issue: z.core.$ZodIssue, values: unknown): string[] {
     });
   // A cross-check passes the value it compared, which may be a default that is in no file.
   const found = issue.code === "custom" ? (issue.input ?? at(values, issue.path)) : at(values, issue.path);
-  const shown = isSecret(issue.path, found) ? "a value that is not shown" : show(found);
-  return [`${dotted(issue.path)}: found ${shown}; ${issue.message}`];
+  const hidden = issue.code === "custom" && issue.params?.hidden === true;
+  const shown = hidden || isSecret(issue.path, found) ? "a value that is not shown" : show(found);
+  // Of a name that is not valid, the message is the name's own.
+  const message = (issue.code === "invalid_key" && issue.issues[0]?.message) || issue.message;
+  return [`${dotted(issue.path)}: found ${shown}; ${message}`];
 }
 
 /** A key as it is written in a file; one with a line break or the like in it is quoted, so that a problem is one line. */

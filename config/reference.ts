@@ -7,6 +7,9 @@ import { schema } from "./schema.ts";
  */
 
 interface Node {
+  $ref?: string;
+  /** The section that describes its keys: the page has them once, not for each component. */
+  section?: string;
   description?: string;
   type?: string | string[];
   default?: unknown;
@@ -22,15 +25,17 @@ interface Node {
   not?: object;
 }
 
-/** Each block of a stack's configuration as a JSON schema. */
-const blocks = (): [key: string, block: Node][] => {
-  const { properties = {} } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node;
-  return Object.entries(properties);
+/** Each block of a stack's configuration as a JSON schema, and the definitions that they share. */
+const blocks = (): { components: [key: string, block: Node][]; $defs: Record<string, Node> } => {
+  const whole = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node & {
+    $defs?: Record<string, Node>;
+  };
+  return { components: Object.entries(whole.properties ?? {}), $defs: whole.$defs ?? {} };
 };
 
 /** A JSON schema of the stack files, for completion and checks in an editor. */
 export function editorSchema(): string {
-  const components = blocks().map(([component, node]) => [`data-platform:${component}`, node]);
+  const { components, $defs } = blocks();
   return `${JSON.stringify(
     {
       $schema: "https://json-schema.org/draft/2020-12/schema",
@@ -40,7 +45,7 @@ export function editorSchema(): string {
         config: {
           type: "object",
           properties: {
-            ...Object.fromEntries(components),
+            ...Object.fromEntries(components.map(([component, node]) => [`data-platform:${component}`, node])),
             "kubernetes:context": {
               type: "string",
               description: "Context of the kubeconfig to deploy to. Prod demands it.",
@@ -50,6 +55,7 @@ export function editorSchema(): string {
           patternProperties: { "^data-platform:": false },
         },
       },
+      $defs,
     },
     null,
     2,
@@ -58,10 +64,13 @@ export function editorSchema(): string {
 
 /** `docs/configuration.md`: every key with its meaning and default. */
 export function referencePage(): string {
-  const sections = blocks().map(
-    ([component, node]) =>
-      `## ${component}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows(component, node).join("\n")}\n`,
-  );
+  const { components } = blocks();
+  const section = (title: string, lines: string[]) =>
+    `## ${title}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${lines.join("\n")}\n`;
+  const sections = [
+    ...components.map(([component, node]) => section(component, rows(component, node))),
+    section("pods", rows("pods", podsOf(components))),
+  ];
   return `# Configuration
 
 Every key that a stack may set. A key is in \`Pulumi.<stack>.yaml\` under \`config\`, its first word after the
@@ -93,8 +102,17 @@ test use the current context of the kubeconfig; prod refuses to.
 ${sections.join("\n")}`;
 }
 
+/** The keys of `pods`, as one component has them. The default of `priority` differs by component. */
+const podsOf = (components: [string, Node][]): Node => {
+  const found = components.find(([key]) => key === "redis")?.[1].properties?.pods;
+  if (!found) throw new Error("redis has no pods");
+  const { roles: _, priority, ...properties } = found.properties ?? {};
+  return { properties: { ...properties, priority: { ...priority, default: undefined } } };
+};
+
 function rows(path: string, node: Node): string[] {
   if (node.not) return [];
+  if (node.section) return [`| \`${path}\` | see [${node.section}](#${node.section}) | | ${node.description ?? ""} |`];
   if (node.additionalProperties?.properties) return rows(`${path}.<name>`, node.additionalProperties);
   if (!node.properties)
     return [
@@ -104,6 +122,7 @@ function rows(path: string, node: Node): string[] {
 }
 
 function value(node: Node): string {
+  if (node.$ref) return "as in a pod";
   if (node.enum) return node.enum.join(", ");
   if (node.anyOf) return node.anyOf.map(value).join(" or ");
   if (node.type === "array") return `list of ${node.items?.type ?? "value"}s`;

@@ -1,9 +1,22 @@
 import { z } from "zod";
 import type { Definition, NamespaceKey } from "../components/kit/definition.ts";
 import { tooFewConnections } from "../components/postgresql/connections.ts";
+import { databases } from "../components/postgresql/databases.ts";
 import { type ComponentKey, type Registry, registry } from "../components/registry.ts";
-import { block, cidr, count, cpu, dnsLabel, hostName, labels, memory, objectName } from "./fields.ts";
+import {
+  annotations,
+  block,
+  cidr,
+  count,
+  cpu,
+  dnsLabel,
+  hostName,
+  memory,
+  objectName,
+  selectingLabels,
+} from "./fields.ts";
 import { checkFrontDoor, frontDoor } from "./front-door.ts";
+import { globalPods } from "./pods.ts";
 
 /*
  * The whole configuration of a stack. Pure: it imports no Pulumi, so it can be tested, documented and
@@ -24,8 +37,8 @@ const networkPolicies = block({
   allowFrom: z
     .array(
       block({
-        namespaceLabels: labels.optional().describe("Labels of the namespaces. Default: the stack's own."),
-        podLabels: labels.optional().describe("Labels of the pods. Default: all pods of these namespaces."),
+        namespaceLabels: selectingLabels.optional().describe("Labels of the namespaces. Default: the stack's own."),
+        podLabels: selectingLabels.optional().describe("Labels of the pods. Default: all pods of these namespaces."),
       }).refine(({ namespaceLabels, podLabels }) => namespaceLabels || podLabels, {
         error: "expected namespaceLabels, podLabels or both",
       }),
@@ -103,6 +116,16 @@ const global = block({
     .describe(
       "Domain of the pages that people use: each has a host in it behind HTTPS, such as airflow.<domain>. See docs/front-door.md. Default: no page has a host.",
     ),
+  priorityClasses: z
+    .boolean({ error: "expected true or false" })
+    .default(false)
+    .describe(
+      "Whether the stack makes PriorityClasses of its own, `<stack>-storage`, `<stack>-compute` and `<stack>-web`, and each component's pods have one by `pods.priority`: on a full cluster, databases are scheduled before what uses them. They are objects of the whole cluster, so the login needs the right to make them.",
+    ),
+  pods: globalPods,
+  serviceAnnotations: annotations()
+    .default({})
+    .describe("Annotations of every Service that clients outside the cluster may use: those of a `service` block."),
 }).prefault({});
 
 const quota = block({
@@ -205,12 +228,40 @@ function checkDatabases({ polls, djangoApps, postgresql, cloudnativePg }: Whole,
   }
 }
 
+/** Refuses extensions in a database that PostgreSQL does not have. */
+function checkExtensions(config: Whole, context: z.RefinementCtx): void {
+  const { databases: own, extensions } = config.postgresql;
+  const known = [...new Set<string>([...databases(config), ...own])];
+  for (const [database, names] of Object.entries(extensions))
+    if (!known.includes(database))
+      context.addIssue({
+        code: "custom",
+        path: ["postgresql", "extensions", database],
+        input: names,
+        message: `expected one of PostgreSQL's databases: ${known.join(", ")}; or ${database} in postgresql.databases too`,
+      });
+}
+
+/** Refuses additions to one of Trino's catalogs whose component is not enabled: they would have no effect. */
+function checkCatalogs(config: Whole, context: z.RefinementCtx): void {
+  for (const key of ["postgresql", "clickhouse", "kafka"] as const)
+    if (config.trino.enabled && config.trino.catalogs[key] && !config[key].enabled)
+      context.addIssue({
+        code: "custom",
+        path: ["trino", "catalogs", key],
+        input: config.trino.catalogs[key],
+        message: `expected ${key}.enabled: true beside it, since this catalog is the platform's; or another name`,
+      });
+}
+
 /** What a stack may configure: a block for each component, and what holds between them. */
 export const schema = wholeBlock.superRefine((config, context) => {
   checkNeeds(config, context);
   checkConnections(config, context);
   checkDatabases(config, context);
   checkFrontDoor(config, context);
+  checkExtensions(config, context);
+  checkCatalogs(config, context);
 });
 
 /** The schema of one stack: its name is part of the namespaces' default names, which must all differ. */

@@ -28,6 +28,7 @@ const schema = ({
   key,
   title,
 }: Names) => `import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { workload } from "../../config/pods.ts";
 import { component } from "../kit/definition.ts";
 
 const config = block({
@@ -35,6 +36,8 @@ const config = block({
   image: image("example/${name}:1.0.0"),
   replicas: count("servers", 1, 16).default(1).describe("Servers."),
   resources: resources({ cpu: "10m", memory: "64Mi", limit: "128Mi" }),
+  // Variables that the component sets itself go into \`sets\`, with the key to use instead.
+  ...workload({ priority: "web" }),
   service,
 }).prefault({});
 
@@ -56,7 +59,7 @@ import { Component, type Metrics } from "../kit/component.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 
 const ports = { http: 8080 };
 /** User and group of the image. */
@@ -72,7 +75,7 @@ export class ${className} extends Component {
   constructor(name: string, { namespace, config }: ${className}Args, opts?: pulumi.ComponentResourceOptions) {
     super("${className}", name, namespace, config, opts);
     const server = this.server(config);
-    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });
     this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
   }

@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import type { Autoscale } from "../../config/autoscale.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -23,15 +24,19 @@ import {
   lenientLiveness,
   limitedAs,
   scratch,
+  secretFiles,
+  type Volume,
 } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import type { SharedPod } from "../kit/shared-pod.ts";
 import {
   behindProxy,
   capacity,
+  dagVariables,
   environment,
   examples,
+  type GitAccess,
   gitEnvironment,
   type Keys,
   paths,
@@ -39,6 +44,7 @@ import {
   settings,
   setUp,
 } from "./manifests.ts";
+import { isSsh } from "./schema.ts";
 
 /** User and group of the official image. */
 const [user, group] = [50000, 0];
@@ -78,16 +84,19 @@ type Process = {
   command: string[];
   /** Default: 1. */
   replicas?: number;
+  /** Default: the number is fixed. */
+  autoscale?: Autoscale | undefined;
   /** Default: 30 seconds. */
   gracePeriod?: number;
   /** The files of the DAGs, for a process that reads them. Default: it reads none. */
   dags?: Dags;
 } & Pick<Container<string>, "env" | "resources" | "ports" | "startup" | "readiness" | "liveness" | "preStop">;
 
-/** The source of the DAGs: variables for a git repository, or the name of a ConfigMap. */
+/** The source of the DAGs: variables and files for a git repository, or the files themselves. */
 interface Dags {
   env: NonNullable<Container<never>["env"]>;
-  configMap?: pulumi.Input<string> | undefined;
+  /** Path in the container → volume. */
+  files: Record<string, { name: string; volume: Volume }>;
   outside?: Outside[];
 }
 
@@ -99,7 +108,9 @@ export class Airflow extends Component {
 
   constructor(name: string, args: AirflowArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
-    super("Airflow", name, namespace, config, opts);
+    // Connections and variables of DAGs are variables of every container.
+    const variables = { ...config, env: { ...config.env, ...dagVariables(config) } };
+    super("Airflow", name, namespace, variables, opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
@@ -117,8 +128,8 @@ export class Airflow extends Component {
     this.triggerer(config, ready, dags);
     this.workers(config, ready, dags);
 
-    const { type } = config.service;
-    const front = service(this, { role: "api-server", ports: { http: ports.http }, type, workload: server });
+    const reached = exposed(this, config.service);
+    const front = service(this, { role: "api-server", ports: { http: ports.http }, ...reached, workload: server });
     expose(this, page, front);
     this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
@@ -139,7 +150,7 @@ export class Airflow extends Component {
     const configuration = files(
       this,
       "config",
-      settings(config.dags, { api, page: urlOf(this, page) }, logs, queue, statsd),
+      settings(config, { api, page: urlOf(this, page) }, logs, queue, statsd),
     );
     return {
       image: this.image(config.image),
@@ -173,16 +184,37 @@ export class Airflow extends Component {
 
   private dags({ dags, auth }: Config["airflow"]): Dags {
     const { git, configMap } = dags;
-    if (!git) return { env: {}, configMap: configMap ?? files(this, "dags", examples).name };
-    const access = git.existingSecret
-      ? TypedSecret.existing<"username" | "password">(this, git.existingSecret, auth.rotation)
+    if (!git) {
+      const volume = configFiles(configMap ?? files(this, "dags", examples).name);
+      return { env: {}, files: { [paths.dags]: { name: "dags", volume } } };
+    }
+    const access: GitAccess | undefined = git.existingSecret
+      ? TypedSecret.existing(this, git.existingSecret, auth.rotation)
       : undefined;
-    return { env: gitEnvironment(git, access), outside: [{ what: "git repository", url: git.repository }] };
+    return {
+      env: gitEnvironment(git, access),
+      outside: [{ what: "git repository", url: git.repository }],
+      files: {
+        ...(access &&
+          isSsh(git.repository) && {
+            [paths.gitKeys]: {
+              name: "git-keys",
+              volume: secretFiles({
+                "ssh-privatekey": access.key("ssh-privatekey"),
+                known_hosts: access.key("known_hosts"),
+              }),
+            },
+          }),
+        ...(git.caConfigMap && {
+          [paths.gitAuthority]: { name: "git-authority", volume: configFiles(git.caConfigMap) },
+        }),
+      },
+    };
   }
 
   /** The Job that migrates the database and writes the user `admin`. */
   private setup({ config, database }: AirflowArgs, shared: Shared): pulumi.Resource {
-    const script = files(this, "setup-script", setUp(this.admin.key("password")));
+    const script = files(this, "setup-script", setUp(this.admin.key("password"), config.pools));
     return runOnce(
       this,
       "setup",
@@ -260,6 +292,7 @@ export class Airflow extends Component {
     return this.process("worker", shared, {
       command: ["celery", "worker", "--concurrency", String(worker.concurrency)],
       replicas: worker.replicas,
+      autoscale: worker.autoscale,
       dags,
       resources: worker.resources,
       ports: { logs: ports.workerLogs },
@@ -270,11 +303,13 @@ export class Airflow extends Component {
   }
 
   private process(role: string, shared: Shared, process: Process) {
-    const { command, replicas = 1, dags, gracePeriod, env, ...container } = process;
+    const { command, replicas = 1, autoscale, dags, gracePeriod, env, ...container } = process;
     const { image, checksums, mounts, volumes, connects, dependsOn } = shared;
+    const found = Object.entries(dags?.files ?? {});
     return deployment<string>(this, {
       suffix: role,
       replicas,
+      autoscale,
       pod: {
         user,
         group,
@@ -288,11 +323,11 @@ export class Airflow extends Component {
             image,
             command: ["airflow", ...command],
             env: { ...shared.env, ...env, ...dags?.env },
-            mounts: { ...mounts, ...(dags?.configMap && { [paths.dags]: "dags" }) },
+            mounts: { ...mounts, ...Object.fromEntries(found.map(([path, { name }]) => [path, name])) },
             ...container,
           },
         },
-        volumes: { ...volumes, ...(dags?.configMap && { dags: configFiles(dags.configMap) }) },
+        volumes: { ...volumes, ...Object.fromEntries(found.map(([, { name, volume }]) => [name, volume])) },
       },
       dependsOn,
     });

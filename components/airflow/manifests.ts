@@ -1,9 +1,12 @@
+import { mostReplicas } from "../../config/autoscale.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { checkedPythonPassword, pythonPassword } from "../kit/password.ts";
 import type { Container } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
+import { withSettings } from "../kit/settings.ts";
 import { airflowPool } from "../postgresql/connections.ts";
+import { isSsh } from "./schema.ts";
 
 /*
  * The configuration files, environment and scripts of Airflow's processes. Pure functions.
@@ -12,7 +15,15 @@ import { airflowPool } from "../postgresql/connections.ts";
 export const ports = { http: 8080, health: 8974, workerLogs: 8793, triggererLogs: 8794 };
 
 /** Paths in every pod. */
-export const paths = { config: "/opt/airflow/config", dags: "/opt/airflow/dags", logs: "/opt/airflow/logs" };
+export const paths = {
+  config: "/opt/airflow/config",
+  dags: "/opt/airflow/dags",
+  logs: "/opt/airflow/logs",
+  /** The key and the known hosts of a git repository over SSH. */
+  gitKeys: "/run/git",
+  /** The certificates of a git server's authority. */
+  gitAuthority: "/etc/git-authority",
+};
 
 /** Keys that every process shares: for the tokens of tasks, for sessions, and for the encryption of stored connections. */
 export type Keys = TypedSecret<"fernet-key" | "jwt-secret" | "secret-key">;
@@ -55,27 +66,45 @@ export function environment({ database, queue, logs }: Connections, keys: Keys):
   };
 }
 
+/** Connections and variables of DAGs, as variables of the containers. */
+export const dagVariables = ({ connections, variables }: Config["airflow"]) =>
+  Object.fromEntries([
+    ...Object.entries(connections).map(([id, value]) => [`AIRFLOW_CONN_${id.toUpperCase()}`, value]),
+    ...Object.entries(variables).map(([id, value]) => [`AIRFLOW_VAR_${id.toUpperCase()}`, value]),
+  ]);
+
+/** Names of a Secret's keys for a repository: a user and a token, or for SSH a private key and the server's keys. */
+export type GitAccess = TypedSecret<"username" | "password" | "ssh-privatekey" | "known_hosts">;
+
 /**
  * Access to the git repository of the DAGs. User and token reach git by a credential helper, because Airflow would write
  * them into the repository's URL and so into git's arguments, which every process can read.
  */
 export function gitEnvironment(
-  { repository }: NonNullable<Config["airflow"]["dags"]["git"]>,
-  access?: TypedSecret<"username" | "password">,
+  { repository, caConfigMap }: NonNullable<Config["airflow"]["dags"]["git"]>,
+  access?: GitAccess,
 ): Record<string, string | SecretKey> {
+  const overSsh = isSsh(repository);
+  const ssh = {
+    key_file: `${paths.gitKeys}/ssh-privatekey`,
+    known_hosts_file: `${paths.gitKeys}/known_hosts`,
+    strict_host_key_checking: "yes",
+  };
   return {
     // The URL alone: without a connection, Airflow logs that it found none.
-    AIRFLOW_CONN_DAGS: JSON.stringify({ conn_type: "git", host: repository }),
+    AIRFLOW_CONN_DAGS: JSON.stringify({ conn_type: "git", host: repository, ...(overSsh && { extra: ssh }) }),
     GIT_TERMINAL_PROMPT: "0",
-    ...(access && {
-      GIT_USERNAME: access.key("username"),
-      GIT_PASSWORD: access.key("password"),
-      GIT_CONFIG_COUNT: "1",
-      GIT_CONFIG_KEY_0: "credential.helper",
-      // `$(…)` drops trailing line ends. printf, because echo interprets backslashes.
-      GIT_CONFIG_VALUE_0:
-        '!printf "username=%s\\npassword=%s\\n" "$(printf %s "$GIT_USERNAME")" "$(printf %s "$GIT_PASSWORD")"; :',
-    }),
+    ...(caConfigMap && { GIT_SSL_CAINFO: `${paths.gitAuthority}/ca.crt` }),
+    ...(access &&
+      !overSsh && {
+        GIT_USERNAME: access.key("username"),
+        GIT_PASSWORD: access.key("password"),
+        GIT_CONFIG_COUNT: "1",
+        GIT_CONFIG_KEY_0: "credential.helper",
+        // `$(…)` drops trailing line ends. printf, because echo interprets backslashes.
+        GIT_CONFIG_VALUE_0:
+          '!printf "username=%s\\npassword=%s\\n" "$(printf %s "$GIT_USERNAME")" "$(printf %s "$GIT_PASSWORD")"; :',
+      }),
   };
 }
 
@@ -106,11 +135,29 @@ function bundle({ git }: Config["airflow"]["dags"]) {
  * the database migration creates. Airflow's defaults, 32 and 128, or as many tasks as the workers can run.
  */
 export function capacity({ worker }: Config["airflow"]) {
-  const tasks = worker.replicas * worker.concurrency;
+  const tasks = mostReplicas(worker) * worker.concurrency;
   return {
     scheduler: { AIRFLOW__CORE__PARALLELISM: String(Math.max(32, tasks)) },
     setup: { AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT: String(Math.max(128, tasks)) },
   };
+}
+
+/** `airflow.cfg` with the stack's options, each in its section. */
+function withOptions(file: string, options: Record<string, string>): string {
+  const sections = file.split(/^(?=\[)/m);
+  for (const name of new Set(Object.keys(options).map((option) => option.split(".")[0]))) {
+    const own = Object.entries(options).flatMap(([option, value]): [string, string][] => {
+      const [section, key = ""] = option.split(".");
+      // A percent sign begins an interpolation.
+      return section === name ? [[key, value.replaceAll("%", "%%")]] : [];
+    });
+    const found = sections.findIndex((section) => section.startsWith(`[${name}]\n`));
+    const before = found < 0 ? `[${name}]\n` : (sections[found] ?? "").trimEnd();
+    const merged = `${withSettings(before, Object.fromEntries(own), { between: " = " }).trimEnd()}\n`;
+    if (found < 0) sections.push(`\n${merged}`);
+    else sections[found] = found < sections.length - 1 ? `${merged}\n` : merged;
+  }
+  return sections.join("");
 }
 
 /** JSON as a value of airflow.cfg, where `%` begins an interpolation. */
@@ -120,13 +167,14 @@ const literal = (value: unknown) => JSON.stringify(value).replaceAll("%", "%%");
 export const behindProxy = { FORWARDED_ALLOW_IPS: "*" };
 
 export const settings = (
-  dags: Config["airflow"]["dags"],
+  { dags, settings: own }: Pick<Config["airflow"], "dags" | "settings">,
   { api, page }: { api: string; page?: string | undefined },
   { bucket }: BucketConnection,
   queue: RedisConnection,
   statsd?: StatsdConnection,
 ) => ({
-  "airflow.cfg": `[core]
+  "airflow.cfg": withOptions(
+    `[core]
 executor = CeleryExecutor
 auth_manager = airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
 execution_api_server_url = ${api}/execution/
@@ -179,6 +227,8 @@ colored_console_log = False
 [fab]
 ${page ? "# The login page, a WSGI application of its own, takes X-Forwarded-* too.\nenable_proxy_fix = True\n" : ""}config_file = ${paths.config}/webserver_config.py
 ${statsd ? metrics(statsd) : ""}`,
+    own,
+  ),
   "queue_address.py": `"""Where the queue is, with its password. As a program it prints that, for Airflow's own configuration."""
 import os
 import sys
@@ -271,8 +321,8 @@ def job(kind):
 sys.exit(0 if (worker() if sys.argv[1] == "worker" else job(sys.argv[1])) else 1)
 `;
 
-/** Migrates the database and writes the user `admin` with the Secret's password. Idempotent. */
-export const setUp = (password: SecretKey) => ({
+/** Migrates the database, writes the user `admin` with the Secret's password, and the stack's pools. Idempotent. */
+export const setUp = (password: SecretKey, pools: Config["airflow"]["pools"]) => ({
   "setup.py": `import os
 import subprocess
 
@@ -299,8 +349,24 @@ def admin(password):
 # By the environment: as an argument every process could read it.
 ${checkedPythonPassword("ADMIN_PASSWORD", password)}
 admin(password)
-`,
+${Object.keys(pools).length > 0 ? writePools : ""}`,
+  ...(Object.keys(pools).length > 0 && { "pools.json": JSON.stringify(pools, null, 2) }),
 });
+
+const writePools = `
+import json
+
+from airflow.models.pool import Pool
+
+for name, pool in json.load(open("/opt/setup/pools.json")).items():
+    Pool.create_or_update_pool(
+        name=name,
+        slots=pool["slots"],
+        description=pool["description"],
+        include_deferred=pool["includeDeferred"],
+    )
+    print("the pool", name, "has", pool["slots"], "slots")
+`;
 
 /** One example DAG, so that a new platform has something to run. */
 export const examples = {

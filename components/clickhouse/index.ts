@@ -6,7 +6,7 @@ import { files } from "../kit/config.ts";
 import type { ClickhouseConnection, Endpoint } from "../kit/connection.ts";
 import { configFiles, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 import {
   type Client,
@@ -17,6 +17,7 @@ import {
   settings,
   startScript,
   users,
+  xml,
 } from "./manifests.ts";
 
 /** User and group `clickhouse` of the official image. */
@@ -49,7 +50,7 @@ export class Clickhouse extends Component {
         this.users.set(client, TypedSecret.create(this, `user-${client}`, values));
       }
     const server = this.server(config);
-    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    const front = service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });
     this.ready = [server, front];
     this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
@@ -70,14 +71,16 @@ export class Clickhouse extends Component {
     };
   }
 
-  private server({ image, resources, storage }: Config["clickhouse"]) {
+  private server({ image, resources, storage, ...own }: Config["clickhouse"]) {
     const configuration = files(this, "config", {
       "config.xml": settings(resources.limits.memory),
       "users.xml": users(resources.limits.memory, [...this.users.keys()]),
     });
-    const own = [...this.users];
+    const clientUsers = [...this.users];
+    const additions = this.additions(own);
     const adminPassword = this.admin.key("password");
-    return stateful(this, {
+    // A volume of additions exists only if the stack has some, so the type of the volumes' names is `string`.
+    return stateful<string>(this, {
       replicas: 1,
       ports,
       storage,
@@ -87,7 +90,8 @@ export class Clickhouse extends Component {
         checksums: {
           config: configuration.checksum,
           admin: this.admin.revision,
-          ...Object.fromEntries(own.map(([client, { revision }]) => [`user-${client}`, revision])),
+          ...Object.fromEntries(clientUsers.map(([client, { revision }]) => [`user-${client}`, revision])),
+          ...Object.fromEntries(additions.map(({ name, made }) => [name, made.checksum])),
         },
         // On SIGTERM the server waits for its queries and flushes its buffers.
         gracePeriod: 60,
@@ -97,20 +101,42 @@ export class Clickhouse extends Component {
             command: ["sh", "-eu", "-c", startScript(adminPassword, [...this.users.keys()])],
             env: {
               PASSWORD: adminPassword,
-              ...Object.fromEntries(own.map(([client, secret]) => [passwordVariable(client), secret.key("password")])),
+              ...Object.fromEntries(
+                clientUsers.map(([client, secret]) => [passwordVariable(client), secret.key("password")]),
+              ),
               HOME: "/tmp",
             },
             ports,
             resources,
-            mounts: { "/var/lib/clickhouse": "data", "/etc/clickhouse-server": "config", "/tmp": "tmp" },
+            mounts: {
+              "/var/lib/clickhouse": "data",
+              "/etc/clickhouse-server": "config",
+              ...Object.fromEntries(additions.map(({ name, path }) => [path, name])),
+              "/tmp": "tmp",
+            },
             // The port opens after the tables are loaded.
             startup: httpProbe("/ping", "http", { every: 2, failures: 300 }),
             readiness: httpProbe("/ping", "http"),
             liveness: httpProbe("/ping", "http", lenientLiveness),
           },
         },
-        volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },
+        volumes: {
+          config: configFiles(configuration.name),
+          ...Object.fromEntries(additions.map(({ name, made }) => [name, configFiles(made.name)])),
+          tmp: scratch({ size: "256Mi" }),
+        },
       },
     });
+  }
+
+  /** The stack's additions to each of the two files, in the directories that ClickHouse merges into them. */
+  private additions({ settings, users }: Pick<Config["clickhouse"], "settings" | "users">) {
+    const all = [
+      { name: "settings", elements: settings, path: "/etc/clickhouse-server/config.d" },
+      { name: "users", elements: users, path: "/etc/clickhouse-server/users.d" },
+    ];
+    return all
+      .filter(({ elements }) => Object.keys(elements).length > 0)
+      .map(({ name, elements, path }) => ({ name, path, made: files(this, name, { "stack.xml": xml(elements) }) }));
   }
 }

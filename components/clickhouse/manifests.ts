@@ -1,6 +1,7 @@
 import { bytes } from "../../config/quantity.ts";
 import { shellPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
+import type { Element } from "./schema.ts";
 
 /*
  * ClickHouse's configuration files and the script of its pod. Pure functions.
@@ -129,3 +130,25 @@ export const users = (limit: string, own: readonly Client[]) => `<clickhouse>
   <quotas><default/></quotas>
 </clickhouse>
 `;
+
+const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+
+/** Elements as XML, which ClickHouse of every version reads, and merges into its own file. */
+export function xml(elements: Record<string, Element>): string {
+  const write = (name: string, element: Element, indent: string): string => {
+    if (Array.isArray(element)) return element.map((one) => write(name, one, indent)).join("");
+    if (element === null || typeof element !== "object")
+      return `${indent}<${name}>${escaped(String(element ?? ""))}</${name}>\n`;
+    const entries = Object.entries(element);
+    const attributes = entries
+      .filter(([key]) => key.startsWith("@"))
+      .map(([key, value]) => ` ${key.slice(1)}="${escaped(String(value))}"`)
+      .join("");
+    const text = element["#text"] === undefined ? "" : escaped(String(element["#text"]));
+    const inner = entries.filter(([key]) => !/^[@#]/.test(key)).map(([key, value]) => write(key, value, `${indent}  `));
+    return inner.length > 0
+      ? `${indent}<${name}${attributes}>${text}\n${inner.join("")}${indent}</${name}>\n`
+      : `${indent}<${name}${attributes}>${text}</${name}>\n`;
+  };
+  return write("clickhouse", elements, "");
+}

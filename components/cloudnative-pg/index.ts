@@ -7,6 +7,7 @@ import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import type { Workload } from "../kit/network.ts";
+import { placementOf, spreadOverZones } from "../kit/pod.ts";
 import { type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint } from "../kit/service.ts";
 import { refuseToShrink } from "../kit/storage.ts";
@@ -25,11 +26,11 @@ export interface CloudnativePgArgs extends ComponentArgs<Config["cloudnativePg"]
 export class CloudnativePg extends Component {
   /** What a database waits for: its kind, and the operator, whose webhook admits each Cluster. */
   readonly ready: pulumi.Resource[];
-  private readonly workload: Workload;
+  private readonly operator: Workload;
 
   constructor(name: string, { namespace, config }: CloudnativePgArgs, opts?: pulumi.ComponentResourceOptions) {
     super("CloudnativePg", name, namespace, config, opts);
-    this.workload = namespace.network.add({
+    this.operator = namespace.network.add({
       name: `${name}/operator`,
       // The chart's labels.
       pods: { namespace: namespace.name, labels: { "app.kubernetes.io/name": "cloudnative-pg" } },
@@ -39,7 +40,7 @@ export class CloudnativePg extends Component {
       api: true,
     });
     namespace.network.open({
-      server: { pods: this.workload.pods, ports: ["webhook"] },
+      server: { pods: this.operator.pods, ports: ["webhook"] },
       exposedBy: "API server (webhook)",
     });
     this.ready = [
@@ -54,17 +55,22 @@ export class CloudnativePg extends Component {
 
   /** Lets the operator ask the servers of `cluster` for their state. */
   watches(cluster: DatabaseCluster): void {
-    this.workload.connects.push(cluster.serves(role, ["status"]).server);
+    this.operator.connects.push(cluster.serves(role, ["status"]).server);
   }
 
   /** Values of the chart. */
   private values({ image, resources }: Config["cloudnativePg"]) {
     const { imagePullPolicy, imagePullSecrets } = this.namespace.global;
+    // The operator is one pod, so there is nothing to spread over zones.
+    const { labels, annotations, zones: _, ...placed } = placementOf(this);
     const { repository, tag } = pulumi.output(this.image(image)).apply(splitImage);
     return {
       image: { repository, tag, pullPolicy: imagePullPolicy },
       imagePullSecrets: imagePullSecrets.map((secret) => ({ name: secret })),
       resources,
+      ...placed,
+      ...(Object.keys(labels).length > 0 && { podLabels: labels }),
+      ...(Object.keys(annotations).length > 0 && { podAnnotations: annotations }),
     };
   }
 }
@@ -151,6 +157,7 @@ export class DatabaseCluster extends Component {
   }
 
   private spec(config: DatabaseClusterArgs["config"], database: string) {
+    const placed = placementOf(this, role);
     const { instances, resources } = config;
     const { imagePullPolicy, imagePullSecrets, storageClass: usual } = this.namespace.global;
     const storageClass = config.storage.storageClass ?? usual;
@@ -163,8 +170,10 @@ export class DatabaseCluster extends Component {
       }),
       // Labels of its pods and volumes too, which selectors need.
       inheritedMetadata: {
-        labels: { ...this.selector(role), "app.kubernetes.io/part-of": "data-platform" },
+        labels: { ...this.selector(role), "app.kubernetes.io/part-of": "data-platform", ...placed.labels },
+        ...(Object.keys(placed.annotations).length > 0 && { annotations: placed.annotations }),
       },
+      ...operatorPlacement(placed, this.selector(role)),
       storage: { size: config.storage.size, ...(storageClass && { storageClass }) },
       resources,
       bootstrap: {
@@ -198,6 +207,24 @@ export class DatabaseCluster extends Component {
       ...this.serves(role, ["postgresql"]),
     };
   }
+}
+
+/** Where a Cluster's pods run, by the names that the operator has for it. */
+function operatorPlacement(placed: ReturnType<typeof placementOf>, selector: Record<string, string>) {
+  const { nodeSelector, tolerations, affinity, priorityClassName, zones } = placed;
+  const rules = {
+    ...(nodeSelector && { nodeSelector }),
+    ...(tolerations && { tolerations }),
+    ...(affinity?.nodeAffinity && { nodeAffinity: affinity.nodeAffinity }),
+    ...(affinity?.podAffinity && { additionalPodAffinity: affinity.podAffinity }),
+    ...(affinity?.podAntiAffinity && { additionalPodAntiAffinity: affinity.podAntiAffinity }),
+  };
+  const spread = spreadOverZones(selector, zones);
+  return {
+    ...(Object.keys(rules).length > 0 && { affinity: rules }),
+    ...(priorityClassName && { priorityClassName }),
+    ...(spread.length > 0 && { topologySpreadConstraints: spread }),
+  };
 }
 
 /** PostgreSQL's parameters. */

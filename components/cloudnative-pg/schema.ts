@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { block, count, enabled, image, resources, storage } from "../../config/fields.ts";
+import { placedPods } from "../../config/pods.ts";
 import { component } from "../kit/definition.ts";
 import { leastVolume, postgresqlMajor } from "../postgresql/schema.ts";
 import { cloudnativePgImages } from "./images.ts";
@@ -20,6 +21,7 @@ const config = block({
     ),
   image: image(operatorImage),
   resources: resources({ cpu: "50m", memory: "128Mi", limit: "256Mi" }),
+  pods: placedPods("storage"),
 }).prefault({});
 
 export const cloudnativePg = component({
@@ -50,5 +52,6 @@ export const database = {
       ),
     resources: resources({ cpu: "50m", memory: "256Mi", limit: "512Mi" }),
     storage: storage("1Gi", "each server's volume", leastVolume),
+    pods: placedPods("storage"),
   }).prefault({}),
 };

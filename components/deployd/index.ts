@@ -10,7 +10,7 @@ import { expose } from "../kit/ingress.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, httpProbe, lenientLiveness, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 
 const ports = { http: 8080 };
 /** User and group `node` of the official image. */
@@ -42,7 +42,7 @@ export class Deployd extends Component {
     const allowed = permissions(this, rules, [target]);
     const server = this.server(config, configuration.name, allowed);
 
-    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    const front = service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });
     // Webhooks are signed, and their sender cannot log in.
     expose(this, { role: "server", withoutLogin: "deployd", authenticated: "^/webhook$" }, front);
     this.endpoint = endpoint(this, ports.http);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { auth, block, count, dnsLabel, enabled, image, objectName, resources, service } from "../../config/fields.ts";
+import { workload } from "../../config/pods.ts";
 import { component } from "../kit/definition.ts";
 import { deploydImages } from "./images.ts";
 
@@ -103,6 +104,10 @@ const config = block({
     .optional()
     .describe("Name of a Secret in the component's namespace with a token for each private repository, by keys."),
   resources: resources({ cpu: "10m", memory: "144Mi", limit: "384Mi" }),
+  ...workload({
+    priority: "web",
+    sets: { NODE_ENV: "", NODE_OPTIONS: "deployd.resources.limits.memory" },
+  }),
   service,
   auth: auth(
     "the keys secret, which webhooks are signed with, and token, which a sync is asked for with; each of at least 16 characters",

@@ -1,4 +1,4 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -10,7 +10,6 @@ import { gunicorn } from "../kit/listen.ts";
 import type { Connects } from "../kit/network.ts";
 import { checkedPythonPassword } from "../kit/password.ts";
 import {
-  type ConfigMapKey,
   type Container,
   drain,
   httpProbe,
@@ -19,9 +18,10 @@ import {
   scratch,
   tcpProbe,
   type Volume,
+  variables,
 } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { djangoThreads } from "../postgresql/connections.ts";
 
 const port = 8000;
@@ -59,7 +59,8 @@ export class Django extends Component {
 
   constructor(name: string, args: DjangoArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, database } = args;
-    super("Django", name, namespace, config, opts);
+    // Its containers get `env` below: some variables are for the Job alone.
+    super("Django", name, namespace, { image: config.image, pods: config.pods }, opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
@@ -71,8 +72,8 @@ export class Django extends Component {
     // Before any pod of the new version. If the migration fails, the pods of the old version keep running.
     const migrated = this.migration(config, shared, database.ready);
     const web = this.web(config, shared, migrated);
-    const type = reachedBy(this, config.service);
-    const front = service(this, { role: "web", ports: { http: port }, type, workload: web });
+    const reached = exposed(this, { ...config.service, type: reachedBy(this, config.service) });
+    const front = service(this, { role: "web", ports: { http: port }, ...reached, workload: web });
     expose(this, pageOf(config), front);
 
     this.endpoint = endpoint(this, port);
@@ -129,7 +130,7 @@ export class Django extends Component {
               DJANGO_SUPERUSER_EMAIL: `${admin}@localhost`,
               DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
               ADMINISTRATOR: administrator(this.admin.key("password")),
-              ...ownVariables(config.env),
+              ...variables(config.env),
             },
             resources: limitedAs(config.resources, {
               requests: { cpu: "5m", memory: "96Mi" },
@@ -161,7 +162,7 @@ export class Django extends Component {
             ...container,
             command: serve(config),
             args: options(config),
-            env: { ...env, ...withoutSuperuser(ownVariables(config.env)) },
+            env: { ...env, ...withoutSuperuser(variables(config.env)) },
             ports: { http: port },
             resources: config.resources,
             startup: httpProbe(config.healthPath, "http", { every: 2, failures: 150 }),
@@ -214,21 +215,8 @@ const options = ({ application, workers, interface: offered }: DjangoArgs["confi
   "--worker-tmp-dir=/dev/shm",
 ];
 
-type Variables = Record<string, string | SecretKey | ConfigMapKey>;
-
-/** The variables of the stack's `env`. They come after the platform's, so that `$(…)` in them can refer to those. */
-const ownVariables = (env: DjangoArgs["config"]["env"]): Variables =>
-  Object.fromEntries(
-    Object.entries(env).map(([name, value]) => {
-      if (typeof value === "string") return [name, value];
-      if ("secretKeyRef" in value)
-        return [name, { secret: pulumi.output(value.secretKeyRef.name), key: value.secretKeyRef.key }];
-      return [name, { configMap: value.configMapKeyRef.name, key: value.configMapKeyRef.key }];
-    }),
-  );
-
 /** The variables that create the administrator are for the Job only. */
-const withoutSuperuser = (env: Variables): Variables =>
+const withoutSuperuser = (env: ReturnType<typeof variables>): ReturnType<typeof variables> =>
   Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("DJANGO_SUPERUSER_")));
 
 /** Idempotent. */

@@ -4,20 +4,34 @@ import {
   block,
   count,
   enabled,
-  environment,
   image,
   imageReference,
   pattern,
   reached,
   resources,
 } from "../../config/fields.ts";
+import { workload } from "../../config/pods.ts";
 import { database } from "../cloudnative-pg/schema.ts";
 import { component, instances } from "../kit/definition.ts";
 import { djangoImages } from "./images.ts";
 
-/** Variables that the platform alone sets. Others of its variables, such as ALLOWED_HOSTS, may be given another value. */
-const reserved =
-  /^(SECRET_KEY|DATABASE_(HOST|PORT|NAME|USER|PASSWORD)|POD_IP|NODE_IP|ADMINISTRATOR|DJANGO_SUPERUSER_(USERNAME|PASSWORD))$/;
+/**
+ * Variables that the platform alone sets, and the key to use instead. Others of its variables, such as ALLOWED_HOSTS, may
+ * be given another value.
+ */
+const sets = {
+  SECRET_KEY: "",
+  DATABASE_HOST: "",
+  DATABASE_PORT: "",
+  DATABASE_NAME: "",
+  DATABASE_USER: "",
+  DATABASE_PASSWORD: "",
+  POD_IP: "",
+  NODE_IP: "",
+  ADMINISTRATOR: "",
+  DJANGO_SUPERUSER_USERNAME: "",
+  DJANGO_SUPERUSER_PASSWORD: "auth.existingSecret",
+};
 
 /** Settings of every Django application. */
 const django = {
@@ -25,7 +39,7 @@ const django = {
   workers: count("processes", 1, 64).default(1).describe("Processes of one web server, each with several threads."),
   resources: resources({ cpu: "5m", memory: "96Mi", limit: "256Mi" }),
   ...database,
-  ...environment(reserved),
+  ...workload({ priority: "web", sets }),
   ...reached("Host name that people visit. With it there is an Ingress, and the application accepts it."),
   auth: auth("the key password, the user admin's"),
 };

@@ -8,7 +8,7 @@ import { deployment } from "../kit/deployment.ts";
 import { expose } from "../kit/ingress.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch, tcpProbe } from "../kit/pod.ts";
-import { endpoint, headlessService, service } from "../kit/service.ts";
+import { endpoint, exposed, headlessService, service } from "../kit/service.ts";
 import { serviceAccount } from "../kit/service-account.ts";
 import {
   type Cluster,
@@ -64,7 +64,7 @@ export class Flink extends Component {
     const front = service(this, {
       role: "jobmanager",
       ports: { rest: jobManagerPorts.rest },
-      type: config.service.type,
+      ...exposed(this, config.service),
       workload: jobManagers,
     });
     expose(this, { role: "jobmanager", port: "rest", withoutLogin: "flink" }, front);
@@ -74,20 +74,21 @@ export class Flink extends Component {
   }
 
   private jobManagers(
-    { image, jobManager }: Config["flink"],
+    config: Config["flink"],
     cluster: Cluster,
     catalogs: ConfigFiles,
     rpc: pulumi.Resource,
     catalog: CatalogConnection | undefined,
   ) {
+    const { image, jobManager } = config;
     const { election, bucket } = cluster;
     // A file for each role: a change of one role's memory does not roll the other.
-    const configuration = files(this, "jobmanager", jobManagerFiles(cluster, jobManager));
+    const configuration = files(this, "jobmanager", jobManagerFiles(cluster, config));
     return deployment(this, {
       suffix: "jobmanager",
       replicas: jobManager.replicas,
       pod: {
-        ...this.pod(configuration, catalogs, cluster, catalog),
+        ...this.pod(configuration, catalogs, cluster, { catalog, scratch: config.scratch }),
         role: "jobmanager",
         containers: {
           jobmanager: {
@@ -111,22 +112,24 @@ export class Flink extends Component {
   }
 
   private taskManagers(
-    { image, taskManager }: Config["flink"],
+    config: Config["flink"],
     cluster: Cluster,
     catalogs: ConfigFiles,
     rpc: pulumi.Resource,
     catalog: CatalogConnection | undefined,
   ) {
+    const { image, taskManager } = config;
     const { election, bucket } = cluster;
-    const configuration = files(this, "taskmanager", taskManagerFiles(cluster, taskManager));
+    const configuration = files(this, "taskmanager", taskManagerFiles(cluster, config));
     const { metrics } = taskManagerPorts;
     const headless = headlessService(this, { suffix: "taskmanager", role: "taskmanager", ports: { metrics } });
     const rights = election ? permissions(this, [taskManagerRule], [election], "taskmanager") : [];
     return deployment(this, {
       suffix: "taskmanager",
       replicas: taskManager.replicas,
+      autoscale: taskManager.autoscale,
       pod: {
-        ...this.pod(configuration, catalogs, cluster, catalog),
+        ...this.pod(configuration, catalogs, cluster, { catalog, scratch: config.scratch }),
         ...(election && { account: serviceAccount(this, "taskmanager") }),
         role: "taskmanager",
         containers: {
@@ -152,7 +155,7 @@ export class Flink extends Component {
     configuration: ConfigFiles,
     catalogs: ConfigFiles,
     { election, bucket }: Cluster,
-    catalog: CatalogConnection | undefined,
+    { catalog, scratch: size }: { catalog: CatalogConnection | undefined; scratch: string },
   ) {
     return {
       user,
@@ -168,7 +171,7 @@ export class Flink extends Component {
         config: configFiles(configuration.name),
         catalogs: configFiles(catalogs.name),
         plugin: scratch({ size: "1Mi" }),
-        tmp: scratch({ size: "10Gi" }),
+        tmp: scratch({ size }),
       },
     };
   }

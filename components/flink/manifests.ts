@@ -2,6 +2,7 @@ import type { Config } from "../../config/schema.ts";
 import type { NamespaceContext } from "../kit/component.ts";
 import type { BucketConnection, CatalogConnection } from "../kit/connection.ts";
 import { share } from "../kit/jvm.ts";
+import { type Notation, withSettings } from "../kit/settings.ts";
 
 /*
  * Flink's configuration files, rules and start script. Pure functions.
@@ -29,28 +30,36 @@ export interface Cluster {
 }
 
 /** Files of the JobManagers. */
-export const jobManagerFiles = (cluster: Cluster, { resources }: Config["flink"]["jobManager"]) => ({
+export const jobManagerFiles = (cluster: Cluster, { settings, jobManager }: Config["flink"]) => ({
   ...logging,
-  "config.yaml": yaml({
-    ...common(cluster),
-    "jobmanager.bind-host": "0.0.0.0",
-    "rest.bind-address": "0.0.0.0",
-    "jobmanager.memory.process.size": share(resources.limits.memory, 100),
-  }),
+  "config.yaml": withSettings(
+    yaml({
+      ...common(cluster),
+      "jobmanager.bind-host": "0.0.0.0",
+      "rest.bind-address": "0.0.0.0",
+      "jobmanager.memory.process.size": share(jobManager.resources.limits.memory, 100),
+    }),
+    { ...settings, ...jobManager.settings },
+    notation,
+  ),
 });
 
 /** Files of the TaskManagers. */
-export const taskManagerFiles = (cluster: Cluster, { resources, slots }: Config["flink"]["taskManager"]) => ({
+export const taskManagerFiles = (cluster: Cluster, { settings, taskManager }: Config["flink"]) => ({
   ...logging,
-  "config.yaml": yaml({
-    ...common(cluster),
-    "taskmanager.bind-host": "0.0.0.0",
-    "taskmanager.rpc.port": taskManagerPorts.rpc,
-    "taskmanager.data.port": taskManagerPorts.data,
-    "taskmanager.collect-sink.port": internalPorts.collect,
-    "taskmanager.memory.process.size": share(resources.limits.memory, 100),
-    "taskmanager.numberOfTaskSlots": slots,
-  }),
+  "config.yaml": withSettings(
+    yaml({
+      ...common(cluster),
+      "taskmanager.bind-host": "0.0.0.0",
+      "taskmanager.rpc.port": taskManagerPorts.rpc,
+      "taskmanager.data.port": taskManagerPorts.data,
+      "taskmanager.collect-sink.port": internalPorts.collect,
+      "taskmanager.memory.process.size": share(taskManager.resources.limits.memory, 100),
+      "taskmanager.numberOfTaskSlots": taskManager.slots,
+    }),
+    { ...settings, ...taskManager.settings },
+    notation,
+  ),
 });
 
 /** Files of Flink SQL's catalogs, one for each: `lakehouse`, if there is an Iceberg catalog. */
@@ -78,6 +87,9 @@ export const jobManagerRule = {
 export const taskManagerRule = { ...jobManagerRule, verbs: ["get", "list", "watch"] };
 
 type Settings = Record<string, string | number | boolean>;
+
+/** A setting in a flat YAML file. Flink reads numbers and booleans from texts too. */
+const notation: Notation = { between: ": ", value: (text) => JSON.stringify(text) };
 
 /** A flat YAML file. */
 const yaml = (settings: Settings) =>

@@ -18,7 +18,7 @@ export class FrontDoor extends Component {
 
   constructor(name: string, args: FrontDoorArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, door, passwords } = args;
-    super("FrontDoor", name, namespace, config, opts);
+    super("FrontDoor", name, namespace, { image: config.image, pods: { priority: "web" } }, opts);
     const page = files(this, "page", { "index.html": landingPage(namespace.stack, door.links, passwords) });
     const front = loginProxy(this, { login: config, host: door.domain, upstream: page });
     expose(this, { role: loginRole, own: { host: door.domain } }, front);

@@ -1,4 +1,5 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -15,19 +16,26 @@ import {
   type Resources,
   scratch,
 } from "../kit/pod.ts";
-import { randomKey, type SecretKey, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { fingerprint, randomKey, type SecretKey, TypedSecret } from "../kit/secret.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 import {
   apiVersionsProbe,
+  cannotFollow,
+  declared,
+  declaredAnnotation,
+  declaredTopicsScript,
   exporterRules,
   mount,
   ports,
   prepareScript,
   run,
   settings,
+  tooManyPartitions,
+  topicFiles,
   topicsScript,
 } from "./manifests.ts";
+import { usualReplication } from "./schema.ts";
 
 const metricsPort = 9404;
 /** User and group `appuser` of the official image. */
@@ -59,16 +67,19 @@ export class Kafka extends Component {
     const front = service(this, {
       role: "server",
       ports: { kafka: ports.kafka },
-      type: config.service.type,
+      ...exposed(this, config.service),
       workload: brokers,
     });
     this.endpoint = endpoint(this, ports.kafka);
     const ready = [brokers, front];
-    const topicsJob = topics.length > 0 && this.createTopics(config, topics, ready);
+    const jobs = [
+      ...(topics.length > 0 ? [this.createTopics(config, topics, ready)] : []),
+      ...(Object.keys(config.topics).length > 0 ? [this.declareTopics(config, ready)] : []),
+    ];
     this.connection = {
       bootstrapServers: this.bootstrapServers,
-      replication: replicationOf(config),
-      ready: topicsJob ? [topicsJob] : ready,
+      replication: usualReplication(config.replicas),
+      ready: jobs.length > 0 ? jobs : ready,
       ...this.serves("server", ["kafka"]),
     };
     this.registerOutputs({});
@@ -93,7 +104,7 @@ export class Kafka extends Component {
     const host = (id: number) => `${this.name}-${id}.${domain}`;
     const voters = Array.from({ length: replicas }, (_, id) => `${id}@${host(id)}:${ports.controller}`).join(",");
     const configuration = files(this, "config", {
-      ...settings(replicationOf(config), voters),
+      ...settings(config, voters),
       ...(exporter && { "metrics.yaml": exporterRules }),
     });
     // The volume `exporter` exists only with an exporter, so the type of the volumes' names is `string`.
@@ -159,40 +170,73 @@ export class Kafka extends Component {
     };
   }
 
+  /** The Job for the topics that components store data in. */
   private createTopics(config: Config["kafka"], topics: readonly string[], dependsOn: pulumi.Resource[]) {
+    const env = { COPIES: `${usualReplication(config.replicas)}`, TOPICS: topics.join(" ") };
+    return runOnce(this, "topics", this.toolsPod(config, topicsScript, env), { dependsOn });
+  }
+
+  /** The Job for the topics that the stack names. A preview refuses what Kafka cannot do. */
+  private declareTopics(config: Config["kafka"], dependsOn: pulumi.Resource[]) {
+    const topics = declared(config);
+    const data = topicFiles(config);
+    const map = new k8s.core.v1.ConfigMap(
+      this.named("declared-topics"),
+      {
+        metadata: { ...this.metadata("declared-topics"), annotations: { [declaredAnnotation]: topics } },
+        data,
+      },
+      this.child({ hooks: { beforeUpdate: [this.refuseOtherTopics()] } }),
+    );
+    const pod = this.toolsPod(config, declaredTopicsScript, { DECLARED: topics });
     return runOnce(
       this,
-      "topics",
+      "declared-topics",
       {
-        user,
-        connects: [this.serves("server", ["kafka"])],
-        containers: {
-          kafka: {
-            image: this.image(config.image),
-            command: ["sh", "-eu", "-c", topicsScript],
-            env: {
-              ...env,
-              KAFKA_HEAP_OPTS: "-Xmx64m",
-              SERVERS: this.bootstrapServers,
-              COPIES: `${replicationOf(config)}`,
-              TOPICS: topics.join(" "),
-            },
-            resources: limitedAs(config.resources, {
-              requests: { cpu: "10m", memory: "128Mi" },
-              limits: { memory: "256Mi" },
-            }),
-            mounts: { "/tmp": "tmp" },
-          },
-        },
-        volumes: { tmp: scratch({ size: "64Mi" }) },
+        ...pod,
+        checksums: { topics: fingerprint(data) },
+        containers: { kafka: { ...pod.containers.kafka, mounts: { "/tmp": "tmp", "/etc/kafka/topics": "topics" } } },
+        volumes: { ...pod.volumes, topics: configFiles(map.metadata.name) },
       },
-      { dependsOn },
+      { dependsOn, retries: 6, fatalExitCode: tooManyPartitions },
     );
+  }
+
+  private refuseOtherTopics() {
+    const annotation = (inputs: HookInputs): string => inputs?.metadata?.annotations?.[declaredAnnotation] ?? "";
+    return new pulumi.ResourceHook(
+      `${this.name}-keeps-its-topics`,
+      ({ oldInputs, newInputs }) => {
+        const problem = cannotFollow(annotation(oldInputs), annotation(newInputs));
+        if (problem) throw new Error(`stack ${this.namespace.stack}: ${problem}`);
+      },
+      { onDryRun: true },
+    );
+  }
+
+  /** The pod of a Job that runs Kafka's command-line tools. */
+  private toolsPod(config: Config["kafka"], script: string, own: Record<string, string>) {
+    return {
+      user,
+      connects: [this.serves("server", ["kafka"])],
+      containers: {
+        kafka: {
+          image: this.image(config.image),
+          command: ["sh", "-eu", "-c", script],
+          env: { ...env, KAFKA_HEAP_OPTS: "-Xmx64m", SERVERS: this.bootstrapServers, ...own },
+          resources: limitedAs(config.resources, {
+            requests: { cpu: "10m", memory: "128Mi" },
+            limits: { memory: "256Mi" },
+          }),
+          mounts: { "/tmp": "tmp" as const },
+        },
+      },
+      volumes: { tmp: scratch({ size: "64Mi" }) },
+    };
   }
 }
 
-/** Replicas of a topic: one per broker, up to three. */
-const replicationOf = ({ replicas }: Config["kafka"]) => Math.min(replicas, 3);
+type HookInputs = { metadata?: { annotations?: Record<string, string> } } | undefined;
 
 /** Java options of the server's process alone: a command line tool in the same container must not inherit them. */
 function jvm(memoryLimit: string, exporter: string | undefined): string[] {

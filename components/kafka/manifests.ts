@@ -1,4 +1,8 @@
 import { stringify } from "yaml";
+import type { Config } from "../../config/schema.ts";
+import { properties, withSettings } from "../kit/settings.ts";
+
+import { topicSettings, usualReplication } from "./schema.ts";
 
 /*
  * Kafka's configuration files and the scripts of its pods. Pure functions.
@@ -44,6 +48,68 @@ for topic in $TOPICS; do
 done
 `.trim();
 
+/** Exit code of the Job below if a topic has more partitions than the stack says: EX_CONFIG of sysexits.h. */
+export const tooManyPartitions = 78;
+
+/**
+ * Job: creates the stack's topics, adds partitions and sets what the stack says of each. It removes nothing. The tools
+ * take a topic to change as a regular expression, so its dots are in brackets.
+ */
+export const declaredTopicsScript = `
+topics() { /opt/kafka/bin/kafka-topics.sh --bootstrap-server "$SERVERS" "$@"; }
+for declared in $DECLARED; do
+  topic="\${declared%%:*}"
+  numbers="\${declared#*:}"
+  partitions="\${numbers%:*}"
+  exactly="$(printf %s "$topic" | sed 's/[.]/[.]/g')"
+  topics --create --if-not-exists --topic "$topic" --partitions "$partitions" --replication-factor "\${numbers#*:}"
+  found="$(topics --describe --topic "$exactly" | awk '$5 == "PartitionCount:" { print $6 }')"
+  if [ "$found" -gt "$partitions" ]; then
+    echo "kafka.topics.$topic.partitions: found $partitions; expected at least $found, which the topic has: Kafka removes no partition" >&2
+    exit ${tooManyPartitions}
+  fi
+  if [ "$found" -lt "$partitions" ]; then topics --alter --topic "$exactly" --partitions "$partitions"; fi
+  if [ -s "/etc/kafka/topics/$topic" ]; then
+    /opt/kafka/bin/kafka-configs.sh --bootstrap-server "$SERVERS" --alter --topic "$topic" --add-config-file "/etc/kafka/topics/$topic"
+  fi
+  echo "$topic has $partitions partitions and its settings"
+done
+`.trim();
+
+/** The topics as the Job reads them: `name:partitions:replication`. */
+export const declared = ({ topics, replicas }: Pick<Config["kafka"], "topics" | "replicas">): string =>
+  Object.entries(topics)
+    .map(([name, { partitions, replication = usualReplication(replicas) }]) => `${name}:${partitions}:${replication}`)
+    .join(" ");
+
+/** Annotation with these on the topics' ConfigMap: a preview and an update compare them. */
+export const declaredAnnotation = "data-platform/topics";
+
+/** The problem if topics go from `before` to `after` and Kafka cannot follow; undefined if it can. */
+export function cannotFollow(before: string, after: string): string | undefined {
+  const known = new Map(before.split(" ").map((one) => [one.split(":")[0], one]));
+  for (const one of after.split(" ")) {
+    const [topic, partitions, copies] = one.split(":");
+    const [, had, hadCopies] = known.get(topic)?.split(":") ?? [];
+    if (Number(partitions) < Number(had))
+      return `kafka.topics.${topic}.partitions: found ${partitions}; expected at least ${had}, which the topic has: Kafka removes no partition`;
+    if (hadCopies !== undefined && copies !== hadCopies)
+      return `kafka.topics.${topic}.replication: found ${copies}; expected ${hadCopies}, which the topic has: kafka-reassign-partitions.sh changes it, as docs/kafka.md describes`;
+  }
+  return undefined;
+}
+
+/** The files with the topics' settings. */
+export const topicFiles = ({ topics }: Config["kafka"]): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(topics).map(([name, topic]) => [
+      name,
+      Object.entries(topicSettings(topic))
+        .map(([setting, value]) => `${setting}=${value}\n`)
+        .join(""),
+    ]),
+  );
+
 /** Probe: sends an ApiVersions request, every client's first one, and expects a response without an error code. */
 export const apiVersionsProbe = `
 exec 3<>/dev/tcp/127.0.0.1/${ports.kafka} || exit 1
@@ -88,11 +154,13 @@ export const exporterRules = stringify({
 });
 
 /** The server's configuration files. The node's own settings come from `prepareScript`. */
-export function settings(replication: number, voters: string): Record<string, string> {
+export function settings({ replicas, settings: own }: Config["kafka"], voters: string): Record<string, string> {
+  const replication = usualReplication(replicas);
   // One of three brokers may fail: acknowledged messages are still on two.
   const inSync = Math.max(1, replication - 1);
   return {
-    "server.properties": `process.roles=broker,controller
+    "server.properties": withSettings(
+      `process.roles=broker,controller
 controller.quorum.voters=${voters}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://:${ports.kafka},CONTROLLER://:${ports.controller}
@@ -109,6 +177,9 @@ share.coordinator.state.topic.min.isr=${inSync}
 # Taken from the heap at the start; the default of 128 MiB would be a third of a small one.
 log.cleaner.dedupe.buffer.size=33554432
 `,
+      own,
+      properties,
+    ),
     "log4j2.yaml": `Configuration:
   status: warn
   Appenders:

@@ -1,7 +1,84 @@
 import { z } from "zod";
-import { block, enabled, image, resources, storage } from "../../config/fields.ts";
+import { block, count, enabled, image, memory, resources, serviceAnnotations, storage } from "../../config/fields.ts";
+import { workload } from "../../config/pods.ts";
+import { bytes } from "../../config/quantity.ts";
+import { settings } from "../../config/settings.ts";
 import { component } from "../kit/definition.ts";
 import { kafkaImages } from "./images.ts";
+
+/** Who is in the cluster and how its nodes and clients connect, where the data is, and what follows from another key. */
+const taken = {
+  "advertised.*": "",
+  "authorizer.class.name": "",
+  "broker.id": "",
+  "controller.*": "",
+  "default.replication.factor": "kafka.replicas",
+  "inter.broker.*": "",
+  "listener.*": "",
+  listeners: "",
+  "log.dir": "",
+  "log.dirs": "",
+  "metadata.log.dir": "",
+  "min.insync.replicas": "kafka.replicas",
+  "node.id": "",
+  "offsets.topic.replication.factor": "kafka.replicas",
+  "process.roles": "",
+  "security.*": "",
+  "share.coordinator.state.topic.min.isr": "kafka.replicas",
+  "share.coordinator.state.topic.replication.factor": "kafka.replicas",
+  "transaction.state.log.min.isr": "kafka.replicas",
+  "transaction.state.log.replication.factor": "kafka.replicas",
+};
+
+const topicName = z
+  .string()
+  .regex(/^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,248}$/, {
+    error: "expected a topic's name of letters, digits, dots, dashes and underscores, that begins with no dot",
+  })
+  .refine((name) => !/^(__|kafkasql-|registry-events)/.test(name), {
+    error: "expected another name: Kafka and the schema registry have topics of their own by it",
+  });
+const units = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+const retentionExpected = "expected minutes, hours or days such as 30m, 12h or 7d, or forever";
+const topic = block({
+  partitions: count("partitions", 1, 10_000)
+    .default(1)
+    .describe("Partitions. A topic may get more of them, and never fewer."),
+  replication: count("replicas", 1, 7)
+    .optional()
+    .describe("Copies of each partition, on as many nodes. Default: one per node, up to three. Fixed once it exists."),
+  retention: z
+    .string({ error: retentionExpected })
+    .regex(/^([1-9]\d{0,5}[mhd]|forever)$/, { error: retentionExpected })
+    .optional()
+    .describe("How long messages are kept, such as 12h or 7d, or forever. Default: the node's, a week."),
+  retentionBytes: memory
+    .optional()
+    .describe("Size of a partition above which the oldest messages are deleted. Default: the node's, no limit."),
+  settings: settings({
+    sets: {
+      "retention.ms": "kafka.topics.<name>.retention",
+      "retention.bytes": "kafka.topics.<name>.retentionBytes",
+    },
+    example: "cleanup.policy",
+  }).describe("Settings of the topic by their names, such as `cleanup.policy: compact`."),
+});
+type Topic = z.output<typeof topic>;
+
+/** Settings of a topic, as Kafka reads them. */
+export function topicSettings({ retention, retentionBytes, settings }: Topic): Record<string, string> {
+  const unit = retention?.at(-1) as keyof typeof units;
+  return {
+    ...(retention && {
+      "retention.ms": retention === "forever" ? "-1" : `${Number.parseInt(retention, 10) * units[unit]}`,
+    }),
+    ...(retentionBytes && { "retention.bytes": `${bytes(retentionBytes)}` }),
+    ...settings,
+  };
+}
+
+/** Replicas of a topic without a number of its own: one per node, up to three. */
+export const usualReplication = (nodes: number): number => Math.min(nodes, 3);
 
 const config = block({
   enabled: enabled(),
@@ -18,6 +95,20 @@ const config = block({
     ),
   resources: resources({ cpu: "100m", memory: "640Mi", limit: "768Mi" }),
   storage: storage("10Gi", "each node's volume"),
+  ...workload({
+    priority: "storage",
+    sets: {
+      CLUSTER_ID: "",
+      COPIES: "",
+      DECLARED: "kafka.topics",
+      DOMAIN: "",
+      KAFKA_HEAP_OPTS: "kafka.resources.limits.memory",
+      LOG_DIR: "",
+      SERVERS: "",
+      TOPICS: "",
+      VOTERS: "kafka.replicas",
+    },
+  }),
   service: block({
     type: z
       .enum(["ClusterIP"], {
@@ -26,8 +117,39 @@ const config = block({
       })
       .default("ClusterIP")
       .describe("Kind of the Service that clients use. Brokers are reached from within the cluster alone."),
+    annotations: serviceAnnotations,
   }).prefault({}),
-}).prefault({});
+  settings: settings({ sets: taken, example: "log.retention.hours" }).describe(
+    "Settings of every node, those of `server.properties`, by their names, such as `log.retention.hours: 48`.",
+  ),
+  topics: z
+    .record(topicName, topic, { error: "expected topics by their names" })
+    .default({})
+    .describe("Topics to create, by their names. One that is removed here stays, with its messages."),
+})
+  .superRefine(({ replicas, topics, storage }, context) => {
+    for (const [name, { replication }] of Object.entries(topics))
+      if (replication !== undefined && replication > replicas)
+        context.addIssue({
+          code: "custom",
+          path: ["topics", name, "replication"],
+          input: replication,
+          message: `expected at most kafka.replicas, which is ${replicas}: each copy is on another node`,
+        });
+    const most = Object.values(topics).reduce(
+      (sum, { partitions, retentionBytes, replication = usualReplication(replicas) }) =>
+        sum + (retentionBytes ? bytes(retentionBytes) * partitions * replication : 0),
+      0,
+    );
+    if (most > bytes(storage.size) * replicas)
+      context.addIssue({
+        code: "custom",
+        path: ["storage", "size"],
+        input: storage.size,
+        message: `expected at least ${Math.ceil(most / replicas / 2 ** 30)}Gi: kafka.topics may take that on each node by their retentionBytes, and a node stops when its volume is full`,
+      });
+  })
+  .prefault({});
 
 export const kafka = component({
   title: "Apache Kafka",

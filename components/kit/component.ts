@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resolveImage, tagOf } from "../../config/images.ts";
+import type { RolePods, WorkloadSettings } from "../../config/pods.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Door } from "./ingress.ts";
 import type { Connects, Network, Server } from "./network.ts";
@@ -65,6 +66,8 @@ export abstract class Component extends pulumi.ComponentResource {
   readonly configKey: string;
   /** Metrics endpoints of its pods. Default: none. */
   readonly metrics: Metrics[] = [];
+  /** What the stack says of its pods. */
+  private readonly workload: WorkloadSettings;
   private readonly version: string;
   private readonly naming: Naming;
 
@@ -73,7 +76,7 @@ export abstract class Component extends pulumi.ComponentResource {
     kind: string,
     name: string,
     namespace: NamespaceContext,
-    software: { image: string } | { version: string },
+    software: WorkloadSettings & ({ image: string } | { version: string }),
     opts?: pulumi.ComponentResourceOptions,
     naming: Naming = { prefix: name, labels: () => ({}) },
   ) {
@@ -81,6 +84,7 @@ export abstract class Component extends pulumi.ComponentResource {
     this.name = name;
     this.configKey = name;
     this.namespace = namespace;
+    this.workload = software;
     this.version = "image" in software ? tagOf(software.image) : software.version;
     this.naming = naming;
   }
@@ -131,6 +135,28 @@ export abstract class Component extends pulumi.ComponentResource {
   /** Metadata of a child. `namespace` differs from the component's only for copies of Secrets. */
   metadata(suffix?: string, role?: string, namespace = this.namespace.name): Metadata {
     return { name: this.named(suffix), namespace, labels: this.labels(role) };
+  }
+
+  /**
+   * What the stack says of the pods of a role. Labels and annotations add up; of every other key the value of the role
+   * counts, else the component's, else the default for all in `global.pods`. `quorum`: replicas decide by majority, so
+   * that the default `preferred` for zones is not enough.
+   */
+  podsOf(role?: string, quorum = false): RolePods {
+    const { roles = {}, ...own } = this.workload.pods;
+    const { zones, ...usual } = this.namespace.global.pods;
+    const levels: RolePods[] = [usual, own, (role && roles[role]) || {}];
+    return {
+      zones: quorum && zones === "preferred" ? "required" : zones,
+      ...Object.assign({}, ...levels),
+      labels: Object.assign({}, ...levels.map(({ labels }) => labels)),
+      annotations: Object.assign({}, ...levels.map(({ annotations }) => annotations)),
+    };
+  }
+
+  /** Further variables that the stack has for the component's containers. */
+  get variables(): Pick<WorkloadSettings, "env" | "envFrom"> {
+    return this.workload;
   }
 
   /** The image as pods name it: the digest of one that this program built, or the reference in the stack's mirror if it has one. */

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import { type Autoscale, mostReplicas } from "../../config/autoscale.ts";
 import type { Component } from "./component.ts";
 import { type Pod, pod } from "./pod.ts";
 
@@ -7,6 +8,8 @@ export interface DeploymentArgs<V extends string> {
   /** Suffix of the Deployment's name, such as `worker` in `trino-worker`. Default: none, the component's name. */
   suffix?: string;
   replicas: number;
+  /** Let an autoscaler choose the number of pods. Default: `replicas`. */
+  autoscale?: Autoscale | undefined;
   /**
    * How an update replaces pods. `surge`: a new pod starts before an old one stops, so a server stays available.
    * `recreate`: all old pods stop before a new one starts, for a pod with a volume. Default: one pod at a time stops
@@ -17,22 +20,63 @@ export interface DeploymentArgs<V extends string> {
   dependsOn?: pulumi.Resource[];
 }
 
-/** Creates a Deployment. With several replicas it has a PodDisruptionBudget. */
+/**
+ * Creates a Deployment. With several replicas it has a PodDisruptionBudget. With an autoscaler its number of replicas is
+ * not the program's: an update leaves it alone.
+ */
 export function deployment<V extends string>(component: Component, spec: DeploymentArgs<V>): k8s.apps.v1.Deployment {
   const { role } = spec.pod;
-  if (spec.replicas > 1) disruptionBudget(component, { suffix: spec.suffix, role });
-  return new k8s.apps.v1.Deployment(
+  if (mostReplicas(spec) > 1) disruptionBudget(component, { suffix: spec.suffix, role });
+  const made = new k8s.apps.v1.Deployment(
     component.named(spec.suffix),
     {
       metadata: component.metadata(spec.suffix, role),
       spec: {
-        replicas: spec.replicas,
+        ...(!spec.autoscale && { replicas: spec.replicas }),
         selector: { matchLabels: component.selector(role) },
         strategy: strategies[spec.upgrade ?? "replace"],
         template: pod<string>(component, spec.pod),
       },
     },
     component.child({ dependsOn: spec.dependsOn ?? [] }),
+  );
+  if (spec.autoscale) autoscaler(component, spec.suffix, spec.autoscale, made);
+  return made;
+}
+
+/**
+ * Creates a HorizontalPodAutoscaler of a Deployment, by the use of CPU. It takes one pod away at a time, so that the work
+ * of the others goes on, and only after five minutes with less load.
+ */
+function autoscaler(
+  component: Component,
+  suffix: string | undefined,
+  { min, max, cpu }: Autoscale,
+  target: k8s.apps.v1.Deployment,
+): void {
+  new k8s.autoscaling.v2.HorizontalPodAutoscaler(
+    component.named(suffix),
+    {
+      metadata: component.metadata(suffix),
+      spec: {
+        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: target.metadata.name },
+        minReplicas: min,
+        maxReplicas: max,
+        metrics: [
+          {
+            type: "Resource",
+            resource: { name: "cpu", target: { type: "Utilization", averageUtilization: cpu } },
+          },
+        ],
+        behavior: {
+          scaleDown: {
+            stabilizationWindowSeconds: 300,
+            policies: [{ type: "Pods", value: 1, periodSeconds: 60 }],
+          },
+        },
+      },
+    },
+    component.child(),
   );
 }
 

@@ -120,10 +120,12 @@ function portsOf({ name, ports }: Workload, server: Server, client: string): Por
   });
 }
 
-/** The port of an http or https URL. */
+const usualPorts: Record<string, number> = { "http:": 80, "https:": 443, "ssh:": 22 };
+
+/** The port of a URL of http, https or ssh. Git's short notation for SSH, `git@host:path`, is none and names no port. */
 const portOfUrl = (url: string): number => {
-  const { port, protocol } = new URL(url);
-  return port ? Number(port) : protocol === "http:" ? 80 : 443;
+  const { port, protocol } = URL.canParse(url) ? new URL(url) : { port: "", protocol: "ssh:" };
+  return port ? Number(port) : (usualPorts[protocol] ?? 443);
 };
 
 const keyOf = (of: Peer): string => {

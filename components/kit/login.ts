@@ -47,6 +47,7 @@ export function loginProxy(component: Component, args: LoginArgs): k8s.core.v1.S
     pod: {
       user,
       role: loginRole,
+      isForeign: true,
       connects,
       outside: [{ what: "OpenID Connect issuer", url: login.issuer }],
       checksums: { session: session.revision, ...(files && { files: files.checksum }) },

@@ -1,8 +1,10 @@
 import type * as k8s from "@pulumi/kubernetes";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
+import type { RolePods, WorkloadSettings } from "../../config/pods.ts";
 import { millicores } from "../../config/quantity.ts";
 import type { Component } from "./component.ts";
 import type { Connects, Outside } from "./network.ts";
+import { priorityClass } from "./priority.ts";
 import type { SecretKey } from "./secret.ts";
 import { serviceAccount } from "./service-account.ts";
 
@@ -76,10 +78,14 @@ export interface Pod<V extends string> {
   init?: Record<string, Container<V>>;
   containers: Record<string, Container<V>>;
   volumes: Record<V, Volume>;
+  /** Whether the pod runs other software than the component's, which the stack's variables are not for. Default: false. */
+  isForeign?: boolean;
   /** Checksums of files and Secrets that the pod reads only at its start. A change rolls the pod. */
   checksums?: Record<string, pulumi.Input<string>>;
-  /** Seconds between SIGTERM and SIGKILL. Default: 30, Kubernetes' own. */
+  /** Seconds between SIGTERM and SIGKILL, unless the stack has others. Default: 30, Kubernetes' own. */
   gracePeriod?: number;
+  /** Whether the replicas decide by majority: then no zone may have more of them than its share. Default: false. */
+  quorum?: boolean;
   restartPolicy?: "Never" | "OnFailure";
   /**
    * Why the pod uses the Kubernetes API. It gets the token of its service account, and the reason as an annotation.
@@ -108,18 +114,26 @@ export function pod<V extends string>(
   const { imagePullPolicy, imagePullSecrets } = component.namespace.global;
   addToNetwork(component, spec);
   const list = (containers: Record<string, Container<V>>) =>
-    Object.entries(containers).map(([name, one]) => container(name, one, imagePullPolicy));
+    Object.entries(containers).map(([name, one]) =>
+      container(name, spec.isForeign ? one : withVariables(component, one), imagePullPolicy),
+    );
+  const placed = component.podsOf(spec.role, spec.quorum);
+  const [user, group] = [placed.runAsUser ?? spec.user, placed.runAsGroup ?? spec.group ?? spec.user];
+  const selector = component.selector(spec.role);
   return {
-    metadata: { labels: component.labels(spec.role), annotations: annotations(spec) },
+    metadata: {
+      labels: { ...component.labels(spec.role), ...placed.labels },
+      annotations: { ...annotations(spec), ...placed.annotations },
+    },
     spec: {
       serviceAccountName: spec.account ?? serviceAccount(component),
       automountServiceAccountToken: spec.talksToApi !== undefined,
       enableServiceLinks: false,
       securityContext: {
         runAsNonRoot: true,
-        runAsUser: spec.user,
-        runAsGroup: spec.group ?? spec.user,
-        fsGroup: spec.group ?? spec.user,
+        runAsUser: user,
+        runAsGroup: group,
+        fsGroup: group,
         // The default changes the owner of every file of a volume at each start.
         fsGroupChangePolicy: "OnRootMismatch",
         seccompProfile: { type: "RuntimeDefault" },
@@ -128,9 +142,12 @@ export function pod<V extends string>(
       ...(spec.init && { initContainers: list(spec.init) }),
       containers: list(spec.containers),
       volumes: Object.entries<Volume>(spec.volumes).map(([name, volume]) => ({ name, ...volume })),
-      terminationGracePeriodSeconds: spec.gracePeriod ?? 30,
+      terminationGracePeriodSeconds: placed.terminationGracePeriodSeconds ?? spec.gracePeriod ?? 30,
       ...(spec.restartPolicy && { restartPolicy: spec.restartPolicy }),
-      ...(!spec.restartPolicy && { topologySpreadConstraints: [spread(component.selector(spec.role))] }),
+      ...(!spec.restartPolicy && {
+        topologySpreadConstraints: [spread(selector), ...spreadOverZones(selector, placed.zones)],
+      }),
+      ...placement(component, placed),
     },
   };
 }
@@ -147,6 +164,52 @@ function addToNetwork<V extends string>(component: Component, spec: Pod<V>): voi
   });
 }
 
+/** Where the stack wants a pod to run, and with which priority. */
+function placement(component: Component, of: RolePods) {
+  const { nodeSelector, tolerations, affinity, runtimeClassName, priority } = of;
+  const { stack, global } = component.namespace;
+  const own = global.priorityClasses && priority ? priorityClass(stack, priority) : undefined;
+  const priorityClassName = of.priorityClassName ?? own;
+  return {
+    ...(nodeSelector && { nodeSelector }),
+    ...(tolerations && { tolerations }),
+    ...(affinity && { affinity }),
+    ...(runtimeClassName && { runtimeClassName }),
+    ...(priorityClassName && { priorityClassName }),
+  };
+}
+
+/** What the stack says of pods that an operator or a chart makes. */
+export function placementOf(component: Component, role?: string) {
+  const placed = component.podsOf(role);
+  const { labels = {}, annotations = {}, zones } = placed;
+  return { ...placement(component, { ...placed, runtimeClassName: undefined }), labels, annotations, zones };
+}
+
+/** A container with the variables that the stack has for the component. They come last, so that they can refer to its own. */
+function withVariables<V extends string>(component: Component, container: Container<V>): Container<V> {
+  const { env = {}, envFrom = [] } = component.variables;
+  const own = variables(env);
+  return {
+    ...container,
+    ...(Object.keys(own).length > 0 && { env: { ...container.env, ...own } }),
+    ...(envFrom.length > 0 && { envFrom: [...(container.envFrom ?? []), ...envFrom] }),
+  };
+}
+
+/** Variables of a stack's `env`. */
+export const variables = (
+  env: NonNullable<WorkloadSettings["env"]>,
+): Record<string, string | SecretKey | ConfigMapKey> =>
+  Object.fromEntries(
+    Object.entries(env).map(([name, value]) => {
+      if (typeof value === "string") return [name, value];
+      if ("secretKeyRef" in value)
+        return [name, { secret: pulumi.output(value.secretKeyRef.name), key: value.secretKeyRef.key }];
+      return [name, { configMap: value.configMapKeyRef.name, key: value.configMapKeyRef.key }];
+    }),
+  );
+
 const annotations = ({ checksums = {}, talksToApi }: Pick<Pod<never>, "checksums" | "talksToApi">) => ({
   ...Object.fromEntries(Object.entries(checksums).map(([of, sum]) => [`data-platform/checksum-${of}`, sum])),
   ...(talksToApi && { "data-platform/talks-to-api": talksToApi }),
@@ -160,6 +223,22 @@ const spread = (matchLabels: Record<string, string>): k8s.types.input.core.v1.To
   whenUnsatisfiable: "ScheduleAnyway",
   labelSelector: { matchLabels },
 });
+
+/** Spreads replicas over zones, if the stack wants that. Kubernetes takes no node without a zone for `required`. */
+export const spreadOverZones = (
+  matchLabels: Record<string, string>,
+  zones: RolePods["zones"],
+): k8s.types.input.core.v1.TopologySpreadConstraint[] =>
+  zones === undefined || zones === "ignored"
+    ? []
+    : [
+        {
+          maxSkew: 1,
+          topologyKey: "topology.kubernetes.io/zone",
+          whenUnsatisfiable: zones === "required" ? "DoNotSchedule" : "ScheduleAnyway",
+          labelSelector: { matchLabels },
+        },
+      ];
 
 function container<V extends string>(
   name: string,

@@ -12,6 +12,8 @@ export interface ServiceArgs {
   ports: Ports;
   /** Default: ClusterIP. */
   type?: string;
+  /** Annotations that the stack has for it, of a Service for clients outside the cluster. Default: none. */
+  annotations?: Record<string, string>;
   /** The Deployment or StatefulSet of the pods. */
   workload: pulumi.Resource;
 }
@@ -34,7 +36,7 @@ export function service(component: Component, spec: ServiceArgs): k8s.core.v1.Se
     {
       metadata: {
         ...component.metadata(spec.suffix),
-        ...(!balanced && { annotations: { "pulumi.com/skipAwait": "true" } }),
+        ...metadataAnnotations({ ...(!balanced && { "pulumi.com/skipAwait": "true" }), ...spec.annotations }),
       },
       spec: {
         type: spec.type ?? "ClusterIP",
@@ -84,6 +86,21 @@ export function headlessService(
     component.child(),
   );
 }
+
+/**
+ * Type and annotations of a Service for clients outside the cluster, from the component's block `service`. The stack's
+ * `global.serviceAnnotations` apply to all of these.
+ */
+export const exposed = (
+  { namespace }: Component,
+  { type, annotations }: { type: string; annotations?: Record<string, string> | undefined },
+): Required<Pick<ServiceArgs, "type" | "annotations">> => ({
+  type,
+  annotations: { ...namespace.global.serviceAnnotations, ...annotations },
+});
+
+const metadataAnnotations = (annotations: Record<string, string>) =>
+  Object.keys(annotations).length > 0 ? { annotations } : {};
 
 /** Ports of a Service. Each targets the container's port of the same name. */
 const servicePorts = (ports: Ports) =>

@@ -51,7 +51,7 @@ export function stateful<V extends string>(component: Component, spec: StatefulA
         replicas,
         selector: { matchLabels: component.selector(role) },
         ...(spec.parallel && { podManagementPolicy: "Parallel" }),
-        template: pod<string>(component, spec.pod),
+        template: pod<string>(component, { ...spec.pod, quorum: spec.fixedReplicas !== undefined }),
         volumeClaimTemplates: [volumes.template],
       },
     },

@@ -8,7 +8,7 @@ import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 import { bucketsScript, keyVariable, noClient, platformUser, policy, ports, startScript } from "./manifests.ts";
 
@@ -69,7 +69,7 @@ export class Minio<B extends string, C extends string> extends Component {
       ]),
     );
     const server = this.server(config);
-    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    const front = service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });
     expose(this, page, front);
     this.endpoint = endpoint(this, ports.s3);
     this.bucketsJob = this.createBuckets(

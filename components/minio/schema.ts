@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { auth, block, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { workload } from "../../config/pods.ts";
 import { component } from "../kit/definition.ts";
 import { minioImages } from "./images.ts";
 
@@ -19,6 +20,32 @@ const config = block({
     ),
   resources: resources({ cpu: "100m", memory: "512Mi" }),
   storage: storage("50Gi", "each server's volume"),
+  ...workload({
+    priority: "storage",
+    sets: {
+      BUCKETS: "minio.buckets",
+      HOME: "",
+      MC_CONFIG_DIR: "",
+      MINIO_ACCESS_KEY: "minio.auth",
+      MINIO_ADDRESS: "",
+      MINIO_CONSOLE_ADDRESS: "",
+      MINIO_OPTS: "",
+      MINIO_PROMETHEUS_AUTH_TYPE: "",
+      MINIO_REGION: "",
+      MINIO_ROOT_PASSWORD_FILE: "minio.auth",
+      MINIO_ROOT_USER_FILE: "minio.auth",
+      MINIO_SECRET_KEY: "minio.auth",
+      MINIO_SITE_REGION: "",
+      MINIO_VOLUMES: "minio.replicas",
+      MINIO_UPDATE: "",
+      ACCESS_KEY: "minio.auth.rotation",
+      SECRET_KEY: "minio.auth.rotation",
+      MINIO_ROOT_PASSWORD: "minio.auth",
+      MINIO_ROOT_USER: "minio.auth",
+      ROOT_PASSWORD: "minio.auth",
+      ROOT_USER: "minio.auth",
+    },
+  }),
   service,
   auth: auth("the keys root-user and root-password"),
   buckets: z

@@ -43,7 +43,7 @@ export class Exporters extends Component {
 
   constructor(name: string, args: ExportersArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, postgresql, redis } = args;
-    super("Exporters", name, namespace, { version: "" }, opts);
+    super("Exporters", name, namespace, { ...config, version: "" }, opts);
 
     if (postgresql) this.postgresql(config, postgresql);
     if (redis) this.redis(config, redis);

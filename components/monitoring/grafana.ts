@@ -9,7 +9,7 @@ import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { shellPassword } from "../kit/password.ts";
 import { configFiles, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, type TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 import { type PrometheusConnection, scraping } from "./prometheus.ts";
 
@@ -44,7 +44,8 @@ export class Grafana extends Component {
     }));
     const configuration = files(this, "config", settings(prometheus.url, urlOf(this, page)));
     const server = this.server(config, configuration, dashboards, prometheus);
-    expose(this, page, service(this, { role: "server", ports, type: config.service.type, workload: server }));
+    const reached = exposed(this, config.service);
+    expose(this, page, service(this, { role: "server", ports, ...reached, workload: server }));
 
     this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});

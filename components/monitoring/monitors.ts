@@ -1,4 +1,5 @@
 import * as k8s from "@pulumi/kubernetes";
+import type { Config } from "../../config/schema.ts";
 import type { Component } from "../kit/component.ts";
 import { scraping } from "./prometheus.ts";
 
@@ -39,4 +40,23 @@ export function podMonitors(component: Component, labels: Record<string, string>
       component.child(),
     );
   }
+}
+
+/** The stack's rules for such an operator. */
+export function prometheusRule(
+  component: Component,
+  labels: Record<string, string>,
+  groups: Config["monitoring"]["rules"],
+): void {
+  const metadata = component.metadata("rules");
+  new k8s.apiextensions.CustomResource(
+    component.named("rules"),
+    {
+      apiVersion: "monitoring.coreos.com/v1",
+      kind: "PrometheusRule",
+      metadata: { ...metadata, labels: { ...metadata.labels, ...labels } },
+      spec: { groups },
+    },
+    component.child(),
+  );
 }

@@ -10,7 +10,7 @@ import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import type { Connects } from "../kit/network.ts";
 import { permissions } from "../kit/permissions.ts";
 import { configFiles, httpProbe, lenientLiveness } from "../kit/pod.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 
 const ports = { http: 9090 };
@@ -27,11 +27,14 @@ export interface PrometheusConnection extends Connects {
   /** URL inside the Kubernetes cluster. */
   url: string;
 }
+type Rules = Config["monitoring"]["rules"];
 
 /** What Prometheus needs from the platform. */
 export interface PrometheusArgs extends ComponentArgs<Config["monitoring"]["prometheus"]> {
   /** The components to scrape, as their `metrics` say. */
   watched: Component[];
+  /** The stack's groups of alerting and recording rules. */
+  rules: Rules;
 }
 
 /** Prometheus: scrapes the components' pods, and itself. */
@@ -47,11 +50,12 @@ export class Prometheus extends Component {
     super("Prometheus", name, namespace, config, opts);
 
     const watched = [...args.watched, this];
-    const configuration = files(this, "config", settings(watched));
+    const configuration = files(this, "config", settings(watched, config, args.rules));
     const allowed = permissions(this, [pods], namespacesOf(watched));
     const targets = watched.flatMap((one) => one.metrics.map(({ role, port }) => one.serves(role, [port])));
     const server = this.server(config, configuration, targets, allowed);
-    expose(this, page, service(this, { role: "server", ports, type: config.service.type, workload: server }));
+    const reached = exposed(this, config.service);
+    expose(this, page, service(this, { role: "server", ports, ...reached, workload: server }));
 
     this.endpoint = endpoint(this, ports.http);
     this.connection = { url: `http://${this.host()}:${ports.http}`, ...this.serves("server", ["http"]) };
@@ -113,12 +117,21 @@ const namespacesOf = (components: Component[]): NamespaceContext[] => [
 /** Service discovery needs to read pods. */
 const pods = { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] };
 
-const settings = (components: Component[]) => ({
+/** `prometheus.yml`, and a file with the stack's rules. Prometheus reads `$` in labels and annotations as its own. */
+const settings = (components: Component[], { alertmanagers }: PrometheusArgs["config"], rules: Rules) => ({
   "prometheus.yml": stringify({
     global: { scrape_interval: scraping.every, scrape_timeout: scraping.within },
+    ...(rules.length > 0 && { rule_files: ["/etc/prometheus/rules.yml"] }),
+    ...(alertmanagers.length > 0 && { alerting: { alertmanagers: alertmanagers.map(alertmanager) } }),
     scrape_configs: components.flatMap((component) => component.metrics.map((metrics) => scrape(component, metrics))),
   }),
+  ...(rules.length > 0 && { "rules.yml": stringify({ groups: rules }) }),
 });
+
+const alertmanager = (address: string) => {
+  const [target = "", scheme] = address.split("://").reverse();
+  return { ...(scheme && { scheme }), static_configs: [{ targets: [target] }] };
+};
 
 /** The scrape job of one workload. Its targets are the workload's pods, selected by their labels. */
 function scrape(component: Component, { role, port, path, user }: Metrics) {

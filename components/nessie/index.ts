@@ -8,7 +8,8 @@ import { deployment } from "../kit/deployment.ts";
 import { expose, hostOf, type Page } from "../kit/ingress.ts";
 import { share } from "../kit/jvm.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
+import { properties, withSettings } from "../kit/settings.ts";
 import { nessiePool } from "../postgresql/connections.ts";
 
 const ports = { http: 19120, management: 9000 };
@@ -34,7 +35,7 @@ export class Nessie extends Component {
     const { namespace, config, warehouse } = args;
     super("Nessie", name, namespace, config, opts);
     const server = this.server(args);
-    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    const front = service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });
     expose(this, page, front);
     this.endpoint = endpoint(this, ports.http);
     this.catalog = {
@@ -47,7 +48,8 @@ export class Nessie extends Component {
   }
 
   private server({ config, database, warehouse }: NessieArgs) {
-    const configuration = files(this, "config", settings(database, warehouse, hostOf(this, page) !== undefined));
+    const behindProxy = hostOf(this, page) !== undefined;
+    const configuration = files(this, "config", settings({ database, warehouse, behindProxy }, config.settings));
     const heap = share(config.resources.limits.memory, 50);
     return deployment(this, {
       replicas: config.replicas,
@@ -91,8 +93,16 @@ export class Nessie extends Component {
 }
 
 /** Quarkus substitutes `${…}` from the environment, so the file holds no password. */
-const settings = (database: SqlConnection, { endpoint, region, bucket }: BucketConnection, behindProxy: boolean) => ({
-  "application.properties": `quarkus.http.port=${ports.http}
+const settings = (
+  platform: { database: SqlConnection; warehouse: BucketConnection; behindProxy: boolean },
+  own: Record<string, string>,
+) => ({ "application.properties": withSettings(platformSettings(platform), own, properties) });
+
+const platformSettings = ({
+  database,
+  warehouse: { endpoint, region, bucket },
+  behindProxy,
+}: Parameters<typeof settings>[0]) => `quarkus.http.port=${ports.http}
 quarkus.management.port=${ports.management}
 
 nessie.version.store.type=JDBC2
@@ -112,8 +122,7 @@ nessie.catalog.service.s3.default-options.access-key=urn:nessie-secret:quarkus:s
 nessie.catalog.service.s3.default-options.request-signing-enabled=false
 s3-key.name=\${S3_ACCESS_KEY}
 s3-key.secret=\${S3_SECRET_KEY}
-${behindProxy ? proxied : ""}`,
-});
+${behindProxy ? proxied : ""}`;
 
 /** Links begin with what a proxy says by X-Forwarded-*. Anyone who reaches the port can set these. */
 const proxied = `quarkus.http.proxy.proxy-address-forwarding=true

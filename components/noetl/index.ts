@@ -6,18 +6,13 @@ import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { expose } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { execProbe, httpProbe, lenientLiveness, limitedAs } from "../kit/pod.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 import { noetlPool } from "../postgresql/connections.ts";
 import { home, isConnected, python, source, startCommand } from "./manifests.ts";
 import type { NatsConnection } from "./nats.ts";
 import { type Shared, sharedPod, user, type Volumes } from "./pod.ts";
-import { mainInstance } from "./schema.ts";
 import { port, type StartPlan, startPlan } from "./versions.ts";
-
-/** Name of an instance's database and of its user. */
-export const databaseOf = (instance: string): `noetl${string}` =>
-  instance === mainInstance ? "noetl" : `noetl_${instance}`;
 
 /** What one instance of NoETL needs from the platform. */
 export interface NoetlArgs extends ComponentArgs<Config["noetl"]> {
@@ -38,13 +33,13 @@ export class Noetl extends Component {
   constructor(name: string, args: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
     const plan = planOf(args.instance);
-    super("Noetl", name, namespace, { version: plan.version }, opts);
+    super("Noetl", name, namespace, { pods: config.pods, ...variablesOf(args), version: plan.version }, opts);
 
     const shared = sharedPod(this, args, plan);
     const schema = plan.schema === "ddl" ? [this.schema(args, shared)] : [];
     const server = this.server(args, plan, shared, schema);
-    const { type } = config.service;
-    const front = service(this, { role: "server", ports: { http: port }, type, workload: server });
+    const reached = exposed(this, config.service);
+    const front = service(this, { role: "server", ports: { http: port }, ...reached, workload: server });
     expose(this, { role: "server", withoutLogin: "noetl" }, front);
     if (plan.worker) this.workers(args, plan, startCommand(args.instance, plan.worker), shared, [server, front]);
 
@@ -205,6 +200,12 @@ export class Noetl extends Component {
     });
   }
 }
+
+/** Variables of all instances, then those of this one. */
+const variablesOf = ({ config, instance }: NoetlArgs) => ({
+  env: { ...config.env, ...instance.env },
+  envFrom: [...config.envFrom, ...instance.envFrom],
+});
 
 const passwordFile = `${home}/home/.pgpass`;
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { block, count, enabled, image, resources, service, storage } from "../../config/fields.ts";
+import { block, count, enabled, environment, image, resources, service, storage } from "../../config/fields.ts";
+import { workload } from "../../config/pods.ts";
 import { component } from "../kit/definition.ts";
 import { noetlImages } from "./images.ts";
 import { latest, startPlan } from "./versions.ts";
@@ -18,6 +19,57 @@ const instanceName = z
   .regex(/^[a-z][a-z0-9]{0,19}$/, { error: "expected a name of at most 20 lower-case letters and digits" })
   .refine((name) => !taken.includes(name), { error: `expected another name than ${taken.join(", ")}` });
 
+/** Variables that the platform sets, and the key to use instead. */
+const sets = {
+  NOETL_DROP_SCHEMA: "",
+  NOETL_SCHEMA_VALIDATE: "",
+  HOME: "",
+  NATS_CONSUMER: "",
+  NATS_PASSWORD: "",
+  NATS_STREAM: "",
+  NATS_SUBJECT: "",
+  NATS_URL: "",
+  NATS_USER: "",
+  NOETL_AUTO_RECREATE_RUNTIME: "",
+  NOETL_HOST: "",
+  NOETL_PORT: "",
+  NOETL_RUN_MODE: "",
+  NOETL_SCHEMA: "",
+  NOETL_SERVER: "",
+  NOETL_SERVER_NAME: "",
+  NOETL_SERVER_URL: "",
+  NOETL_USER: "",
+  PGDATABASE: "",
+  PGHOST: "",
+  PGPASSFILE: "",
+  PGPORT: "",
+  PGUSER: "",
+  PIP_DISABLE_PIP_VERSION_CHECK: "",
+  PIP_NO_CACHE_DIR: "",
+  POSTGRES_DB: "",
+  POSTGRES_HOST: "",
+  POSTGRES_PORT: "",
+  POSTGRES_USER: "",
+  PYTHONUNBUFFERED: "",
+  NOETL_BG_POOL_MAX_SIZE: "",
+  NOETL_POSTGRES_POOL_MAX_SIZE: "",
+  NOETL_DEBUG: "",
+  NOETL_DISABLE_METRICS: "",
+  NOETL_ENABLE_UI: "",
+  NOETL_HEARTBEAT_RETRY_AFTER: "",
+  NOETL_RUNTIME_OFFLINE_SECONDS: "",
+  NOETL_RUNTIME_SWEEP_INTERVAL: "",
+  NOETL_SERVER_METRICS_INTERVAL: "",
+  NOETL_SERVER_RELOAD: "",
+  NOETL_SERVER_WORKERS: "",
+  PASSWORD: "postgresql.auth",
+  PGPASSWORD: "postgresql.auth",
+  POSTGRES_PASSWORD: "postgresql.auth",
+  NOETL_PASSWORD: "postgresql.auth",
+  PIP_INDEX_URL: "noetl.packageIndex",
+  PIP_NO_INDEX: "noetl.packageIndex",
+};
+
 const instance = block({
   type: z
     .enum(["version", "package", "dev"], { error: "expected version, package or dev" })
@@ -32,6 +84,7 @@ const instance = block({
     .regex(/^\/[^\0]*[^/\0]$/, { error: "expected a directory's absolute path" })
     .optional()
     .describe("For package and dev: the directory on the cluster's node that holds the packages or the checkout."),
+  ...environment(sets),
 }).superRefine(({ type, version, path }, context) => {
   const plan = startPlan(version, { unreleased: type !== "version" });
   const refuse = (key: string, input: unknown, message: string) =>
@@ -55,7 +108,7 @@ const config = block({
     ),
   instances: z
     .record(instanceName, instance, { error: "expected instances by their names" })
-    .default({ [mainInstance]: { type: "version", version: latest } })
+    .prefault({ [mainInstance]: { type: "version", version: latest } })
     .describe(
       "Servers with workers of their own, by name, each with `type`, `version` and `path`: see docs/noetl.md. One named main is called noetl, another noetl-<name>.",
     ),
@@ -72,7 +125,9 @@ const config = block({
     image: image("nats:2.12.15"),
     resources: resources({ cpu: "5m", memory: "32Mi", limit: "128Mi" }),
     storage: storage("256Mi", "the queue's volume"),
+    ...workload({ priority: "storage" }),
   }).prefault({}),
+  ...workload({ priority: "compute", roles: ["server", "worker"], sets }),
   service,
 }).prefault({});
 

@@ -1,3 +1,4 @@
+import { mostReplicas } from "../../config/autoscale.ts";
 import type { Config } from "../../config/schema.ts";
 
 /*
@@ -43,9 +44,9 @@ function connections(config: Config): [client: string, most: number][] {
     airflow.apiServer.replicas * airflowPoolsOfApiServer * pool +
     airflow.scheduler.replicas * pool +
     2 * (pool + 1) +
-    airflow.worker.replicas;
+    mostReplicas(airflow.worker);
   const ofSuperset =
-    superset.web.replicas * superset.web.workers * supersetThreads + superset.worker.replicas * supersetTasks * 2;
+    superset.web.replicas * superset.web.workers * supersetThreads + mostReplicas(superset.worker) * supersetTasks * 2;
   const django = Object.entries({
     ...(polls.enabled && { polls }),
     ...Object.fromEntries(Object.entries(djangoApps).map(([name, app]) => [`djangoApps.${name}`, app])),

@@ -7,9 +7,17 @@ import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { runOnce } from "../kit/job.ts";
 import { configFiles, execProbe, lenientLiveness, limitedAs, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
-import { createUsersScript, layout, port, prepareScript, settings, superuser } from "./manifests.ts";
+import {
+  createExtensionsScript,
+  createUsersScript,
+  layout,
+  port,
+  prepareScript,
+  settings,
+  superuser,
+} from "./manifests.ts";
 
 export { logSizes } from "./manifests.ts";
 
@@ -46,7 +54,7 @@ export class Postgresql<D extends string> extends Component {
     const names = new Set<string>([...databases, ...(monitored ? [monitor] : []), ...config.databases]);
     this.users = new Map([...names].map((owner) => [owner, this.userSecret(owner, rotation)]));
     const server = this.server(config, files(this, "config", settings(config)));
-    const front = service(this, { role: "server", ports, type: config.service.type, workload: server });
+    const front = service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });
     this.endpoint = endpoint(this, port);
     this.usersJob = this.createUsers(config, monitored, [server, front]);
     this.registerOutputs({});
@@ -143,9 +151,17 @@ export class Postgresql<D extends string> extends Component {
     });
   }
 
-  private createUsers({ image, resources }: Config["postgresql"], monitored: boolean, dependsOn: pulumi.Resource[]) {
+  private createUsers(
+    { image, resources, extensions }: Config["postgresql"],
+    monitored: boolean,
+    dependsOn: pulumi.Resource[],
+  ) {
     const users = [...this.users];
+    const wanted = Object.entries(extensions).flatMap(([database, names]) =>
+      names.map((name) => `${database}:${name}`),
+    );
     const adminPassword = this.admin.key("password");
+    const script = [createUsersScript(adminPassword), ...(wanted.length > 0 ? [createExtensionsScript] : [])];
     return runOnce(
       this,
       "users",
@@ -159,7 +175,7 @@ export class Postgresql<D extends string> extends Component {
         containers: {
           psql: {
             image: this.image(image),
-            command: ["sh", "-eu", "-c", createUsersScript(adminPassword)],
+            command: ["sh", "-eu", "-c", script.join("\n")],
             env: {
               PGHOST: this.host(),
               PGUSER: superuser,
@@ -167,6 +183,7 @@ export class Postgresql<D extends string> extends Component {
               PGDATABASE: "postgres",
               DATABASES: [...this.users.keys()].join(" "),
               ...(monitored && { MONITOR: monitor }),
+              ...(wanted.length > 0 && { EXTENSIONS: wanted.join(" ") }),
             },
             resources: limitedAs(resources, {
               requests: { cpu: "10m", memory: "32Mi" },

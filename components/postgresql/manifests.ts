@@ -2,6 +2,7 @@ import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import { shellPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
+import { type Notation, withSettings } from "../kit/settings.ts";
 import { postgresqlMajor } from "./schema.ts";
 
 /*
@@ -33,12 +34,16 @@ export function logSizes(volume: string): { most: number; least: number } {
   return { most, least: Math.min(80, Math.floor(most / 2)) };
 }
 
+/** Quotes every value: PostgreSQL reads numbers and sizes in quotes too. */
+const notation: Notation = { between: " = ", value: (text) => `'${text.replaceAll("'", "''")}'` };
+
 /** The server's configuration files. Sizes follow the container's memory limit and the volume. */
-export function settings({ maxConnections, resources, storage }: Config["postgresql"]) {
+export function settings({ maxConnections, resources, storage, settings: own }: Config["postgresql"]) {
   const log = logSizes(storage.size);
   const memory = bytes(resources.limits.memory);
   return {
-    "postgresql.conf": `# Sizes follow postgresql.resources.limits.memory (${resources.limits.memory}).
+    "postgresql.conf": withSettings(
+      `# Sizes follow postgresql.resources.limits.memory (${resources.limits.memory}).
 listen_addresses = '*'
 port = ${port}
 max_connections = ${maxConnections}
@@ -57,6 +62,9 @@ logging_collector = off
 log_timezone = 'UTC'
 timezone = 'UTC'
 `,
+      own,
+      notation,
+    ),
     "pg_hba.conf": `# The pod's own socket, as the user the server runs as; everyone else by password.
 local all ${superuser} peer
 host  all all all scram-sha-256
@@ -117,4 +125,14 @@ if [ -n "\${MONITOR:-}" ]; then sql --set name="$MONITOR" <<'SQL'
 GRANT pg_monitor TO :"name";
 SQL
 fi
+`.trim();
+
+/** What the Job does after that: creates extensions, each in its database. It removes none. */
+export const createExtensionsScript = `
+for wanted in $EXTENSIONS; do
+  sql --dbname="\${wanted%%:*}" --set name="\${wanted#*:}" <<'SQL'
+CREATE EXTENSION IF NOT EXISTS :"name" CASCADE;
+SQL
+  echo "\${wanted%%:*} has the extension \${wanted#*:}"
+done
 `.trim();

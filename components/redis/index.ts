@@ -5,7 +5,7 @@ import { Component, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, RedisConnection } from "../kit/connection.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 import { maxMemory, type RedisUser, redisConf, redisPod, redisPort } from "./server.ts";
 
@@ -53,16 +53,16 @@ export class Redis extends Component {
         const values = { username: client, password: password(this, `user-${client}`, rotation) };
         this.users.set(client, TypedSecret.create(this, `user-${client}`, values));
       }
-    const { resources, storage, cache, maxMemoryPercent } = config;
+    const { image, resources, storage, settings, cache, maxMemoryPercent } = config;
     this.isSplit = cache.enabled;
     const memory = { limit: resources.limits.memory, percent: maxMemoryPercent, of: "redis" };
     this.queues = this.server("server", {
-      ...{ image: config.image, resources, storage, type: config.service.type },
-      settings: cache.enabled ? queuesAlone(memory) : cachesAndQueues(memory),
+      ...{ image, resources, storage, settings, reached: exposed(this, config.service) },
+      lines: cache.enabled ? queuesAlone(memory) : cachesAndQueues(memory),
     });
     const own = { limit: cache.resources.limits.memory, percent: maxMemoryPercent, of: "redis.cache" };
     this.cache = cache.enabled
-      ? this.server("cache", { ...cache, image: config.image, settings: cachesAlone(own) })
+      ? this.server("cache", { ...cache, image, settings, lines: cachesAlone(own) })
       : this.queues;
     this.endpoint = endpoint(this, redisPort);
     this.registerOutputs({});
@@ -86,12 +86,16 @@ export class Redis extends Component {
 
   private server(
     role: Server["role"],
-    spec: Pick<Config["redis"], "image" | "resources" | "storage"> & { type?: string; settings: string },
+    spec: Pick<Config["redis"], "image" | "resources" | "storage" | "settings"> & {
+      /** Lines on snapshots and memory. */
+      lines: string;
+      reached?: ReturnType<typeof exposed>;
+    },
   ): Server {
-    const { image, resources, storage, type, settings } = spec;
+    const { image, resources, storage, lines, settings, reached = { type: "ClusterIP" } } = spec;
     const suffix = role === "cache" ? role : undefined;
     const named = suffix && { suffix };
-    const configuration = files(this, suffix ? "cache-config" : "config", redisConf(settings));
+    const configuration = files(this, suffix ? "cache-config" : "config", redisConf(lines, settings));
     const users = this.usersOf(role);
     const pod = redisPod(this, { role, image, resources, admin: this.admin, configuration, users });
     const revisions = Object.fromEntries([...this.users].map(([client, { revision }]) => [`user-${client}`, revision]));
@@ -102,7 +106,7 @@ export class Redis extends Component {
       storage,
       pod: { ...pod, checksums: { ...pod.checksums, ...revisions } },
     });
-    const front = service(this, { ...named, role, ports, type: type ?? "ClusterIP", workload });
+    const front = service(this, { ...named, role, ports, ...reached, workload });
     return { ...named, role, ready: [workload, front] };
   }
 

@@ -4,6 +4,7 @@ import type { ConfigFiles } from "../kit/config.ts";
 import { shellPassword } from "../kit/password.ts";
 import { configFiles, execProbe, lenientLiveness, type Resources, scratch } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
+import { withSettings } from "../kit/settings.ts";
 import type { StatefulPod } from "../kit/stateful.ts";
 
 /*
@@ -78,9 +79,13 @@ export function redisPod(
   };
 }
 
-/** `redis.conf`: the settings that every server has, then `own`, the lines on snapshots and memory. */
-export const redisConf = (own: string): Record<string, string> => ({
-  "redis.conf": `include /run/redis/auth.conf
+/**
+ * `redis.conf`: the settings that every server has, then `own`, the lines on snapshots and memory. `settings` are the
+ * stack's.
+ */
+export const redisConf = (own: string, settings: Record<string, string> = {}): Record<string, string> => ({
+  "redis.conf": withSettings(
+    `include /run/redis/auth.conf
 bind * -::*
 port ${redisPort}
 dir /data
@@ -89,6 +94,9 @@ appendonly yes
 appendfsync everysec
 aof-use-rdb-preamble yes
 ${own}`,
+    settings,
+    { between: " " },
+  ),
 });
 
 /** The directive `maxmemory`: a percentage of the container's memory limit, in mebibytes. */

@@ -7,7 +7,7 @@ import type { Endpoint, KafkaConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 
 const ports = { http: 8085, management: 9000 };
 /** User and group of the official image. */
@@ -34,7 +34,7 @@ export class SchemaRegistry extends Component {
     const { namespace, config } = args;
     super("SchemaRegistry", name, namespace, config, opts);
     const server = this.server(args);
-    service(this, { role: "server", ports, type: config.service.type, workload: server });
+    service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });
     this.endpoint = endpoint(this, ports.http);
     this.registerOutputs({});
   }

@@ -1,4 +1,5 @@
 import { block, count, enabled, image, resources, service } from "../../config/fields.ts";
+import { workload } from "../../config/pods.ts";
 import { component } from "../kit/definition.ts";
 import { schemaRegistryImages } from "./images.ts";
 
@@ -10,6 +11,10 @@ const config = block({
     .default(1)
     .describe("Servers. They keep everything in Kafka, so any of them may answer any client."),
   resources: resources({ cpu: "50m", memory: "448Mi" }),
+  ...workload({
+    priority: "web",
+    sets: { HOME: "" },
+  }),
   service,
 }).prefault({});
 

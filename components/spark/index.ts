@@ -10,8 +10,8 @@ import { share } from "../kit/jvm.ts";
 import type { Connects } from "../kit/network.ts";
 import { configFiles, execProbe, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
-import { applicationFiles, daemonFiles, ports, registeredProbe, sparkMemory } from "./manifests.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
+import { applicationFiles, daemonFiles, historyFiles, ports, registeredProbe, sparkMemory } from "./manifests.ts";
 
 /** User and group `spark` of the official image. */
 const user = 185;
@@ -29,6 +29,8 @@ export interface SparkArgs extends ComponentArgs<Config["spark"]> {
   catalog: CatalogConnection;
   /** Bucket of the catalog's files. Its keys are in the executors' environment. */
   bucket: BucketConnection;
+  /** Bucket of the applications' events, which a history server shows. Default: none, and no server. */
+  events?: BucketConnection | undefined;
 }
 
 /**
@@ -51,8 +53,12 @@ export class Spark extends Component {
     this.admin = credentials(this, "admin", config.auth, () => ({
       secret: password(this, "admin", config.auth.rotation),
     }));
-    const configuration = files(this, "config", daemonFiles(urlOf(this, page)));
-    files(this, "application", applicationFiles(url, config, catalog, bucket, urlOf(this, page)));
+    const configuration = files(this, "config", daemonFiles(config, urlOf(this, page)));
+    files(
+      this,
+      "application",
+      applicationFiles(url, config, { catalog, bucket, events: args.events, page: urlOf(this, page) }),
+    );
     namespace.network.add({
       name: `${name}/${driver}`,
       pods: this.serves(driver, "any").server.pods,
@@ -62,9 +68,11 @@ export class Spark extends Component {
       api: false,
     });
     const master = this.master(config, configuration);
-    const front = service(this, { role: "master", ports: ports.master, type: config.service.type, workload: master });
+    const reached = exposed(this, config.service);
+    const front = service(this, { role: "master", ports: ports.master, ...reached, workload: master });
     expose(this, page, front);
     this.workers(args, configuration, url, [master, front]);
+    if (args.events) this.history(config, args.events);
     this.endpoint = endpoint(this, ports.master.rpc);
     this.registerOutputs({});
   }
@@ -159,6 +167,50 @@ export class Spark extends Component {
       },
       // Only the master: applications, not workers, use the catalog and the bucket.
       dependsOn,
+    });
+  }
+
+  /** The history server: what applications did, when they are over. It reads their events from the bucket. */
+  private history(config: Config["spark"], events: BucketConnection) {
+    const { resources } = config.history;
+    const configuration = files(this, "history", historyFiles(config, events));
+    const server = deployment(this, {
+      suffix: "history",
+      replicas: 1,
+      pod: {
+        user,
+        role: "history",
+        connects: [events],
+        checksums: { config: configuration.checksum, events: events.revision },
+        containers: {
+          history: {
+            image: this.image(config.image),
+            command: [...sparkClass, "org.apache.spark.deploy.history.HistoryServer"],
+            env: {
+              AWS_ACCESS_KEY_ID: events.accessKey,
+              AWS_SECRET_ACCESS_KEY: events.secretKey,
+              SPARK_DAEMON_MEMORY: share(resources.limits.memory, 60),
+              SPARK_DAEMON_JAVA_OPTS: "-XX:+ExitOnOutOfMemoryError",
+              HOME: "/tmp",
+            },
+            ports: ports.history,
+            resources,
+            mounts: { "/opt/spark/conf": "config", "/tmp": "tmp" },
+            startup: httpProbe("/api/v1/version", "ui", { every: 2, failures: 150 }),
+            readiness: httpProbe("/api/v1/version", "ui"),
+            liveness: httpProbe("/api/v1/version", "ui", lenientLiveness),
+          },
+        },
+        volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "1Gi" }) },
+      },
+      dependsOn: events.ready,
+    });
+    service(this, {
+      suffix: "history",
+      role: "history",
+      ports: ports.history,
+      ...exposed(this, config.service),
+      workload: server,
     });
   }
 

@@ -1,5 +1,7 @@
 import { auth, block, count, enabled, image, memory, resources, service } from "../../config/fields.ts";
+import { workload } from "../../config/pods.ts";
 import { bytes, mebibytes } from "../../config/quantity.ts";
+import { settings } from "../../config/settings.ts";
 import { component } from "../kit/definition.ts";
 import { sparkImages } from "./images.ts";
 
@@ -10,6 +12,31 @@ export const sparkImage = "data-platform/spark:4.1.4";
 const overhead = 768;
 /** Mebibytes of heap below which Spark starts no executor. */
 const smallest = 512;
+
+/** How the processes and their clients connect, where data is, and what this block has a key for. */
+const taken = {
+  "spark.authenticate": "",
+  "spark.authenticate.*": "spark.auth",
+  "spark.eventLog.dir": "spark.history",
+  "spark.eventLog.enabled": "spark.history",
+  "spark.hadoop.fs.s3a.aws.credentials.provider": "",
+  "spark.hadoop.fs.s3a.endpoint": "",
+  "spark.hadoop.fs.s3a.endpoint.region": "",
+  "spark.hadoop.fs.s3a.path.style.access": "",
+  "spark.history.*": "spark.history",
+  "spark.local.dir": "spark.worker.scratch",
+  "spark.master": "",
+  "spark.master.rest.*": "",
+  "spark.metrics.conf.*": "",
+  "spark.sql.catalog.lakehouse": "",
+  "spark.sql.catalog.lakehouse.*": "",
+  "spark.ui.killEnabled": "",
+  "spark.ui.reverseProxy": "",
+  "spark.worker.preferConfiguredMasterAddress": "",
+};
+
+/** Settings that master and workers read. All others are the applications'. */
+export const isDaemonSetting = (name: string): boolean => /^spark\.(deploy|master|worker)\./.test(name);
 
 const config = block({
   enabled: enabled(),
@@ -43,6 +70,32 @@ const config = block({
         });
     })
     .prefault({}),
+  ...workload({
+    priority: "compute",
+    roles: ["master", "worker", "history"],
+    sets: {
+      HOME: "",
+      SPARK_DAEMON_JAVA_OPTS: "",
+      SPARK_LOCAL_DIRS: "",
+      SPARK_DAEMON_MEMORY: "spark.master.resources and spark.worker.resources",
+      SPARK_HISTORY_OPTS: "spark.history",
+      _SPARK_AUTH_SECRET: "spark.auth",
+      AWS_ACCESS_KEY_ID: "minio.auth",
+      AWS_SECRET_ACCESS_KEY: "minio.auth",
+    },
+  }),
+  settings: settings({ sets: taken, name: /^spark(\.[\w*-]+)+$/, example: "spark.sql.shuffle.partitions" }).describe(
+    "Settings of `spark-defaults.conf` by their names: those of `spark.deploy`, `spark.master` and `spark.worker` for master and workers, all others as defaults of applications.",
+  ),
+  history: block({
+    enabled: enabled(false).describe(
+      "Whether applications write their events to the bucket spark of MinIO, and a history server shows them when they are over.",
+    ),
+    retention: count("days", 1, 3_650)
+      .default(30)
+      .describe("Days after which the events of an application are deleted."),
+    resources: resources({ cpu: "50m", memory: "768Mi" }),
+  }).prefault({}),
   service,
   auth: auth("the key secret, which clients of the cluster share"),
 }).prefault({});

@@ -10,7 +10,7 @@ import { runOnce } from "../kit/job.ts";
 import type { Connects } from "../kit/network.ts";
 import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import type { SharedPod } from "../kit/shared-pod.ts";
 import { supersetTasks } from "../postgresql/connections.ts";
 import {
@@ -72,15 +72,15 @@ export class Superset extends Component {
     this.workers(args, shared, migrated);
     this.beat(config, shared, migrated);
 
-    const { type } = config.service;
-    expose(this, page, service(this, { role: "web", ports: { http: port }, type, workload: web }));
+    const reached = exposed(this, config.service);
+    expose(this, page, service(this, { role: "web", ports: { http: port }, ...reached, workload: web }));
     this.endpoint = endpoint(this, port);
     this.registerOutputs({});
   }
 
   private shared(args: SupersetArgs, keys: TypedSecret<"secret-key">): Shared {
     const { config, database, cache, queue, statsd } = args;
-    const configuration = files(this, "config", settings(args, statsd, urlOf(this, page)));
+    const configuration = files(this, "config", settings(args, config.config, statsd, urlOf(this, page)));
     return {
       image: this.image(config.image),
       env: {
@@ -207,6 +207,7 @@ export class Superset extends Component {
     return deployment<string>(this, {
       suffix: "worker",
       replicas: worker.replicas,
+      autoscale: worker.autoscale,
       pod: {
         user,
         role: "worker",

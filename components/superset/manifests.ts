@@ -38,9 +38,13 @@ export const credentialsOf = ({ database, cache, queue }: Stores, secretKey: Sec
   QUEUE_PASSWORD: queue.password,
 });
 
-/** `superset_config.py` and the modules beside it. A key that is not set here has Superset's default. */
+/**
+ * `superset_config.py` and the modules beside it. A key that is not set here has Superset's default. `own`: the stack's
+ * lines, which come last.
+ */
 export const settings = (
   { database, cache, queue }: Stores,
+  own: string,
   statsd: StatsdConnection | undefined,
   page: string | undefined,
 ) => ({
@@ -178,7 +182,7 @@ class CELERY_CONFIG:
 def task_was_sent(**_):
     """What the liveness probe of the one who sends on time looks at."""
     Path("/tmp/task-sent").touch()
-`,
+${own && `\n\n# The stack's own settings.\n${own.trimEnd()}\n`}`,
   // Not in superset_config.py, because the probe below imports that, and Flask's cache is slow to import.
   "expiring.py": `from flask_caching.backends.rediscache import RedisCache as FlaskRedisCache
 from superset_config import Expiring

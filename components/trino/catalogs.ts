@@ -8,6 +8,7 @@ import type {
 } from "../kit/connection.ts";
 import type { Connects } from "../kit/network.ts";
 import type { SecretKey } from "../kit/secret.ts";
+import { properties as notation, withSettings } from "../kit/settings.ts";
 
 /** Data sources. Each becomes a catalog of the same name. */
 export interface Catalogs {
@@ -19,6 +20,8 @@ export interface Catalogs {
   clickhouse?: ClickhouseConnection;
   /** A Kafka cluster. Default: no catalog. */
   kafka?: KafkaConnection;
+  /** Bucket of the intermediate data of queries that are retried. Default: none is. */
+  exchange?: BucketConnection | undefined;
 }
 
 /** One catalog: the file `<name>.properties`. */
@@ -35,8 +38,15 @@ interface Catalog {
   ready?: pulumi.Resource[];
 }
 
-/** The files of /etc/trino/catalog, and what a node needs for them. `topics`: Kafka topics that are tables. */
-export function catalogFiles({ iceberg, postgresql, clickhouse, kafka }: Catalogs, topics: string[]) {
+/**
+ * The files of /etc/trino/catalog, and what a node needs for them. `topics`: Kafka topics that are tables. `own`: the
+ * stack's catalogs, and what it adds to these.
+ */
+export function catalogFiles(
+  { iceberg, postgresql, clickhouse, kafka }: Catalogs,
+  topics: string[],
+  own: Record<string, Record<string, string>>,
+) {
   const catalogs: Catalog[] = [
     // Generated sample data.
     { name: "tpch", properties: "connector.name=tpch\n" },
@@ -45,8 +55,16 @@ export function catalogFiles({ iceberg, postgresql, clickhouse, kafka }: Catalog
     ...(clickhouse ? [jdbcCatalog("clickhouse", clickhouse, "")] : []),
     ...(kafka ? [kafkaCatalog(kafka, topics)] : []),
   ];
+  const platform = Object.fromEntries(catalogs.map(({ name, properties }) => [name, properties]));
+  // Of a platform's catalog that this stack does not have, there is nothing to add to.
+  const others = Object.keys(own).filter((name) => own[name]?.["connector.name"]);
   return {
-    files: Object.fromEntries(catalogs.map(({ name, properties }) => [`${name}.properties`, properties])),
+    files: Object.fromEntries(
+      [...new Set([...Object.keys(platform), ...others])].map((name) => [
+        `${name}.properties`,
+        withSettings(platform[name] ?? "", own[name] ?? {}, notation),
+      ]),
+    ),
     env: Object.fromEntries(catalogs.flatMap(({ env = {} }) => Object.entries(env))),
     revisions: Object.fromEntries(catalogs.flatMap(({ revisions = {} }) => Object.entries(revisions))),
     connects: catalogs.flatMap(({ connects = [] }) => connects),

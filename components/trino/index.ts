@@ -8,15 +8,17 @@ import { deployment } from "../kit/deployment.ts";
 import { expose } from "../kit/ingress.ts";
 import { configFiles, execProbe, httpProbe, lenientLiveness, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { type Catalogs, catalogFiles } from "./catalogs.ts";
 import {
   coordinatorFiles,
   drainRules,
   drainScript,
+  exchangeFiles,
   nodeFiles,
   ports,
   shutdownGracePeriod,
+  spillPath,
   startScript,
   workerFiles,
 } from "./manifests.ts";
@@ -51,19 +53,21 @@ export class Trino extends Component {
       "shared-secret": password(this, "internal", rotation),
     }));
     const drain = this.drainSecret(rotation);
-    const sources = catalogFiles(catalogs, config.kafkaTopics);
-    const shared = { config, sources, catalogs: files(this, "catalogs", sources.files), internal };
+    const sources = catalogFiles(catalogs, config.kafkaTopics, config.catalogs);
+    const exchange = config.faultTolerance === "none" ? undefined : catalogs.exchange;
+    const shared = { config, sources, catalogs: files(this, "catalogs", sources.files), internal, exchange };
     // Coordinator and workers start in parallel: workers retry until the coordinator answers, and catalogs connect at
     // their first query.
     const coordinator = this.coordinator(shared);
-    const front = service(this, { role: "coordinator", ports, type: config.service.type, workload: coordinator });
+    const reached = exposed(this, config.service);
+    const front = service(this, { role: "coordinator", ports, ...reached, workload: coordinator });
     expose(this, { role: "coordinator", withoutLogin: "trino" }, front);
     const workers = this.workers(shared, drain);
     this.endpoint = endpoint(this, ports.http);
     this.connection = {
       host: this.host(),
       port: ports.http,
-      ready: [coordinator, front, workers, ...sources.ready],
+      ready: [coordinator, front, workers, ...sources.ready, ...(exchange?.ready ?? [])],
       ...this.serves("coordinator", ["http"]),
     };
     this.registerOutputs({});
@@ -87,9 +91,12 @@ export class Trino extends Component {
   private workers(shared: Shared, drain: TypedSecret<"user" | "rules.json">) {
     const { checksums, connects, container, mounts, volumes } = this.node("worker", shared);
     const { worker } = shared.config;
-    return deployment(this, {
+    const { spill } = worker;
+    // The volume `spill` exists only where queries spill, so the type of the volumes' names is `string`.
+    return deployment<string>(this, {
       suffix: "worker",
       replicas: worker.replicas,
+      autoscale: worker.autoscale,
       pod: {
         user,
         role: "worker",
@@ -101,21 +108,26 @@ export class Trino extends Component {
           trino: {
             ...container,
             env: { ...container.env, DRAIN_USER: drain.key("user") },
-            mounts: { ...mounts, "/run/trino": "drain" },
+            mounts: { ...mounts, "/run/trino": "drain", ...(spill && { [spillPath]: "spill" }) },
             preStop: ["sh", "-c", drainScript],
           },
         },
-        volumes: { ...volumes, drain: secretFiles({ "rules.json": drain.key("rules.json") }) },
+        volumes: {
+          ...volumes,
+          drain: secretFiles({ "rules.json": drain.key("rules.json") }),
+          ...(spill && { spill: scratch({ size: spill }) }),
+        },
       },
     });
   }
 
   /** What coordinator and workers have in common. */
-  private node(role: Role, { config, sources, catalogs, internal }: Shared) {
+  private node(role: Role, { config, sources, catalogs, internal, exchange }: Shared) {
     const { resources } = config[role];
     const configuration = files(this, role, {
       ...nodeFiles(this.namespace.stack, resources.limits.memory),
       ...(role === "coordinator" ? coordinatorFiles(config) : workerFiles(config, this.host())),
+      ...exchangeFiles(exchange),
     });
     return {
       checksums: {
@@ -160,4 +172,6 @@ interface Shared {
   /** The ConfigMap of the catalogs' files. */
   catalogs: ConfigFiles;
   internal: TypedSecret<"shared-secret">;
+  /** Bucket of the intermediate data of queries that are retried. */
+  exchange: Catalogs["exchange"];
 }

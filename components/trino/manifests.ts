@@ -1,8 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
+import { bytes, mebibytes } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
+import type { BucketConnection } from "../kit/connection.ts";
 import { share } from "../kit/jvm.ts";
 import { shellPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
+import { properties, withSettings } from "../kit/settings.ts";
 
 /*
  * Trino's configuration files and the scripts of its pods. Pure functions. The catalogs are in catalogs.ts.
@@ -86,23 +89,79 @@ query.max-memory-per-node=${queryMemory(limit)}MB
 memory.heap-headroom-per-node=${Math.floor((heapOf(limit) * headroomPercent) / 100)}MB
 `;
 
-export const coordinatorFiles = ({ coordinator }: Config["trino"]) => ({
-  "config.properties": `coordinator=true
+/** Where workers spill: a volume of their own. The coordinator creates the directory and leaves it empty. */
+export const spillPath = "/data/trino/spill";
+
+/** Lines of `config.properties` for what every node must have alike: whether queries spill, and what is retried. */
+const features = ({ worker, faultTolerance }: Config["trino"]) =>
+  [
+    ...(worker.spill
+      ? [
+          "spill-enabled=true",
+          `spiller-spill-path=${spillPath}`,
+          "# Nine tenths of the volume: a pod whose volume is too full is evicted.",
+          `max-spill-per-node=${Math.floor(mebibytes(bytes(worker.spill)) * 0.9)}MB`,
+          "# Trino would refuse to spill once the node's whole disk is 90 % full. The volume's size is the limit here.",
+          "spiller-max-used-space-threshold=1.0",
+        ]
+      : []),
+    ...(faultTolerance === "none" ? [] : [`retry-policy=${faultTolerance.toUpperCase()}`]),
+  ]
+    .map((line) => `${line}\n`)
+    .join("");
+
+/** `exchange-manager.properties`: where queries that are retried keep their intermediate data. */
+export const exchangeFiles = (bucket: BucketConnection | undefined): Record<string, string> =>
+  bucket
+    ? {
+        "exchange-manager.properties": `exchange-manager.name=filesystem
+exchange.base-directories=s3://${bucket.bucket}/exchange
+exchange.s3.endpoint=${bucket.endpoint}
+exchange.s3.region=${bucket.region}
+exchange.s3.path-style-access=true
+exchange.s3.aws-access-key=\${ENV:S3_ACCESS_KEY}
+exchange.s3.aws-secret-key=\${ENV:S3_SECRET_KEY}
+`,
+      }
+    : {};
+
+/** The files of the resource groups. Only the coordinator reads them. */
+const resourceGroupFiles = ({ resourceGroups }: Config["trino"]): Record<string, string> =>
+  resourceGroups
+    ? {
+        "resource-groups.properties": `resource-groups.configuration-manager=file
+resource-groups.config-file=/etc/trino/resource-groups.json
+`,
+        "resource-groups.json": `${JSON.stringify(resourceGroups, null, 2)}\n`,
+      }
+    : {};
+
+export const coordinatorFiles = (config: Config["trino"]) => ({
+  "config.properties": withSettings(
+    `coordinator=true
 # Queries run on the workers alone: one that is too large takes no coordinator down.
 node-scheduler.include-coordinator=false
 discovery.uri=http://localhost:${ports.http}
 # A proxy says by X-Forwarded-* what the client asked for; without this Trino answers 406 to such a request.
 http-server.process-forwarded=true
-${common(coordinator.resources.limits.memory)}# Effectively unlimited: query.max-memory-per-node is the limit. So a change of the number of workers does not restart the coordinator.
+${common(config.coordinator.resources.limits.memory)}# Effectively unlimited: query.max-memory-per-node is the limit. So a change of the number of workers does not restart the coordinator.
 query.max-memory=100TB
-`,
+${features(config)}`,
+    { ...config.settings, ...config.coordinator.settings },
+    properties,
+  ),
+  ...resourceGroupFiles(config),
 });
 
-export const workerFiles = ({ worker }: Config["trino"], coordinator: string) => ({
-  "config.properties": `coordinator=false
+export const workerFiles = (config: Config["trino"], coordinator: string) => ({
+  "config.properties": withSettings(
+    `coordinator=false
 discovery.uri=http://${coordinator}:${ports.http}
-${common(worker.resources.limits.memory)}shutdown.grace-period=${shutdownGracePeriod}s
-`,
+${common(config.worker.resources.limits.memory)}shutdown.grace-period=${shutdownGracePeriod}s
+${features(config)}`,
+    { ...config.settings, ...config.worker.settings },
+    properties,
+  ),
   "access-control.properties": `access-control.name=file
 security.config-file=/run/trino/rules.json
 `,

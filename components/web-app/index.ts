@@ -10,7 +10,7 @@ import { expose, reachedBy } from "../kit/ingress.ts";
 import { gunicorn } from "../kit/listen.ts";
 import { type Container, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, type TypedSecret } from "../kit/secret.ts";
-import { endpoint, service } from "../kit/service.ts";
+import { endpoint, exposed, service } from "../kit/service.ts";
 import { claim } from "../kit/storage.ts";
 import { maxMemory, redisConf, redisPod, redisPort } from "../redis/server.ts";
 import { type Backups, backups, restoreServer } from "./backups.ts";
@@ -149,6 +149,7 @@ export class WebApp extends Component {
     return deployment(this, {
       suffix: "deployment-worker",
       replicas: worker.replicas,
+      autoscale: worker.autoscale,
       pod: {
         user,
         role: "worker",
@@ -202,8 +203,8 @@ export class WebApp extends Component {
 
   /** The Services and the Ingress of the API. A LoadBalancer replaces the internal Service, a NodePort is one more. */
   private fronts(config: Config["webApp"], workload: pulumi.Resource): void {
-    const type = reachedBy(this, config.service);
-    const api = { role: "flask", ports, workload };
+    const { type, annotations } = exposed(this, { ...config.service, type: reachedBy(this, config.service) });
+    const api = { role: "flask", ports, workload, annotations };
     const front = service(this, { ...api, suffix: "service-flask", type: type === "NodePort" ? "ClusterIP" : type });
     if (type === "NodePort") service(this, { ...api, suffix: "service-nodeport-flask", type });
     expose(this, { suffix: "ingress-flask", role: "flask", withoutLogin: "webApp", own: config.ingress }, front);

@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { autoscale } from "../../config/autoscale.ts";
 import { auth, block, count, enabled, reached, resources, storage } from "../../config/fields.ts";
 import { tagOf } from "../../config/images.ts";
+import { workload } from "../../config/pods.ts";
 import { component } from "../kit/definition.ts";
 import { redisImage } from "../redis/schema.ts";
 import { webAppImages } from "./images.ts";
@@ -38,6 +40,7 @@ const config = block({
   }).prefault({}),
   worker: block({
     replicas: count("workers", 1, 64).default(1).describe("Workers, each of which does one job at a time."),
+    autoscale: autoscale("workers", 64),
     resources: resources({ cpu: "10m", memory: "64Mi", limit: "192Mi" }),
   }).prefault({}),
   redis: block({
@@ -55,6 +58,26 @@ const config = block({
       .describe("When Redis is backed up to MinIO, if the stack has it: minute, hour, day, month, weekday, in UTC."),
     keep: count("backups", 1, 1_000).default(7).describe("How many backups are kept. The oldest is deleted."),
   }).prefault({}),
+  ...workload({
+    priority: "web",
+    roles: ["flask", "worker", "redis"],
+    labels: ["app", "environment", "role"],
+    sets: {
+      FOLDER: "",
+      FROM: "",
+      KEEP: "webApp.backup.keep",
+      MC_CONFIG_DIR: "",
+      MC_HOST_minio: "",
+      POD_IP: "",
+      REDIS_HOST: "",
+      REDIS_PORT: "",
+      PASSWORD: "webApp.auth",
+      REDIS_PASSWORD: "webApp.auth",
+      REDISCLI_AUTH: "webApp.auth",
+      ACCESS_KEY: "minio.auth",
+      SECRET_KEY: "minio.auth",
+    },
+  }),
   ...reached("Host name that clients use. With it there is an Ingress. The API has no authentication."),
   auth: auth("the key password, Redis'"),
   debug: z

@@ -3,12 +3,12 @@ import { named } from "./names.ts";
 import type { KubernetesObject, Rule } from "./object.ts";
 import { bounded, isolated, noPlainSecrets, pinned, probed, restricted } from "./pods.ts";
 
-/** Kinds that belong to a namespace and to no component. */
-const ofNamespace = ["Namespace", "ResourceQuota", "LimitRange"];
+/** Kinds that belong to the stack and to no component. */
+const ofStack = ["Namespace", "ResourceQuota", "LimitRange", "PriorityClass"];
 
 /** A NetworkPolicy for pods of all components belongs to the namespace too. */
 const isOfNamespace = ({ kind, spec }: KubernetesObject): boolean =>
-  ofNamespace.includes(kind) || (kind === "NetworkPolicy" && !spec.podSelector.matchLabels?.["app.kubernetes.io/name"]);
+  ofStack.includes(kind) || (kind === "NetworkPolicy" && !spec.podSelector.matchLabels?.["app.kubernetes.io/name"]);
 
 /** The standard labels of Kubernetes. */
 const labelled: Rule = (object) =>

@@ -71,7 +71,12 @@ export function leavingProblems(objects: KubernetesObject[]): string[] {
       const ports = service.spec.ports.map(({ targetPort }: { targetPort: string }) => targetPort);
       return objects
         .filter(({ kind, metadata }) => kind === "Deployment" && metadata.namespace === service.metadata.namespace)
-        .filter(({ spec }) => spec.replicas > 1 || spec.strategy?.rollingUpdate?.maxSurge > 0)
+        .filter(
+          (workload) =>
+            workload.spec.replicas > 1 ||
+            autoscalerOf(objects, workload) ||
+            workload.spec.strategy?.rollingUpdate?.maxSurge > 0,
+        )
         .filter((workload) => selects(service.spec.selector, workload))
         .flatMap((workload) =>
           containersIn(workload)
@@ -104,11 +109,16 @@ export function references(object: KubernetesObject): Reference[] {
   if (!pod) return [];
   const found: Reference[] = [{ kind: "ServiceAccount", name: pod.spec.serviceAccountName }];
   for (const { name } of pod.spec.imagePullSecrets ?? []) found.push({ kind: "Secret", name });
-  for (const { env = [] } of containersOf(pod.spec))
+  for (const { env = [], envFrom = [] } of containersOf(pod.spec)) {
+    for (const { secretRef, configMapRef } of envFrom) {
+      if (secretRef) found.push({ kind: "Secret", name: secretRef.name });
+      if (configMapRef) found.push({ kind: "ConfigMap", name: configMapRef.name });
+    }
     for (const { valueFrom } of env) {
       if (valueFrom?.secretKeyRef) found.push({ kind: "Secret", ...valueFrom.secretKeyRef });
       if (valueFrom?.configMapKeyRef) found.push({ kind: "ConfigMap", ...valueFrom.configMapKeyRef });
     }
+  }
   for (const { configMap, secret, persistentVolumeClaim, projected } of pod.spec.volumes ?? []) {
     if (configMap) found.push({ kind: "ConfigMap", name: configMap.name });
     if (secret) found.push({ kind: "Secret", name: secret.secretName });
@@ -236,6 +246,16 @@ export interface Totals {
   storage: number;
 }
 
+/** The autoscaler of a workload; undefined if it has none. */
+const autoscalerOf = (objects: KubernetesObject[], { kind, metadata }: KubernetesObject) =>
+  objects.find(
+    (one) =>
+      one.kind === "HorizontalPodAutoscaler" &&
+      one.metadata.namespace === metadata.namespace &&
+      one.spec.scaleTargetRef.kind === kind &&
+      one.spec.scaleTargetRef.name === metadata.name,
+  );
+
 /**
  * Requests of all objects together: those of servers times their replicas, and the largest of the Jobs, which run one
  * after another. A pod requests the larger of the sum of its containers and its largest init container, as the
@@ -256,7 +276,8 @@ export function totals(objects: KubernetesObject[]): Totals {
     return [
       {
         isJob,
-        replicas: object.spec.replicas ?? 1,
+        // An autoscaler may start as many.
+        replicas: autoscalerOf(objects, object)?.spec.maxReplicas ?? object.spec.replicas ?? 1,
         cpu: request("cpu", millicores),
         memory: request("memory", bytes),
       },

@@ -59,6 +59,7 @@ describe("the Pulumi engine", () => {
       "main.mjs",
       "launch",
       "index.ts",
+      "transforms.ts",
       "components",
       "config",
       "local",

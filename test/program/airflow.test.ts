@@ -163,6 +163,80 @@ describe("a change", () => {
     expect(JSON.stringify(container(after, "api-server"))).not.toContain("dags-git");
   });
 
+  it.each(["ssh://git@git.example.com:2222/team/dags.git", "git@git.example.com:team/dags.git"])(
+    "to %s mounts key and known hosts, and checks the server's key",
+    async (repository) => {
+      const after = await stack(
+        `airflow: { dags: { git: { repository: "${repository}", existingSecret: dags-ssh } } }`,
+      );
+      for (const name of ["dag-processor", "triggerer", "worker"]) {
+        const { env, volumeMounts } = container(after, name);
+        const connection = env.find((one: { name: string }) => one.name === "AIRFLOW_CONN_DAGS");
+        expect(JSON.parse(connection.value)).toEqual({
+          conn_type: "git",
+          host: repository,
+          extra: {
+            key_file: "/run/git/ssh-privatekey",
+            known_hosts_file: "/run/git/known_hosts",
+            strict_host_key_checking: "yes",
+          },
+        });
+        expect(volumeMounts).toContainEqual({ name: "git-keys", mountPath: "/run/git" });
+        expect(JSON.stringify(env)).not.toContain("GIT_PASSWORD");
+      }
+      const { volumes } = find(after, "Deployment", "airflow-worker").spec.template.spec;
+      expect(JSON.stringify(volumes)).toContain(
+        '"items":[{"key":"known_hosts","path":"known_hosts"}],"name":"dags-ssh"',
+      );
+      expect(JSON.stringify(container(after, "scheduler"))).not.toContain("/run/git");
+    },
+  );
+
+  it("to a server of a private authority mounts its certificates for git alone", async () => {
+    const after = await stack(
+      'airflow: { dags: { git: { repository: "https://git.example.com/dags.git", caConfigMap: git-ca } } }',
+    );
+    const { env, volumeMounts } = container(after, "worker");
+    expect(env).toContainEqual({ name: "GIT_SSL_CAINFO", value: "/etc/git-authority/ca.crt" });
+    expect(volumeMounts).toContainEqual({ name: "git-authority", mountPath: "/etc/git-authority" });
+  });
+
+  it("of connections and variables gives them to every process, from Secrets", async () => {
+    const after = await stack(`airflow:
+  connections:
+    warehouse: { secretKeyRef: { name: warehouse, key: uri } }
+    files: '{"conn_type": "fs", "extra": {"path": "/tmp"}}'
+  variables: { region: eu, salt: { secretKeyRef: { name: warehouse, key: salt } } }`);
+    for (const name of processes) {
+      const { env } = container(after, name);
+      const reference = (key: string) => ({ valueFrom: { secretKeyRef: { name: "warehouse", key } } });
+      expect(env).toContainEqual({ name: "AIRFLOW_CONN_WAREHOUSE", ...reference("uri") });
+      expect(env).toContainEqual({ name: "AIRFLOW_VAR_SALT", ...reference("salt") });
+      expect(env).toContainEqual({ name: "AIRFLOW_VAR_REGION", value: "eu" });
+    }
+  });
+
+  it("of pools runs the set-up Job again, which writes them, and rolls nothing", async () => {
+    const after = await stack("airflow: { pools: { heavy: { slots: 4, description: Large queries } } }");
+    expect(changed(before, after)).toEqual(["ConfigMap airflow-setup-script", "Job airflow-setup-#"]);
+    const { data } = find(after, "ConfigMap", "airflow-setup-script");
+    expect(JSON.parse(data["pools.json"])).toEqual({
+      heavy: { slots: 4, description: "Large queries", includeDeferred: false },
+    });
+    expect(data["setup.py"]).toContain("Pool.create_or_update_pool(");
+  });
+
+  it("of an option keeps each section in one place, and adds a new one", async () => {
+    const after = await stack(`airflow:
+  settings: { core.default_timezone: Europe/Berlin, scheduler.max_tis_per_query: 32, smtp.smtp_host: "m%d" }`);
+    const file = find(after, "ConfigMap", "airflow-config").data["airflow.cfg"] as string;
+    expect(file.match(/^\[core\]$/gm)).toHaveLength(1);
+    const section = (name: string) => file.split(/^(?=\[)/m).find((one) => one.startsWith(`[${name}]\n`));
+    expect(section("core")).toContain("\ndefault_timezone = Europe/Berlin\n");
+    expect(section("scheduler")).toContain("\nmax_tis_per_query = 32\n");
+    expect(section("smtp")).toContain("\nsmtp_host = m%%d\n");
+  });
+
   it("of the rotation replaces the password and all keys but the Fernet key, and runs the set-up Job again", async () => {
     const after = await stack("airflow: { auth: { rotation: 2 } }");
     expect(changed(before, after)).toEqual([
@@ -216,9 +290,24 @@ describe("the configuration", () => {
       'stack test: airflow.dags.git.repository: found "https://…@git.example.com/dags.git"; expected an address without a user or password: put them into a Secret, named in dags.git.existingSecret',
     ],
     [
-      "an address for SSH",
+      "SSH without a key",
       { git: { repository: "git@git.example.com:team/dags.git" } },
-      'stack test: airflow.dags.git.repository: found "git@git.example.com:team/dags.git"; expected a repository\'s address such as https://git.example.com/team/dags.git',
+      "stack test: airflow.dags.git.existingSecret: found nothing; expected a Secret with the keys ssh-privatekey and known_hosts beside an address of SSH",
+    ],
+    [
+      "a password in an address of SSH, which is not shown",
+      { git: { repository: "ssh://git:hunter2@git.example.com/dags.git", existingSecret: "x" } },
+      'stack test: airflow.dags.git.repository: found "ssh://…@git.example.com/dags.git"; expected an address without a user or password: put them into a Secret, named in dags.git.existingSecret',
+    ],
+    [
+      "an address that ssh would read as an option",
+      { git: { repository: "ssh://git@-oProxyCommand=x/dags.git", existingSecret: "x" } },
+      'stack test: airflow.dags.git.repository: found "ssh://git@-oProxyCommand=x/dags.git"; expected a repository\'s address such as https://git.example.com/team/dags.git',
+    ],
+    [
+      "an authority of an address without certificates",
+      { git: { repository: "http://git.example.com/dags.git", caConfigMap: "ca" } },
+      'stack test: airflow.dags.git.caConfigMap: found "ca"; expected an https:// address beside it: no other one has a certificate',
     ],
     [
       "no repository",

@@ -1,7 +1,8 @@
 // Proves ClickHouse's manifests: its user, its memory, and which pods a change rolls.
 // Does not prove that the server starts with them: the cluster test does.
 import { beforeAll, expect, it } from "vitest";
-import { changed, type Evaluated, evaluated } from "./stacks.ts";
+import { parseConfig } from "../../config/problems.ts";
+import { changed, type Evaluated, evaluated, named } from "./stacks.ts";
 
 const configuration = ({ objects }: Evaluated) =>
   objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === "clickhouse-config")!.data as Record<
@@ -44,4 +45,78 @@ it("rolls its clients when its password changes", async () => {
     expect.arrayContaining(["Deployment trino-coordinator", "Deployment trino-worker", "StatefulSet clickhouse"]),
   );
   expect(after.objects.some(({ metadata }) => metadata.name === "clickhouse-admin")).toBe(false);
+});
+
+it("merges the stack's elements into each of its two files, and rolls nothing else", async () => {
+  const changes = `
+clickhouse:
+  env: { READER: { secretKeyRef: { name: reader, key: hash } } }
+  settings:
+    max_concurrent_queries: 50
+    logger: { level: debug }
+    remote_servers:
+      two: { shard: [{ replica: { host: a, port: 9000 } }, { replica: { host: b, port: 9000 } }] }
+  users:
+    profiles: { default: { max_execution_time: 60, readonly: 0 } }
+    users: { reader: { password_sha256_hex: { "@from_env": READER }, networks: { ip: "::/0" }, profile: "a<b&c" } }`;
+  const after = await evaluated("test", { changes });
+  const file = (name: string) => named(after, "ConfigMap", `clickhouse-${name}`).data["stack.xml"];
+  expect(file("settings")).toBe(`<clickhouse>
+  <max_concurrent_queries>50</max_concurrent_queries>
+  <logger>
+    <level>debug</level>
+  </logger>
+  <remote_servers>
+    <two>
+      <shard>
+        <replica>
+          <host>a</host>
+          <port>9000</port>
+        </replica>
+      </shard>
+      <shard>
+        <replica>
+          <host>b</host>
+          <port>9000</port>
+        </replica>
+      </shard>
+    </two>
+  </remote_servers>
+</clickhouse>
+`);
+  expect(file("users")).toContain('      <password_sha256_hex from_env="READER"></password_sha256_hex>\n');
+  expect(file("users")).toContain("      <profile>a&lt;b&amp;c</profile>\n");
+  expect(changed(before, after)).toEqual([
+    "ConfigMap clickhouse-settings",
+    "ConfigMap clickhouse-users",
+    "StatefulSet clickhouse",
+  ]);
+  const { volumeMounts } = named(after, "StatefulSet", "clickhouse").spec.template.spec.containers[0];
+  expect(volumeMounts).toContainEqual({ name: "settings", mountPath: "/etc/clickhouse-server/config.d" });
+  expect(volumeMounts).toContainEqual({ name: "users", mountPath: "/etc/clickhouse-server/users.d" });
+});
+
+it("refuses every top-level element of its own that is an address, a path or a user", () => {
+  const config = configuration(before);
+  const names = (text: string) => [...text.matchAll(/^ {2}<(\w+)[ >]/gm)].map(([, name = ""]) => name);
+  const refused = (settings: object) => {
+    try {
+      parseConfig("test", { clickhouse: settings });
+    } catch {
+      return true;
+    }
+    return false;
+  };
+  // What is left may be replaced: limits, caches, the time zone, and elements with others inside.
+  expect(names(config["config.xml"]).filter((name) => !refused({ settings: { [name]: "x" } }))).toEqual([
+    "logger",
+    "prometheus",
+    "send_crash_reports",
+    "timezone",
+    "max_server_memory_usage",
+    "mark_cache_size",
+    "uncompressed_cache_size",
+    "query_log",
+  ]);
+  expect(refused({ users: { users: { platform: { password: "" } } } })).toBe(true);
 });

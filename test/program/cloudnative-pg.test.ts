@@ -197,6 +197,25 @@ describe("the operator of the stack", () => {
     expect(imagesOf(program.evaluation)).toEqual(expect.arrayContaining([operatorImage, clusterImage]));
   });
 
+  it("is placed as the stack says, by the chart's names", async () => {
+    const pods = { nodeSelector: { pool: "data" }, labels: { team: "data" }, annotations: { "example.com/a": "b" } };
+    const { evaluation } = await render({
+      global: { pods: { zones: "preferred" }, priorityClasses: true },
+      cloudnativePg: { enabled: true, pods },
+    });
+    const { inputs } = evaluation.resources.find(({ type }) => type.endsWith(":Chart"))!;
+    const { image, imagePullSecrets, resources, ...placed } = (
+      inputs.values as Record<string, Record<string, unknown>>
+    )["cloudnative-pg"]!;
+    expect([image, imagePullSecrets, resources]).not.toContain(undefined);
+    expect(placed).toEqual({
+      nodeSelector: { pool: "data" },
+      priorityClassName: "dev-storage",
+      podLabels: { team: "data" },
+      podAnnotations: { "example.com/a": "b" },
+    });
+  });
+
   it.each([true, false])("protects its CustomResourceDefinitions as the stack protects its volumes: %s", (keep) => {
     const transformed = (kind: string) =>
       keepKinds(keep)({

@@ -172,3 +172,15 @@ describe("several JobManagers", () => {
     ]);
   });
 });
+
+it("each process has a disk of the size that the stack says, and rolls for it", async () => {
+  const after = await evaluated("test", { changes: "flink: { scratch: 40Gi }" });
+  expect(changed(await evaluated("test"), after)).toEqual([
+    "Deployment flink-jobmanager",
+    "Deployment flink-taskmanager",
+  ]);
+  expect(named(after, "Deployment", "flink-taskmanager").spec.template.spec.volumes).toContainEqual({
+    name: "tmp",
+    emptyDir: { sizeLimit: "40Gi" },
+  });
+});

@@ -1,7 +1,12 @@
 // Proves the manifests of Kafka and the Schema Registry: which pods a change rolls, and settings that follow the broker
 // count.
 // Does not prove that the software starts with them: the cluster tests do.
-import { beforeAll, describe, expect, it } from "vitest";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { cannotFollow, declaredTopicsScript } from "../../components/kafka/manifests.ts";
 import type { KubernetesObject } from "../../policy/rules/index.ts";
 import { seeded } from "../../render/evaluate.ts";
 import { changed, type Evaluated, evaluated } from "./stacks.ts";
@@ -117,5 +122,102 @@ describe("the number of nodes", () => {
   it.each(["kafka", "minio"])("of %s has the annotation with its configuration key", async (component) => {
     const { metadata } = find(await render("prod"), "StatefulSet", component);
     expect(metadata.annotations).toEqual({ "data-platform/fixed-replicas": `${component}.replicas` });
+  });
+});
+
+describe("topics of the stack", () => {
+  const changes = `
+kafka:
+  topics:
+    orders.v1: { partitions: 6, retention: 12h, retentionBytes: 1Gi, settings: { cleanup.policy: "compact,delete" } }
+    audit: { retention: forever }
+    plain: {}`;
+
+  it("are created by a Job that reads their settings, and that clients of Kafka wait for", async () => {
+    const program = await render("prod", changes);
+    expect(find(program, "ConfigMap", "kafka-declared-topics").data).toEqual({
+      "orders.v1": "retention.ms=43200000\nretention.bytes=1073741824\ncleanup.policy=compact,delete\n",
+      audit: "retention.ms=-1\n",
+      plain: "",
+    });
+    const jobs = program.objects.filter(
+      ({ kind, metadata }) => kind === "Job" && metadata.name.startsWith("kafka-declared-topics-"),
+    );
+    expect(jobs).toHaveLength(1);
+    const [{ env }] = jobs[0]?.spec.template.spec.containers ?? [{}];
+    expect(env).toContainEqual({ name: "DECLARED", value: "orders.v1:6:3 audit:1:3 plain:1:3" });
+    const trino = program.evaluation.resources.find(
+      ({ type, name }) => type.endsWith(":Job") && name === "superset-databases",
+    );
+    expect(trino?.options.dependencies.join()).toContain("kafka-declared-topics");
+  });
+
+  it("of other settings run the Job again, and roll nothing", async () => {
+    const after = await render("prod", changes.replace("12h", "7d"));
+    expect(changed(await render("prod", changes), after)).toEqual([
+      "ConfigMap kafka-declared-topics",
+      "Job kafka-declared-topics-#",
+    ]);
+  });
+
+  it("keep their partitions and copies: a preview refuses what Kafka cannot do", () => {
+    expect(cannotFollow("", "orders:6:3")).toBeUndefined();
+    expect(cannotFollow("orders:6:3", "orders:12:3 audit:1:3")).toBeUndefined();
+    expect(cannotFollow("orders:6:3 audit:1:3", "audit:1:3")).toBeUndefined();
+    expect(cannotFollow("orders:6:3", "orders:5:3")).toBe(
+      "kafka.topics.orders.partitions: found 5; expected at least 6, which the topic has: Kafka removes no partition",
+    );
+    expect(cannotFollow("orders:6:1", "orders:6:3")).toMatch(
+      /^kafka.topics.orders.replication: found 3; expected 1, which the topic has/,
+    );
+  });
+
+  describe("in the Job's script", () => {
+    const folder = mkdtempSync(join(tmpdir(), "topics-"));
+    afterAll(() => rmSync(folder, { recursive: true }));
+
+    /** What the script calls, and its exit code, if the topic has `partitions` already. */
+    function run(declared: string, partitions: number) {
+      const log = join(folder, "log");
+      writeFileSync(log, "");
+      writeFileSync(join(folder, "orders.v1"), "retention.ms=1\n");
+      const described = `Topic: orders.v1\tTopicId: x\tPartitionCount: ${partitions}\tReplicationFactor: 1\n`;
+      for (const tool of ["kafka-topics.sh", "kafka-configs.sh"]) {
+        const lines = [
+          "#!/bin/sh",
+          `echo ${tool} "$@" >> ${log}`,
+          `case "$*" in *--describe*) printf '${described}';; esac`,
+        ];
+        writeFileSync(join(folder, tool), `${lines.join("\n")}\n`);
+        chmodSync(join(folder, tool), 0o755);
+      }
+      const script = declaredTopicsScript.replaceAll("/opt/kafka/bin", folder).replaceAll("/etc/kafka/topics", folder);
+      let exit = 0;
+      try {
+        const env = { PATH: process.env.PATH, SERVERS: "kafka:9092", DECLARED: declared };
+        execFileSync("sh", ["-eu", "-c", script], { env, stdio: "pipe" });
+      } catch (error) {
+        exit = (error as { status: number }).status;
+      }
+      const calls = readFileSync(log, "utf8").trim().split("\n");
+      return { exit, calls: calls.map((call) => call.replace(" --bootstrap-server kafka:9092", "")) };
+    }
+
+    const create = "kafka-topics.sh --create --if-not-exists --topic orders.v1 --partitions 6 --replication-factor 1";
+    const describeIt = "kafka-topics.sh --describe --topic orders[.]v1";
+    const configure = `kafka-configs.sh --alter --topic orders.v1 --add-config-file ${folder}/orders.v1`;
+
+    it("one that is there keeps its partitions and gets its settings", () => {
+      expect(run("orders.v1:6:1", 6)).toEqual({ exit: 0, calls: [create, describeIt, configure] });
+    });
+
+    it("one with fewer partitions gets more, and no other topic that its name matches as an expression", () => {
+      const alter = "kafka-topics.sh --alter --topic orders[.]v1 --partitions 6";
+      expect(run("orders.v1:6:1", 4)).toEqual({ exit: 0, calls: [create, describeIt, alter, configure] });
+    });
+
+    it("one with more partitions is an error that no retry can fix", () => {
+      expect(run("orders.v1:6:1", 8)).toEqual({ exit: 78, calls: [create, describeIt] });
+    });
   });
 });

@@ -132,3 +132,47 @@ it("has PodMonitors for an existing Prometheus Operator, with the configured lab
   // The dashboards exist too, with the label that Grafana's sidecar looks for.
   expect(named(own, "ConfigMap", "exporters-dashboards").metadata.labels!.grafana_dashboard).toBe("1");
 });
+
+describe("rules of the stack", () => {
+  const rules = `, rules: [{ name: own, rules: [
+    { alert: RedisDown, expr: 'up{job="redis-server"} == 0', for: 5m, labels: { severity: page }, annotations: { summary: "{{ $labels.pod }}" } }
+  ] }]`;
+  const groups = [
+    {
+      name: "own",
+      rules: [
+        {
+          alert: "RedisDown",
+          expr: 'up{job="redis-server"} == 0',
+          for: "5m",
+          labels: { severity: "page" },
+          annotations: { summary: "{{ $labels.pod }}" },
+        },
+      ],
+    },
+  ];
+
+  it("are a file that Prometheus reads, and alerts go to the stack's Alertmanagers", async () => {
+    const after = await on(
+      `${rules}, prometheus: { alertmanagers: ["alerts.ops.svc:9093", "https://alerts.example.com:443"] }`,
+    );
+    const data = named(after, "ConfigMap", "prometheus-config").data as Record<string, string>;
+    expect(parse(data["rules.yml"] ?? "")).toEqual({ groups });
+    const { rule_files, alerting } = parse(data["prometheus.yml"] ?? "");
+    expect(rule_files).toEqual(["/etc/prometheus/rules.yml"]);
+    expect(alerting.alertmanagers).toEqual([
+      { static_configs: [{ targets: ["alerts.ops.svc:9093"] }] },
+      { scheme: "https", static_configs: [{ targets: ["alerts.example.com:443"] }] },
+    ]);
+    expect(changed(program, after)).toEqual(["ConfigMap prometheus-config", "StatefulSet prometheus"]);
+  });
+
+  it("are a PrometheusRule for an operator's Prometheus", async () => {
+    const after = await on(
+      `${rules}, prometheus: { enabled: false }, grafana: { enabled: false }, monitors: { enabled: true, labels: { release: mine } }`,
+    );
+    const rule = after.objects.find(({ kind }) => kind === "PrometheusRule");
+    expect(rule?.metadata.labels?.release).toBe("mine");
+    expect(rule?.spec).toEqual({ groups });
+  });
+});

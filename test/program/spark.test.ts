@@ -98,3 +98,24 @@ describe("a worker's memory", () => {
     );
   });
 });
+
+describe("the history server", () => {
+  it("reads what applications write, from a bucket of its own, and rolls neither master nor workers", async () => {
+    const after = await evaluatedWithSecrets("test", "spark: { history: { enabled: true, retention: 7 } }");
+    const file = (name: string) =>
+      (named(after, "ConfigMap", name).data as Record<string, string>)["spark-defaults.conf"] ?? "";
+    expect(file("spark-application")).toContain("spark.eventLog.enabled true\nspark.eventLog.dir s3a://spark/\n");
+    expect(file("spark-history")).toContain("spark.history.fs.logDirectory s3a://spark/\n");
+    expect(file("spark-history")).toContain("spark.history.fs.cleaner.maxAge 7d\n");
+    expect(container(after, "spark-history").command.at(-1)).toBe("org.apache.spark.deploy.history.HistoryServer");
+    expect(named(after, "Service", "spark-history").spec.ports).toEqual([
+      { name: "ui", port: 18080, targetPort: "ui" },
+    ]);
+    expect(changed(test, after).filter((one) => !one.includes("minio"))).toEqual([
+      "ConfigMap spark-application",
+      "ConfigMap spark-history",
+      "Deployment spark-history",
+      "Service spark-history",
+    ]);
+  });
+});

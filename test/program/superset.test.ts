@@ -126,3 +126,18 @@ it("the web app's Redis evicts nothing: its expiring results are data too", asyn
   const redis = find(await render(), "ConfigMap", "app-test-config-redis").data["redis.conf"] as string;
   expect(redis).toMatch(/^maxmemory-policy noeviction$/m);
 });
+
+it("the stack's lines of Python come last in the configuration, and roll every process", async () => {
+  const own = 'FEATURE_FLAGS = {"ALERT_REPORTS": True}\nSQL_MAX_ROW = 1000\n';
+  const after = await render(`superset: { config: ${JSON.stringify(own)} }`);
+  const file = find(after, "ConfigMap", "superset-config").data["superset_config.py"] as string;
+  expect(file.endsWith(`\n\n\n# The stack's own settings.\n${own}`)).toBe(true);
+  expect(changed(await render(), after)).toEqual([
+    "ConfigMap superset-config",
+    "Deployment superset",
+    "Deployment superset-beat",
+    "Deployment superset-worker",
+    "Job superset-databases-#",
+    "Job superset-setup-#",
+  ]);
+});

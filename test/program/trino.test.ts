@@ -100,3 +100,78 @@ it("only the coordinator accepts forwarded requests of a proxy", () => {
   expect(files(test, "coordinator")["config.properties"]).toMatch(forwarded);
   expect(files(test, "worker")["config.properties"]).not.toMatch(forwarded);
 });
+
+describe("a catalog of the stack", () => {
+  const changes = `
+trino:
+  env:
+    SALES_PASSWORD: { secretKeyRef: { name: sales, key: password } }
+  catalogs:
+    sales:
+      connector.name: postgresql
+      connection-url: "jdbc:postgresql://sales.example.com:5432/sales"
+      connection-user: reader
+      connection-password: "\${ENV:SALES_PASSWORD}"`;
+
+  it("is a file beside the platform's, and its password a variable from a Secret", async () => {
+    const program = await evaluatedWithSecrets("test", changes);
+    expect(files(program, "catalogs")["sales.properties"]).toBe(
+      [
+        "connector.name=postgresql",
+        "connection-url=jdbc:postgresql://sales.example.com:5432/sales",
+        "connection-user=reader",
+        `connection-password=\${ENV:SALES_PASSWORD}`,
+        "",
+      ].join("\n"),
+    );
+    for (const role of ["coordinator", "worker"]) {
+      const { env } = named(program, "Deployment", `trino-${role}`).spec.template.spec.containers[0];
+      expect(env).toContainEqual({
+        name: "SALES_PASSWORD",
+        valueFrom: { secretKeyRef: { name: "sales", key: "password" } },
+      });
+    }
+    expect(changed(test, program)).toEqual([
+      "ConfigMap trino-catalogs",
+      "Deployment trino-coordinator",
+      "Deployment trino-worker",
+    ]);
+  });
+});
+
+it("resource groups are files of the coordinator, and roll it alone", async () => {
+  const groups = {
+    rootGroups: [{ name: "all", hardConcurrencyLimit: 5, maxQueued: 100, softMemoryLimit: "80%" }],
+    selectors: [{ group: "all" }],
+  };
+  const program = await evaluatedWithSecrets("test", JSON.stringify({ trino: { resourceGroups: groups } }));
+  expect(JSON.parse(files(program, "coordinator")["resource-groups.json"] ?? "")).toEqual(groups);
+  expect(files(program, "coordinator")["resource-groups.properties"]).toContain(
+    "resource-groups.config-file=/etc/trino/resource-groups.json\n",
+  );
+  expect(changed(test, program)).toEqual(["ConfigMap trino-coordinator", "Deployment trino-coordinator"]);
+});
+
+it("spilling fills a volume of its own, and never all of it: a full one would evict the worker", async () => {
+  const program = await evaluatedWithSecrets("test", "trino: { worker: { spill: 10Gi } }");
+  for (const role of ["coordinator", "worker"])
+    expect(files(program, role)["config.properties"]).toMatch(
+      /^spill-enabled=true\nspiller-spill-path=\/data\/trino\/spill\n# .*\nmax-spill-per-node=9216MB\n# .*\nspiller-max-used-space-threshold=1.0\n/m,
+    );
+  const { volumes, containers } = named(program, "Deployment", "trino-worker").spec.template.spec;
+  expect(volumes).toContainEqual({ name: "spill", emptyDir: { sizeLimit: "10Gi" } });
+  expect(containers[0].volumeMounts).toContainEqual({ name: "spill", mountPath: "/data/trino/spill" });
+});
+
+it("what is retried has a bucket of its own, which both roles know", async () => {
+  const program = await evaluatedWithSecrets("test", "trino: { faultTolerance: task }");
+  for (const role of ["coordinator", "worker"]) {
+    expect(files(program, role)["config.properties"]).toContain("\nretry-policy=TASK\n");
+    expect(files(program, role)["exchange-manager.properties"]).toContain(
+      "exchange.base-directories=s3://trino/exchange\n",
+    );
+  }
+  const policy = (named(program, "ConfigMap", "minio-policy").data as Record<string, string>)["policy.json"];
+  expect(policy).toContain("arn:aws:s3:::trino/*");
+  expect(files(test, "worker")["exchange-manager.properties"]).toBeUndefined();
+});

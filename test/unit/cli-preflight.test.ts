@@ -78,6 +78,46 @@ describe("a configured existing Secret", () => {
   });
 });
 
+it("a Secret or ConfigMap that only variables use is reported by the key that names it", async () => {
+  const changes = {
+    trino: {
+      env: { TOKEN: { secretKeyRef: { name: "theirs", key: "token" } } },
+      envFrom: [{ configMapRef: { name: "settings" } }],
+    },
+    polls: { envFrom: [{ secretRef: { name: "mail" } }] },
+  };
+  const { evaluation } = await evaluate(changes);
+  for (const name of ["test-apps", "test-core"]) await namespace(name);
+  await secret("theirs", "test-apps", "tokens");
+  expect(await refusal(evaluation, changes)).toEqual([
+    "stack test: trino.envFrom[0].configMapRef.name: found no ConfigMap settings in namespace test-apps; expected one, for Deployment test-apps/trino-coordinator and 1 more",
+    expect.stringMatching(
+      /^stack test: polls\.envFrom\[0\]\.secretRef\.name: found no Secret mail in namespace test-apps; expected one, for Deployment test-apps\/polls and 1 more$/,
+    ),
+    "stack test: trino.env.TOKEN.secretKeyRef.name: found Secret theirs in namespace test-apps without the key token; expected the key token, for Deployment test-apps/trino-coordinator and 1 more",
+  ]);
+});
+
+it("a class that pods name and the cluster lacks is reported by the key that names it", async () => {
+  const changes = {
+    global: { priorityClasses: true },
+    redis: { pods: { priorityClassName: "urgent", runtimeClassName: "gvisor" } },
+  };
+  const { evaluation } = await evaluate(changes);
+  for (const name of ["test-apps", "test-core"]) await namespace(name);
+  expect(await refusal(evaluation, changes)).toEqual([
+    "stack test: redis.pods.priorityClassName: found no PriorityClass urgent in the cluster; expected it to exist, for StatefulSet test-core/redis: the cluster refuses pods that name it",
+    "stack test: redis.pods.runtimeClassName: found no RuntimeClass gvisor in the cluster; expected it to exist, for StatefulSet test-core/redis: the cluster refuses pods that name it",
+  ]);
+  await api
+    .connect()
+    .apply({ apiVersion: "scheduling.k8s.io/v1", kind: "PriorityClass", metadata: { name: "urgent" }, value: 7 });
+  await api
+    .connect()
+    .apply({ apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name: "gvisor" }, handler: "runsc" });
+  expect(await refusal(evaluation, changes)).toEqual([]);
+});
+
 describe("a namespace that the stack does not create", () => {
   const changes = { namespaces: { core: { name: "team-core", create: false } } };
 

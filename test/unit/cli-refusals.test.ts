@@ -120,9 +120,25 @@ djangoApps:
     ["nothing of it", "redis: { storage: { size: 2Gi } }", "redis: { storage: { size: 2Gi } }"],
     ["a larger volume", "redis: { storage: { size: 2Gi } }", "redis: { storage: { size: 3Gi } }"],
     ["more pods of a Deployment", "superset: { web: { replicas: 1 } }", "superset: { web: { replicas: 2 } }"],
+    [
+      "more partitions, and a topic that is no longer listed",
+      "kafka: { topics: { orders: { partitions: 3 }, old: {} } }",
+      "kafka: { topics: { orders: { partitions: 6 } } }",
+    ],
     ["a new component", "kafka: { enabled: false }\nschemaRegistry: { enabled: false }", "{}"],
   ])("%s is allowed", async (_, before, after) => {
     expect(await changed(before, after)).toEqual([]);
+  });
+
+  it("fewer partitions of a topic are refused", async () => {
+    expect(
+      await changed(
+        "kafka: { topics: { orders: { partitions: 3 } } }",
+        "kafka: { topics: { orders: { partitions: 2 } } }",
+      ),
+    ).toEqual([
+      "stack test: kafka.topics.orders.partitions: found 2; expected at least 3, which the topic has: Kafka removes no partition",
+    ]);
   });
 
   it("all that would shrink or be resized is refused at once, each with its key", async () => {

@@ -12,14 +12,19 @@ import { refuseToResize, stateful } from "../../components/kit/stateful.ts";
 import { shrinks } from "../../components/kit/storage.ts";
 import { Namespace } from "../../components/namespaces.ts";
 import { logSizes, Postgresql } from "../../components/postgresql/index.ts";
+import type { WorkloadSettings } from "../../config/pods.ts";
 import { parseConfig } from "../../config/problems.ts";
 import { type Evaluation, evaluate, type Resource, seeded } from "../../render/evaluate.ts";
 
 const config = (values: Record<string, unknown> = {}) => parseConfig("unit", values);
 
 class Sample extends Component {
-  constructor(namespace: NamespaceContext, body: (component: Sample) => void) {
-    super("Sample", "sample", namespace, { version: "1.2.3" });
+  constructor(
+    namespace: NamespaceContext,
+    body: (component: Sample) => void,
+    settings: WorkloadSettings = { pods: { priority: "web" } },
+  ) {
+    super("Sample", "sample", namespace, { ...settings, version: "1.2.3" });
     body(this);
     this.registerOutputs({});
   }

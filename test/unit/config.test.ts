@@ -1,6 +1,6 @@
 // Proves what a stack's configuration may contain and the exact message of each refusal.
 // Does not prove that a cluster accepts the rest: the cluster tests do.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseConfig } from "../../config/problems.ts";
@@ -115,6 +115,91 @@ const wrong: [what: string, yaml: string, message: string][] = [
     "limits of a namespace that is someone else's",
     "namespaces: { core: { create: false, quota: { pods: 5 } } }",
     'namespaces.core.quota: found {"pods":5}; expected create: true beside it, since the stack limits only a namespace that it creates',
+  ],
+  [
+    "a variable that the platform sets",
+    "redis: { env: { PASSWORD: $(OTHER) } }",
+    "redis.env.PASSWORD: found a value that is not shown; expected another variable: the platform sets this one; use redis.auth instead",
+  ],
+  [
+    "a variable that the platform sets, of one instance of NoETL",
+    "noetl: { instances: { main: { env: { NATS_URL: $(OTHER) } } } }",
+    "noetl.instances.main.env.NATS_URL: found a value that is not shown; expected another variable: the platform sets this one",
+  ],
+  [
+    "a password as a variable",
+    "trino: { env: { MY_TOKEN: hunter2 } }",
+    "trino.env.MY_TOKEN: found a value that is not shown; expected no password here: name a Secret's key by secretKeyRef, or a variable as $(NAME)",
+  ],
+  [
+    "a label that selects pods",
+    "kafka: { pods: { labels: { app.kubernetes.io/component: mine } } }",
+    'kafka.pods.labels.app.kubernetes.io/component: found "mine"; expected another key: the platform sets this one; use a prefix of your own instead',
+  ],
+  [
+    "a label that the component sets",
+    "webApp: { pods: { roles: { flask: { labels: { role: mine } } } } }",
+    'webApp.pods.roles.flask.labels.role: found "mine"; expected another key: the platform sets this one; use a prefix of your own instead',
+  ],
+  [
+    "an annotation of the platform's",
+    'global: { serviceAnnotations: { pulumi.com/skipAwait: "true" } }',
+    'global.serviceAnnotations.pulumi.com/skipAwait: found "true"; expected another key: the platform sets this one; use a prefix of your own instead',
+  ],
+  [
+    "a label that is no text",
+    "minio: { pods: { labels: { billed: true } } }",
+    "minio.pods.labels.billed: found true; expected a text (a number or true in quotes) of at most 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
+  ],
+  [
+    "a key of a label that is none",
+    'minio: { pods: { nodeSelector: { "-disk": ssd } } }',
+    'minio.pods.nodeSelector.-disk: found "ssd"; expected a key such as disktype or example.com/pool: at most 63 letters, digits, dots, dashes and underscores after the prefix',
+  ],
+  [
+    "a toleration with a value beside Exists",
+    "global: { pods: { tolerations: [{ key: gpu, operator: Exists, value: a }] } }",
+    'global.pods.tolerations[0].value: found "a"; expected no value beside operator: Exists, which tolerates every value',
+  ],
+  [
+    "a toleration without a key",
+    "global: { pods: { tolerations: [{ effect: NoSchedule }] } }",
+    "global.pods.tolerations[0].key: found nothing; expected a taint's key, or operator: Exists without one to tolerate every taint",
+  ],
+  [
+    "a limit on how long a taint is tolerated that evicts nothing",
+    "global: { pods: { tolerations: [{ key: gpu, tolerationSeconds: 9 }] } }",
+    "global.pods.tolerations[0].tolerationSeconds: found 9; expected effect: NoExecute beside it: only that one evicts pods",
+  ],
+  [
+    "a misspelt rule of affinity",
+    "global: { pods: { affinity: { nodeAfinity: {} } } }",
+    "global.pods.affinity.nodeAfinity: unknown key; did you mean nodeAffinity?",
+  ],
+  [
+    "an expression without values",
+    "global: { pods: { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: disk, operator: In }] }] } } } } }",
+    "global.pods.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values: found []; expected values beside operator: In",
+  ],
+  [
+    "a role that the component does not have",
+    "trino: { pods: { roles: { wroker: {} } } }",
+    "trino.pods.roles.wroker: unknown key; did you mean worker?",
+  ],
+  [
+    "pods that run as root",
+    "redis: { pods: { runAsUser: 0 } }",
+    "redis.pods.runAsUser: found 0; expected a whole number of user ID from 1 to 2147483647",
+  ],
+  [
+    "a grace period that follows from another key",
+    "trino: { pods: { terminationGracePeriodSeconds: 5 } }",
+    "trino.pods.terminationGracePeriodSeconds: found 5; expected nothing here: the platform computes it; use trino.worker.drain instead",
+  ],
+  [
+    "a default for all of what depends on the software",
+    "global: { pods: { runAsUser: 5 } }",
+    "global.pods.runAsUser: unknown key; known here: nodeSelector, tolerations, affinity, labels, annotations, priorityClassName, runtimeClassName, zones",
   ],
   [
     "a memory size without a unit",
@@ -286,9 +371,234 @@ const wrong: [what: string, yaml: string, message: string][] = [
     "frontDoor: { airflow: { allowWithoutLogin: true } }",
     "frontDoor.airflow: unknown key; known here: routes, className, annotations, gateway, tls, controller, login, nessie, trino, flink, spark, noetl, prometheus, webApp, deployd",
   ],
+  [
+    "a setting of PostgreSQL that has a key",
+    "postgresql: { settings: { max_connections: 300 } }",
+    "postgresql.settings.max_connections: found 300; expected another setting: the platform sets this one; use postgresql.maxConnections instead",
+  ],
+  [
+    "a setting of PostgreSQL that the platform alone sets",
+    "postgresql: { settings: { data_directory: /tmp } }",
+    'postgresql.settings.data_directory: found "/tmp"; expected another setting: the platform sets this one',
+  ],
+  [
+    "a setting of several lines",
+    'postgresql: { settings: { work_mem: "4MB\\nport = 1" } }',
+    'postgresql.settings.work_mem: found "4MB\\nport = 1"; expected a value of one line, without a backslash at its end',
+  ],
+  [
+    "a setting that is a list",
+    "postgresql: { settings: { work_mem: [4MB] } }",
+    'postgresql.settings.work_mem: found ["4MB"]; expected a text, a number, true or false',
+  ],
+  [
+    "an extension in a database that is none",
+    "postgresql: { databases: [shop], extensions: { shp: [pg_trgm] } }",
+    'postgresql.extensions.shp: found ["pg_trgm"]; expected one of PostgreSQL\'s databases: nessie, airflow, superset, mlflow, trino, polls, noetl, shop; or shp in postgresql.databases too',
+  ],
+  [
+    "an extension's name that is none",
+    'postgresql: { extensions: { airflow: ["pg_trgm; DROP"] } }',
+    'postgresql.extensions.airflow[0]: found "pg_trgm; DROP"; expected an extension\'s name such as pg_trgm',
+  ],
+  [
+    "a password of Redis among its settings",
+    "redis: { settings: { requirepass: hunter2 } }",
+    "redis.settings.requirepass: found a value that is not shown; expected another setting: the platform sets this one; use redis.auth instead",
+  ],
+  [
+    "a setting of Kafka that follows from the number of nodes",
+    "kafka: { settings: { min.insync.replicas: 2 } }",
+    "kafka.settings.min.insync.replicas: found 2; expected another setting: the platform sets this one; use kafka.replicas instead",
+  ],
+  [
+    "a topic with more copies than nodes",
+    "kafka: { topics: { orders: { replication: 3 } } }",
+    "kafka.topics.orders.replication: found 3; expected at most kafka.replicas, which is 1: each copy is on another node",
+  ],
+  [
+    "a topic's retention without a unit",
+    'kafka: { topics: { orders: { retention: "7" } } }',
+    'kafka.topics.orders.retention: found "7"; expected minutes, hours or days such as 30m, 12h or 7d, or forever',
+  ],
+  [
+    "a topic's retention in two places",
+    "kafka: { topics: { orders: { settings: { retention.ms: 1000 } } } }",
+    "kafka.topics.orders.settings.retention.ms: found 1000; expected another setting: the platform sets this one; use kafka.topics.<name>.retention instead",
+  ],
+  [
+    "a topic of the schema registry",
+    "kafka: { topics: { kafkasql-journal: {} } }",
+    "kafka.topics.kafkasql-journal: found {}; expected another name: Kafka and the schema registry have topics of their own by it",
+  ],
+  [
+    "topics larger than the volume",
+    "kafka: { topics: { orders: { partitions: 12, retentionBytes: 1Gi } } }",
+    'kafka.storage.size: found "10Gi"; expected at least 12Gi: kafka.topics may take that on each node by their retentionBytes, and a node stops when its volume is full',
+  ],
+  [
+    "a catalog whose password is in plain text",
+    "trino: { catalogs: { sales: { connector.name: postgresql, connection-password: hunter2 } } }",
+    `trino.catalogs.sales.connection-password: found a value that is not shown; expected no password here: write \${ENV:NAME}, with the variable NAME from a Secret's key in env`,
+  ],
+  [
+    "a catalog whose URL has a password",
+    'trino: { catalogs: { sales: { connector.name: postgresql, connection-url: "jdbc:postgresql://host/db?user=me&password=hunter2" } } }',
+    `trino.catalogs.sales.connection-url: found a value that is not shown; expected no password here: write \${ENV:NAME}, with the variable NAME from a Secret's key in env`,
+  ],
+  [
+    "a catalog whose variable is nowhere",
+    `trino: { catalogs: { sales: { connector.name: postgresql, connection-password: "\${ENV:SALES}" } } }`,
+    `trino.catalogs.sales.connection-password: found "\${ENV:SALES}"; expected the variable SALES in trino.env, with the Secret's key that it is from`,
+  ],
+  [
+    "a catalog without a connector",
+    "trino: { catalogs: { sales: { connection-user: me } } }",
+    "trino.catalogs.sales.connector.name: found nothing; expected the connector's name, such as postgresql or hive",
+  ],
+  [
+    "an address of the platform's own catalog",
+    "trino: { catalogs: { iceberg: { s3.region: eu-west-1 } } }",
+    'trino.catalogs.iceberg.s3.region: found "eu-west-1"; expected another setting: the platform sets this one',
+  ],
+  [
+    "a setting of Trino that has a key",
+    "trino: { worker: { settings: { retry-policy: TASK } } }",
+    'trino.worker.settings.retry-policy: found "TASK"; expected another setting: the platform sets this one; use trino.faultTolerance instead',
+  ],
+  [
+    "a selector of a resource group that is none",
+    "trino: { resourceGroups: { rootGroups: [{ name: all, hardConcurrencyLimit: 5, maxQueued: 10 }], selectors: [{ group: al }] } }",
+    'trino.resourceGroups.selectors[0].group: found "al"; expected a group below one of rootGroups: all',
+  ],
+  [
+    "an element of ClickHouse's file that the platform sets",
+    "clickhouse: { settings: { logger: { log: /tmp/log } } }",
+    'clickhouse.settings.logger.log: found "/tmp/log"; expected another setting: the platform sets this one',
+  ],
+  [
+    "a password among ClickHouse's users",
+    "clickhouse: { users: { users: { reader: { password: hunter2 } } } }",
+    `clickhouse.users.users.reader.password: found a value that is not shown; expected no password here: write {"@from_env": NAME}, with the variable NAME from a Secret's key in env`,
+  ],
+  [
+    "an element's name that is none",
+    'clickhouse: { settings: { "a b": 1 } }',
+    "clickhouse.settings.\"a b\": found 1; expected an element's name, or an attribute's after @",
+  ],
+  [
+    "an option of Airflow that has a key",
+    "airflow: { settings: { core.parallelism: 64 } }",
+    "airflow.settings.core.parallelism: found 64; expected another setting: the platform sets this one; use airflow.worker.concurrency instead",
+  ],
+  [
+    "the same option as a variable",
+    'airflow: { env: { AIRFLOW__CORE__EXECUTOR: "LocalExecutor", AIRFLOW__METRICS__STATSD_ON: "True" } }',
+    "airflow.env.AIRFLOW__CORE__EXECUTOR: found a value that is not shown; expected another variable: the platform sets this one\nstack test: airflow.env.AIRFLOW__METRICS__STATSD_ON: found a value that is not shown; expected another variable: the platform sets this one; use monitoring.enabled instead",
+  ],
+  [
+    "a password among Airflow's options",
+    "airflow: { settings: { smtp.smtp_password: hunter2 } }",
+    "airflow.settings.smtp.smtp_password: found a value that is not shown; expected no password here: name a Secret's key for the variable AIRFLOW__SECTION__KEY in airflow.env",
+  ],
+  [
+    "a connection with a password",
+    'airflow: { connections: { shop: "postgresql://me:hunter2@host/db" } }',
+    "airflow.connections.shop: found a value that is not shown; expected no password here: name a Secret's key by secretKeyRef",
+  ],
+  [
+    "a connection with a password in JSON",
+    `airflow: { connections: { shop: '{"conn_type": "http", "password": "hunter2"}' } }`,
+    "airflow.connections.shop: found a value that is not shown; expected no password here: name a Secret's key by secretKeyRef",
+  ],
+  [
+    "a connection that the platform has",
+    "airflow: { connections: { minio: { secretKeyRef: { name: a, key: b } } } }",
+    "airflow.connections.minio: found a value that is not shown; expected another ID: the platform has a connection by this one",
+  ],
+  [
+    "a line of Superset's that the platform sets",
+    'superset: { config: "import os\\nSECRET_KEY = os.environ[\\"X\\"]" }',
+    'superset.config: found "import os\\nSECRET_KEY = os.environ[\\"X\\"]"; expected no SECRET_KEY in it: the platform sets this one',
+  ],
+  [
+    "a password in Superset's configuration",
+    'superset: { config: "SMTP_PASSWORD = \\"hunter2\\"" }',
+    'superset.config: found a value that is not shown; expected no password here: write os.environ["NAME"], with the variable NAME from a Secret\'s key in superset.env',
+  ],
+  [
+    "a variable of Nessie's settings that is nowhere",
+    `nessie: { settings: { quarkus.otel.exporter.otlp.headers: "\${TOKEN}" } }`,
+    `nessie.settings.quarkus.otel.exporter.otlp.headers: found "\${TOKEN}"; expected the variable TOKEN in nessie.env, with the Secret's key that it is from`,
+  ],
+  [
+    "a variable of MinIO that says what a key says",
+    "minio: { env: { MINIO_VOLUMES: /data2 } }",
+    "minio.env.MINIO_VOLUMES: found a value that is not shown; expected another variable: the platform sets this one; use minio.replicas instead",
+  ],
+  [
+    "a setting of Flink that follows from the memory limit",
+    "flink: { taskManager: { settings: { taskmanager.memory.process.size: 2g } } }",
+    'flink.taskManager.settings.taskmanager.memory.process.size: found "2g"; expected another setting: the platform sets this one; use flink.taskManager.resources.limits.memory instead',
+  ],
+  [
+    "a setting of Spark that has a key",
+    "spark: { settings: { spark.eventLog.enabled: true } }",
+    "spark.settings.spark.eventLog.enabled: found true; expected another setting: the platform sets this one; use spark.history instead",
+  ],
+  [
+    "a rule that is neither an alert nor a record",
+    "monitoring: { rules: [{ name: own, rules: [{ expr: up }] }] }",
+    "monitoring.rules[0].rules[0].alert: found nothing; expected either alert or record",
+  ],
+  [
+    "two groups of rules of one name",
+    "monitoring: { rules: [{ name: own, rules: [] }, { name: own, rules: [] }] }",
+    'monitoring.rules[1].name: found "own"; expected a name of its own: another group has this one',
+  ],
+  [
+    "an Alertmanager without a port",
+    "monitoring: { prometheus: { alertmanagers: [alertmanager] } }",
+    'monitoring.prometheus.alertmanagers[0]: found "alertmanager"; expected a host and a port such as alertmanager.monitoring.svc:9093',
+  ],
+  [
+    "an autoscaler's range that is empty",
+    "trino: { worker: { autoscale: { min: 4, max: 2 } } }",
+    "trino.worker.autoscale.max: found 2; expected at least autoscale.min, which is 4",
+  ],
+  [
+    "an autoscaler without a range",
+    "flink: { taskManager: { autoscale: { max: 2 } } }",
+    "flink.taskManager.autoscale.min: found nothing; expected a whole number of TaskManagers from 1 to 100",
+  ],
+  [
+    "an addition to a catalog of a component that is not enabled",
+    "clickhouse: { enabled: false }\ntrino: { catalogs: { clickhouse: { clickhouse.map-string-as-varchar: true } } }",
+    'trino.catalogs.clickhouse: found {"clickhouse.map-string-as-varchar":"true"}; expected clickhouse.enabled: true beside it, since this catalog is the platform\'s; or another name',
+  ],
+  [
+    "a setting without a name, beside one that is a number",
+    'nessie: { settings: { "": 0, quarkus.http.limits.max-body-size: 10 } }',
+    'nessie.settings."": found 0; expected a setting\'s name such as quarkus.log.level',
+  ],
   ["a block that is a word", "redis: small", 'redis: found "small"; expected a block of keys'],
   ["an answer that is neither", "redis: { enabled: maybe }", 'redis.enabled: found "maybe"; expected true or false'],
 ];
+
+/** Examples of stack files in the documentation, by their pages. Those of polls.md add to another file. */
+const examples = readdirSync("docs")
+  .filter((page) => page.endsWith(".md") && page !== "polls.md")
+  .flatMap((page) =>
+    [...readFileSync(`docs/${page}`, "utf8").matchAll(/^```yaml\n((?:config:|data-platform:)[\s\S]*?)^```$/gm)].map(
+      ([, yaml = ""]) => ({ page, config: parse(yaml) as Record<string, unknown> }),
+    ),
+  );
+
+it.each(examples)("an example of docs/$page is valid", ({ config }) => {
+  const blocks = (config.config ?? config) as Record<string, unknown>;
+  const values = Object.entries(blocks).map(([key, value]) => [key.replace("data-platform:", ""), value]);
+  expect(refusal("prod", Object.fromEntries(values))).toBe("accepted");
+});
 
 describe("invalid configuration", () => {
   it.each(wrong)("%s is refused", (_, yaml, message) => {
@@ -409,6 +719,8 @@ describe("valid configuration", () => {
     "deployd: { tokensSecret: tokens.example.com }",
     `postgresql: { databases: [sales, a, pgx, sales_2026, ${"d".repeat(63)}] }`,
     "minio: { replicas: 4 }",
+    `nessie: { env: { B: { secretKeyRef: { name: b, key: s } } }, settings: { b-key.name: "\${B}", b-key.secret: "\${B}", nessie.catalog.service.s3.buckets.b.access-key: "urn:nessie-secret:quarkus:b-key" } }`,
+    "postgresql: { settings: { auto_explain.log_min_duration: 1s, shared_preload_libraries: auto_explain } }",
     "namespaces: { core: { quota: { cpu: 8, pods: 50 }, limitRange: { memory: 256Mi, cpu: 100m } } }",
   ])("%s", (yaml) => {
     expect(refusal("test", parse(yaml))).toBe("accepted");

@@ -19,6 +19,8 @@ const kinds: Record<string, [string, string, boolean][]> = {
   ],
   "/apis/apps/v1": [["StatefulSet", "statefulsets", true]],
   "/apis/batch/v1": [["Job", "jobs", true]],
+  "/apis/node.k8s.io/v1": [["RuntimeClass", "runtimeclasses", false]],
+  "/apis/scheduling.k8s.io/v1": [["PriorityClass", "priorityclasses", false]],
 };
 
 /** A fake of the API that the command line uses: it stores objects and reports them as ready. */

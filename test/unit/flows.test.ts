@@ -72,6 +72,9 @@ describe("flows", () => {
     ["https://git.example.com/a.git", 443],
     ["http://git.example.com/a.git", 80],
     ["https://git.example.com:8443/a.git", 8443],
+    ["ssh://git@git.example.com/a.git", 22],
+    ["ssh://git@git.example.com:2222/a.git", 2222],
+    ["git@git.example.com:team/a.git", 22],
   ])("takes the port of %s to be %i", (url, port) => {
     const client = workload("web/server", { outside: [{ what: "git", url }] });
     expect(table(model(client))).toEqual([`| web/server | git | ${port} |`]);

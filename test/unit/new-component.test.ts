@@ -24,7 +24,7 @@ it.each([
 });
 
 it("writes a component that compiles and keeps the lint with two lines added", { timeout: 240_000 }, () => {
-  const config = ["tsconfig.json", "biome.json", "package.json", "index.ts"];
+  const config = ["tsconfig.json", "biome.json", "package.json", "index.ts", "transforms.ts"];
   for (const path of [...config, "components", "config", "local", "engine", "render", "kube", "policy", "test/program"])
     if (existsSync(path)) cpSync(path, join(copy, path), { recursive: true });
   symlinkSync(resolve("node_modules"), join(copy, "node_modules"));

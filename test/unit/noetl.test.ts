@@ -135,7 +135,9 @@ describe("the configuration", () => {
   });
 
   it("has one instance by default", () => {
-    expect(parseConfig("dev", {}).noetl.instances).toEqual({ main: { type: "version", version: "4.26.0" } });
+    expect(parseConfig("dev", {}).noetl.instances).toEqual({
+      main: { type: "version", version: "4.26.0", env: {}, envFrom: [] },
+    });
   });
 });
 
@@ -278,18 +280,23 @@ describe("the command line", () => {
 describe("a stack's file", () => {
   const text = "# ours\nconfig:\n  data-platform:redis: {} # small\n";
   const old = { type: "version", version: "2.5.5" } as const;
+  /** What an instance has that says no more. */
+  const usual = { env: {}, envFrom: [] };
 
   it("keeps its comments, and the default instance beside a new one", () => {
     const after = withInstance(text, "old", old);
     expect(after).toContain("# ours");
     expect(after).toContain("# small");
-    expect(instancesIn("dev", after)).toEqual({ main: { type: "version", version: "4.26.0" }, old });
+    expect(instancesIn("dev", after)).toEqual({
+      main: { type: "version", version: "4.26.0", ...usual },
+      old: { ...old, ...usual },
+    });
   });
 
   it("has one instance per name, whatever its previous type", () => {
     const dev = { type: "dev", version: "4.26.0", path: "/code" } as const;
     const after = withInstance(withInstance(text, "main", dev), "main", old);
-    expect(instancesIn("dev", after)).toEqual({ main: old });
+    expect(instancesIn("dev", after)).toEqual({ main: { ...old, ...usual } });
   });
 
   it("keeps the position of its block, also under a key without a namespace", () => {
@@ -301,7 +308,7 @@ describe("a stack's file", () => {
   it("switches NoETL on for its first instance and off with its last", () => {
     const off = "config:\n  data-platform:noetl: { enabled: false }\n";
     const on = withInstance(off, "old", old);
-    expect(instancesIn("dev", on)).toEqual({ old });
+    expect(instancesIn("dev", on)).toEqual({ old: { ...old, ...usual } });
     expect(instancesIn("dev", withoutInstance(on, "old"))).toEqual({});
     expect(instancesIn("dev", withoutInstance(text, "main"))).toEqual({});
   });

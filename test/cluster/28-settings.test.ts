@@ -1,0 +1,113 @@
+// Proves that settings of a stack reach running servers, that extensions and topics are created as the stack says, and
+// that a preview refuses what cannot be changed.
+// Does not prove the settings of Trino, Flink, Spark, Airflow, Superset, Nessie and monitoring.
+// Exercises: postgresql, redis, kafka, clickhouse.
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { address, fileOfComponents, mustRun, platform, query, roomFor, runIn, secret, unchanged } from "./kit.ts";
+
+const [core, apps] = ["dev-core", "dev-apps"];
+const tool = (name: string, ...args: string[]) =>
+  runIn("kafka-0", apps, "kafka", [`/opt/kafka/bin/${name}.sh`, "--bootstrap-server", "localhost:9092", ...args]);
+
+const topics = (partitions: number) => ({
+  "orders.v1": { partitions, retention: "12h", settings: { "cleanup.policy": "compact,delete" } },
+});
+const components = (partitions: number) => ({
+  postgresql: {
+    enabled: true,
+    databases: ["shop"],
+    extensions: { shop: ["pg_trgm", "pg_stat_statements"] },
+    settings: { shared_preload_libraries: "pg_stat_statements", work_mem: "16MB", shared_buffers: "96MB" },
+  },
+  redis: { enabled: true, settings: { "slowlog-max-len": 256, appendfsync: "always" } },
+  kafka: { enabled: true, settings: { "log.retention.hours": 48 }, topics: topics(partitions) },
+  clickhouse: {
+    enabled: true,
+    settings: { max_concurrent_queries: 50 },
+    users: { profiles: { default: { max_execution_time: 61 } } },
+  },
+});
+const up = (partitions: number) =>
+  mustRun(["up", "--stack", "dev", "--config-file", fileOfComponents(components(partitions))]);
+
+beforeAll(async () => {
+  await roomFor(undefined);
+  await up(3);
+});
+
+afterAll(() => mustRun(["destroy", "--stack", "dev"]));
+
+it("nothing is left to do", async () => {
+  expect(await up(3)).toMatch(unchanged);
+});
+
+describe("PostgreSQL", () => {
+  it("has the settings, those that replace the platform's too", async () => {
+    const { password = "" } = await secret("postgresql-admin", core);
+    const of = async (name: string) => Object.values((await query("postgres", password, `SHOW ${name}`))[0] as object);
+    expect(await of("work_mem")).toEqual(["16MB"]);
+    expect(await of("shared_buffers")).toEqual(["96MB"]);
+  });
+
+  it("has the extensions in their database, for its owner to use", async () => {
+    const { password = "" } = await secret("postgresql-user-shop", core);
+    expect(await query("shop", password, "SELECT similarity('word', 'words') > 0.5 AS alike")).toEqual([
+      { alike: true },
+    ]);
+    expect(await query("shop", password, "SELECT count(*) > 0 AS counted FROM pg_stat_statements")).toEqual([
+      { counted: true },
+    ]);
+  });
+});
+
+it("Redis has the directives", async () => {
+  const { password } = await secret("redis-admin", core);
+  const client = new Redis({ host: await address("redis", core), password, lazyConnect: true });
+  expect(await client.config("GET", "slowlog-max-len")).toEqual(["slowlog-max-len", "256"]);
+  expect(await client.config("GET", "appendfsync")).toEqual(["appendfsync", "always"]);
+  client.disconnect();
+});
+
+it("ClickHouse has the elements of both files", async () => {
+  const { password = "" } = await secret("clickhouse-admin", apps);
+  const answer = await fetch(`http://${await address("clickhouse", apps)}:8123/`, {
+    method: "POST",
+    headers: { "X-ClickHouse-User": "platform", "X-ClickHouse-Key": password },
+    body: "SELECT value FROM system.settings WHERE name = 'max_execution_time'",
+  });
+  expect(await answer.text()).toBe("61\n");
+});
+
+describe("Kafka", () => {
+  const partitions = async (topic: string) => {
+    const described = await tool("kafka-topics", "--describe", "--topic", topic);
+    return Number(/PartitionCount: (\d+)/.exec(described)?.[1]);
+  };
+
+  it("has the topic with its settings, and the nodes' settings", async () => {
+    expect(await partitions("orders[.]v1")).toBe(3);
+    const configs = await tool("kafka-configs", "--describe", "--topic", "orders.v1");
+    expect(configs).toContain("retention.ms=43200000");
+    expect(configs).toContain("cleanup.policy=compact,delete");
+    expect(await tool("kafka-configs", "--describe", "--broker", "0", "--all")).toContain("log.retention.hours=48");
+  });
+
+  it("gets more partitions, and another topic whose name looks alike does not", async () => {
+    await tool("kafka-topics", "--create", "--if-not-exists", "--topic", "orders-v1", "--partitions", "1");
+    await up(5);
+    expect(await partitions("orders[.]v1")).toBe(5);
+    expect(await partitions("orders-v1")).toBe(1);
+  });
+
+  it("keeps them: a preview refuses fewer", async () => {
+    const { exitCode, all } = await platform([
+      ...["preview", "--stack", "dev"],
+      ...["--config-file", fileOfComponents(components(2))],
+    ]);
+    expect(exitCode).not.toBe(0);
+    expect(all).toContain(
+      "kafka.topics.orders.v1.partitions: found 2; expected at least 5, which the topic has: Kafka removes no partition",
+    );
+  });
+});
