@@ -86,6 +86,30 @@ platform
   .action(async (options) => (await import("./render.ts")).render(options));
 
 platform
+  .command("secrets")
+  .description("write a stack's Secrets alone, for a Helm chart or Argo CD that are to find them in the cluster")
+  .addOption(stack())
+  .addOption(configFile())
+  .requiredOption("-o, --out <directory>", "where to write; an earlier rendering there is replaced")
+  .addOption(
+    new Option("--as <what>", "with generated passwords, or as what External Secrets reads from a store")
+      .choices(["secrets", "external-secrets"])
+      .default("secrets"),
+  )
+  .option("--store <name>", "for external-secrets: the ClusterSecretStore")
+  .option(
+    "--seed-file <file>",
+    "a seed that passwords follow from, for the same ones at each run; without it, random ones",
+  )
+  .action(async (options) => (await import("./secrets.ts")).secrets(options));
+
+platform
+  .command("chart")
+  .description("write the Helm chart of the platform, with the values of each stack")
+  .option("-o, --out <directory>", "where to write; an earlier chart there is replaced", "charts/data-platform")
+  .action(async (options) => (await import("./chart.ts")).chart(options));
+
+platform
   .command("diff")
   .description("show what the checkout would change against another revision, as Markdown for a reviewer")
   .requiredOption("-b, --base <ref>", "the other revision: a branch, tag or commit")

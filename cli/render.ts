@@ -34,7 +34,7 @@ export async function render(options: RenderOptions): Promise<void> {
 const shortest = 16;
 
 /** The seed, without the newline that a file ends with. It decides every password, so a guessable one is refused. */
-function readSeed(path: string | undefined): string {
+export function readSeed(path: string | undefined): string {
   const from = path ?? "PLATFORM_SEED";
   let seed = process.env.PLATFORM_SEED ?? "";
   if (path !== undefined) {

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { firstOf, once, when, whenever } from "../config/derived.ts";
 import type { Config } from "../config/schema.ts";
 import type { NamespaceContext } from "./kit/component.ts";
 import type { NamespaceKey } from "./kit/definition.ts";
@@ -8,7 +9,8 @@ import { priorityClasses } from "./kit/priority.ts";
 
 /** The platform's namespaces. Each is created when a component first needs it; core and apps always. */
 export class Namespaces {
-  private readonly contexts = new Map<NamespaceKey, NamespaceContext>();
+  private readonly contexts = new Map<NamespaceKey, () => NamespaceContext>();
+  private readonly created: NamespaceContext[] = [];
   private readonly args: Pick<NamespaceContext, "stack" | "salt" | "network" | "built"> & { config: Config };
   private readonly opts: pulumi.ComponentResourceOptions;
   /** Empty if the stack has none. */
@@ -27,19 +29,19 @@ export class Namespaces {
   }
 
   get(key: NamespaceKey): NamespaceContext {
-    const context = this.contexts.get(key) ?? this.create(key);
+    const context = this.contexts.get(key) ?? once(() => this.create(key));
     this.contexts.set(key, context);
-    return context;
+    return context();
   }
 
   /** The namespaces so far. */
   get all(): NamespaceContext[] {
-    return [...this.contexts.values()];
+    return [...this.created];
   }
 
   /** The name of each namespace so far, by its key in the configuration. */
   get names(): Record<string, string> {
-    return Object.fromEntries([...this.contexts].map(([key, { name }]) => [key, name]));
+    return Object.fromEntries(this.created.map(({ key, name }) => [key, name]));
   }
 
   private create(key: NamespaceKey): NamespaceContext {
@@ -49,7 +51,9 @@ export class Namespaces {
     const protectData = global.protectData && key !== "flink";
     const { name, ready } = new Namespace(key, { stack, settings: namespaces[key], protectData }, this.opts);
     const first = [...ready, ...this.priorities];
-    return { stack, key, name, ready: first, global, network, door: this.door, salt, built };
+    const context = { stack, key, name, ready: first, global, network, door: this.door, salt, built };
+    this.created.push(context);
+    return context;
   }
 }
 
@@ -71,8 +75,8 @@ export class Namespace extends pulumi.ComponentResource {
   ) {
     super("data-platform:index:Namespace", key, {}, opts);
     const { stack, settings } = args;
-    this.name = settings.name ?? `${stack}-${key}`;
-    if (settings.create) this.make(key, args);
+    this.name = firstOf(settings.name, `${stack}-${key}`);
+    whenever(settings.create, () => this.make(key, args));
     this.registerOutputs({});
   }
 
@@ -108,13 +112,12 @@ export class Namespace extends pulumi.ComponentResource {
     const child = { parent: this, dependsOn: [namespace] };
     this.ready.push(namespace);
 
-    if (settings.quota) {
-      const { cpu, memory, storage, pods } = settings.quota;
+    whenever(settings.quota, ({ cpu, memory, storage, pods }) => {
       const hard = {
-        ...(cpu && { "requests.cpu": cpu }),
-        ...(memory && { "requests.memory": memory }),
-        ...(storage && { "requests.storage": storage }),
-        ...(pods && { pods: String(pods) }),
+        ...when(cpu, (most) => ({ "requests.cpu": most })),
+        ...when(memory, (most) => ({ "requests.memory": most })),
+        ...when(storage, (most) => ({ "requests.storage": most })),
+        ...when(pods, (most) => ({ pods: String(most) })),
       };
       this.ready.push(
         new k8s.core.v1.ResourceQuota(
@@ -123,9 +126,8 @@ export class Namespace extends pulumi.ComponentResource {
           child,
         ),
       );
-    }
-    if (settings.limitRange) {
-      const { cpu, memory } = settings.limitRange;
+    });
+    whenever(settings.limitRange, ({ cpu, memory }) => {
       const limits = [{ type: "Container", default: { memory }, defaultRequest: { cpu, memory } }];
       this.ready.push(
         new k8s.core.v1.LimitRange(
@@ -134,6 +136,6 @@ export class Namespace extends pulumi.ComponentResource {
           child,
         ),
       );
-    }
+    });
   }
 }

@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import { currentConditions, whenever } from "../config/derived.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { Airflow } from "./airflow/index.ts";
@@ -14,6 +15,7 @@ import { Kafka } from "./kafka/index.ts";
 import type { Kind } from "./kind/index.ts";
 import type { Component } from "./kit/component.ts";
 import type { Endpoint } from "./kit/connection.ts";
+import { several } from "./kit/deployment.ts";
 import type { Flow } from "./kit/flows.ts";
 import { Network } from "./kit/network.ts";
 import { Minio } from "./minio/index.ts";
@@ -28,7 +30,7 @@ import { flowsOf, NetworkPolicies } from "./network-policies.ts";
 import { Noetl } from "./noetl/index.ts";
 import { Nats } from "./noetl/nats.ts";
 import { nameOf as noetlName } from "./noetl/schema.ts";
-import { type Database, databases, djangoDatabase, noetlDatabase } from "./postgresql/databases.ts";
+import { type Database, djangoDatabase, noetlDatabase, wantedDatabases } from "./postgresql/databases.ts";
 import { Postgresql } from "./postgresql/index.ts";
 import { Redis } from "./redis/index.ts";
 import { registryTopics, SchemaRegistry } from "./schema-registry/index.ts";
@@ -81,7 +83,7 @@ export class Platform extends pulumi.ComponentResource {
 
     const { components } = new Wiring(config, this.namespace, {})
       .add("postgresql", (given) => {
-        const args = { ...given, databases: databases(config), monitor: monitoring.enabled };
+        const args = { ...given, databases: wantedDatabases(config), monitor: monitoring.enabled };
         return this.offer(new Postgresql("postgresql", args, child));
       })
       .add("redis", (given) => this.offer(new Redis("redis", given, child)))
@@ -96,15 +98,15 @@ export class Platform extends pulumi.ComponentResource {
         return this.offer(new Nessie("nessie", { ...given, database, warehouse }, child));
       })
       .add("kafka", (given) => {
-        const topics = schemaRegistry.enabled ? registryTopics : [];
-        const exporter = monitoring.enabled ? monitoring.exporters.jmx : undefined;
+        const topics = whenever(schemaRegistry.enabled, () => [...registryTopics]);
+        const exporter = whenever(monitoring.enabled, () => ({ image: monitoring.exporters.jmx }));
         return this.offer(new Kafka("kafka", { ...given, topics, exporter }, child));
       })
       // Before the components that send StatsD metrics to it. Prometheus and Grafana come last: they watch all others.
       .add("monitoring", ({ namespace, config: { exporters }, postgresql, redis }) => {
         const sources = {
-          postgresql: postgresql?.monitor(namespace),
-          redis: redis?.connection("monitoring", namespace),
+          postgresql: whenever(postgresql, (server) => server.monitor(namespace)),
+          redis: whenever(redis, (server) => server.connection("monitoring", namespace)),
         };
         return new Exporters("exporters", { namespace, config: exporters, ...sources }, child);
       })
@@ -115,17 +117,18 @@ export class Platform extends pulumi.ComponentResource {
       .add("trino", ({ nessie, minio, postgresql, clickhouse, kafka, ...given }) => {
         const catalogs = {
           iceberg: { catalog: nessie.catalog, bucket: minio.bucket("lakehouse", given.namespace, "trino") },
-          postgresql: postgresql?.database("trino", given.namespace),
-          clickhouse: clickhouse?.connection("trino"),
-          kafka: kafka?.connection,
+          postgresql: whenever(postgresql, (server) => server.database("trino", given.namespace)),
+          clickhouse: whenever(clickhouse, (server) => server.connection("trino")),
+          kafka: whenever(kafka, (server) => server.connection),
           exchange: exchanges(config) ? minio.bucket("trino", given.namespace, "trino") : undefined,
         };
         return this.offer(new Trino("trino", { ...given, catalogs }, child));
       })
       .add("flink", ({ minio, nessie, ...given }) => {
         const bucket = minio.bucket("flink", given.namespace, "flink");
-        const election = given.config.jobManager.replicas > 1 ? this.namespace("flink") : undefined;
-        return this.offer(new Flink("flink", { ...given, election, bucket, catalog: nessie?.catalog }, child));
+        const election = whenever(several(given.config.jobManager.replicas), () => this.namespace("flink"));
+        const catalog = whenever(nessie, (server) => server.catalog);
+        return this.offer(new Flink("flink", { ...given, election, bucket, catalog }, child));
       })
       .add("spark", ({ nessie, minio, ...given }) => {
         const bucket = minio.bucket("lakehouse", given.namespace, "spark");
@@ -136,20 +139,20 @@ export class Platform extends pulumi.ComponentResource {
         const database = postgresql.database("airflow", given.namespace);
         const queue = redis.connection("airflow", given.namespace);
         const logs = minio.bucket("airflow", given.namespace, "airflow");
-        return this.offer(
-          new Airflow("airflow", { ...given, database, queue, logs, statsd: monitoring?.statsd }, child),
-        );
+        const statsd = whenever(monitoring, (exporters) => exporters.statsd);
+        return this.offer(new Airflow("airflow", { ...given, database, queue, logs, statsd }, child));
       })
       .add("superset", ({ postgresql, redis, trino, clickhouse, monitoring, ...given }) => {
         const database = postgresql.database("superset", given.namespace);
         const cache = redis.connection("superset-cache", given.namespace);
         const queue = redis.connection("superset-queue", given.namespace);
         const sources = {
-          trino: trino?.connection,
-          clickhouse: clickhouse?.connection("superset"),
+          trino: whenever(trino, (server) => server.connection),
+          clickhouse: whenever(clickhouse, (server) => server.connection("superset")),
           postgresql: postgresql.database("trino", given.namespace),
         };
-        const args = { ...given, database, cache, queue, sources, statsd: monitoring?.statsd };
+        const statsd = whenever(monitoring, (exporters) => exporters.statsd);
+        const args = { ...given, database, cache, queue, sources, statsd };
         return this.offer(new Superset("superset", args, child));
       })
       .add("noetl", (given) => this.noetl(given))
@@ -164,7 +167,10 @@ export class Platform extends pulumi.ComponentResource {
         ),
       )
       .add("webApp", ({ minio: store, ...given }) => {
-        const backups = store && { bucket: store.bucket("web-app", given.namespace, "web-app"), client: minio.image };
+        const backups = whenever(store, (server) => ({
+          bucket: server.bucket("web-app", given.namespace, "web-app"),
+          client: minio.image,
+        }));
         return this.offer(new WebApp("web-app", { ...given, backups }, child));
       })
       .add("deployd", (given) =>
@@ -172,7 +178,7 @@ export class Platform extends pulumi.ComponentResource {
       )
       .complete();
 
-    if (components.monitoring) this.watch(components.monitoring, config.monitoring);
+    whenever(components.monitoring, (exporters) => this.watch(exporters, config.monitoring));
     const { door } = namespaces;
     const { login } = config.frontDoor;
     // Its page is behind a login: it lists everything.
@@ -180,8 +186,8 @@ export class Platform extends pulumi.ComponentResource {
       const passwords = Object.keys(this.secrets);
       new FrontDoor("front-door", { namespace: this.namespace("apps"), config: login, door, passwords }, child);
     }
-    // Last, since it needs every workload.
-    this.flows = flowsOf(network, config.global);
+    // Last, since it needs every workload. The chart has no policies, and its expressions are no names to find pods by.
+    this.flows = currentConditions() ? [] : flowsOf(network, config.global);
     if (config.global.networkPolicies.enabled)
       new NetworkPolicies(
         "network-policies",
@@ -235,20 +241,17 @@ export class Platform extends pulumi.ComponentResource {
     const { namespace } = exporters;
     const watched = [...this.servers, exporters];
     const shown = dashboards(exporters, watched);
-    if (monitors.enabled) for (const one of watched) podMonitors(one, monitors.labels);
-    if (monitors.enabled && rules.length > 0) prometheusRule(exporters, monitors.labels, rules);
-    if (!prometheus.enabled) return;
-    const server = this.offer(
-      new Prometheus("prometheus", { namespace, config: prometheus, watched, rules }, this.child),
-    );
-    if (!grafana.enabled) return;
-    this.offer(
-      new Grafana(
-        "grafana",
-        { namespace, config: grafana, prometheus: server.connection, dashboards: shown },
-        this.child,
-      ),
-    );
+    whenever(monitors.enabled, () => {
+      for (const one of watched) whenever(one, () => podMonitors(one, monitors.labels));
+      if (rules.length > 0) prometheusRule(exporters, monitors.labels, rules);
+    });
+    whenever(prometheus.enabled, () => {
+      const server = this.offer(
+        new Prometheus("prometheus", { namespace, config: prometheus, watched, rules }, this.child),
+      );
+      const args = { namespace, config: grafana, prometheus: server.connection, dashboards: shown };
+      whenever(grafana.enabled, () => this.offer(new Grafana("grafana", args, this.child)));
+    });
   }
 
   /** Adds the component's address and its administrator's Secret to the outputs. */

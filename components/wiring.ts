@@ -1,3 +1,4 @@
+import { whenever } from "../config/derived.ts";
 import type { Config } from "../config/schema.ts";
 import type { NamespaceContext } from "./kit/component.ts";
 import type { Definition, NamespaceKey } from "./kit/definition.ts";
@@ -34,7 +35,7 @@ export class Wiring<Wired extends object = Record<never, never>> {
     create: (given: Given<Key, Wired>) => Created,
   ): Wiring<Wired & Record<Key, Created>> {
     const { isInstalled }: Definition = registry[key];
-    const created = isInstalled(this.config[key]) ? create(this.given(key)) : undefined;
+    const created = whenever(isInstalled(this.config[key]), () => create(this.given(key)));
     // The compiler does not follow a computed key.
     const components = { ...this.components, [key]: created } as Partial<Wired & Record<Key, Created>>;
     return new Wiring(this.config, this.namespace, components);

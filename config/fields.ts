@@ -230,7 +230,7 @@ export const auth = (keys: string) =>
 /** A key of a Secret or ConfigMap. */
 const dataKey = pattern(/^[-._A-Za-z0-9]{1,253}$/, "a key of letters, digits, dots, dashes and underscores");
 
-const secretVariable = /(PASSWORD|PASSWD|SECRET|TOKEN|SECRET_KEY|API_?KEY|PRIVATE_KEY|CREDENTIALS)$/i;
+export const secretVariable = /(PASSWORD|PASSWD|SECRET|TOKEN|SECRET_KEY|API_?KEY|PRIVATE_KEY|CREDENTIALS)$/i;
 /** `://user:password@`, where the password is not another variable's. */
 const passwordInUrl = /:\/\/[^/\s:@]*:(?!\$\()[^/\s@]+@/;
 

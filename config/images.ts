@@ -1,3 +1,5 @@
+import { derived } from "./derived.ts";
+
 /** The parts of an image reference. `registry` is "docker.io" if the reference names none. */
 export interface ImageReference {
   registry: string;
@@ -6,12 +8,12 @@ export interface ImageReference {
   digest?: string;
 }
 
+const form =
+  /^((?:[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::\d+)?\/)*)([a-z0-9]+(?:[._-]+[a-z0-9]+)*)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$/;
+
 /** Parses `[registry/]repository[:tag][@digest]`; undefined if it is not a reference. */
 export function parseImage(reference: string): ImageReference | undefined {
-  const match =
-    /^((?:[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::\d+)?\/)*)([a-z0-9]+(?:[._-]+[a-z0-9]+)*)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(
-      reference,
-    );
+  const match = form.exec(reference);
   if (!match) return undefined;
   const path = `${match[1]}${match[2]}`;
   const [first = "", ...rest] = path.split("/");
@@ -24,17 +26,19 @@ export function parseImage(reference: string): ImageReference | undefined {
 }
 
 /** The tag of an image reference; empty if it has none, or is not a reference. */
-export const tagOf = (reference: string): string => parseImage(reference)?.tag ?? "";
+export const tagOf = derived("tagOf", (reference: string): string => parseImage(reference)?.tag ?? "");
 
 /** The reference as a pod names it: unchanged, or with the registry replaced by a mirror's prefix. Throws if it is not a reference. */
-export function resolveImage(reference: string, mirror?: string): string {
+export const resolveImage = (reference: string, mirror?: string): string => mirrored(reference, mirror ?? "");
+
+const mirrored = derived("mirrored", (reference: string, mirror: string): string => {
   if (!mirror) return reference;
   const image = parseImage(reference);
   if (!image) throw new Error(`${reference} is not an image reference`);
   const tag = image.tag ? `:${image.tag}` : "";
   const digest = image.digest ? `@${image.digest}` : "";
   return `${mirror.replace(/\/+$/, "")}/${image.repository}${tag}${digest}`;
-}
+});
 
 /** A version of something else behind a word for the newest: `lts-22`, `stable-3`. */
 const moving = /^(latest|stable|edge|nightly|lts|current|mainline|canary|rolling|next|testing|unstable|snapshot)[._-]/i;
@@ -44,6 +48,9 @@ const version = /^([A-Za-z]+[._-])?v?\d/;
 const commit = /(^|[._-])(g|sha)?[0-9a-f]{7,40}($|[._-])/i;
 /** A day: `nightly-20260917`, `edge-2026-09-17`. */
 const day = /(^|[._-])20\d\d([.-]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])/;
+
+/** The forms of a reference and of tags, for others to check them by. */
+export const imageForms = { reference: form, moving, version, commit };
 
 /** Whether a tag says what is in the image, by a version, a commit or a day. A word alone, such as `stable`, moves. */
 export const isFixedTag = (tag: string): boolean =>

@@ -1,3 +1,5 @@
+import { derived } from "./derived.ts";
+
 /** A size in bytes. */
 export type Bytes = number;
 
@@ -30,6 +32,26 @@ export const bytes = (quantity: string): Bytes => Number(scaled(quantity, 0) ?? 
 
 /** Bytes as whole mebibytes, rounded down: what servers' own configuration files are given. */
 export const mebibytes = (size: Bytes): number => Math.floor(size / 2 ** 20);
+
+/** A percentage of a size in whole mebibytes, rounded down: what a server may use of its memory limit. */
+export const mebibytesOf = derived("mebibytesOf", (size: string, percent: number): number =>
+  Math.floor((mebibytes(bytes(size)) * percent) / 100),
+);
+
+/** A part of a size in whole mebibytes, rounded down: `1 / divisor` of it. */
+export const mebibytesPart = derived("mebibytesPart", (size: string, divisor: number): number =>
+  mebibytes(bytes(size) / divisor),
+);
+
+/** A percentage of a size in bytes, rounded down. */
+export const bytesOf = derived("bytesOf", (size: string, percent: number): number =>
+  Math.floor((bytes(size) * percent) / 100),
+);
+
+/** A percentage of a whole number, rounded down. */
+export const percentage = derived("percentage", (of: number, percent: number): number =>
+  Math.floor((of * percent) / 100),
+);
 
 /** A CPU quantity (`250m`, `2`, `0.5`) in thousandths of a CPU; NaN if it is not a quantity. */
 export const millicores = (quantity: string): number => Number(scaled(quantity, 3) ?? Number.NaN);

@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import type { MockResourceArgs, MockResourceResult } from "@pulumi/pulumi/runtime/mocks.js";
+import { type Conditions, currentConditions } from "../config/derived.ts";
 
 /** Pulumi's mark on a value of the wire format, and the mark's value for a secret. */
 const signature = "4dabf18193072939515e22adb298388d";
@@ -30,6 +31,8 @@ export interface Resource {
     /** Outputs that are secret whatever the provider says. */
     secretOutputs: string[];
   };
+  /** Under which values it exists. Only while the Helm chart is written. */
+  conditions?: Conditions;
 }
 
 export interface Evaluation {
@@ -88,6 +91,7 @@ function record(): Resource[] {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   monitor.registerResource = (request: any, callback: (error: any, response: any) => void) => {
     const secrets: string[] = [];
+    const conditions = currentConditions();
     const resource: Omit<Resource, "urn"> = {
       type: request.getType(),
       name: request.getName(),
@@ -110,6 +114,7 @@ function record(): Resource[] {
         }),
         secretOutputs: request.getAdditionalsecretoutputsList(),
       },
+      ...(conditions && { conditions }),
     };
     return register(request, (error: unknown, response: { getUrn(): string }) => {
       if (!error) recorded.push({ urn: response.getUrn(), ...resource });

@@ -1,3 +1,4 @@
+import type { Conditions } from "../config/derived.ts";
 import type { Evaluation, Resource } from "./evaluate.ts";
 
 /** A Kubernetes object as the API takes it. */
@@ -26,6 +27,8 @@ export interface Manifest {
   retainOnDelete: boolean;
   /** The object belongs to others and only these fields to the stack: it is never deleted. */
   patch: boolean;
+  /** Under which values it exists. Only while the Helm chart is written. */
+  conditions?: Conditions;
 }
 
 type Identified = Pick<KubeObject, "apiVersion" | "kind" | "metadata">;
@@ -115,6 +118,7 @@ export function manifests({ resources }: Evaluation): Manifest[] {
       protect: resource.options.protect,
       retainOnDelete: resource.options.retainOnDelete,
       patch: resource.type.endsWith("Patch"),
+      ...(resource.conditions && { conditions: resource.conditions }),
     };
   });
   const twice = all.find(({ key }, i) => all.findIndex((other) => other.key === key) !== i);

@@ -1,5 +1,6 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type { Autoscale } from "../../config/autoscale.ts";
+import { firstOf, missing, unless, when, whenever } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -24,7 +25,6 @@ import {
   lenientLiveness,
   limitedAs,
   scratch,
-  secretFiles,
   type Volume,
 } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
@@ -38,13 +38,15 @@ import {
   examples,
   type GitAccess,
   gitEnvironment,
+  gitMounts,
+  gitVolumes,
   type Keys,
   paths,
   ports,
+  type Repository,
   settings,
   setUp,
 } from "./manifests.ts";
-import { isSsh } from "./schema.ts";
 
 /** User and group of the official image. */
 const [user, group] = [50000, 0];
@@ -67,7 +69,7 @@ export interface AirflowArgs extends ComponentArgs<Config["airflow"]> {
   /** Bucket of the task logs. */
   logs: BucketConnection;
   /** Where Airflow sends its metrics. Default: it sends none. */
-  statsd?: StatsdConnection;
+  statsd?: StatsdConnection | undefined;
 }
 
 /** What the pods of Airflow have in common. */
@@ -96,8 +98,9 @@ type Process = {
 interface Dags {
   env: NonNullable<Container<never>["env"]>;
   /** Path in the container → volume. */
-  files: Record<string, { name: string; volume: Volume }>;
-  outside?: Outside[];
+  mounts: Record<string, string>;
+  volumes: Record<string, Volume>;
+  outside: Outside[];
 }
 
 /** Airflow 3: an API server, scheduler, DAG processor and triggerer, and Celery workers that take their tasks from Redis. */
@@ -136,13 +139,13 @@ export class Airflow extends Component {
   }
 
   private keys(rotation: number): Keys {
-    return TypedSecret.create(this, "keys", {
+    return TypedSecret.create(this, "keys", () => ({
       // Never rotated: what is stored encrypted with it could not be read again.
       "fernet-key": randomKey(this, "fernet-key", 32),
       // Signatures are HS512, for which RFC 7518 requires keys of 64 bytes.
       "jwt-secret": randomKey(this, "jwt-secret", 64, rotation),
       "secret-key": randomKey(this, "secret-key", 64, rotation),
-    });
+    }));
   }
 
   private shared({ config, database, queue, logs, statsd }: AirflowArgs, keys: Keys): Shared {
@@ -184,32 +187,28 @@ export class Airflow extends Component {
 
   private dags({ dags, auth }: Config["airflow"]): Dags {
     const { git, configMap } = dags;
-    if (!git) {
-      const volume = configFiles(configMap ?? files(this, "dags", examples).name);
-      return { env: {}, files: { [paths.dags]: { name: "dags", volume } } };
-    }
-    const access: GitAccess | undefined = git.existingSecret
-      ? TypedSecret.existing(this, git.existingSecret, auth.rotation)
-      : undefined;
+    const own = unless(git, () => unless(configMap, () => files(this, "dags", examples).name));
+    const mounted = pulumi.output(own ?? "").apply((name) => firstOf(configMap, name));
+    const access = git && this.gitAccess(git, auth.rotation);
     return {
-      env: gitEnvironment(git, access),
-      outside: [{ what: "git repository", url: git.repository }],
-      files: {
-        ...(access &&
-          isSsh(git.repository) && {
-            [paths.gitKeys]: {
-              name: "git-keys",
-              volume: secretFiles({
-                "ssh-privatekey": access.key("ssh-privatekey"),
-                known_hosts: access.key("known_hosts"),
-              }),
-            },
-          }),
-        ...(git.caConfigMap && {
-          [paths.gitAuthority]: { name: "git-authority", volume: configFiles(git.caConfigMap) },
-        }),
+      env: when(git, (source) => gitEnvironment(source, access)),
+      outside: git ? [{ what: "git repository", url: git.repository }] : [],
+      mounts: {
+        ...when(missing(git), () => ({ [paths.dags]: "dags" })),
+        ...when(git, (source) => gitMounts(source, access)),
+      },
+      volumes: {
+        ...when(missing(git), () => ({ dags: configFiles(mounted) })),
+        ...when(git, (source) => gitVolumes(source, access)),
       },
     };
+  }
+
+  /** The Secret of a repository; undefined if it is read without one. */
+  private gitAccess({ existingSecret }: Repository, rotation: number): GitAccess | undefined {
+    return whenever(existingSecret, (name) =>
+      TypedSecret.existing<"username" | "password" | "ssh-privatekey" | "known_hosts">(this, name, rotation),
+    );
   }
 
   /** The Job that migrates the database and writes the user `admin`. */
@@ -305,7 +304,6 @@ export class Airflow extends Component {
   private process(role: string, shared: Shared, process: Process) {
     const { command, replicas = 1, autoscale, dags, gracePeriod, env, ...container } = process;
     const { image, checksums, mounts, volumes, connects, dependsOn } = shared;
-    const found = Object.entries(dags?.files ?? {});
     return deployment<string>(this, {
       suffix: role,
       replicas,
@@ -323,11 +321,11 @@ export class Airflow extends Component {
             image,
             command: ["airflow", ...command],
             env: { ...shared.env, ...env, ...dags?.env },
-            mounts: { ...mounts, ...Object.fromEntries(found.map(([path, { name }]) => [path, name])) },
+            mounts: { ...mounts, ...dags?.mounts },
             ...container,
           },
         },
-        volumes: { ...volumes, ...Object.fromEntries(found.map(([, { name, volume }]) => [name, volume])) },
+        volumes: { ...volumes, ...dags?.volumes },
       },
       dependsOn,
     });

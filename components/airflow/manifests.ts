@@ -1,12 +1,13 @@
 import { mostReplicas } from "../../config/autoscale.ts";
+import { derived, either, when } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
 import { checkedPythonPassword, pythonPassword } from "../kit/password.ts";
-import type { Container } from "../kit/pod.ts";
+import { type Container, configFiles, secretFiles, type Volume } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
 import { withSettings } from "../kit/settings.ts";
 import { airflowPool } from "../postgresql/connections.ts";
-import { isSsh } from "./schema.ts";
+import { isHttp, isSsh } from "./schema.ts";
 
 /*
  * The configuration files, environment and scripts of Airflow's processes. Pure functions.
@@ -76,12 +77,34 @@ export const dagVariables = ({ connections, variables }: Config["airflow"]) =>
 /** Names of a Secret's keys for a repository: a user and a token, or for SSH a private key and the server's keys. */
 export type GitAccess = TypedSecret<"username" | "password" | "ssh-privatekey" | "known_hosts">;
 
+/** The git repository of the DAGs. */
+export type Repository = NonNullable<Config["airflow"]["dags"]["git"]>;
+
+/** Where the containers find what git reads: keys for SSH, and the certificates of a private authority. */
+export const gitMounts = ({ repository, caConfigMap }: Repository, access?: GitAccess): Record<string, string> => ({
+  ...when(access, () => when(isSsh(repository), () => ({ [paths.gitKeys]: "git-keys" }))),
+  ...(caConfigMap && { [paths.gitAuthority]: "git-authority" }),
+});
+
+/** The volumes of these. */
+export const gitVolumes = ({ repository, caConfigMap }: Repository, access?: GitAccess): Record<string, Volume> => ({
+  ...when(access, (secret) =>
+    when(isSsh(repository), () => ({
+      "git-keys": secretFiles({
+        "ssh-privatekey": secret.key("ssh-privatekey"),
+        known_hosts: secret.key("known_hosts"),
+      }),
+    })),
+  ),
+  ...(caConfigMap && { "git-authority": configFiles(caConfigMap) }),
+});
+
 /**
  * Access to the git repository of the DAGs. User and token reach git by a credential helper, because Airflow would write
  * them into the repository's URL and so into git's arguments, which every process can read.
  */
 export function gitEnvironment(
-  { repository, caConfigMap }: NonNullable<Config["airflow"]["dags"]["git"]>,
+  { repository, caConfigMap }: Repository,
   access?: GitAccess,
 ): Record<string, string | SecretKey> {
   const overSsh = isSsh(repository);
@@ -92,53 +115,58 @@ export function gitEnvironment(
   };
   return {
     // The URL alone: without a connection, Airflow logs that it found none.
-    AIRFLOW_CONN_DAGS: JSON.stringify({ conn_type: "git", host: repository, ...(overSsh && { extra: ssh }) }),
+    AIRFLOW_CONN_DAGS: `{"conn_type":"git","host":${jsonText(repository)}${either(
+      overSsh,
+      () => `,"extra":${JSON.stringify(ssh)}`,
+      () => "",
+    )}}`,
     GIT_TERMINAL_PROMPT: "0",
     ...(caConfigMap && { GIT_SSL_CAINFO: `${paths.gitAuthority}/ca.crt` }),
-    ...(access &&
-      !overSsh && {
-        GIT_USERNAME: access.key("username"),
-        GIT_PASSWORD: access.key("password"),
+    ...when(access, (secret) =>
+      when(isHttp(repository), () => ({
+        GIT_USERNAME: secret.key("username"),
+        GIT_PASSWORD: secret.key("password"),
         GIT_CONFIG_COUNT: "1",
         GIT_CONFIG_KEY_0: "credential.helper",
         // `$(…)` drops trailing line ends. printf, because echo interprets backslashes.
         GIT_CONFIG_VALUE_0:
           '!printf "username=%s\\npassword=%s\\n" "$(printf %s "$GIT_USERNAME")" "$(printf %s "$GIT_PASSWORD")"; :',
-      }),
+      })),
+    ),
   };
 }
 
-/** The DAG bundle: the source of the DAGs, as Airflow's configuration has it. */
-function bundle({ git }: Config["airflow"]["dags"]) {
-  return git
-    ? {
-        name: "git",
-        classpath: "airflow.providers.git.bundles.git.GitDagBundle",
-        kwargs: {
-          git_conn_id: "dags",
-          repo_url: git.repository,
-          tracking_ref: git.branch,
-          ...(git.folder && { subdir: git.folder }),
-          refresh_interval: 60,
-        },
-      }
-    : {
-        name: "configmap",
-        classpath: "airflow.dag_processing.bundles.local.LocalDagBundle",
-        // A ConfigMap's files are symlinks into ..data, itself a symlink: Airflow takes the directory above for a loop.
-        kwargs: { path: `${paths.dags}/..data`, refresh_interval: 30 },
-      };
-}
+/** The DAG bundle: the source of the DAGs, as Airflow's configuration has it, in JSON. */
+const bundle = ({ git }: Config["airflow"]["dags"]): string =>
+  either(
+    git,
+    ({ repository, branch, folder }) =>
+      `{"name":"git","classpath":"airflow.providers.git.bundles.git.GitDagBundle","kwargs":{"git_conn_id":"dags",` +
+      `"repo_url":${literal(jsonText(repository))},"tracking_ref":"${branch}",${either(
+        folder,
+        (found) => `"subdir":"${found}",`,
+        () => "",
+      )}"refresh_interval":60}}`,
+    () =>
+      literal(
+        JSON.stringify({
+          name: "configmap",
+          classpath: "airflow.dag_processing.bundles.local.LocalDagBundle",
+          // A ConfigMap's files are symlinks into ..data, itself a symlink: Airflow takes the directory above for a loop.
+          kwargs: { path: `${paths.dags}/..data`, refresh_interval: 30 },
+        }),
+      ),
+  );
 
 /**
  * Limits on the number of tasks that run at once: the scheduler's parallelism, and the slots of the default pool, which
  * the database migration creates. Airflow's defaults, 32 and 128, or as many tasks as the workers can run.
  */
 export function capacity({ worker }: Config["airflow"]) {
-  const tasks = mostReplicas(worker) * worker.concurrency;
+  const tasks = (least: number) => String(product(mostReplicas(worker), worker.concurrency, least));
   return {
-    scheduler: { AIRFLOW__CORE__PARALLELISM: String(Math.max(32, tasks)) },
-    setup: { AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT: String(Math.max(128, tasks)) },
+    scheduler: { AIRFLOW__CORE__PARALLELISM: tasks(32) },
+    setup: { AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT: tasks(128) },
   };
 }
 
@@ -160,8 +188,14 @@ function withOptions(file: string, options: Record<string, string>): string {
   return sections.join("");
 }
 
-/** JSON as a value of airflow.cfg, where `%` begins an interpolation. */
-const literal = (value: unknown) => JSON.stringify(value).replaceAll("%", "%%");
+/** The product of two numbers, but at least `least`. */
+const product = derived("product", (one: number, other: number, least: number): number => Math.max(least, one * other));
+
+/** A text in JSON. */
+const jsonText = derived("jsonText", (text: string): string => JSON.stringify(text));
+
+/** Text as a value of airflow.cfg, where `%` begins an interpolation. */
+const literal = derived("literal", (text: string): string => text.replaceAll("%", "%%"));
 
 /** The API server takes scheme, host and client from X-Forwarded-*. Anyone who reaches its port can set them. */
 export const behindProxy = { FORWARDED_ALLOW_IPS: "*" };
@@ -207,7 +241,7 @@ scheduler_health_check_server_port = ${ports.health}
 
 [dag_processor]
 parsing_processes = 1
-dag_bundle_config_list = ${literal([bundle(dags)])}
+dag_bundle_config_list = [${bundle(dags)}]
 
 [celery_broker_transport_options]
 # Seconds after which Redis hands a task to another worker. A task that runs longer is run twice.
@@ -226,7 +260,7 @@ colored_console_log = False
 
 [fab]
 ${page ? "# The login page, a WSGI application of its own, takes X-Forwarded-* too.\nenable_proxy_fix = True\n" : ""}config_file = ${paths.config}/webserver_config.py
-${statsd ? metrics(statsd) : ""}`,
+${either(statsd, metrics, () => "")}`,
     own,
   ),
   "queue_address.py": `"""Where the queue is, with its password. As a program it prints that, for Airflow's own configuration."""

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { autoscale } from "../../config/autoscale.ts";
+import { derived, missing } from "../../config/derived.ts";
 import {
   auth,
   block,
@@ -17,8 +18,13 @@ import { component } from "../kit/definition.ts";
 import { airflowImages } from "./images.ts";
 
 const repositoryExpected = "expected a repository's address such as https://git.example.com/team/dags.git";
+/** By http or https without a user, or by SSH with one. */
+export const repositoryAddress =
+  /^(https?:\/\/[^\s/@]+\/\S+|ssh:\/\/\w[\w.-]*@\w[\w.-]*(:\d+)?\/\S+|\w[\w.-]*@\w[\w.-]*:[^\s/:]\S*)$/;
+/** Whether git reaches a repository by http or https. */
+export const isHttp = derived("isHttp", (repository: string): boolean => /^https?:/.test(repository));
 /** Whether git reaches a repository by SSH. */
-export const isSsh = (repository: string): boolean => !/^https?:/.test(repository);
+export const isSsh = (repository: string): boolean => missing(isHttp(repository));
 
 /** Where the DAGs come from: the platform's example, a ConfigMap, or a git repository. */
 const dags = block({
@@ -38,12 +44,7 @@ const dags = block({
             "expected an address without a user or password: put them into a Secret, named in dags.git.existingSecret",
             address.replace(/\/\/.*@/, "//…@"),
           );
-        else if (
-          !/^(https?:\/\/[^\s/@]+\/\S+|ssh:\/\/\w[\w.-]*@\w[\w.-]*(:\d+)?\/\S+|\w[\w.-]*@\w[\w.-]*:[^\s/:]\S*)$/.test(
-            address,
-          )
-        )
-          refuse(repositoryExpected);
+        else if (!repositoryAddress.test(address)) refuse(repositoryExpected);
       })
       .describe("Address of the repository: https://, http://, ssh:// or as in git@git.example.com:team/dags.git."),
     branch: z

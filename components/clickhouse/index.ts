@@ -47,7 +47,10 @@ export class Clickhouse extends Component {
     if (namespace.global.separateUsers)
       for (const client of Object.keys(clients) as Client[]) {
         const values = { username: client, password: password(this, `user-${client}`, config.auth.rotation) };
-        this.users.set(client, TypedSecret.create(this, `user-${client}`, values));
+        this.users.set(
+          client,
+          TypedSecret.create(this, `user-${client}`, () => values),
+        );
       }
     const server = this.server(config);
     const front = service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });

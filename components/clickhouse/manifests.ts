@@ -1,4 +1,4 @@
-import { bytes } from "../../config/quantity.ts";
+import { bytesOf } from "../../config/quantity.ts";
 import { shellPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
 import type { Element } from "./schema.ts";
@@ -43,8 +43,6 @@ export LISTEN_HOST
 exec clickhouse-server --config-file=/etc/clickhouse-server/config.xml
 `.trim();
 
-const percentOf = (limit: string, percent: number) => Math.floor((bytes(limit) * percent) / 100);
-
 /** `config.xml`: the server. Sizes follow the container's memory limit. */
 export const settings = (limit: string) => `<clickhouse>
   <logger>
@@ -76,9 +74,9 @@ export const settings = (limit: string) => `<clickhouse>
   <timezone>UTC</timezone>
 
   <!-- 80 % of the memory limit, ${limit}: past it a query is refused, and the container is not killed. -->
-  <max_server_memory_usage>${percentOf(limit, 80)}</max_server_memory_usage>
+  <max_server_memory_usage>${bytesOf(limit, 80)}</max_server_memory_usage>
   <!-- Within those: what finds the rows in the files, and nothing of their contents. -->
-  <mark_cache_size>${percentOf(limit, 10)}</mark_cache_size>
+  <mark_cache_size>${bytesOf(limit, 10)}</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
 
   <!-- The only log table. The others would write all the time. -->
@@ -123,7 +121,7 @@ export const users = (limit: string, own: readonly Client[]) => `<clickhouse>
   <profiles>
     <default>
       <!-- 60 % of the memory limit, ${limit}: one query leaves room for others. -->
-      <max_memory_usage>${percentOf(limit, 60)}</max_memory_usage>
+      <max_memory_usage>${bytesOf(limit, 60)}</max_memory_usage>
       <log_queries>1</log_queries>
     </default>${own.map(clientProfile).join("")}
   </profiles>

@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { stringify } from "yaml";
+import { derived, either, missing, when } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
@@ -86,7 +86,10 @@ export class Deployd extends Component {
         volumes: {
           config: configFiles(configuration),
           webhook: secretFiles({ secret: this.admin.key("secret"), token: this.admin.key("token") }),
-          tokens: config.tokensSecret ? { secret: { secretName: config.tokensSecret } } : scratch({ size: "1Mi" }),
+          tokens: {
+            ...when(config.tokensSecret, (secretName) => ({ secret: { secretName } })),
+            ...when(missing(config.tokensSecret), () => scratch({ size: "1Mi" })),
+          },
           work: scratch({ size: "1Gi" }),
           tmp: scratch({ size: "64Mi" }),
         },
@@ -97,10 +100,24 @@ export class Deployd extends Component {
 }
 
 const settings = ({ repositories }: Config["deployd"], target: NamespaceContext) => ({
-  "config.yaml": stringify({
-    repositories: repositories.map((repository) => ({ ...repository, namespace: target.name })),
-  }),
+  "config.yaml": `repositories:${either(
+    repositories,
+    (all) => `\n${repositoryLines(all, target.name)}`,
+    () => " []\n",
+  )}`,
 });
+
+/** An item of the list in YAML for each repository: a line of JSON, with its keys sorted. */
+const repositoryLines = derived(
+  "repositoryLines",
+  (repositories: Config["deployd"]["repositories"], namespace: string): string =>
+    repositories
+      .map((repository) => {
+        const sorted = Object.entries({ ...repository, namespace }).sort(([a], [b]) => (a < b ? -1 : 1));
+        return `  - ${JSON.stringify(Object.fromEntries(sorted))}\n`;
+      })
+      .join(""),
+);
 
 /** Mebibytes of Node's heap; the rest of the limit is for Helm and kustomize. */
 const heap = 128;

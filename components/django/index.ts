@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { derived, either, itemsWhen, missing, overridden, when } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -17,8 +18,8 @@ import {
   limitedAs,
   scratch,
   tcpProbe,
+  type Value,
   type Volume,
-  variables,
 } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
@@ -66,7 +67,7 @@ export class Django extends Component {
       password: password(this, "admin", config.auth.rotation),
     }));
     // Never rotated: sessions are signed with it, so a new one logs everyone out.
-    const keys = TypedSecret.create(this, "secret-key", { "secret-key": password(this, "secret-key", 1) });
+    const keys = TypedSecret.create(this, "secret-key", () => ({ "secret-key": password(this, "secret-key", 1) }));
     const shared = this.shared(args, keys);
 
     // Before any pod of the new version. If the migration fails, the pods of the old version keep running.
@@ -89,11 +90,15 @@ export class Django extends Component {
         POD_IP: { field: "status.podIP" },
         NODE_IP: { field: "status.hostIP" },
         ALLOWED_HOSTS: [
-          ...(host ? [host] : []),
-          ...[this.name, `${this.name}.${this.namespace.name}`, this.host(), `${this.host()}.cluster.local`],
+          either(
+            host,
+            (visited) => `${visited},${this.name}`,
+            () => this.name,
+          ),
+          ...[`${this.name}.${this.namespace.name}`, this.host(), `${this.host()}.cluster.local`],
           ...["localhost", "$(POD_IP)", "$(NODE_IP)"],
         ].join(","),
-        ...(host && { CSRF_TRUSTED_ORIGINS: `http://${host},https://${host}` }),
+        ...when(host, (visited) => ({ CSRF_TRUSTED_ORIGINS: `http://${visited},https://${visited}` })),
         SECRET_KEY: keys.key("secret-key"),
         DATABASE_HOST: database.host,
         DATABASE_PORT: String(database.port),
@@ -123,15 +128,18 @@ export class Django extends Component {
         containers: {
           migrate: {
             ...container,
-            command: ["sh", "-eu", "-c", [...enter(config.directory), migrate].join("\n")],
-            env: {
-              ...env,
-              DJANGO_SUPERUSER_USERNAME: admin,
-              DJANGO_SUPERUSER_EMAIL: `${admin}@localhost`,
-              DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
-              ADMINISTRATOR: administrator(this.admin.key("password")),
-              ...variables(config.env),
-            },
+            command: ["sh", "-eu", "-c", `${enter(config.directory)}${migrate}`],
+            env: overridden<Value, Given, Value>(
+              {
+                ...env,
+                DJANGO_SUPERUSER_USERNAME: admin,
+                DJANGO_SUPERUSER_EMAIL: `${admin}@localhost`,
+                DJANGO_SUPERUSER_PASSWORD: this.admin.key("password"),
+                ADMINISTRATOR: administrator(this.admin.key("password")),
+              },
+              config.env,
+              asGiven,
+            ),
             resources: limitedAs(config.resources, {
               requests: { cpu: "5m", memory: "96Mi" },
               limits: { memory: "256Mi" },
@@ -162,7 +170,8 @@ export class Django extends Component {
             ...container,
             command: serve(config),
             args: options(config),
-            env: { ...env, ...withoutSuperuser(variables(config.env)) },
+            // The variables that create the administrator are for the Job only.
+            env: overridden<Value, Given, Value>(env, config.env, asGiven, "DJANGO_SUPERUSER_"),
             ports: { http: port },
             resources: config.resources,
             startup: httpProbe(config.healthPath, "http", { every: 2, failures: 150 }),
@@ -183,12 +192,18 @@ export class Django extends Component {
 const pageOf = ({ ingress }: DjangoArgs["config"]): Page => ({ role: "web", own: ingress });
 
 /** Shell: changes to the directory of manage.py. A Dockerfile may have copied the configured directory, its contents, or a subdirectory. */
-function enter(directory: string | undefined): string[] {
-  if (directory === undefined) return [];
-  const parts = directory.split("/");
-  const folders = [".", ...parts.map((_, i) => parts.slice(parts.length - 1 - i).join("/"))];
-  return [`for folder in ${folders.join(" ")}; do test ! -f "$folder/manage.py" || { cd "$folder"; break; }; done`];
-}
+const enter = (directory: string | undefined): string =>
+  either(
+    directory,
+    (found) => `for folder in . ${endsOf(found)}; do test ! -f "$folder/manage.py" || { cd "$folder"; break; }; done\n`,
+    () => "",
+  );
+
+/** The ends of a path, the shortest first. */
+const endsOf = derived("endsOf", (path: string): string => {
+  const parts = path.split("/");
+  return parts.map((_, i) => parts.slice(parts.length - 1 - i).join("/")).join(" ");
+});
 
 /** Shell: the module of uvicorn's worker for gunicorn. It is a separate package now; older uvicorn contains it. */
 const uvicornWorker = `worker=$(python -c "
@@ -197,17 +212,24 @@ print('uvicorn_worker' if find_spec('uvicorn_worker') else 'uvicorn.workers')")`
 
 /** The command of the web server. Its arguments are `options`. */
 const serve = ({ directory, interface: offered }: DjangoArgs["config"]): string[] =>
-  gunicorn(port, [
-    ...enter(directory),
-    ...(offered === "asgi" ? [uvicornWorker, 'set -- "$@" "--worker-class=$worker.UvicornWorker"'] : []),
-  ]);
+  gunicorn(
+    port,
+    enter(directory) +
+      either(
+        isAsgi(offered),
+        () => `${uvicornWorker}\nset -- "$@" "--worker-class=$worker.UvicornWorker"\n`,
+        () => "",
+      ),
+  );
+
+const isAsgi = derived("isAsgi", (offered: string): boolean => offered === "asgi");
 
 /** gunicorn's arguments: the application and its options. */
 const options = ({ application, workers, interface: offered }: DjangoArgs["config"]): string[] => [
   application,
-  ...(offered === "wsgi" ? ["--worker-class=gthread"] : []),
+  ...itemsWhen(missing(isAsgi(offered)), () => ["--worker-class=gthread"]),
   `--workers=${workers}`,
-  ...(offered === "wsgi" ? [`--threads=${djangoThreads}`] : []),
+  ...itemsWhen(missing(isAsgi(offered)), () => [`--threads=${djangoThreads}`]),
   // A kept-alive connection would be reset while a client sends on it, when the pod stops.
   "--keep-alive=0",
   "--graceful-timeout=30",
@@ -215,9 +237,9 @@ const options = ({ application, workers, interface: offered }: DjangoArgs["confi
   "--worker-tmp-dir=/dev/shm",
 ];
 
-/** The variables that create the administrator are for the Job only. */
-const withoutSuperuser = (env: ReturnType<typeof variables>): ReturnType<typeof variables> =>
-  Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("DJANGO_SUPERUSER_")));
+/** A variable of the stack's `env`. They come after the platform's, so that `$(…)` in them can refer to those. */
+type Given = DjangoArgs["config"]["env"][string];
+const asGiven = (given: Given): Value => ({ given });
 
 /** Idempotent. */
 const migrate = `

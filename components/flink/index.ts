@@ -1,4 +1,5 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
+import { either, itemsWhen, whenever } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
@@ -96,7 +97,7 @@ export class Flink extends Component {
             args: [
               `${home}/bin/jobmanager.sh`,
               "start-foreground",
-              ...(election ? ["-D", "jobmanager.rpc.address=$(POD_IP)"] : []),
+              ...itemsWhen(election, () => ["-D", "jobmanager.rpc.address=$(POD_IP)"]),
             ],
             ports: jobManagerPorts,
             resources: jobManager.resources,
@@ -107,7 +108,11 @@ export class Flink extends Component {
           },
         },
       },
-      dependsOn: [rpc, ...(election ? permissions(this, [jobManagerRule], [election]) : []), ...bucket.ready],
+      dependsOn: [
+        rpc,
+        ...(whenever(election, (namespace) => permissions(this, [jobManagerRule], [namespace])) ?? []),
+        ...bucket.ready,
+      ],
     });
   }
 
@@ -123,14 +128,22 @@ export class Flink extends Component {
     const configuration = files(this, "taskmanager", taskManagerFiles(cluster, config));
     const { metrics } = taskManagerPorts;
     const headless = headlessService(this, { suffix: "taskmanager", role: "taskmanager", ports: { metrics } });
-    const rights = election ? permissions(this, [taskManagerRule], [election], "taskmanager") : [];
+    const rights =
+      whenever(election, (namespace) => permissions(this, [taskManagerRule], [namespace], "taskmanager")) ?? [];
+    const account = whenever(election, () => serviceAccount(this, "taskmanager")) ?? serviceAccount(this);
     return deployment(this, {
       suffix: "taskmanager",
       replicas: taskManager.replicas,
       autoscale: taskManager.autoscale,
       pod: {
         ...this.pod(configuration, catalogs, cluster, { catalog, scratch: config.scratch }),
-        ...(election && { account: serviceAccount(this, "taskmanager") }),
+        account: pulumi.all([account, serviceAccount(this)]).apply(([own, shared]) =>
+          either(
+            election,
+            () => own,
+            () => shared,
+          ),
+        ),
         role: "taskmanager",
         containers: {
           taskmanager: {
@@ -166,7 +179,10 @@ export class Flink extends Component {
         this.serves("jobmanager", ["rest", "rpc", "blob", internalPorts.query]),
         this.serves("taskmanager", ["rpc", "data", internalPorts.query, internalPorts.collect]),
       ],
-      ...(election && { talksToApi: "Flink keeps who leads and which jobs there are in ConfigMaps" }),
+      ...(election && {
+        talksToApi: "Flink keeps who leads and which jobs there are in ConfigMaps",
+        talksOnlyFor: election,
+      }),
       volumes: {
         config: configFiles(configuration.name),
         catalogs: configFiles(catalogs.name),

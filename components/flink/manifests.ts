@@ -1,3 +1,4 @@
+import { either, when } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { NamespaceContext } from "../kit/component.ts";
 import type { BucketConnection, CatalogConnection } from "../kit/connection.ts";
@@ -33,12 +34,11 @@ export interface Cluster {
 export const jobManagerFiles = (cluster: Cluster, { settings, jobManager }: Config["flink"]) => ({
   ...logging,
   "config.yaml": withSettings(
-    yaml({
-      ...common(cluster),
+    `${common(cluster)}${yaml({
       "jobmanager.bind-host": "0.0.0.0",
       "rest.bind-address": "0.0.0.0",
       "jobmanager.memory.process.size": share(jobManager.resources.limits.memory, 100),
-    }),
+    })}`,
     { ...settings, ...jobManager.settings },
     notation,
   ),
@@ -48,15 +48,14 @@ export const jobManagerFiles = (cluster: Cluster, { settings, jobManager }: Conf
 export const taskManagerFiles = (cluster: Cluster, { settings, taskManager }: Config["flink"]) => ({
   ...logging,
   "config.yaml": withSettings(
-    yaml({
-      ...common(cluster),
+    `${common(cluster)}${yaml({
       "taskmanager.bind-host": "0.0.0.0",
       "taskmanager.rpc.port": taskManagerPorts.rpc,
       "taskmanager.data.port": taskManagerPorts.data,
       "taskmanager.collect-sink.port": internalPorts.collect,
       "taskmanager.memory.process.size": share(taskManager.resources.limits.memory, 100),
       "taskmanager.numberOfTaskSlots": taskManager.slots,
-    }),
+    })}`,
     { ...settings, ...taskManager.settings },
     notation,
   ),
@@ -66,7 +65,7 @@ export const taskManagerFiles = (cluster: Cluster, { settings, taskManager }: Co
 export const catalogFiles = (
   catalog: CatalogConnection | undefined,
   bucket: BucketConnection,
-): Record<string, string> => (catalog ? { "lakehouse.yaml": yaml(lakehouse(catalog, bucket)) } : {});
+): Record<string, string> => when(catalog, (found) => ({ "lakehouse.yaml": yaml(lakehouse(found, bucket)) }));
 
 /** Links Flink's S3 plugin into the plugin directory: the image ships it elsewhere. */
 export const startScript = `
@@ -124,11 +123,13 @@ const openedPackages = [
 ];
 
 /** Settings of every process of one cluster. */
-const common = ({ name, rest, rpc, election, bucket }: Cluster): Settings => ({
-  ...everywhere(bucket),
-  "rest.address": rest,
-  ...(election ? highAvailability(name, election, bucket) : { "jobmanager.rpc.address": rpc }),
-});
+const common = ({ name, rest, rpc, election, bucket }: Cluster): string =>
+  yaml({ ...everywhere(bucket), "rest.address": rest }) +
+  either(
+    election,
+    (namespace) => yaml(highAvailability(name, namespace, bucket)),
+    () => yaml({ "jobmanager.rpc.address": rpc }),
+  );
 
 const everywhere = ({ endpoint, bucket }: BucketConnection): Settings => ({
   "jobmanager.rpc.port": jobManagerPorts.rpc,

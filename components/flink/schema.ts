@@ -10,7 +10,7 @@ import { flinkImages } from "./images.ts";
 export const flinkImage = "data-platform/flink:2.3.0";
 
 /** Below these Flink does not start: its memory beside the heap, plus the smallest useful heap. */
-const least = { jobManager: "768Mi", taskManager: "1Gi" } as const;
+export const least = { jobManager: "768Mi", taskManager: "1Gi" } as const;
 
 /** How the processes and their clients connect, where state is, and what follows from another key. */
 const taken = {

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { derived, either, joined, ordinals, when, whenever } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -47,9 +48,9 @@ const mounts = { [mount]: "data", "/etc/kafka": "config", "/run/kafka": "node", 
 
 export interface KafkaArgs extends ComponentArgs<Config["kafka"]> {
   /** Topics that components store data in: one partition, retained for ever. Default: none. */
-  topics?: readonly string[];
-  /** Image of the JMX exporter. Default: no metrics. */
-  exporter?: string | undefined;
+  topics?: readonly string[] | undefined;
+  /** The JMX exporter. Default: no metrics. */
+  exporter?: { image: string } | undefined;
 }
 
 /** Kafka in KRaft mode. Each node is broker and controller: one node, or three and more that elect a leader. */
@@ -72,10 +73,11 @@ export class Kafka extends Component {
     });
     this.endpoint = endpoint(this, ports.kafka);
     const ready = [brokers, front];
+    const own = Object.keys(config.topics).length > 0;
     const jobs = [
-      ...(topics.length > 0 ? [this.createTopics(config, topics, ready)] : []),
-      ...(Object.keys(config.topics).length > 0 ? [this.declareTopics(config, ready)] : []),
-    ];
+      whenever(topics, (names) => this.createTopics(config, names, ready)),
+      own ? this.declareTopics(config, ready) : undefined,
+    ].filter((job) => job !== undefined);
     this.connection = {
       bootstrapServers: this.bootstrapServers,
       replication: usualReplication(config.replicas),
@@ -94,18 +96,21 @@ export class Kafka extends Component {
    * state marks every random value as a secret.
    */
   private clusterId(): SecretKey {
-    const id = randomKey(this, "cluster-id", 16).apply((base64) => base64.replace(/=+$/, ""));
-    return TypedSecret.create(this, "cluster", { id }).key("id");
+    const id = randomKey(this, "cluster-id", 16).apply(withoutPadding);
+    return TypedSecret.create(this, "cluster", () => ({ id })).key("id");
   }
 
   private brokers({ config, exporter }: KafkaArgs, clusterId: SecretKey) {
     const { replicas, resources, storage } = config;
     const domain = this.host("headless");
     const host = (id: number) => `${this.name}-${id}.${domain}`;
-    const voters = Array.from({ length: replicas }, (_, id) => `${id}@${host(id)}:${ports.controller}`).join(",");
+    const voters = joined(
+      ordinals(replicas).map((id) => `${id}@${host(id)}:${ports.controller}`),
+      ",",
+    );
     const configuration = files(this, "config", {
       ...settings(config, voters),
-      ...(exporter && { "metrics.yaml": exporterRules }),
+      ...when(exporter, () => ({ "metrics.yaml": exporterRules })),
     });
     // The volume `exporter` exists only with an exporter, so the type of the volumes' names is `string`.
     return stateful<string>(this, {
@@ -123,7 +128,7 @@ export class Kafka extends Component {
         // A broker moves the leadership of its partitions before it stops.
         gracePeriod: 120,
         init: {
-          ...(exporter && { exporter: this.exporterAgent(exporter, resources) }),
+          ...when(exporter, ({ image }) => ({ exporter: this.exporterAgent(image, resources) })),
           prepare: {
             image: this.image(config.image),
             command: ["sh", "-eu", "-c", prepareScript],
@@ -137,22 +142,22 @@ export class Kafka extends Component {
           config: configFiles(configuration.name),
           node: scratch({ size: "1Mi", memory: true }),
           tmp: scratch({ size: "64Mi" }),
-          ...(exporter && { exporter: scratch({ size: "16Mi" }) }),
+          ...when(exporter, () => ({ exporter: scratch({ size: "16Mi" }) })),
         },
       },
     });
   }
 
-  private broker({ image, resources }: Config["kafka"], exporter: string | undefined): Container<string> {
+  private broker({ image, resources }: Config["kafka"], exporter: KafkaArgs["exporter"]): Container<string> {
     const java = jvm(resources.limits.memory, exporter);
     const probe = ["bash", "-c", apiVersionsProbe];
     return {
       image: this.image(image),
       command: ["env", ...java, run, "kafka.Kafka", "/run/kafka/server.properties"],
       env,
-      ports: { ...ports, ...(exporter && { metrics: metricsPort }) },
+      ports: { ...ports, ...when(exporter, () => ({ metrics: metricsPort })) },
       resources,
-      mounts: { ...mounts, ...(exporter && { "/opt/exporter": "exporter" }) },
+      mounts: { ...mounts, ...when(exporter, () => ({ "/opt/exporter": "exporter" })) },
       // A broker listens after it has read its logs and joined the controllers: slow after a crash.
       startup: execProbe(probe, { every: 2, failures: 300 }),
       readiness: execProbe(probe),
@@ -238,12 +243,18 @@ export class Kafka extends Component {
 
 type HookInputs = { metadata?: { annotations?: Record<string, string> } } | undefined;
 
+const withoutPadding = derived("withoutPadding", (base64: string): string => base64.replace(/=+$/, ""));
+
 /** Java options of the server's process alone: a command line tool in the same container must not inherit them. */
-function jvm(memoryLimit: string, exporter: string | undefined): string[] {
+function jvm(memoryLimit: string, exporter: KafkaArgs["exporter"]): string[] {
   const heap = share(memoryLimit, 50);
   return [
     `KAFKA_HEAP_OPTS=-Xms${heap} -Xmx${heap}`,
-    `KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError${exporter ? ` -javaagent:${agent}=${metricsPort}:/etc/kafka/metrics.yaml` : ""}`,
+    `KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError${either(
+      exporter,
+      () => ` -javaagent:${agent}=${metricsPort}:/etc/kafka/metrics.yaml`,
+      () => "",
+    )}`,
     "KAFKA_LOG4J_OPTS=-Dlog4j2.configurationFile=/etc/kafka/log4j2.yaml",
   ];
 }

@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
+import { derived } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import { properties, withSettings } from "../kit/settings.ts";
-
 import { topicSettings, usualReplication } from "./schema.ts";
 
 /*
@@ -157,7 +157,7 @@ export const exporterRules = stringify({
 export function settings({ replicas, settings: own }: Config["kafka"], voters: string): Record<string, string> {
   const replication = usualReplication(replicas);
   // One of three brokers may fail: acknowledged messages are still on two.
-  const inSync = Math.max(1, replication - 1);
+  const inSync = oneLess(replication);
   return {
     "server.properties": withSettings(
       `process.roles=broker,controller
@@ -193,3 +193,6 @@ log.cleaner.dedupe.buffer.size=33554432
 `,
   };
 }
+
+/** One less, but at least one. */
+const oneLess = derived("oneLess", (replication: number): number => Math.max(1, replication - 1));

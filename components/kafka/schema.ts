@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { derived } from "../../config/derived.ts";
 import { block, count, enabled, image, memory, resources, serviceAnnotations, storage } from "../../config/fields.ts";
 import { workload } from "../../config/pods.ts";
 import { bytes } from "../../config/quantity.ts";
@@ -78,7 +79,7 @@ export function topicSettings({ retention, retentionBytes, settings }: Topic): R
 }
 
 /** Replicas of a topic without a number of its own: one per node, up to three. */
-export const usualReplication = (nodes: number): number => Math.min(nodes, 3);
+export const usualReplication = derived("atMostThree", (nodes: number): number => Math.min(nodes, 3));
 
 const config = block({
   enabled: enabled(),
@@ -90,6 +91,7 @@ const config = block({
       error: "expected 1, 3, 5 or 7 nodes: each is broker and controller, and controllers decide by majority",
     })
     .default(1)
+    .meta({ enum: [1, 3, 5, 7] })
     .describe(
       "Nodes, each broker and controller. Topics have as many replicas, up to three. Fixed once the nodes have data.",
     ),

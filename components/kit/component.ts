@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { derived } from "../../config/derived.ts";
 import { resolveImage, tagOf } from "../../config/images.ts";
 import type { RolePods, WorkloadSettings } from "../../config/pods.ts";
 import type { Config } from "../../config/schema.ts";
@@ -50,11 +51,12 @@ export interface Naming {
  * The text as a label's value: at most 63 characters, with a letter or digit at both ends. A longer text is cut, so do
  * not rely on this label alone to distinguish objects.
  */
-export const labelValue = (text: string): string =>
+export const labelValue = derived("labelValue", (text: string): string =>
   text
     .replace(/^[^A-Za-z0-9]+/, "")
     .slice(0, 63)
-    .replace(/[^A-Za-z0-9]+$/, "");
+    .replace(/[^A-Za-z0-9]+$/, ""),
+);
 
 type Metadata = { name: string; namespace: string; labels: Record<string, string> };
 

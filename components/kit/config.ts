@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Component } from "./component.ts";
-import { fingerprint } from "./secret.ts";
+import { checksumOf } from "./secret.ts";
 
 /** A ConfigMap of configuration files. */
 export interface ConfigFiles {
@@ -18,5 +18,5 @@ export function files(component: Component, suffix: string, data: Record<string,
     { metadata: component.metadata(suffix), data },
     component.child(),
   );
-  return { name: map.metadata.name, checksum: fingerprint(data) };
+  return { name: map.metadata.name, checksum: checksumOf(component.named(suffix), data) };
 }

@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { type Autoscale, mostReplicas } from "../../config/autoscale.ts";
+import { derived, whenever } from "../../config/derived.ts";
 import type { Component } from "./component.ts";
 import { type Pod, pod } from "./pod.ts";
 
@@ -26,7 +27,7 @@ export interface DeploymentArgs<V extends string> {
  */
 export function deployment<V extends string>(component: Component, spec: DeploymentArgs<V>): k8s.apps.v1.Deployment {
   const { role } = spec.pod;
-  if (mostReplicas(spec) > 1) disruptionBudget(component, { suffix: spec.suffix, role });
+  whenever(several(mostReplicas(spec)), () => disruptionBudget(component, { suffix: spec.suffix, role }));
   const made = new k8s.apps.v1.Deployment(
     component.named(spec.suffix),
     {
@@ -79,6 +80,9 @@ function autoscaler(
     component.child(),
   );
 }
+
+/** Whether a workload has more than one replica. */
+export const several = derived("several", (replicas: number) => replicas > 1);
 
 /** Creates a PodDisruptionBudget: a drain of nodes evicts one pod of the workload at a time. */
 export function disruptionBudget(component: Component, of: { suffix?: string; role?: string }): void {

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { derived, when, whenever } from "../../config/derived.ts";
 import { localIssuer, type OpenPage } from "../../config/front-door.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Component } from "./component.ts";
@@ -18,8 +19,13 @@ const defaults: Record<Config["global"]["cluster"], ServiceType> = {
 };
 
 /** Type of an application's Service: the configured one, or the default of the stack's kind of cluster. */
-export const reachedBy = ({ namespace }: Component, { type }: { type?: ServiceType | undefined }): ServiceType =>
-  type ?? defaults[namespace.global.cluster];
+export const reachedBy = ({ namespace }: Component, { type }: { type?: ServiceType | undefined }): string =>
+  serviceType(type ?? "", namespace.global.cluster);
+
+const serviceType = derived(
+  "serviceType",
+  (type: string, cluster: string): string => type || defaults[cluster as keyof typeof defaults],
+);
 
 type Issuer = NonNullable<Config["frontDoor"]["tls"]["issuer"]>;
 
@@ -85,9 +91,11 @@ export function urlOf(component: Component, page: Page): string | undefined {
 
 /** Routes the page's host to it, if it has one, or to a login in front of it. `service` has the page's port. */
 export function expose(component: Component, served: Page, service: k8s.core.v1.Service): void {
+  whenever(hostOf(component, served), (host) => exposeAt(component, served, service, host));
+}
+
+function exposeAt(component: Component, served: Page, service: k8s.core.v1.Service, host: string): void {
   const { door, network, global } = component.namespace;
-  const host = hostOf(component, served);
-  if (!host) return;
   const login = door && isClosed(door, served) ? door.config.login : undefined;
   const closed = { host, authenticated: served.authenticated };
   const front = login ? loginProxy(component, { ...behind(component, served, service), ...closed, login }) : service;
@@ -136,7 +144,7 @@ function ingress(component: Component, { own, ...page }: Page, host: string, fro
       },
       spec: {
         ...(className && { ingressClassName: className }),
-        ...(secretName && { tls: [{ hosts: [host], secretName }] }),
+        ...when(secretName, (certificate) => ({ tls: [{ hosts: [host], secretName: certificate }] })),
         rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }],
       },
     },

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { derived } from "../../config/derived.ts";
 import type { Component } from "./component.ts";
 import { type Pod, pod } from "./pod.ts";
 import { fingerprint } from "./secret.ts";
@@ -37,7 +38,10 @@ export function runOnce<V extends string>(
   });
   // Without the labels: a new version label alone is no reason to run again.
   const content = pulumi.output({ spec: template.spec, checksums: spec.checksums });
-  const name = content.apply((work) => `${component.named(suffix)}-${fingerprint(work)}`);
+  const name = content.apply(
+    (work) =>
+      `${component.named(suffix)}-${hashOfWork(component.named(suffix), work.spec ?? {}, work.checksums ?? {})}`,
+  );
   return new k8s.batch.v1.Job(
     component.named(suffix),
     {
@@ -59,9 +63,16 @@ export function runOnce<V extends string>(
       },
     },
     // Pulumi waits ten minutes by default. A minute longer than the Job's deadline, so that the Job reports its error.
-    component.child({ dependsOn, customTimeouts: { create: `${deadline + 60}s`, update: `${deadline + 60}s` } }),
+    component.child({ dependsOn, customTimeouts: { create: minuteAfter(deadline), update: minuteAfter(deadline) } }),
   );
 }
+
+const minuteAfter = derived("minuteAfter", (seconds: number): string => `${seconds + 60}s`);
+
+/** What the name of a Job ends in: it changes with the pod and the checksums of what the pod reads. */
+const hashOfWork = derived("hashOfWork", (_name: string, spec: object, checksums: Record<string, string>): string =>
+  fingerprint({ spec, ...(Object.keys(checksums).length > 0 && { checksums }) }),
+);
 
 export interface CronJobArgs<V extends string> {
   /** Cron schedule, in UTC. */

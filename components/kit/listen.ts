@@ -8,9 +8,9 @@ export const anyAddress = `any=0.0.0.0; [ ! -e /proc/net/if_inet6 ] || any="[::]
  * Command that runs gunicorn on `port` of every address. Its other options are the container's `args`. `before` are
  * lines of shell that run first.
  */
-export const gunicorn = (port: number, before: string[] = []): string[] => [
+export const gunicorn = (port: number, before = ""): string[] => [
   "sh",
   "-c",
-  [...before, `${anyAddress}; exec gunicorn --bind "$any:${port}" "$@"`].join("\n"),
+  `${before}${anyAddress}; exec gunicorn --bind "$any:${port}" "$@"`,
   "gunicorn",
 ];

@@ -38,7 +38,9 @@ export function loginProxy(component: Component, args: LoginArgs): k8s.core.v1.S
   const { login, connects = [], dependsOn = [] } = args;
   const client = TypedSecret.existing<"client-id" | "client-secret">(component, login.existingSecret, 1);
   // Never rotated: a new one logs everyone out.
-  const session = TypedSecret.create(component, "login", { "cookie-secret": randomKey(component, "login", 32) });
+  const session = TypedSecret.create(component, "login", () => ({
+    "cookie-secret": randomKey(component, "login", 32),
+  }));
   const files = isFiles(args.upstream) ? args.upstream : undefined;
   const workload = deployment<string>(component, {
     suffix: loginRole,

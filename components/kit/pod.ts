@@ -1,5 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { byName, derived, either, given, listOf, mapFields, missing, when } from "../../config/derived.ts";
 import type { RolePods, WorkloadSettings } from "../../config/pods.ts";
 import { millicores } from "../../config/quantity.ts";
 import type { Component } from "./component.ts";
@@ -37,10 +38,21 @@ export interface Resources {
  */
 export function limitedAs(server: { limits: { cpu?: string | undefined } }, own: Resources): Resources {
   const { cpu } = server.limits;
-  if (!cpu) return own;
-  const request = millicores(own.requests.cpu) > millicores(cpu) ? cpu : own.requests.cpu;
-  return { requests: { ...own.requests, cpu: request }, limits: { ...own.limits, cpu } };
+  const request = either(
+    cpu,
+    (limit) => smallerCpu(own.requests.cpu, limit),
+    () => own.requests.cpu,
+  );
+  return {
+    requests: { ...own.requests, cpu: request },
+    limits: { ...own.limits, ...when(cpu, (limit) => ({ cpu: limit })) },
+  };
 }
+
+/** The smaller of two CPU quantities. */
+const smallerCpu = derived("smallerCpu", (one: string, other: string): string =>
+  millicores(one) > millicores(other) ? other : one,
+);
 
 /** Path in the container → volume, or a directory `subPath` of a volume. */
 type Mounts<V extends string> = Partial<Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>>;
@@ -92,6 +104,8 @@ export interface Pod<V extends string> {
    * Grant rights with `permissions`. Default: no token.
    */
   talksToApi?: string;
+  /** What must be set for `talksToApi` to hold. Default: it always does. */
+  talksOnlyFor?: unknown;
   /**
    * What the pod connects to. With `global.networkPolicies` everything else is denied. Default: nothing, apart from DNS,
    * and the API server with `talksToApi`.
@@ -114,7 +128,7 @@ export function pod<V extends string>(
   const { imagePullPolicy, imagePullSecrets } = component.namespace.global;
   addToNetwork(component, spec);
   const list = (containers: Record<string, Container<V>>) =>
-    Object.entries(containers).map(([name, one]) =>
+    listOf(containers, ([name, one]) =>
       container(name, spec.isForeign ? one : withVariables(component, one), imagePullPolicy),
     );
   const placed = component.podsOf(spec.role, spec.quorum);
@@ -127,7 +141,7 @@ export function pod<V extends string>(
     },
     spec: {
       serviceAccountName: spec.account ?? serviceAccount(component),
-      automountServiceAccountToken: spec.talksToApi !== undefined,
+      automountServiceAccountToken: spec.talksToApi !== undefined && given(spec.talksOnlyFor ?? true),
       enableServiceLinks: false,
       securityContext: {
         runAsNonRoot: true,
@@ -138,10 +152,10 @@ export function pod<V extends string>(
         fsGroupChangePolicy: "OnRootMismatch",
         seccompProfile: { type: "RuntimeDefault" },
       },
-      ...(imagePullSecrets.length > 0 && { imagePullSecrets: imagePullSecrets.map((name) => ({ name })) }),
+      ...when(imagePullSecrets, (names) => ({ imagePullSecrets: names.map((name) => ({ name })) })),
       ...(spec.init && { initContainers: list(spec.init) }),
       containers: list(spec.containers),
-      volumes: Object.entries<Volume>(spec.volumes).map(([name, volume]) => ({ name, ...volume })),
+      volumes: listOf<Volume, k8s.types.input.core.v1.Volume>(spec.volumes, ([name, volume]) => ({ name, ...volume })),
       terminationGracePeriodSeconds: placed.terminationGracePeriodSeconds ?? spec.gracePeriod ?? 30,
       ...(spec.restartPolicy && { restartPolicy: spec.restartPolicy }),
       ...(!spec.restartPolicy && {
@@ -197,12 +211,12 @@ function withVariables<V extends string>(component: Component, container: Contai
   };
 }
 
-/** Variables of a stack's `env`. */
+/** Variables of a stack's `env`, in the order of their names. */
 export const variables = (
   env: NonNullable<WorkloadSettings["env"]>,
 ): Record<string, string | SecretKey | ConfigMapKey> =>
   Object.fromEntries(
-    Object.entries(env).map(([name, value]) => {
+    byName(env).map(([name, value]) => {
       if (typeof value === "string") return [name, value];
       if ("secretKeyRef" in value)
         return [name, { secret: pulumi.output(value.secretKeyRef.name), key: value.secretKeyRef.key }];
@@ -210,9 +224,13 @@ export const variables = (
     }),
   );
 
-const annotations = ({ checksums = {}, talksToApi }: Pick<Pod<never>, "checksums" | "talksToApi">) => ({
-  ...Object.fromEntries(Object.entries(checksums).map(([of, sum]) => [`data-platform/checksum-${of}`, sum])),
-  ...(talksToApi && { "data-platform/talks-to-api": talksToApi }),
+const annotations = ({
+  checksums = {},
+  talksToApi,
+  talksOnlyFor = true,
+}: Pick<Pod<never>, "checksums" | "talksToApi" | "talksOnlyFor">) => ({
+  ...mapFields(checksums, ([of, sum]) => [`data-platform/checksum-${of}`, sum]),
+  ...(talksToApi && when(talksOnlyFor, () => ({ "data-platform/talks-to-api": talksToApi }))),
 });
 
 /** Spreads replicas over nodes. Set for a single replica too, so that scaling does not change the pod template. */
@@ -251,8 +269,8 @@ function container<V extends string>(
     imagePullPolicy,
     command: spec.command,
     ...(spec.args && { args: spec.args }),
-    ...(spec.env && { env: Object.entries(spec.env).map(variable) }),
-    ...(spec.envFrom && spec.envFrom.length > 0 && { envFrom: spec.envFrom }),
+    ...(spec.env && { env: listOf(spec.env, variable) }),
+    ...when(spec.envFrom, (envFrom) => ({ envFrom })),
     ...(spec.ports && { ports: containerPorts(spec.ports) }),
     resources: spec.resources,
     ...(spec.mounts && { volumeMounts: volumeMounts(spec.mounts) }),
@@ -274,28 +292,43 @@ const preStop = (before: string[] | { sleep: number }) =>
   Array.isArray(before) ? { exec: { command: before } } : { sleep: { seconds: before.sleep } };
 
 const containerPorts = (ports: Ports) =>
-  Object.entries(ports).map(([name, port]) =>
+  listOf(ports, ([name, port]) =>
     typeof port === "number" ? { name, containerPort: port } : { name, containerPort: port.udp, protocol: "UDP" },
   );
 
 const volumeMounts = <V extends string>(mounts: Mounts<V>) =>
-  Object.entries<Mounts<V>[string]>(mounts).flatMap(([mountPath, mount]) => {
-    if (mount === undefined) return [];
-    if (typeof mount !== "object") return [{ name: mount, mountPath }];
+  listOf<Mounts<V>[string], k8s.types.input.core.v1.VolumeMount | undefined>(mounts, ([mountPath, mount]) => {
+    if (mount === undefined) return undefined;
+    if (typeof mount !== "object") return { name: mount, mountPath };
     const { volume, readOnly, subPath } = mount;
-    return [{ name: volume, mountPath, ...(readOnly && { readOnly }), ...(subPath && { subPath }) }];
-  });
+    return { name: volume, mountPath, ...(readOnly && { readOnly }), ...(subPath && { subPath }) };
+  }).filter((mount) => mount !== undefined);
 
-type Value = pulumi.Input<string> | SecretKey | ConfigMapKey | PodField;
+/** A value of the stack's configuration, as Kubernetes takes it: a text, or where it is from. */
+interface Given {
+  given: string | k8s.types.input.core.v1.EnvVarSource;
+}
+
+export type Value = pulumi.Input<string> | SecretKey | ConfigMapKey | PodField | Given;
 
 /** One environment variable. An Output has none of the properties that tell the references apart. */
 function variable([name, value]: [string, Value]): k8s.types.input.core.v1.EnvVar {
   if (typeof value !== "object") return { name, value };
   if ("secret" in value) return { name, valueFrom: { secretKeyRef: { name: value.secret, key: value.key } } };
   if ("configMap" in value) return { name, valueFrom: { configMapKeyRef: { name: value.configMap, key: value.key } } };
+  if ("given" in value) {
+    const isPlain = isText(value.given);
+    return {
+      name,
+      ...when(isPlain, () => ({ value: value.given as string })),
+      ...when(missing(isPlain), () => ({ valueFrom: value.given as k8s.types.input.core.v1.EnvVarSource })),
+    };
+  }
   if ("field" in value) return { name, valueFrom: { fieldRef: { fieldPath: value.field } } };
   return { name, value };
 }
+
+const isText = derived("isText", (value: unknown): boolean => typeof value === "string");
 
 /** An emptyDir of at most `size`. `memory`: a tmpfs, which counts as the containers' memory. */
 export const scratch = (of: { size: string; memory?: boolean }): Volume => ({
@@ -308,9 +341,7 @@ export const configFiles = (configMap: pulumi.Input<string>): Volume => ({ confi
 /** Keys of Secrets as files: file name → key. */
 export const secretFiles = (files: Record<string, SecretKey>): Volume => ({
   projected: {
-    sources: Object.entries(files).map(([path, { secret, key }]) => ({
-      secret: { name: secret, items: [{ key, path }] },
-    })),
+    sources: listOf(files, ([path, { secret, key }]) => ({ secret: { name: secret, items: [{ key, path }] } })),
   },
 });
 

@@ -2,6 +2,7 @@ import { createHash, createHmac } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import { derived, either, once, unless } from "../../config/derived.ts";
 import type { Component, NamespaceContext } from "./component.ts";
 
 /** One key of one Secret, for an environment variable or a file in a pod of the Secret's namespace. */
@@ -42,8 +43,10 @@ export function randomKey(
     { length: bytes, ...(rotation && { keepers: { rotation: String(rotation) } }) },
     { parent: component },
   );
-  return generated.base64.apply((base64) => base64.replaceAll("+", "-").replaceAll("/", "_"));
+  return generated.base64.apply(urlSafe);
 }
+
+const urlSafe = derived("urlSafe", (base64: string): string => base64.replaceAll("+", "-").replaceAll("/", "_"));
 
 /**
  * A Kubernetes Secret whose keys are a type: `secret.key("pasword")` does not compile. Pod specifications only hold
@@ -56,7 +59,7 @@ export class TypedSecret<K extends string> {
   /** Changes with the values and does not reveal them: the checksum of pods and Jobs that use the Secret. */
   readonly revision: pulumi.Output<string>;
   /** Copies in other namespaces, by `NamespaceContext.key`. */
-  private readonly copies = new Map<string, TypedSecret<K>>();
+  private readonly copies = new Map<string, () => TypedSecret<K>>();
   private readonly copyTo: (namespace: NamespaceContext) => pulumi.Output<string>;
 
   private constructor(
@@ -73,29 +76,54 @@ export class TypedSecret<K extends string> {
     this.copyTo = copyTo;
   }
 
-  /** Creates a Secret with these values. */
+  /** Creates a Secret with these values, unless there is an existing one. */
   static create<K extends string>(
     component: Component,
     suffix: string,
-    values: Record<K, pulumi.Input<string>>,
+    values: () => Record<K, pulumi.Input<string>>,
+    { existingSecret, rotation }: Partial<Auth> = {},
   ): TypedSecret<K> {
-    const make = (resource: string, namespace: string, ready: pulumi.Resource[]) =>
-      new k8s.core.v1.Secret(
-        resource,
-        { metadata: component.metadata(suffix, undefined, namespace), stringData: values },
-        { parent: component, dependsOn: ready },
-      ).metadata.name;
-    const own = make(component.named(suffix), component.namespace.name, component.namespace.ready);
+    const own = component.named(suffix);
+    const stringData = unless(existingSecret, values) ?? {};
+    const make = (resource: string, namespace: string, ready: pulumi.Resource[]) => {
+      const made = unless(
+        existingSecret,
+        () =>
+          new k8s.core.v1.Secret(
+            resource,
+            { metadata: component.metadata(suffix, undefined, namespace), stringData },
+            { parent: component, dependsOn: ready },
+          ),
+      );
+      return (made?.metadata.name ?? pulumi.output(own)).apply((name) =>
+        either(
+          existingSecret,
+          (existing) => existing,
+          () => name,
+        ),
+      );
+    };
     // Keyed by a secret salt: a plain hash of a weak password could be reversed by brute force.
-    const revision = pulumi
-      .all([component.namespace.salt, pulumi.output(values)])
-      .apply(([salt, plain]) => createHmac("sha256", salt).update(JSON.stringify(plain)).digest("hex").slice(0, 16));
+    const revision = pulumi.all([component.namespace.salt, pulumi.output(stringData)]).apply(([salt, plain]) =>
+      either(
+        existingSecret,
+        (name) => `${name}-${rotation}`,
+        () => revisionOf(salt, JSON.stringify(plain)),
+      ),
+    );
     return new TypedSecret<K>(
-      own,
-      titleOf(component, component.named(suffix)),
+      make(own, component.namespace.name, component.namespace.ready),
+      titleOf(
+        component,
+        either(
+          existingSecret,
+          (name) => name,
+          () => own,
+        ),
+      ),
       component.namespace.name,
       pulumi.unsecret(revision),
-      ({ key, name, ready }) => make(`${component.named(suffix)}-in-${key}`, name, ready),
+      ({ key, name, ready }) => make(`${own}-in-${key}`, name, ready),
     );
   }
 
@@ -121,9 +149,9 @@ export class TypedSecret<K extends string> {
     if (namespace.name === this.namespace) return this;
     const copy =
       this.copies.get(namespace.key) ??
-      new TypedSecret<K>(this.copyTo(namespace), this.title, namespace.name, this.revision, this.copyTo);
+      once(() => new TypedSecret<K>(this.copyTo(namespace), this.title, namespace.name, this.revision, this.copyTo));
     this.copies.set(namespace.key, copy);
-    return copy;
+    return copy();
   }
 }
 
@@ -132,7 +160,7 @@ const titleOf = (component: Component, name: string): string => `stack ${compone
 /** The block `auth` of a component's configuration. */
 interface Auth {
   rotation: number;
-  existingSecret?: string;
+  existingSecret?: string | undefined;
 }
 
 /** The Secret of a component's own credentials: the existing one that the stack names, or a new one with `values`. */
@@ -142,14 +170,20 @@ export function credentials<K extends string>(
   auth: Auth,
   values: () => Record<K, pulumi.Input<string>>,
 ): TypedSecret<K> {
-  return auth.existingSecret
-    ? TypedSecret.existing<K>(component, auth.existingSecret, auth.rotation)
-    : TypedSecret.create(component, suffix, values());
+  return TypedSecret.create(component, suffix, values, auth);
 }
+
+const revisionOf = derived("revisionOf", (salt: string, values: string): string =>
+  createHmac("sha256", salt).update(values).digest("hex").slice(0, 16),
+);
+
+/** Short hash of the files of the ConfigMap `name`. */
+export const checksumOf = derived("checksumOf", (_name: string, files: Record<string, string>): string =>
+  fingerprint(files),
+);
 
 /** Short hash of contents that are not secret: eight hexadecimal digits. */
 export const fingerprint = (contents: unknown): string =>
-  createHash("sha256")
-    .update(typeof contents === "string" ? contents : JSON.stringify(contents))
-    .digest("hex")
-    .slice(0, 8);
+  hash(typeof contents === "string" ? contents : JSON.stringify(contents));
+
+const hash = derived("hash", (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 8));

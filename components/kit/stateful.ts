@@ -1,8 +1,9 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { whenever } from "../../config/derived.ts";
 import { fixedReplicas, resizes } from "../../config/immutable-fields.ts";
 import type { Component } from "./component.ts";
-import { disruptionBudget } from "./deployment.ts";
+import { disruptionBudget, several } from "./deployment.ts";
 import { type Pod, pod, type Volume } from "./pod.ts";
 import { headlessService } from "./service.ts";
 import { claims } from "./storage.ts";
@@ -37,7 +38,7 @@ export function stateful<V extends string>(component: Component, spec: StatefulA
     ...(suffix && { suffix: `${suffix}-headless` }),
     ports: spec.ports,
   });
-  if (replicas > 1) disruptionBudget(component, { suffix, role });
+  whenever(several(replicas), () => disruptionBudget(component, { suffix, role }));
   const volumes = claims(component, { suffix, replicas, ...spec.storage });
   return new k8s.apps.v1.StatefulSet(
     component.named(suffix),

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { firstOf, ordinals } from "../../config/derived.ts";
 import { bytes } from "../../config/quantity.ts";
 import type { Component } from "./component.ts";
 
@@ -12,7 +13,7 @@ export function claims(
   spec: { suffix?: string; replicas: number; size: string; storageClass?: string },
 ) {
   const { suffix, replicas, ...rest } = spec;
-  const claims = Array.from({ length: replicas }, (_, ordinal) =>
+  const claims = ordinals(replicas).map((ordinal) =>
     claim(component, suffix ? `${suffix}-data-${ordinal}` : `data-${ordinal}`, {
       ...rest,
       name: `data-${component.named(suffix)}-${ordinal}`,
@@ -35,7 +36,7 @@ export function claim(
   suffix: string,
   spec: { size: string; storageClass?: string; name?: string },
 ): k8s.core.v1.PersistentVolumeClaim {
-  const storageClassName = spec.storageClass ?? component.namespace.global.storageClass;
+  const storageClassName = firstOf(spec.storageClass, component.namespace.global.storageClass);
   const name = spec.name ?? component.named(suffix);
   return new k8s.core.v1.PersistentVolumeClaim(
     component.named(suffix),

@@ -1,9 +1,11 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { derived, either, joined, others } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { BucketConnection, Endpoint } from "../kit/connection.ts";
+import { several } from "../kit/deployment.ts";
 import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
@@ -54,18 +56,18 @@ export class Minio<B extends string, C extends string> extends Component {
       "root-user": "admin",
       "root-password": password(this, "admin", rotation),
     }));
-    this.platform = TypedSecret.create(this, "platform", {
+    this.platform = TypedSecret.create(this, "platform", () => ({
       "access-key": platformUser,
       "secret-key": password(this, "platform", rotation),
-    });
+    }));
     const clients = Object.entries<readonly B[]>(namespace.global.separateUsers ? args.clients : {});
     this.users = new Map(
       clients.map(([client]) => [
         client,
-        TypedSecret.create(this, `user-${client}`, {
+        TypedSecret.create(this, `user-${client}`, () => ({
           "access-key": client,
           "secret-key": password(this, `user-${client}`, rotation),
-        }),
+        })),
       ]),
     );
     const server = this.server(config);
@@ -74,7 +76,7 @@ export class Minio<B extends string, C extends string> extends Component {
     this.endpoint = endpoint(this, ports.s3);
     this.bucketsJob = this.createBuckets(
       config,
-      [...new Set<string>([...buckets, ...config.buckets])],
+      [...buckets, ...others(config.buckets, buckets)],
       new Map<string, readonly string[]>(clients),
       [server, front],
     );
@@ -98,7 +100,7 @@ export class Minio<B extends string, C extends string> extends Component {
 
   private server({ image, replicas, resources, storage }: Config["minio"]) {
     const url = urlOf(this, page);
-    const peers = `http://${this.name}-{0...${replicas - 1}}.${this.host("headless")}:${ports.s3}/data`;
+    const peers = `http://${this.name}-{0...${lastOrdinal(replicas)}}.${this.host("headless")}:${ports.s3}/data`;
     return stateful(this, {
       replicas,
       ports,
@@ -116,7 +118,13 @@ export class Minio<B extends string, C extends string> extends Component {
           minio: {
             image: this.image(image),
             command: ["sh", "-eu", "-c", startScript(this.admin), "minio"],
-            args: [replicas === 1 ? "/data" : peers],
+            args: [
+              either(
+                several(replicas),
+                () => peers,
+                () => "/data",
+              ),
+            ],
             env: {
               MINIO_ROOT_USER: this.admin.key("root-user"),
               MINIO_ROOT_PASSWORD: this.admin.key("root-password"),
@@ -179,7 +187,7 @@ export class Minio<B extends string, C extends string> extends Component {
               ACCESS_KEY: this.platform.key("access-key"),
               SECRET_KEY: this.platform.key("secret-key"),
               ...Object.fromEntries(users.map(([client, keys]) => [keyVariable(client), keys.key("secret-key")])),
-              BUCKETS: buckets.join(" "),
+              BUCKETS: joined(buckets, " "),
             },
             resources: limitedAs(resources, {
               requests: { cpu: "10m", memory: "64Mi" },
@@ -194,3 +202,5 @@ export class Minio<B extends string, C extends string> extends Component {
     );
   }
 }
+
+const lastOrdinal = derived("lastOrdinal", (replicas: number): number => replicas - 1);

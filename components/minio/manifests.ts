@@ -1,3 +1,4 @@
+import { joined } from "../../config/derived.ts";
 import { shellPassword } from "../kit/password.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
 
@@ -15,32 +16,38 @@ export const noClient = 78;
 export const keyVariable = (client: string): string => `SECRET_KEY_${client.toUpperCase().replaceAll("-", "_")}`;
 
 /** The policy of a user: every operation on these buckets, none on others. */
-export const policy = (buckets: string[]) =>
-  JSON.stringify(
+export const policy = (buckets: string[]) => {
+  const list = (texts: string[]) => joined(texts, `,\n${" ".repeat(8)}`);
+  return `{
+  "Version": "2012-10-17",
+  "Statement": [
     {
-      Version: "2012-10-17",
-      Statement: [
-        {
-          Effect: "Allow",
-          Action: ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
-          Resource: buckets.map((bucket) => `arn:aws:s3:::${bucket}`),
-        },
-        {
-          Effect: "Allow",
-          Action: [
-            "s3:GetObject",
-            "s3:PutObject",
-            "s3:DeleteObject",
-            "s3:AbortMultipartUpload",
-            "s3:ListMultipartUploadParts",
-          ],
-          Resource: buckets.map((bucket) => `arn:aws:s3:::${bucket}/*`),
-        },
+      "Effect": "Allow",
+      "Action": [
+        "s3:ListBucket",
+        "s3:GetBucketLocation",
+        "s3:ListBucketMultipartUploads"
       ],
+      "Resource": [
+        ${list(buckets.map((bucket) => `"arn:aws:s3:::${bucket}"`))}
+      ]
     },
-    null,
-    2,
-  );
+    {
+      "Effect": "Allow",
+      "Action": [
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListMultipartUploadParts"
+      ],
+      "Resource": [
+        ${list(buckets.map((bucket) => `"arn:aws:s3:::${bucket}/*"`))}
+      ]
+    }
+  ]
+}`;
+};
 
 /** Checks a credential. MinIO trims spaces from root credentials and clients do not, so these are refused too. */
 const checked = (variable: string, key: SecretKey) =>

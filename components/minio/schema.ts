@@ -15,6 +15,7 @@ const config = block({
       error: "expected 1, or from 4 to 16 servers: erasure coding needs four",
     })
     .default(1)
+    .meta({ enum: [1, ...Array.from({ length: 13 }, (_, more) => 4 + more)] })
     .describe(
       "Servers. From 4 on, data survives the loss of half of the volumes for reading. Fixed once they have data.",
     ),

@@ -1,8 +1,9 @@
 import * as k8s from "@pulumi/kubernetes";
+import { derived, when } from "../../config/derived.ts";
 import type { Component } from "../kit/component.ts";
 import type { ConfigFiles } from "../kit/config.ts";
 import type { Panel } from "../kit/panel.ts";
-import { fingerprint } from "../kit/secret.ts";
+import { checksumOf, fingerprint } from "../kit/secret.ts";
 import { panels } from "./panels.ts";
 
 /**
@@ -10,12 +11,13 @@ import { panels } from "./panels.ts";
  * sidecar of Grafana's own Helm chart looks for (kiwigrid/k8s-sidecar).
  */
 export function dashboards(exporters: Component, watched: Component[]): ConfigFiles {
-  const data = Object.fromEntries(
-    watched.flatMap((component) => {
+  const data: Record<string, string> = Object.assign(
+    {},
+    ...watched.map((component) => {
       const shown = panels[component.name];
-      if (!shown) return [];
+      if (!shown) return {};
       const content = dashboard(component, shown, labelsOf(component, exporters));
-      return [[`${component.name}.json`, JSON.stringify(content, null, 1)]];
+      return when(component, () => ({ [`${component.name}.json`]: JSON.stringify(content, null, 1) }));
     }),
   );
   const suffix = "dashboards";
@@ -25,7 +27,7 @@ export function dashboards(exporters: Component, watched: Component[]): ConfigFi
     { metadata: { ...metadata, labels: { ...metadata.labels, grafana_dashboard: "1" } }, data },
     exporters.child(),
   );
-  return { name: map.metadata.name, checksum: fingerprint(data) };
+  return { name: map.metadata.name, checksum: checksumOf(exporters.named(suffix), data) };
 }
 
 /** PromQL labels of a component's series. Those of a component without metrics of its own come from an exporter's pods. */
@@ -43,7 +45,9 @@ const jobOf = (component: Component, exporters: Component): string =>
 const [width, height] = [12, 8];
 
 /** Grafana allows at most 40 characters. */
-const uid = (name: string): string => (name.length <= 40 ? name : `${name.slice(0, 31)}-${fingerprint(name)}`);
+const uid = derived("dashboardUid", (name: string): string =>
+  name.length <= 40 ? name : `${name.slice(0, 31)}-${fingerprint(name)}`,
+);
 
 /** Grafana's JSON model: https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/ */
 function dashboard(component: Component, shown: Panel[], labels: string) {

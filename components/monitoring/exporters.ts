@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
+import { whenever } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -13,9 +14,9 @@ import { service } from "../kit/service.ts";
 /** What the exporters need from the platform. */
 export interface ExportersArgs extends ComponentArgs<Config["monitoring"]["exporters"]> {
   /** Default: no exporter for PostgreSQL. */
-  postgresql?: SqlConnection;
+  postgresql?: SqlConnection | undefined;
   /** Default: no exporter for Redis. */
-  redis?: RedisConnection;
+  redis?: RedisConnection | undefined;
 }
 
 /** One exporter: a stateless server with a port `metrics`. */
@@ -45,8 +46,8 @@ export class Exporters extends Component {
     const { namespace, config, postgresql, redis } = args;
     super("Exporters", name, namespace, { ...config, version: "" }, opts);
 
-    if (postgresql) this.postgresql(config, postgresql);
-    if (redis) this.redis(config, redis);
+    whenever(postgresql, (connection) => this.postgresql(config, connection));
+    whenever(redis, (connection) => this.redis(config, connection));
     const workload = this.statsdExporter(config);
     const front = service(this, { suffix: "statsd", role: "statsd", ports: { statsd }, workload });
 

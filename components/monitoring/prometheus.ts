@@ -1,9 +1,10 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
-import { bytes, mebibytes } from "../../config/quantity.ts";
+import { either, once, whenever } from "../../config/derived.ts";
+import { mebibytesOf } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
-import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
+import { Component, type Metrics } from "../kit/component.ts";
 import { type ConfigFiles, files } from "../kit/config.ts";
 import type { Endpoint } from "../kit/connection.ts";
 import { expose, type Page, urlOf } from "../kit/ingress.ts";
@@ -51,15 +52,25 @@ export class Prometheus extends Component {
 
     const watched = [...args.watched, this];
     const configuration = files(this, "config", settings(watched, config, args.rules));
-    const allowed = permissions(this, [pods], namespacesOf(watched));
     const targets = watched.flatMap((one) => one.metrics.map(({ role, port }) => one.serves(role, [port])));
-    const server = this.server(config, configuration, targets, allowed);
+    const server = this.server(config, configuration, targets, this.allowed(watched));
     const reached = exposed(this, config.service);
     expose(this, page, service(this, { role: "server", ports, ...reached, workload: server }));
 
     this.endpoint = endpoint(this, ports.http);
     this.connection = { url: `http://${this.host()}:${ports.http}`, ...this.serves("server", ["http"]) };
     this.registerOutputs({});
+  }
+
+  /** Grants reading of pods in each namespace of a component. */
+  private allowed(components: Component[]): pulumi.Resource[] {
+    const roles = new Map<string, () => pulumi.Resource[]>();
+    return components.flatMap((component) => {
+      const { namespace } = component;
+      const role = roles.get(namespace.key) ?? once(() => permissions(this, [pods], [namespace]));
+      roles.set(namespace.key, role);
+      return whenever(component, role) ?? [];
+    });
   }
 
   private server(
@@ -107,11 +118,7 @@ const options = ({ retention, storage }: PrometheusArgs["config"], page: string 
   `--storage.tsdb.retention.time=${retention}d`,
   ...(page ? [`--web.external-url=${page}/`] : []),
   // 80 % of the volume, as Prometheus' manual advises: compaction needs room, and only complete blocks are deleted.
-  `--storage.tsdb.retention.size=${Math.floor(mebibytes(bytes(storage.size)) * 0.8)}MB`,
-];
-
-const namespacesOf = (components: Component[]): NamespaceContext[] => [
-  ...new Map(components.map(({ namespace }) => [namespace.key, namespace])).values(),
+  `--storage.tsdb.retention.size=${mebibytesOf(storage.size, 80)}MB`,
 ];
 
 /** Service discovery needs to read pods. */
@@ -119,12 +126,20 @@ const pods = { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "wat
 
 /** `prometheus.yml`, and a file with the stack's rules. Prometheus reads `$` in labels and annotations as its own. */
 const settings = (components: Component[], { alertmanagers }: PrometheusArgs["config"], rules: Rules) => ({
-  "prometheus.yml": stringify({
+  "prometheus.yml": `${stringify({
     global: { scrape_interval: scraping.every, scrape_timeout: scraping.within },
     ...(rules.length > 0 && { rule_files: ["/etc/prometheus/rules.yml"] }),
     ...(alertmanagers.length > 0 && { alerting: { alertmanagers: alertmanagers.map(alertmanager) } }),
-    scrape_configs: components.flatMap((component) => component.metrics.map((metrics) => scrape(component, metrics))),
-  }),
+  })}scrape_configs:
+${components
+  .map((component) =>
+    either(
+      component,
+      () => component.metrics.map((metrics) => item(scrape(component, metrics))).join(""),
+      () => "",
+    ),
+  )
+  .join("")}`,
   ...(rules.length > 0 && { "rules.yml": stringify({ groups: rules }) }),
 });
 
@@ -132,6 +147,9 @@ const alertmanager = (address: string) => {
   const [target = "", scheme] = address.split("://").reverse();
   return { ...(scheme && { scheme }), static_configs: [{ targets: [target] }] };
 };
+
+/** An item of a list in YAML, as part of a block. */
+const item = (value: object): string => stringify({ list: [value] }).replace("list:\n", "");
 
 /** The scrape job of one workload. Its targets are the workload's pods, selected by their labels. */
 function scrape(component: Component, { role, port, path, user }: Metrics) {

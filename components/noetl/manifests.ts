@@ -1,3 +1,4 @@
+import { either } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import { packageName } from "./versions.ts";
 
@@ -14,11 +15,15 @@ export const python = `${home}/venv/bin/python`;
 export const source = "/source";
 
 /** Shell: installs NoETL into a virtual environment, which sees the image's packages and adds what they lack. */
-export function install({ type }: Instance, version: string, hasIndex: boolean): string {
+export function install({ type }: Instance, version: string, index: string | undefined): string {
   const pip = `${python} -m pip install --quiet --no-build-isolation`;
   const steps = {
     // Without an index the image has all dependencies of this version, and pip's check of them is slow.
-    version: `${pip} ${hasIndex ? "" : "--no-deps "}noetl==${version}`,
+    version: `${pip} ${either(
+      index,
+      () => "",
+      () => "--no-deps ",
+    )}noetl==${version}`,
     // The image may have the same version, which pip would take for the package.
     package: `package=$(${python} /etc/noetl/newest.py ${source})\n${pip} --no-deps --ignore-installed "$package"\n${pip} noetl`,
     // `compat` makes it a path before the image's packages; setuptools' default would come after them.

@@ -46,9 +46,9 @@ export class Nats extends Component {
 
     const accounts = instances.map((instance) => this.instanceAccount(instance));
     // The whole file is a Secret: NATS parses a variable's value as a number if it begins like one.
-    const configuration = TypedSecret.create(this, "config", {
+    const configuration = TypedSecret.create(this, "config", () => ({
       "nats.conf": pulumi.all(accounts).apply((lines) => settings(lines)),
-    });
+    }));
     const server = this.server(config, configuration);
     const front = service(this, { role: "queue", ports: { nats: ports.nats }, workload: server });
 
@@ -62,11 +62,11 @@ export class Nats extends Component {
     const secret = password(this, `user-${instance}`, 1);
     this.users.set(
       instance,
-      TypedSecret.create(this, `user-${instance}`, {
+      TypedSecret.create(this, `user-${instance}`, () => ({
         url: pulumi.interpolate`nats://${instance}:${secret}@${this.host()}:${ports.nats}`,
         username: instance,
         password: secret,
-      }),
+      })),
     );
     return pulumi.interpolate`  "${instance}": { jetstream: enabled, users: [{ user: "${instance}", password: "${secret}" }] }`;
   }

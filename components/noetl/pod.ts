@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { derived, either, missing, when } from "../../config/derived.ts";
 import { tagOf } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Component } from "../kit/component.ts";
@@ -36,7 +37,13 @@ export interface Shared {
 }
 
 export function sharedPod(component: Component, { config, instance, queue }: NoetlArgs, plan: StartPlan): Shared {
-  const image = component.image(config.packageIndex ? config.image : imageOf(config.image, plan.release));
+  const image = component.image(
+    either(
+      config.packageIndex,
+      () => config.image,
+      () => imageOf(config.image, plan.release),
+    ),
+  );
   const scripts = files(component, "scripts", { "newest.py": newest, "apply_schema.py": applySchema });
   return {
     image,
@@ -91,9 +98,10 @@ function installer(
   const { cpu } = server.resources.requests;
   return {
     image,
-    command: ["sh", "-eu", "-c", install(instance, version, packageIndex !== undefined)],
+    command: ["sh", "-eu", "-c", install(instance, version, packageIndex)],
     env: {
-      ...(packageIndex ? { PIP_INDEX_URL: packageIndex } : { PIP_NO_INDEX: "1" }),
+      ...when(packageIndex, (index) => ({ PIP_INDEX_URL: index })),
+      ...when(missing(packageIndex), () => ({ PIP_NO_INDEX: "1" })),
       PIP_NO_CACHE_DIR: "1",
       PIP_DISABLE_PIP_VERSION_CHECK: "1",
       HOME: "/tmp",
@@ -109,9 +117,9 @@ function installer(
 }
 
 /** The image with a version: the configured one, with its tag replaced by the version if the tag is of another version. */
-function imageOf(image: string, version: string): string {
+const imageOf = derived("imageOf", (image: string, version: string): string => {
   const tag = tagOf(image);
   return tag === version || tag.startsWith(`${version}-`)
     ? image
     : image.replace(/(:[^:/@]+)?(@[^@]+)?$/, `:${version}`);
-}
+});

@@ -13,7 +13,7 @@ export const nessiePool = 10;
 /** Airflow: `[database] sql_alchemy_pool_size` and `sql_alchemy_max_overflow` of each process. Airflow's defaults. */
 export const airflowPool = { size: 5, overflow: 10 };
 /** An API server has a second pool for asynchronous sessions (airflow/settings.py). */
-const airflowPoolsOfApiServer = 2;
+export const airflowPoolsOfApiServer = 2;
 
 /** Superset: threads per web server process. Each holds one connection for a request. */
 export const supersetThreads = 8;
@@ -32,7 +32,7 @@ export const djangoThreads = 4;
 export const noetlPool = { server: 16, background: 4 };
 
 /** `superuser_reserved_connections`, PostgreSQL's default. */
-const reserved = 3;
+export const reserved = 3;
 
 /** Connections per component, the largest number first. */
 function connections(config: Config): [client: string, most: number][] {

@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { derived, itemsWhen, joined, others, when, whenever } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type NamespaceContext } from "../kit/component.ts";
@@ -9,6 +10,7 @@ import { configFiles, execProbe, lenientLiveness, limitedAs, scratch, secretFile
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
+import type { Wanted } from "./databases.ts";
 import {
   createExtensionsScript,
   createUsersScript,
@@ -29,7 +31,7 @@ const monitor = "monitoring";
 
 export interface PostgresqlArgs<D extends string> extends ComponentArgs<Config["postgresql"]> {
   /** Databases that components connect to, each with a user of the same name. `config.databases` come on top. */
-  databases: readonly D[];
+  databases: readonly Wanted<D>[];
   /** Create the user of the metrics exporter. Default: false. */
   monitor?: boolean;
 }
@@ -43,7 +45,7 @@ export class Postgresql<D extends string> extends Component {
   /** The superuser's password. */
   readonly admin: TypedSecret<"password">;
   /** Secrets by user. Each user owns the database of the same name. */
-  private readonly users: Map<string, TypedSecret<"username" | "password">>;
+  private readonly users = new Map<string, TypedSecret<"username" | "password">>();
   private readonly usersJob: pulumi.Resource;
 
   constructor(name: string, args: PostgresqlArgs<D>, opts?: pulumi.ComponentResourceOptions) {
@@ -51,12 +53,18 @@ export class Postgresql<D extends string> extends Component {
     super("Postgresql", name, namespace, config, opts);
     const { rotation } = config.auth;
     this.admin = credentials(this, "admin", config.auth, () => ({ password: password(this, "admin", rotation) }));
-    const names = new Set<string>([...databases, ...(monitored ? [monitor] : []), ...config.databases]);
-    this.users = new Map([...names].map((owner) => [owner, this.userSecret(owner, rotation)]));
+    const all = [...databases, { database: monitor, wantedBy: monitored }];
+    const more = others(
+      config.databases,
+      all.map(({ database }) => database),
+    );
+    const wanted: Wanted<string>[] = [...all, ...more.map((database) => ({ database }))];
+    for (const { database, wantedBy = true } of wanted)
+      whenever(wantedBy, () => this.users.set(database, this.userSecret(database, rotation)));
     const server = this.server(config, files(this, "config", settings(config)));
     const front = service(this, { role: "server", ports, ...exposed(this, config.service), workload: server });
     this.endpoint = endpoint(this, port);
-    this.usersJob = this.createUsers(config, monitored, [server, front]);
+    this.usersJob = this.createUsers(config, wanted, monitored, [server, front]);
     this.registerOutputs({});
   }
 
@@ -88,8 +96,8 @@ export class Postgresql<D extends string> extends Component {
   }
 
   private userSecret(user: string, rotation: number): TypedSecret<"username" | "password"> {
-    const suffix = `user-${user.replaceAll("_", "-")}`;
-    return TypedSecret.create(this, suffix, { username: user, password: password(this, suffix, rotation) });
+    const suffix = `user-${withDashes(user)}`;
+    return TypedSecret.create(this, suffix, () => ({ username: user, password: password(this, suffix, rotation) }));
   }
 
   private server({ image: reference, resources, storage }: Config["postgresql"], configuration: ConfigFiles) {
@@ -153,15 +161,24 @@ export class Postgresql<D extends string> extends Component {
 
   private createUsers(
     { image, resources, extensions }: Config["postgresql"],
+    wanted: Wanted<string>[],
     monitored: boolean,
     dependsOn: pulumi.Resource[],
   ) {
-    const users = [...this.users];
-    const wanted = Object.entries(extensions).flatMap(([database, names]) =>
+    const created = Object.entries(extensions).flatMap(([database, names]) =>
       names.map((name) => `${database}:${name}`),
     );
+    /** A field for each user. */
+    const fields = <T>(of: (user: TypedSecret<"username" | "password">) => T): Record<string, T> =>
+      Object.assign(
+        {},
+        ...wanted.map(({ database, wantedBy = true }) => {
+          const user = this.users.get(database);
+          return user ? when(wantedBy, () => ({ [database]: of(user) })) : {};
+        }),
+      );
     const adminPassword = this.admin.key("password");
-    const script = [createUsersScript(adminPassword), ...(wanted.length > 0 ? [createExtensionsScript] : [])];
+    const script = [createUsersScript(adminPassword), ...(created.length > 0 ? [createExtensionsScript] : [])];
     return runOnce(
       this,
       "users",
@@ -170,7 +187,7 @@ export class Postgresql<D extends string> extends Component {
         connects: [this.serves("server", ["postgresql"])],
         checksums: {
           admin: this.admin.revision,
-          ...Object.fromEntries(users.map(([name, secret]) => [name, secret.revision])),
+          ...fields(({ revision }) => revision),
         },
         containers: {
           psql: {
@@ -181,9 +198,12 @@ export class Postgresql<D extends string> extends Component {
               PGUSER: superuser,
               PGPASSWORD: adminPassword,
               PGDATABASE: "postgres",
-              DATABASES: [...this.users.keys()].join(" "),
-              ...(monitored && { MONITOR: monitor }),
-              ...(wanted.length > 0 && { EXTENSIONS: wanted.join(" ") }),
+              DATABASES: joined(
+                wanted.flatMap(({ database, wantedBy = true }) => itemsWhen(wantedBy, () => [database])),
+                " ",
+              ),
+              ...when(monitored, () => ({ MONITOR: monitor })),
+              ...(created.length > 0 && { EXTENSIONS: created.join(" ") }),
             },
             resources: limitedAs(resources, {
               requests: { cpu: "10m", memory: "32Mi" },
@@ -193,7 +213,7 @@ export class Postgresql<D extends string> extends Component {
           },
         },
         volumes: {
-          users: secretFiles(Object.fromEntries(users.map(([name, secret]) => [name, secret.key("password")]))),
+          users: secretFiles(fields((user) => user.key("password"))),
           tmp: scratch({ size: "16Mi" }),
         },
       },
@@ -201,3 +221,6 @@ export class Postgresql<D extends string> extends Component {
     );
   }
 }
+
+/** A database's name as part of an object's name. */
+const withDashes = derived("withDashes", (name: string): string => name.replaceAll("_", "-"));

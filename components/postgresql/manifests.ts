@@ -1,4 +1,5 @@
-import { bytes, mebibytes } from "../../config/quantity.ts";
+import { derived } from "../../config/derived.ts";
+import { bytes, mebibytes, mebibytesPart } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import { shellPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
@@ -15,7 +16,18 @@ export const superuser = "postgres";
 /**
  * Paths of an image: its programs, the volume's mount, the data directory. Version 18 moved the mount one directory up.
  */
-export function layout(image: string): { bin: string; mount: string; data: string } {
+export const layout = (image: string): { bin: string; mount: string; data: string } => ({
+  bin: layoutOf(image, "bin"),
+  mount: layoutOf(image, "mount"),
+  data: layoutOf(image, "data"),
+});
+
+const layoutOf = derived(
+  "postgresqlLayout",
+  (image: string, of: keyof ReturnType<typeof layoutOfImage>) => layoutOfImage(image)[of],
+);
+
+function layoutOfImage(image: string) {
   const major = postgresqlMajor(image);
   if (major === undefined)
     throw new Error(`postgresql.image: found ${image}; expected a tag with a known major version`);
@@ -29,10 +41,14 @@ export function layout(image: string): { bin: string; mount: string; data: strin
  * Size of the write-ahead log on a volume, in mebibytes: `max_wal_size` and `min_wal_size`. PostgreSQL's defaults, 1024
  * and 80, but at most an eighth of the volume and half of that: the log must not fill a volume below 8 GiB.
  */
-export function logSizes(volume: string): { most: number; least: number } {
-  const most = Math.min(1024, Math.floor(mebibytes(bytes(volume)) / 8));
-  return { most, least: Math.min(80, Math.floor(most / 2)) };
-}
+export const logSizes = (volume: string): { most: number; least: number } => ({
+  most: mostLog(volume),
+  least: leastLog(volume),
+});
+
+const sizeOfLog = (volume: string) => Math.min(1024, Math.floor(mebibytes(bytes(volume)) / 8));
+const mostLog = derived("mostLog", sizeOfLog);
+const leastLog = derived("leastLog", (volume: string) => Math.min(80, Math.floor(sizeOfLog(volume) / 2)));
 
 /** Quotes every value: PostgreSQL reads numbers and sizes in quotes too. */
 const notation: Notation = { between: " = ", value: (text) => `'${text.replaceAll("'", "''")}'` };
@@ -40,7 +56,7 @@ const notation: Notation = { between: " = ", value: (text) => `'${text.replaceAl
 /** The server's configuration files. Sizes follow the container's memory limit and the volume. */
 export function settings({ maxConnections, resources, storage, settings: own }: Config["postgresql"]) {
   const log = logSizes(storage.size);
-  const memory = bytes(resources.limits.memory);
+  const memory = resources.limits.memory;
   return {
     "postgresql.conf": withSettings(
       `# Sizes follow postgresql.resources.limits.memory (${resources.limits.memory}).
@@ -51,9 +67,9 @@ hba_file = '/etc/postgresql/pg_hba.conf'
 unix_socket_directories = '/var/run/postgresql'
 password_encryption = 'scram-sha-256'
 # A quarter of the memory, as PostgreSQL's manual advises; the rest is for connections and the page cache.
-shared_buffers = ${mebibytes(memory / 4)}MB
-effective_cache_size = ${mebibytes(memory / 2)}MB
-maintenance_work_mem = ${mebibytes(memory / 16)}MB
+shared_buffers = ${mebibytesPart(memory, 4)}MB
+effective_cache_size = ${mebibytesPart(memory, 2)}MB
+maintenance_work_mem = ${mebibytesPart(memory, 16)}MB
 # Follow postgresql.storage.size (${storage.size}).
 max_wal_size = ${log.most}MB
 min_wal_size = ${log.least}MB

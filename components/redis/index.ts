@@ -51,7 +51,10 @@ export class Redis extends Component {
     if (namespace.global.separateUsers)
       for (const client of clients) {
         const values = { username: client, password: password(this, `user-${client}`, rotation) };
-        this.users.set(client, TypedSecret.create(this, `user-${client}`, values));
+        this.users.set(
+          client,
+          TypedSecret.create(this, `user-${client}`, () => values),
+        );
       }
     const { image, resources, storage, settings, cache, maxMemoryPercent } = config;
     this.isSplit = cache.enabled;

@@ -1,4 +1,4 @@
-import { bytes, mebibytes } from "../../config/quantity.ts";
+import { mebibytesOf } from "../../config/quantity.ts";
 import type { Component } from "../kit/component.ts";
 import type { ConfigFiles } from "../kit/config.ts";
 import { shellPassword } from "../kit/password.ts";
@@ -100,8 +100,7 @@ ${own}`,
 });
 
 /** The directive `maxmemory`: a percentage of the container's memory limit, in mebibytes. */
-export const maxMemory = (limit: string, percent: number): string =>
-  `maxmemory ${Math.floor((mebibytes(bytes(limit)) * percent) / 100)}mb`;
+export const maxMemory = (limit: string, percent: number): string => `maxmemory ${mebibytesOf(limit, percent)}mb`;
 
 /**
  * Shell: prints the line of `redis.conf` that defines the only user. The password is a hash, which needs no quoting.

@@ -1,4 +1,4 @@
-import { bytes, mebibytes } from "../../config/quantity.ts";
+import { mebibytesOf } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection, CatalogConnection } from "../kit/connection.ts";
 
@@ -19,7 +19,7 @@ grep -q '"masterurl" : "spark://' <&3
 `.trim();
 
 /** A Kubernetes quantity in Spark's notation, which has no Gi: Spark's `m` is a mebibyte. */
-export const sparkMemory = (size: string): string => `${mebibytes(bytes(size))}m`;
+export const sparkMemory = (size: string): string => `${mebibytesOf(size, 100)}m`;
 
 /** A file of properties. */
 const properties = (values: Record<string, string>): string =>

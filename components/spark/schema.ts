@@ -9,9 +9,9 @@ import { sparkImages } from "./images.ts";
 export const sparkImage = "data-platform/spark:4.1.4";
 
 /** Mebibytes of a worker's limit that are no executor's heap. */
-const overhead = 768;
+export const overhead = 768;
 /** Mebibytes of heap below which Spark starts no executor. */
-const smallest = 512;
+export const smallest = 512;
 
 /** How the processes and their clients connect, where data is, and what this block has a key for. */
 const taken = {

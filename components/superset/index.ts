@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { when } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -41,7 +42,7 @@ export interface SupersetArgs extends ComponentArgs<Config["superset"]> {
   /** Databases that users find registered at their first login. */
   sources: Sources;
   /** Where Superset sends its metrics. Default: it sends none. */
-  statsd?: StatsdConnection;
+  statsd?: StatsdConnection | undefined;
 }
 
 /** What every pod of Superset has in common. */
@@ -63,7 +64,7 @@ export class Superset extends Component {
       password: password(this, "admin", config.auth.rotation),
     }));
     // Never rotated: Superset encrypts with it what users store, such as the passwords of other databases.
-    const keys = TypedSecret.create(this, "secret-key", { "secret-key": password(this, "secret-key", 1) });
+    const keys = TypedSecret.create(this, "secret-key", () => ({ "secret-key": password(this, "secret-key", 1) }));
     const shared = this.shared(args, keys);
 
     const migrated = this.setup(args, shared);
@@ -85,7 +86,7 @@ export class Superset extends Component {
       image: this.image(config.image),
       env: {
         ...credentialsOf(args, keys.key("secret-key")),
-        ...(statsd && { POD_IP: { field: "status.podIP" } }),
+        ...when(statsd, () => ({ POD_IP: { field: "status.podIP" } })),
         PYTHONPATH: "/app/pythonpath",
         FLASK_APP: "superset.app:create_app()",
         SUPERSET_HOME: "/app/superset_home",
@@ -150,7 +151,7 @@ export class Superset extends Component {
           ...shared.checksums,
           databases: script.checksum,
           postgresql: sources.postgresql.revision,
-          ...(sources.clickhouse && { clickhouse: sources.clickhouse.revision }),
+          ...when(sources.clickhouse, ({ revision }) => ({ clickhouse: revision })),
         },
         containers: {
           register: {

@@ -1,3 +1,4 @@
+import { either, itemsWhen, joined, when } from "../../config/derived.ts";
 import type {
   ClickhouseConnection,
   RedisConnection,
@@ -18,8 +19,8 @@ export const port = 8088;
 
 /** The databases to register. Trino and ClickHouse: if the stack has them. */
 export interface Sources {
-  trino?: TrinoConnection;
-  clickhouse?: ClickhouseConnection;
+  trino?: TrinoConnection | undefined;
+  clickhouse?: ClickhouseConnection | undefined;
   postgresql: SqlConnection;
 }
 
@@ -56,7 +57,11 @@ from urllib.parse import quote
 from cachelib.redis import RedisCache
 from celery.schedules import crontab
 from celery.signals import after_task_publish
-${statsd ? "from statsd import StatsClient\nfrom superset.stats_logger import StatsdStatsLogger\n" : ""}
+${either(
+  statsd,
+  () => "from statsd import StatsClient\nfrom superset.stats_logger import StatsdStatsLogger\n",
+  () => "",
+)}
 
 def secret(name):
     # A line end after it is none of the password.
@@ -132,7 +137,11 @@ ${cache.username ? `    username="${cache.username}",\n` : ""}    password=secre
 SQL_MAX_ROW = 50_000
 SQLLAB_PAYLOAD_MAX_MB = 16
 
-${statsd ? `${statsLogger(statsd)}\n\n` : ""}# Counted in one place, however many processes answer.
+${either(
+  statsd,
+  (found) => `${statsLogger(found)}\n\n`,
+  () => "",
+)}# Counted in one place, however many processes answer.
 RATELIMIT_ENABLED = True
 RATELIMIT_STORAGE_URI = CACHE_REDIS_URL
 
@@ -240,7 +249,7 @@ errorlog = "-"
 `,
 });
 
-/** The entries of `databases.json`, with the names of the variables that hold user names and passwords. */
+/** The entries of `databases.json`, each in JSON, with the names of the variables that hold user names and passwords. */
 export function databases({ trino, clickhouse, postgresql }: Sources) {
   const entry = (
     name: string,
@@ -249,27 +258,29 @@ export function databases({ trino, clickhouse, postgresql }: Sources) {
     database: string,
     login: { username?: string; usernameFrom?: string; passwordFrom?: string },
     extra: object = {},
-  ) => ({ name, driver, host, port, database, ...login, extra });
-  const list = [
+  ) => JSON.stringify({ name, driver, host, port, database, ...login, extra }, null, 2).replaceAll("\n", "\n  ");
+  return [
     // Users choose another catalog in SQL Lab.
-    trino && entry("Trino", "trino", trino, "iceberg", { username: "superset" }, { allow_multi_catalog: true }),
-    clickhouse &&
-      entry("ClickHouse", "clickhousedb", clickhouse, clickhouse.database, {
+    ...itemsWhen(trino, (source) => [
+      entry("Trino", "trino", source, "iceberg", { username: "superset" }, { allow_multi_catalog: true }),
+    ]),
+    ...itemsWhen(clickhouse, (source) => [
+      entry("ClickHouse", "clickhousedb", source, source.database, {
         usernameFrom: "CLICKHOUSE_USERNAME",
         passwordFrom: "CLICKHOUSE_PASSWORD",
       }),
+    ]),
     entry("PostgreSQL", "postgresql+psycopg2", postgresql, postgresql.database, {
       usernameFrom: "POSTGRESQL_USERNAME",
       passwordFrom: "POSTGRESQL_PASSWORD",
     }),
   ];
-  return list.filter((one) => one !== undefined);
 }
 
 export const credentialsOfSources = ({ clickhouse, postgresql }: Sources): Record<string, SecretKey> => ({
   POSTGRESQL_USERNAME: postgresql.username,
   POSTGRESQL_PASSWORD: postgresql.password,
-  ...(clickhouse && { CLICKHOUSE_USERNAME: clickhouse.username, CLICKHOUSE_PASSWORD: clickhouse.password }),
+  ...when(clickhouse, ({ username, password }) => ({ CLICKHOUSE_USERNAME: username, CLICKHOUSE_PASSWORD: password })),
 });
 
 /**
@@ -304,7 +315,7 @@ with app.app_context():
 
 /** Registers the databases from inside Superset's application, for the same reason. Idempotent. */
 export const register = (sources: Sources) => ({
-  "databases.json": JSON.stringify(databases(sources), null, 2),
+  "databases.json": `[\n  ${joined(databases(sources), ",\n  ")}\n]`,
   "register.py": `import json
 import os
 import uuid

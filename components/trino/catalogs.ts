@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { either, joined, when } from "../../config/derived.ts";
 import type {
   BucketConnection,
   CatalogConnection,
@@ -7,6 +8,7 @@ import type {
   SqlConnection,
 } from "../kit/connection.ts";
 import type { Connects } from "../kit/network.ts";
+import { shellPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
 import { properties as notation, withSettings } from "../kit/settings.ts";
 
@@ -15,11 +17,11 @@ export interface Catalogs {
   /** The Iceberg REST catalog, and the bucket of its tables' files. */
   iceberg: { catalog: CatalogConnection; bucket: BucketConnection };
   /** A PostgreSQL database. Default: no catalog. */
-  postgresql?: SqlConnection;
+  postgresql?: SqlConnection | undefined;
   /** A ClickHouse server. Default: no catalog. */
-  clickhouse?: ClickhouseConnection;
+  clickhouse?: ClickhouseConnection | undefined;
   /** A Kafka cluster. Default: no catalog. */
-  kafka?: KafkaConnection;
+  kafka?: KafkaConnection | undefined;
   /** Bucket of the intermediate data of queries that are retried. Default: none is. */
   exchange?: BucketConnection | undefined;
 }
@@ -28,6 +30,8 @@ export interface Catalogs {
 interface Catalog {
   name: string;
   properties: string;
+  /** What must be set for it to exist. Default: it always does. */
+  source?: unknown;
   /** Credentials. Trino substitutes `${ENV:…}`, so no file holds a password. */
   env?: Record<string, SecretKey>;
   /** Checksums that change with the credentials. */
@@ -55,18 +59,35 @@ export function catalogFiles(
     ...(clickhouse ? [jdbcCatalog("clickhouse", clickhouse, "")] : []),
     ...(kafka ? [kafkaCatalog(kafka, topics)] : []),
   ];
-  const platform = Object.fromEntries(catalogs.map(({ name, properties }) => [name, properties]));
   // Of a platform's catalog that this stack does not have, there is nothing to add to.
-  const others = Object.keys(own).filter((name) => own[name]?.["connector.name"]);
+  const more = Object.entries(own).filter(
+    ([name, { "connector.name": connector }]) => connector && catalogs.every((catalog) => catalog.name !== name),
+  );
+  /** Fields of every catalog. */
+  const fields = <T>(of: (catalog: Catalog) => Record<string, T>): Record<string, T> =>
+    Object.assign({}, ...catalogs.map((catalog) => when(catalog.source ?? true, () => of(catalog))));
   return {
-    files: Object.fromEntries(
-      [...new Set([...Object.keys(platform), ...others])].map((name) => [
-        `${name}.properties`,
-        withSettings(platform[name] ?? "", own[name] ?? {}, notation),
-      ]),
-    ),
-    env: Object.fromEntries(catalogs.flatMap(({ env = {} }) => Object.entries(env))),
-    revisions: Object.fromEntries(catalogs.flatMap(({ revisions = {} }) => Object.entries(revisions))),
+    files: {
+      ...fields(({ name, properties }) => ({
+        [`${name}.properties`]: withSettings(properties, own[name] ?? {}, notation),
+      })),
+      ...Object.fromEntries(more.map(([name, added]) => [`${name}.properties`, withSettings("", added, notation)])),
+    },
+    env: fields(({ env = {} }) => env),
+    /** Shell: strips line ends from the credentials of existing Secrets, which Trino would send. */
+    stripped: catalogs
+      .map(({ source = true, env = {} }) =>
+        either(
+          source,
+          () =>
+            Object.entries(env)
+              .map(([variable, key]) => `${shellPassword(variable, key)}\n`)
+              .join(""),
+          () => "",
+        ),
+      )
+      .join(""),
+    revisions: fields(({ revisions = {} }) => revisions),
     connects: catalogs.flatMap(({ connects = [] }) => connects),
     ready: catalogs.flatMap(({ ready = [] }) => ready),
   };
@@ -96,6 +117,7 @@ function jdbcCatalog(name: string, source: SqlConnection, path: string): Catalog
   const prefix = name.toUpperCase();
   return {
     name,
+    source,
     properties: `connector.name=${name}
 connection-url=jdbc:${name}://${source.host}:${source.port}/${path}
 connection-user=\${ENV:${prefix}_USERNAME}
@@ -108,14 +130,15 @@ connection-password=\${ENV:${prefix}_PASSWORD}
   };
 }
 
-const kafkaCatalog = ({ bootstrapServers, server, ready }: KafkaConnection, topics: string[]): Catalog => ({
+const kafkaCatalog = (source: KafkaConnection, topics: string[]): Catalog => ({
   name: "kafka",
+  source,
   properties: `connector.name=kafka
-kafka.nodes=${bootstrapServers}
-kafka.table-names=${topics.join(",")}
+kafka.nodes=${source.bootstrapServers}
+kafka.table-names=${joined(topics, ",")}
 # The message, its partition and its offset are internal columns, the only ones of a topic without a table description.
 kafka.hide-internal-columns=false
 `,
-  connects: [{ server }],
-  ready,
+  connects: [source],
+  ready: source.ready,
 });

@@ -17,6 +17,7 @@ import {
   exchangeFiles,
   nodeFiles,
   ports,
+  secondsAfter,
   shutdownGracePeriod,
   spillPath,
   startScript,
@@ -76,7 +77,7 @@ export class Trino extends Component {
   /** The user that may stop a worker. Over plain HTTP Trino checks the user name alone, so the name is a secret. */
   private drainSecret(rotation: number): TypedSecret<"user" | "rules.json"> {
     const drainer = password(this, "drain", rotation);
-    return TypedSecret.create(this, "drain", { user: drainer, "rules.json": drainRules(drainer) });
+    return TypedSecret.create(this, "drain", () => ({ user: drainer, "rules.json": drainRules(drainer) }));
   }
 
   private coordinator(shared: Shared) {
@@ -103,7 +104,7 @@ export class Trino extends Component {
         connects,
         checksums: { ...checksums, drain: drain.revision },
         // The worker waits for the coordinator twice, before and after its last tasks. 30 s are for the JVM's shutdown.
-        gracePeriod: worker.drain + 2 * shutdownGracePeriod + 30,
+        gracePeriod: secondsAfter(worker.drain, 2 * shutdownGracePeriod + 30),
         containers: {
           trino: {
             ...container,
@@ -140,7 +141,7 @@ export class Trino extends Component {
       connects: [this.serves("coordinator", ["http"]), this.serves("worker", ["http"]), ...sources.connects],
       container: {
         image: this.image(config.image),
-        command: ["sh", "-eu", "-c", startScript(sources.env)],
+        command: ["sh", "-eu", "-c", startScript(sources.stripped)],
         env: { ...sources.env, SHARED_SECRET: internal.key("shared-secret") },
         ports,
         resources,

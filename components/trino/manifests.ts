@@ -1,10 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import { bytes, mebibytes } from "../../config/quantity.ts";
+import { derived } from "../../config/derived.ts";
+import { bytes, mebibytes, mebibytesOf, percentage } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection } from "../kit/connection.ts";
-import { share } from "../kit/jvm.ts";
-import { shellPassword } from "../kit/password.ts";
-import type { SecretKey } from "../kit/secret.ts";
 import { properties, withSettings } from "../kit/settings.ts";
 
 /*
@@ -25,12 +23,8 @@ const [queryPercent, headroomPercent] = [40, 25];
  */
 export const shutdownGracePeriod = 10;
 
-/** Start of the server. It strips line ends from the credentials of existing Secrets: Trino would send them. */
-export const startScript = (env: Record<string, SecretKey>) =>
-  [
-    ...Object.entries(env).map(([variable, key]) => shellPassword(variable, key)),
-    "exec /usr/lib/trino/bin/launcher run --etc-dir /etc/trino",
-  ].join("\n");
+/** Start of the server. `stripped`: lines of shell that strip line ends from the catalogs' credentials. */
+export const startScript = (stripped: string) => `${stripped}exec /usr/lib/trino/bin/launcher run --etc-dir /etc/trino`;
 
 /**
  * preStop: the worker accepts no new tasks, finishes the running ones and exits. Waits for PID 1, which is the server.
@@ -51,14 +45,19 @@ export const drainRules = (drainer: pulumi.Output<string>) =>
     system_information: [{ user: drainer, allow: ["read", "write"] }, { allow: ["read"] }],
   });
 
+const withUnderscores = derived("withUnderscores", (name: string): string => name.replaceAll("-", "_"));
+
+/** `seconds` and `more`. */
+export const secondsAfter = derived("secondsAfter", (seconds: number, more: number): number => seconds + more);
+
 /** Heap for a container's memory limit, in mebibytes. */
-const heapOf = (limit: string) => Number.parseInt(share(limit, heapPercent), 10);
+const heapOf = (limit: string) => mebibytesOf(limit, heapPercent);
 /** `query.max-memory-per-node`, in mebibytes. */
-const queryMemory = (limit: string) => Math.floor((heapOf(limit) * queryPercent) / 100);
+const queryMemory = (limit: string) => percentage(heapOf(limit), queryPercent);
 
 /** Files that coordinator and workers have in common. Only the heap depends on the container's memory limit. */
 export const nodeFiles = (stack: string, limit: string) => ({
-  "node.properties": `node.environment=${stack.replaceAll("-", "_")}
+  "node.properties": `node.environment=${withUnderscores(stack)}
 # The pod's name, so that what Trino says of its nodes can be looked up.
 node.id=\${ENV:HOSTNAME}
 node.data-dir=/data/trino
@@ -86,7 +85,7 @@ http-server.log.enabled=false
 internal-communication.shared-secret=\${ENV:SHARED_SECRET}
 # ${queryPercent} % and ${headroomPercent} % of a heap of ${heapOf(limit)} MB, which is ${heapPercent} % of the memory limit, ${limit}.
 query.max-memory-per-node=${queryMemory(limit)}MB
-memory.heap-headroom-per-node=${Math.floor((heapOf(limit) * headroomPercent) / 100)}MB
+memory.heap-headroom-per-node=${percentage(heapOf(limit), headroomPercent)}MB
 `;
 
 /** Where workers spill: a volume of their own. The coordinator creates the directory and leaves it empty. */

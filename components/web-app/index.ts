@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { derived, either, firstOf, whenever } from "../../config/derived.ts";
 import { tagOf } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
@@ -22,7 +23,7 @@ const user = 1000;
 /** What the web app needs from the platform. */
 export interface WebAppArgs extends ComponentArgs<Config["webApp"]> {
   /** Where backups of Redis go. Default: there are no backups. */
-  backups?: Backups;
+  backups?: Backups | undefined;
 }
 
 /** What every pod of the image has in common. */
@@ -46,7 +47,7 @@ export class WebApp extends Component {
 
   constructor(name: string, args: WebAppArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
-    const environment = config.environment ?? namespace.stack;
+    const environment = firstOf(config.environment, namespace.stack);
     super("WebApp", name, namespace, config, opts, {
       prefix: `app-${environment}`,
       labels: (role) => ({
@@ -65,9 +66,11 @@ export class WebApp extends Component {
     const redis = this.redis(config, args.backups !== undefined);
     const flask = this.flask(config, shared, redis);
     this.workers(config, shared, redis);
-    if (config.debug) this.debugShell(config, shared);
+    whenever(config.debug, () => this.debugShell(config, shared));
     this.fronts(config, flask);
-    if (args.backups) backups(this, config, { ...args.backups, environment, admin: this.admin, dependsOn: redis });
+    whenever(args.backups, (given) =>
+      backups(this, config, { ...given, environment, admin: this.admin, dependsOn: redis }),
+    );
 
     this.endpoint = endpoint(this, ports.http, "service-flask");
     this.registerOutputs({});
@@ -205,11 +208,19 @@ export class WebApp extends Component {
   private fronts(config: Config["webApp"], workload: pulumi.Resource): void {
     const { type, annotations } = exposed(this, { ...config.service, type: reachedBy(this, config.service) });
     const api = { role: "flask", ports, workload, annotations };
-    const front = service(this, { ...api, suffix: "service-flask", type: type === "NodePort" ? "ClusterIP" : type });
-    if (type === "NodePort") service(this, { ...api, suffix: "service-nodeport-flask", type });
+    const onNodes = isNodePort(type);
+    const internal = either(
+      onNodes,
+      () => "ClusterIP",
+      () => type,
+    );
+    const front = service(this, { ...api, suffix: "service-flask", type: internal });
+    whenever(onNodes, () => service(this, { ...api, suffix: "service-nodeport-flask", type }));
     expose(this, { suffix: "ingress-flask", role: "flask", withoutLogin: "webApp", own: config.ingress }, front);
   }
 }
+
+const isNodePort = derived("isNodePort", (type: string): boolean => type === "NodePort");
 
 /** The worker touches the file between two jobs and, until a job's time limit, during one. */
 const aliveLately = 'test -n "$(find /tmp/alive -mmin -1)"';

@@ -153,9 +153,8 @@ describe("with a login by OpenID Connect", () => {
   beforeAll(async () => {
     const frontDoor = { ...secret, login, prometheus: { allowWithoutLogin: true } };
     const controller = { namespaceLabels: { "kubernetes.io/metadata.name": "ingress" } };
-    program = await evaluated("test", {
-      changes: changes({ ...frontDoor, controller }, { networkPolicies: { enabled: true } }),
-    });
+    const file = JSON.parse(changes({ ...frontDoor, controller }, { networkPolicies: { enabled: true } }));
+    program = await evaluated("test", { changes: JSON.stringify({ ...file, flink: { env: { OWN: "of Flink" } } }) });
   });
   const backend = (host: string) =>
     ingressesOf(program).find(({ spec }) => spec.rules[0].host === `${host}.${domain}`)?.spec.rules[0].http.paths[0]
@@ -192,6 +191,13 @@ describe("with a login by OpenID Connect", () => {
     expect(args("flink-login")).not.toContain("skip-auth-route");
     // A client could choose the path by which that decides: X-Forwarded-Uri.
     expect(args("deployd-login")).not.toContain("reverse-proxy");
+  });
+
+  it("is not given the variables that the stack has for the component", () => {
+    const names = (name: string) =>
+      named(program, "Deployment", name).spec.template.spec.containers[0].env.map((one: { name: string }) => one.name);
+    expect(names("flink-jobmanager")).toContain("OWN");
+    expect(names("flink-login")).not.toContain("OWN");
   });
 
   it("is in front of a page at the domain itself, which lists all others", () => {

@@ -151,10 +151,10 @@ describe("every key of a component", () => {
     for (const { title, pod } of found)
       for (const { name, env, envFrom } of containersOf(pod.spec)) {
         const names: string[] = env.map((variable: { name: string }) => variable.name);
-        expect(names.slice(-3), `${title} ${name}`).toEqual(["OWN_TEXT", "OWN_SECRET", "OWN_FILE"]);
+        expect(names.slice(-3), `${title} ${name}`).toEqual(["OWN_FILE", "OWN_SECRET", "OWN_TEXT"]);
         expect(new Set(names).size, `${title} ${name}`).toBe(names.length);
         expect(env.at(-2).valueFrom, title).toEqual({ secretKeyRef: { name: "theirs", key: "token" } });
-        expect(env.at(-1).valueFrom, title).toEqual({ configMapKeyRef: { name: "theirs", key: "setting" } });
+        expect(env.at(-3).valueFrom, title).toEqual({ configMapKeyRef: { name: "theirs", key: "setting" } });
         expect(envFrom, title).toEqual([{ secretRef: { name: "theirs" } }, { configMapRef: { name: "theirs" } }]);
       }
   });

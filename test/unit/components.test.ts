@@ -96,7 +96,7 @@ describe("a component", () => {
 describe("a secret", () => {
   it("is a secret in the state and a reference in a pod", async () => {
     const made = await sample((component) => {
-      const secret = TypedSecret.create(component, "admin", { password: password(component, "admin", 1) });
+      const secret = TypedSecret.create(component, "admin", () => ({ password: password(component, "admin", 1) }));
       // @ts-expect-error a key that the Secret does not have must not compile
       secret.key("pasword");
       stateful(component, {
@@ -126,7 +126,7 @@ describe("a secret", () => {
       const revisions: pulumi.Output<string>[] = [];
       new Sample(namespaceOf(), (component) => {
         revisions.push(
-          TypedSecret.create(component, "admin", { password: password(component, "admin", rotation) }).revision,
+          TypedSecret.create(component, "admin", () => ({ password: password(component, "admin", rotation) })).revision,
         );
       });
       return { revision: revisions[0] };
@@ -317,7 +317,7 @@ describe("connections", () => {
       const postgresql = new Postgresql("postgresql", {
         namespace: here,
         config: config().postgresql,
-        databases: ["nessie"],
+        databases: [{ database: "nessie" }],
       });
       expect(postgresql.database("nessie", here).host).toBe("postgresql.unit-core.svc");
       // @ts-expect-error an undeclared database must not compile
