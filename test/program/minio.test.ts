@@ -65,6 +65,30 @@ describe("with separate users", () => {
     expect(secretsOf(component)).toEqual([`minio-user-${component}`]);
   });
 
+  it("allows Trino and Spark the buckets that a stack adds for them", async () => {
+    const changes =
+      "global: { separateUsers: true, networkPolicies: { enabled: true } }\ntrino: { faultTolerance: task }\nspark: { history: { enabled: true } }";
+    const larger = await evaluated("test", { changes });
+    const { data } = named(larger, "ConfigMap", "minio-policy");
+    const bucketsOf = (user: string) => JSON.parse(data?.[`${user}.json`]).Statement[0].Resource;
+    expect(bucketsOf("trino")).toEqual(["arn:aws:s3:::lakehouse", "arn:aws:s3:::trino"]);
+    expect(bucketsOf("spark")).toEqual(["arn:aws:s3:::lakehouse", "arn:aws:s3:::spark"]);
+    const secret = {
+      name: "AWS_ACCESS_KEY_ID",
+      valueFrom: { secretKeyRef: expect.objectContaining({ key: "access-key" }) },
+    };
+    const history = named(larger, "Deployment", "spark-history").spec.template;
+    expect(history.spec.containers[0].env).toContainEqual(secret);
+    expect(JSON.stringify(history.spec)).toContain("minio-user-spark");
+    const egress = larger.objects.find(
+      ({ kind, spec }) =>
+        kind === "NetworkPolicy" &&
+        spec.egress &&
+        spec.podSelector.matchLabels?.["app.kubernetes.io/component"] === "history",
+    );
+    expect(JSON.stringify(egress?.spec.egress)).toContain('"app.kubernetes.io/name":"minio"');
+  });
+
   it("allows each user its buckets", () => {
     const { data } = named(program, "ConfigMap", "minio-policy");
     const buckets = Object.fromEntries(
