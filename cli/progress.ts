@@ -19,12 +19,9 @@ export interface Waiting {
  */
 const isUnready = (warning: string): boolean => warning.startsWith("Refreshed resource is in an unhealthy state:");
 
-/** A failure's text without what the engine says about pods: it can have lines of their logs, with passwords in them. */
-export const withoutPods = (text: string): string =>
-  text.replace(
-    /(\[Pod [^\]]+\]: ).*?(?=\n\s*\* |$)/gs,
-    "$1not shown: it may have passwords, and no Secret can be read",
-  );
+/** A failure's text with `instead` in place of what the engine says about each pod, which can have lines of its log. */
+export const withoutPods = (text: string, instead: string): string =>
+  text.replace(/(\[Pod [^\]]+\]: ).*?(?=\n\s*\* |$)/gs, `$1${instead}`);
 
 /** The progress of an update, a preview or a destruction, from the engine's events. */
 export class Progress {

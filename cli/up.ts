@@ -81,10 +81,11 @@ async function withDiagnosis(kube: Kube, evaluation: Evaluation, error: unknown)
   try {
     const secrets = await secretsIn(kube, [...namespaces]);
     const found = await diagnoseAll(kube, failure.progress.failed, secrets);
-    return new UserError(hide(failure.message, secrets) + (found && `\n${found}`));
+    const message = hide(failure.message, secrets);
+    return new UserError(found ? `${withoutPods(message, "see below")}\n${found}` : message);
   } catch {
     // Without the Secrets, passwords in logs cannot be hidden, so logs are not shown.
-    return new UserError(withoutPods(failure.message));
+    return new UserError(withoutPods(failure.message, "not shown: it may have passwords, and no Secret can be read"));
   }
 }
 

@@ -205,7 +205,7 @@ it("a failure is shown without what the engine says about pods, if passwords can
     "Deployment dev-apps/polls: [Pod dev-apps/polls-1]: [Error] hunter22",
   ].join("\n");
   const hidden = "not shown: it may have passwords, and no Secret can be read";
-  expect(withoutPods(text)).toBe(
+  expect(withoutPods(text, hidden)).toBe(
     [
       "StatefulSet dev-core/redis: 2 errors occurred:",
       `\t* [Pod dev-core/redis-0]: ${hidden}`,
