@@ -35,7 +35,8 @@ export async function pythonTests(folder: string): Promise<Counts> {
       ...shown,
       cwd: folder,
       reject: false,
-      env: { PYTHONDONTWRITEBYTECODE: "1" },
+      // Nothing is written into the application's folder.
+      env: { PYTHONDONTWRITEBYTECODE: "1", HYPOTHESIS_STORAGE_DIRECTORY: join(cacheDir(), "hypothesis") },
     });
     return countsOf(existsSync(file) ? readFileSync(file, "utf8") : "", exitCode === 0);
   } catch (error) {

@@ -2,7 +2,6 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { execa } from "execa";
-import { cacheDir } from "../config/paths.ts";
 import { UserError } from "../local/step.ts";
 import { root } from "./project.ts";
 import { type Counts, pythonApps, pythonTests } from "./python.ts";
@@ -16,8 +15,6 @@ export async function test(): Promise<void> {
     if (exitCode !== 0) failed.push(check);
   }
   const runs = [await vitest(["unit", "program"])];
-  // Not in the application's folder: each file there is part of the key of its image.
-  process.env.HYPOTHESIS_STORAGE_DIRECTORY = join(cacheDir(), "hypothesis");
   for (const app of pythonApps()) {
     console.log(`\n${relative(root, app)}`);
     runs.push(await pythonTests(app));

@@ -20,10 +20,13 @@ export function dockerfileOf(definition: Definition): string {
   return text.replace(/^FROM \S+ AS artifacts\n.*?(?=^FROM )/ms, `FROM scratch AS artifacts\n${outputs.join("")}`);
 }
 
-/** Every file under a folder by its relative path, with the hash of its content; without node_modules. */
+/** Folders that tools write while someone works on an application: installed packages, caches and compiled files. */
+const isMade = (name: string): boolean => /^(node_modules|__pycache__|\..*)$/.test(name);
+
+/** Every file under a folder by its relative path, with the hash of its content; without folders that tools write. */
 export function filesIn(folder: string, inside = ""): [string, string][] {
   return readdirSync(join(folder, inside), { withFileTypes: true })
-    .filter(({ name }) => name !== "node_modules")
+    .filter((entry) => !(entry.isDirectory() && isMade(entry.name)))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry): [string, string][] => {
       const path = join(inside, entry.name);

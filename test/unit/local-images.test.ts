@@ -1,7 +1,7 @@
 // Proves what is computed before a build: names, keys, sources, a Dockerfile's base images.
 // Does not prove that a build works, nor an image's contents: the cluster tests run them.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ import { registriesConf, trusting } from "../../local/images/build.ts";
 import { type Definition, definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
 import { checkDockerfile, imagesUnder, readDockerfile, rewritten } from "../../local/images/dockerfile.ts";
 import { inOrder } from "../../local/images/index.ts";
-import { dockerfileOf, type Ingredients, keyOf } from "../../local/images/key.ts";
+import { dockerfileOf, filesIn, type Ingredients, keyOf } from "../../local/images/key.ts";
 import { answers, canBePulled, imageMode } from "../../local/images/mode.ts";
 import { run } from "../../local/images/run.ts";
 import { assertCanBuild } from "../../local/images/tools.ts";
@@ -245,6 +245,19 @@ describe("key", () => {
     ["the mirror", "redis:8.2.1", { sources: ["deb y"] }],
   ])("changes with %s", (_, reference, change) => {
     expect(keyOf(reference, { ...ingredients, ...change })).not.toBe(key);
+  });
+
+  it("does not depend on what tools write into an application's folder", () => {
+    const folder = mkdtempSync(join(tmpdir(), "data-platform-key-"));
+    const write = (path: string) => {
+      mkdirSync(join(folder, path, ".."), { recursive: true });
+      writeFileSync(join(folder, path), "");
+    };
+    for (const path of [".dockerignore", "app/main.py"]) write(path);
+    const before = filesIn(folder);
+    for (const path of [".venv/a", "app/__pycache__/a.pyc", "node_modules/a", "app/.hypothesis/a"]) write(path);
+    expect(filesIn(folder)).toEqual(before);
+    expect(before.map(([path]) => path)).toEqual([".dockerignore", "app/main.py"]);
   });
 });
 
