@@ -140,7 +140,9 @@ describe("a change", () => {
     const after = await stack(`airflow:
   dags:
     git: { repository: "https://git.example.com/team/dags.git", branch: v1.2, folder: flows, existingSecret: dags-git }`);
-    expect(changed(before, after)).toEqual(["ConfigMap airflow-config", ...all]);
+    // Those that read DAGs may connect to the repository.
+    const readers = ["dag-processor", "triggerer", "worker"].map((role) => `NetworkPolicy airflow-${role}`);
+    expect(changed(before, after)).toEqual(["ConfigMap airflow-config", ...all, ...readers]);
     expect(ours(after).map(({ metadata }) => metadata.name)).not.toContain("airflow-dags");
     const config = find(after, "ConfigMap", "airflow-config").data["airflow.cfg"] as string;
     const [, list] = /^dag_bundle_config_list = (.*)$/m.exec(config)!;

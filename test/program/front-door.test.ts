@@ -10,7 +10,7 @@ const openPages = ["nessie", "trino", "flink", "spark", "noetl", "prometheus", "
 const open = Object.fromEntries(openPages.map((key) => [key, { allowWithoutLogin: true }]));
 const changes = (frontDoor: object, global: object = {}) =>
   JSON.stringify({
-    global: { domain, cluster: "plain", ...global },
+    global: { domain, cluster: "plain", networkPolicies: { enabled: false }, ...global },
     frontDoor,
     monitoring: { enabled: true },
     noetl: { instances: { main: {}, old: {} } },

@@ -282,6 +282,6 @@ it("lets CloudNativePG's operator, its servers and their clients reach each othe
 });
 
 it("is off by default", async () => {
-  const { objects } = await evaluated("test");
+  const { objects } = await evaluated("dev");
   expect(policiesOf(objects)).toEqual([]);
 });

@@ -115,6 +115,7 @@ describe("the history server", () => {
       "ConfigMap spark-application",
       "ConfigMap spark-history",
       "Deployment spark-history",
+      "NetworkPolicy spark-history",
       "Service spark-history",
     ]);
   });
