@@ -12,15 +12,12 @@ import "reflect-metadata"; // required by @peculiar/x509
 import * as x509 from "@peculiar/x509";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { stringify } from "yaml";
 import { pidOf } from "../../local/cluster/daemons.ts";
 import { authorityFile } from "../../local/cluster/pki.ts";
-import { get, kube, mustRun, read, roomFor, s3, secret, whole, wholeFile } from "./kit.ts";
+import { domain, get, kube, mustRun, read, s3, secret, whole, wholeStack } from "./kit.ts";
 import { openBrowser } from "./visitor.ts";
 
 const stack = whole.core.replace(/-core$/, "");
-const domain = `${stack}.localhost`;
-const open = ["nessie", "trino", "flink", "spark", "noetl", "prometheus", "webApp", "deployd"];
 const pages = ["airflow", "deployd", "flink", "minio", "nessie", "noetl", "polls", "prometheus"];
 const hosts = [...pages, "spark", "superset", "trino", "web-app"].map((name) => `${name}.${domain}`);
 
@@ -71,14 +68,7 @@ const certificateOf = (host: string): Promise<DetailedPeerCertificate> =>
 let browser: Browser | undefined;
 
 beforeAll(async () => {
-  await roomFor("test");
-  const file = wholeFile(
-    stringify({
-      global: { domain },
-      frontDoor: Object.fromEntries(open.map((key) => [key, { allowWithoutLogin: true }])),
-    }),
-  );
-  if (!process.env.TEST_STACK) await mustRun(["up", "--stack", stack, "--config-file", file]);
+  await wholeStack();
   browser = await openBrowser();
 });
 

@@ -4,15 +4,10 @@
 // Exercises: postgresql, redis, minio, nessie, clickhouse, trino, flink, spark, airflow, superset, web-app.
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { stringify } from "yaml";
 import { ask, logIn, runDag } from "./airflow.ts";
-import { address, mustRun, read, roomFor, s3, secret, unready, whole, wholeFile } from "./kit.ts";
+import { address, read, s3, secret, unready, whole, wholeStack } from "./kit.ts";
 
-beforeAll(async () => {
-  await roomFor("test");
-  const file = wholeFile(stringify({ global: { separateUsers: true }, redis: { cache: { enabled: true } } }));
-  if (!process.env.TEST_STACK) await mustRun(["up", "--stack", "test", "--config-file", file]);
-});
+beforeAll(wholeStack);
 
 it("leaves everything ready", async () => {
   expect((await Promise.all(Object.values(whole).map(unready))).flat()).toEqual([]);

@@ -30,12 +30,27 @@ const wholeName = process.env.TEST_STACK ?? "test";
 /** Its namespaces. */
 export const whole = { core: `${wholeName}-core`, apps: `${wholeName}-apps`, monitoring: `${wholeName}-monitoring` };
 
+/** The domain of the stack with every component. Browsers resolve it to this machine. */
+export const domain = `${wholeName}.localhost`;
+
+/** Pages without a login that have a host all the same: there is no issuer for one in front of them. */
+const withoutLogin = ["nessie", "trino", "flink", "spark", "noetl", "prometheus", "webApp", "deployd"];
+
 /**
- * The stack with every component: `test` with monitoring, and `changes` as in `stackFile`. Without Grafana: no package
- * has it.
+ * The stack with every component, closed as far as the platform can: `test`, which has network policies, with the front
+ * door, separate users and monitoring. Without Grafana: no package has it. `changes` as in `stackFile`.
  */
-export const wholeFile = (changes = "{}"): string =>
-  stackFile("test", stringify({ monitoring: { enabled: true, grafana: { enabled: false } }, ...parse(changes) }));
+export function wholeFile(changes = "{}"): string {
+  const own: Record<string, object> = {
+    global: { domain, separateUsers: true },
+    frontDoor: Object.fromEntries(withoutLogin.map((key) => [key, { allowWithoutLogin: true }])),
+    redis: { cache: { enabled: true } },
+    monitoring: { enabled: true, grafana: { enabled: false } },
+  };
+  for (const [component, change] of Object.entries(parse(changes) as Record<string, object>))
+    own[component] = { ...own[component], ...change };
+  return stackFile("test", stringify(own));
+}
 
 /** Starts the cluster, and destroys the other stacks: one node has no room for two. */
 export async function roomFor(stack: "dev" | "test" | undefined): Promise<void> {
