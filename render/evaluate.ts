@@ -27,7 +27,7 @@ export interface Resource {
     aliases: unknown[];
     deleteBeforeReplace: boolean;
     /** How long the engine waits, if the program sets it: `60s`. */
-    customTimeouts?: { create: string; update: string };
+    customTimeouts?: { create: string; update: string; delete: string };
     /** Outputs that are secret whatever the provider says. */
     secretOutputs: string[];
   };
@@ -110,6 +110,7 @@ function record(): Resource[] {
           customTimeouts: {
             create: request.getCustomtimeouts().getCreate(),
             update: request.getCustomtimeouts().getUpdate(),
+            delete: request.getCustomtimeouts().getDelete(),
           },
         }),
         secretOutputs: request.getAdditionalsecretoutputsList(),

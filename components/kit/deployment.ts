@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { type Autoscale, mostReplicas } from "../../config/autoscale.ts";
 import { derived, whenever } from "../../config/derived.ts";
 import type { Component } from "./component.ts";
-import { type Pod, pod } from "./pod.ts";
+import { gracePeriodOf, type Pod, pod } from "./pod.ts";
 
 export interface DeploymentArgs<V extends string> {
   /** Suffix of the Deployment's name, such as `worker` in `trino-worker`. Default: none, the component's name. */
@@ -39,7 +39,11 @@ export function deployment<V extends string>(component: Component, spec: Deploym
         template: pod<string>(component, spec.pod),
       },
     },
-    component.child({ dependsOn: spec.dependsOn ?? [] }),
+    component.child({
+      dependsOn: spec.dependsOn ?? [],
+      // Pulumi waits ten minutes by default, which is as long as a worker with tasks may need.
+      customTimeouts: { delete: minutesAfter(gracePeriodOf(component, spec.pod)) },
+    }),
   );
   if (spec.autoscale) autoscaler(component, spec.suffix, spec.autoscale, made);
   return made;
@@ -95,6 +99,9 @@ export function disruptionBudget(component: Component, of: { suffix?: string; ro
     component.child(),
   );
 }
+
+/** How long a deletion may take, so that pods that use their whole grace period do not fail it. At least ten minutes. */
+const minutesAfter = derived("minutesAfter", (gracePeriod: number): string => `${Math.max(600, gracePeriod + 300)}s`);
 
 const strategies = {
   replace: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },

@@ -156,7 +156,7 @@ export function pod<V extends string>(
       ...(spec.init && { initContainers: list(spec.init) }),
       containers: list(spec.containers),
       volumes: listOf<Volume, k8s.types.input.core.v1.Volume>(spec.volumes, ([name, volume]) => ({ name, ...volume })),
-      terminationGracePeriodSeconds: placed.terminationGracePeriodSeconds ?? spec.gracePeriod ?? 30,
+      terminationGracePeriodSeconds: gracePeriodOf(component, spec),
       ...(spec.restartPolicy && { restartPolicy: spec.restartPolicy }),
       ...(!spec.restartPolicy && {
         topologySpreadConstraints: [spread(selector), ...spreadOverZones(selector, placed.zones)],
@@ -165,6 +165,12 @@ export function pod<V extends string>(
     },
   };
 }
+
+/** Seconds between SIGTERM and SIGKILL. */
+export const gracePeriodOf = <V extends string>(
+  component: Component,
+  { role, quorum, gracePeriod }: Pick<Pod<V>, "role" | "quorum" | "gracePeriod">,
+): number => component.podsOf(role, quorum).terminationGracePeriodSeconds ?? gracePeriod ?? 30;
 
 /** Adds the pods to the model of the network. */
 function addToNetwork<V extends string>(component: Component, spec: Pod<V>): void {

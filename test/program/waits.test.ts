@@ -199,3 +199,18 @@ it("a Service is created beside its workload, and only a LoadBalancer is awaited
   const services = evaluation.resources.filter(({ type }) => type.endsWith(":Service"));
   expect(services.filter(takesTime).map(({ name }) => name)).toEqual(["trino"]);
 });
+
+it("a deletion waits for the pods' grace periods", async () => {
+  const changes = "trino: { worker: { drain: 3600 } }";
+  const { resources } = (await evaluated("test", { changes })).evaluation;
+  const timeouts = resources
+    .filter(({ type }) => type.endsWith(":Deployment"))
+    .map(({ name, inputs, options }) => ({
+      name,
+      grace: (inputs as { spec: { template: { spec: { terminationGracePeriodSeconds: number } } } }).spec.template.spec
+        .terminationGracePeriodSeconds,
+      timeout: Number.parseInt(options.customTimeouts?.delete ?? "0", 10),
+    }));
+  expect(timeouts.filter(({ grace, timeout }) => timeout < grace + 300)).toEqual([]);
+  expect(timeouts.find(({ name }) => name === "trino-worker")?.grace).toBeGreaterThan(3600);
+});

@@ -224,7 +224,7 @@ describe("a Job", () => {
     expect(inputs(await made()).spec.activeDeadlineSeconds).toBe(1800);
     const { options, ...job } = await made(7200);
     expect(job.inputs.spec).toMatchObject({ activeDeadlineSeconds: 7200 });
-    expect(options.customTimeouts).toEqual({ create: "7260s", update: "7260s" });
+    expect(options.customTimeouts).toEqual({ create: "7260s", update: "7260s", delete: "" });
   });
 
   it("has the same name with another deadline", async () => {
