@@ -259,7 +259,7 @@ dag_processor_log_target = stdout
 colored_console_log = False
 
 [fab]
-${page ? "# The login page, a WSGI application of its own, takes X-Forwarded-* too.\nenable_proxy_fix = True\n" : ""}config_file = ${paths.config}/webserver_config.py
+${page ? "# The login page, a WSGI application of its own, takes X-Forwarded-* too.\nenable_proxy_fix = True\n# Browsers send the session by HTTPS alone.\ncookie_secure = True\n" : ""}config_file = ${paths.config}/webserver_config.py
 ${either(statsd, metrics, () => "")}`,
     own,
   ),

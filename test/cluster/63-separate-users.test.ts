@@ -16,8 +16,8 @@ it("leaves everything ready", async () => {
 describe("MinIO", () => {
   const all = ["lakehouse", "warehouse", "airflow", "flink", "mlflow", "web-app"];
   const client = async (user: string) => {
-    const keys = await secret(user === "platform" ? "minio-platform" : `minio-user-${user}`);
-    return s3(keys["access-key"] ?? "", keys["secret-key"] ?? "");
+    const keys = await secret(user === "platform" ? "minio-platform" : `minio-user-${user}`, whole.core);
+    return s3(keys["access-key"] ?? "", keys["secret-key"] ?? "", await address("minio", whole.core));
   };
 
   it.each([
@@ -45,9 +45,9 @@ describe("MinIO", () => {
 });
 
 const redis = async (service: string, client: string) => {
-  const { username = "", password = "" } = await secret(`redis-user-${client}`);
+  const { username = "", password = "" } = await secret(`redis-user-${client}`, whole.core);
   return new Redis({
-    host: await address(service),
+    host: await address(service, whole.core),
     username,
     password,
     lazyConnect: true,
