@@ -12,7 +12,20 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { binary } from "../../local/cluster/binaries.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { helm as helmBinary } from "../unit/helm.ts";
-import { address, get, kube, podList, query, read, roomFor, s3, secret, servers, unready } from "./kit.ts";
+import {
+  deleteNamespaces,
+  get,
+  kube,
+  podList,
+  podsOf,
+  query,
+  read,
+  roomFor,
+  s3,
+  secret,
+  servers,
+  unready,
+} from "./kit.ts";
 
 const [core, apps] = ["dev-core", "dev-apps"];
 const namespaces = [core, apps, "dev-deployed"];
@@ -69,8 +82,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await helm("uninstall", "dev", "--ignore-not-found", "--wait");
-  for (const name of [...namespaces, "platform"])
-    await kube().delete({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+  await deleteNamespaces([...namespaces, "platform"]);
 });
 
 it("every component is ready after the install", async () => {
@@ -135,7 +147,12 @@ describe("with data", () => {
     await isKept();
   });
 
-  const answers = async () => (await fetch(`http://${await address("polls", apps)}:8000/healthz`)).status;
+  /** What polls answers at the address of its pod, which it knows as its host. */
+  async function answers(): Promise<number> {
+    const [name = ""] = await podsOf("polls", "web", apps);
+    const ip = (await get("Pod", name, apps))?.status?.podIP;
+    return (await fetch(`http://${ip}:8000/healthz`)).status;
+  }
 
   it("a failed upgrade leaves the old pods serving, and rolls back", { timeout: 600_000 }, async () => {
     const broken = upgrade("--set", "polls.image=data-platform/polls:none", "--wait", "--timeout", "60s");
@@ -154,7 +171,7 @@ describe("with data", () => {
 
   it("an uninstall keeps protected data, and an install from a registry finds it", { timeout: 900_000 }, async () => {
     await upgrade("--set", "global.protectData=true");
-    await helm("uninstall", "dev", "--wait");
+    await helm("uninstall", "dev", "--wait", "--cascade", "foreground");
     expect(await components()).toEqual(new Map());
     expect(await get("PersistentVolumeClaim", "data-postgresql-0", core)).toBeDefined();
 
@@ -170,7 +187,7 @@ describe("with data", () => {
 
   it("an uninstall without protection deletes everything", { timeout: 600_000 }, async () => {
     await upgrade("--set", "global.protectData=false");
-    await helm("uninstall", "dev", "--wait");
+    await helm("uninstall", "dev", "--wait", "--cascade", "foreground");
     for (const name of namespaces) expect(await get("Namespace", name)).toBeUndefined();
   });
 });

@@ -10,7 +10,21 @@ import { execa } from "execa";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { binary } from "../../local/cluster/binaries.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
-import { address, get, kube, mustRun, podList, query, read, roomFor, s3, secret, stackFile, unready } from "./kit.ts";
+import {
+  address,
+  deleteNamespaces,
+  get,
+  kube,
+  mustRun,
+  podList,
+  query,
+  read,
+  roomFor,
+  s3,
+  secret,
+  stackFile,
+  unready,
+} from "./kit.ts";
 
 const [core, apps] = ["dev-core", "dev-apps"];
 const namespaces = [core, apps, "dev-deployed"];
@@ -54,8 +68,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const name of [...namespaces, "platform"])
-    await kube().delete({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+  await deleteNamespaces([...namespaces, "platform"]);
 });
 
 it("answers clients with the rendered passwords", async () => {
@@ -65,7 +78,8 @@ it("answers clients with the rendered passwords", async () => {
   const client = await s3(keys["access-key"] ?? "", keys["secret-key"] ?? "");
   await client.putObject("warehouse", "proof", "kept");
   expect(await read(client, "warehouse", "proof")).toBe("kept");
-  expect((await fetch(`http://${await address("polls", apps)}:8000/healthz`)).status).toBe(200);
+  const health = await fetch(`http://${await address("app-dev-service-flask", apps)}:5000/healthz`);
+  expect(health.status).toBe(200);
 });
 
 it("changes nothing the second time", async () => {

@@ -9,7 +9,19 @@ import { presentEngine } from "../../cli/engine.ts";
 import { stateDir } from "../../config/paths.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { helm as helmBinary } from "../unit/helm.ts";
-import { core, fileOfComponents, get, kube, mustRun, platform, query, roomFor, secret, unready } from "./kit.ts";
+import {
+  core,
+  deleteNamespaces,
+  fileOfComponents,
+  get,
+  kube,
+  mustRun,
+  platform,
+  query,
+  roomFor,
+  secret,
+  unready,
+} from "./kit.ts";
 
 const chart = "charts/data-platform";
 const without = ["noetl", "polls", "webApp", "deployd"].flatMap((key) => ["--set", `${key}.enabled=false`]);
@@ -46,8 +58,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await helm("uninstall", "dev", "--ignore-not-found", "--wait");
-  for (const name of [core, "dev-apps", "platform"])
-    await kube().delete({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+  await deleteNamespaces([core, "dev-apps", "platform"]);
 });
 
 it("Helm takes over a stack with its data and passwords", { timeout: 900_000 }, async () => {

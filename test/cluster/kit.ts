@@ -193,6 +193,17 @@ export async function may(account: { name: string; namespace: string }, verb: st
   return review.status.allowed as boolean;
 }
 
+/** Deletes namespaces, and waits until they are gone with all that is in them. */
+export async function deleteNamespaces(names: string[]): Promise<void> {
+  for (const name of names) await kube().delete(v1("Namespace", name));
+  await vi.waitFor(
+    async () => {
+      for (const name of names) expect(await get("Namespace", name)).toBeUndefined();
+    },
+    { timeout: 300_000, interval: 500 },
+  );
+}
+
 /** A Secret's values, decoded. */
 export async function secret(name: string, namespace = core): Promise<Record<string, string>> {
   const { data = {} } = ((await get("Secret", name, namespace)) ?? {}) as { data?: Record<string, string> };
