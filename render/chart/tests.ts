@@ -25,7 +25,7 @@ metadata:
     app.kubernetes.io/managed-by: {{ $root.Release.Service }}
   annotations:
     "helm.sh/hook": test
-    "helm.sh/hook-delete-policy": before-hook-creation
+    "helm.sh/hook-delete-policy": before-hook-creation,hook-succeeded
 spec:
   restartPolicy: Never
   activeDeadlineSeconds: 300

@@ -158,7 +158,7 @@ describe("with data", () => {
     const broken = upgrade("--set", "polls.image=data-platform/polls:none", "--wait", "--timeout", "60s");
     await expect(broken).rejects.toThrow(/polls/);
     expect(await answers()).toBe(200);
-    await helm("rollback", "dev", "--wait", "--timeout", "5m");
+    await helm("rollback", "dev", ...waiting);
     expect(await leftUnready()).toEqual([]);
     expect(await answers()).toBe(200);
     await isKept();

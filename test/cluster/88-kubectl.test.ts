@@ -68,7 +68,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await deleteNamespaces([...namespaces, "platform"]);
+  await kube().delete({ apiVersion: "v1", kind: "Secret", metadata: { name: "dev", namespace: "default" } });
+  await deleteNamespaces(namespaces);
 });
 
 it("answers clients with the rendered passwords", async () => {
@@ -91,12 +92,9 @@ it("changes nothing the second time", async () => {
 });
 
 it("deletes what is no longer rendered, and nothing else", async () => {
+  // The ApplySet is a Secret in the namespace of the context.
   const prune = (folder: string) =>
-    kubectl(
-      ...["apply", "--server-side", "--kustomize", folder],
-      ...["--prune", "--applyset=dev", "--namespace", "platform"],
-    );
-  await kubectl("create", "namespace", "platform");
+    kubectl("apply", "--server-side", "--kustomize", folder, "--prune", "--applyset=dev");
   await prune(whole);
   const all = await kube().list("apps/v1", "Deployment", apps);
 
