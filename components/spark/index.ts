@@ -90,7 +90,8 @@ export class Spark extends Component {
       pod: {
         user,
         role: "master",
-        connects: [this.serves("worker", ["rpc"]), this.serves(driver, "any")],
+        // Its page shows those of workers and drivers, as a proxy.
+        connects: [this.serves("worker", ["rpc", "ui"]), this.serves(driver, "any")],
         checksums: { config: configuration.checksum, admin: this.admin.revision },
         containers: {
           master: {

@@ -1,6 +1,7 @@
 // Proves that PostgreSQL, Redis and MinIO start from our manifests, serve real clients and refuse wrong passwords.
 // Does not prove several servers of one component, nor any cluster but the local one.
 // Exercises: postgresql, redis, minio.
+import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
@@ -70,10 +71,11 @@ describe("PostgreSQL", () => {
   });
 });
 
-const redis = async (password?: string) =>
+const redis = async (password?: string, db = 0) =>
   new Redis({
     host: await address("redis"),
     password,
+    db,
     lazyConnect: true,
     // The client's ready check runs INFO, which needs a login.
     enableReadyCheck: password !== undefined,
@@ -88,6 +90,25 @@ describe("Redis", () => {
     expect(await client.get("proof")).toBe("kept");
     expect(await client.config("GET", "appendonly")).toEqual(["appendonly", "yes"]);
     client.disconnect();
+  });
+
+  it("a cache that fills the server leaves queued tasks where they are", { timeout: 120_000 }, async () => {
+    const { password } = await secret("redis-admin");
+    const [queue, cache] = [await redis(password, 1), await redis(password, 2)];
+    const waiting = Array.from({ length: 500 }, (_, i) => `task ${i}`);
+    await queue.rpush("proof-of-a-queue", ...waiting);
+    const evicted = async () => Number(/evicted_keys:(\d+)/.exec(await cache.info("stats"))?.[1]);
+    const before = await evicted();
+    const result = randomBytes(4 * 1024 * 1024);
+    try {
+      for (let i = 0; (await evicted()) < before + 10; i++) await cache.set(`proof_${i}`, result, "EX", 3_600);
+      expect(await queue.lrange("proof-of-a-queue", 0, -1)).toEqual(waiting);
+    } finally {
+      await queue.del("proof-of-a-queue");
+      await cache.flushdb();
+      queue.disconnect();
+      cache.disconnect();
+    }
   });
 
   it.each([

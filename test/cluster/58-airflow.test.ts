@@ -1,12 +1,10 @@
 // Proves that Airflow admits only its user, runs a triggered DAG on a Celery worker, and keeps the log in MinIO.
 // Does not prove deferred tasks, several schedulers, nor a worker's death during a task. DAGs from git are in
-// 70-whole-life.test.ts.
+// 70-whole-life.test.ts, DAG runs beside a full cache in 63-separate-users.test.ts.
 // Exercises: airflow, postgresql, redis, minio.
-import { randomBytes } from "node:crypto";
-import { Redis } from "ioredis";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ask, logIn, login, patience, runDag } from "./airflow.ts";
-import { address, bucketKeys, kube, read, s3, secret, whole, wholeStack } from "./kit.ts";
+import { address, bucketKeys, kube, read, s3, whole, wholeStack } from "./kit.ts";
 
 interface Task {
   task_id: string;
@@ -105,44 +103,5 @@ describe("Airflow", () => {
       return text;
     }, patience);
     expect(shown).not.toContain(host);
-  });
-});
-
-describe("while Superset's cache fills their Redis", () => {
-  it("a DAG runs, and queued tasks stay in the queue", { timeout: 300_000 }, async () => {
-    const { password = "" } = await secret("redis-admin", whole.core);
-    const host = await address("redis", whole.core);
-    // Database 2 is Superset's cache, 1 is Airflow's queue.
-    const cache = new Redis({ host, password, db: 2 });
-    const queue = new Redis({ host, password, db: 1 });
-    try {
-      const waiting = Array.from({ length: 500 }, (_, i) => `task ${i}`);
-      await queue.del("proof-of-a-queue");
-      await queue.rpush("proof-of-a-queue", ...waiting);
-      const evicted = async () => Number(/evicted_keys:(\d+)/.exec(await cache.info("stats"))?.[1]);
-      const before = await evicted();
-      const result = randomBytes(4 * 1024 * 1024);
-      let pressing = true;
-      const press = async () => {
-        for (let i = 0; pressing; i++) await cache.set(`superset_results_proof_${i}`, result, "EX", 3_600);
-      };
-      const pressure = press();
-      // An eviction shows that the server is full before the DAG runs.
-      await vi.waitFor(async () => expect(await evicted()).toBeGreaterThan(before), patience);
-      try {
-        await runDag("hello");
-      } finally {
-        pressing = false;
-        await pressure;
-      }
-      expect(await queue.lrange("proof-of-a-queue", 0, -1)).toEqual(waiting);
-    } finally {
-      await queue.del("proof-of-a-queue");
-      // Deletes the test's keys.
-      const keys = await cache.keys("superset_results_proof_*");
-      if (keys.length > 0) await cache.del(...keys);
-      cache.disconnect();
-      queue.disconnect();
-    }
   });
 });
