@@ -29,6 +29,9 @@ const file = fileOfComponents(
   Object.fromEntries(["postgresql", "redis", "minio", "nessie"].map((key) => [key, { enabled: true }])),
 );
 
+/** Helm waits for the set-up Jobs of its own version too, which run again. */
+const waiting = ["--wait", "--wait-for-jobs", "--timeout", "10m"];
+
 /** Runs Helm on the cluster. Fails with its output. */
 async function helm(...args: string[]): Promise<void> {
   const all = [...args, "--kubeconfig", kubeconfigPath(), "--namespace", "platform"];
@@ -64,7 +67,7 @@ afterAll(async () => {
 it("Helm takes over a stack with its data and passwords", { timeout: 900_000 }, async () => {
   const before = await kept();
   const values = ["--values", `${chart}/values-dev.yaml`, ...without, "--create-namespace"];
-  await helm("install", "dev", chart, ...values, "--take-ownership", "--force-conflicts", "--wait", "--timeout", "10m");
+  await helm("install", "dev", chart, ...values, "--take-ownership", "--force-conflicts", ...waiting);
   expect(await kept()).toEqual(before);
   expect(await words()).toEqual([{ word: "kept" }]);
   expect(await unready(core)).toEqual([]);
