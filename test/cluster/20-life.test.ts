@@ -110,11 +110,12 @@ describe("a change of configuration", () => {
   });
 
   it("that shrinks a volume is refused before anything happens", async () => {
-    const before = [await pods(), await passwords()];
+    const [running, known] = [await pods(), await passwords()];
     const { exitCode, all } = await platform(command("redis: { storage: { size: 512Mi }, maxMemoryPercent: 40 }"));
     expect(exitCode).toBe(2);
     expect(all).toContain("stack dev: redis.storage.size: found 512Mi; expected at least 1Gi");
-    expect([await pods(), await passwords()]).toEqual(before);
+    expect(rolled(running, await pods())).toEqual([]);
+    expect(await passwords()).toEqual(known);
   });
 });
 
