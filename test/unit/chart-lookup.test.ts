@@ -2,17 +2,17 @@
 // rotation changes those of one component alone, and final values are refused. The cluster is a server with objects of
 // an earlier render.
 // Does not prove that Helm applies the objects.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { chartFiles } from "../../render/chart/chart.ts";
 import type { KubeObject } from "../../render/manifests.ts";
 import { helm as helmBinary } from "./helm.ts";
+import { writeChart } from "./write-chart.ts";
 
 /** The kinds that the chart has, by their API. */
 const kinds: Record<string, [kind: string, name: string, namespaced: boolean][]> = {
@@ -68,10 +68,7 @@ let helm: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "chart-"));
   helm = await helmBinary();
-  for (const [path, text] of await chartFiles("0.0.0", {})) {
-    mkdirSync(dirname(join(folder, "chart", path)), { recursive: true });
-    writeFileSync(join(folder, "chart", path), text);
-  }
+  await writeChart(join(folder, "chart"));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   writeFileSync(

@@ -1,9 +1,9 @@
 // Proves that `helm template` of the written chart gives the objects of the program, field by field, for the stacks and
 // for random values; that what the chart cannot express is refused; and that the tracer refuses arithmetic on a value.
 // Does not prove that a cluster accepts the chart, nor anything about the values in Secrets.
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import { execa } from "execa";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -25,6 +25,7 @@ import { redacted } from "../../render/evaluate.ts";
 import { type KubeObject, keyOf } from "../../render/manifests.ts";
 import { readStack, stackNames } from "../../render/stack.ts";
 import { helm as helmBinary } from "./helm.ts";
+import { writeChart } from "./write-chart.ts";
 
 const runs = Number(process.env.CHART_RUNS ?? 10);
 
@@ -33,10 +34,7 @@ let helm: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "chart-"));
   helm = await helmBinary();
-  for (const [path, text] of await chartFiles("0.0.0", {})) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    writeFileSync(join(folder, path), text);
-  }
+  await writeChart(folder);
 }, 900_000);
 afterAll(() => rmSync(folder, { recursive: true }));
 
