@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { djangoCommands } from "../apps/commands/django/commands.ts";
 import { noetlCommands } from "../apps/commands/noetl/commands.ts";
 import { promoteCommand, webAppCommands } from "../apps/commands/web-app/commands.ts";
-import { changing, configFile, context, stack } from "./options.ts";
+import { changing, configFile, context, lasting, stack } from "./options.ts";
 
 /*
  * The commands and their help; those of an application are in apps/commands/. A command's code is loaded when it runs:
@@ -117,6 +117,41 @@ platform
   .option("-o, --output <file>", "write the Markdown there, not to standard output")
   .option("--max-length <characters>", "maximum length: leaves out objects' differences, the longest first", characters)
   .action(async (options) => (await import("./diff.ts")).diff(options));
+
+const images = platform
+  .command("images")
+  .description("the images of a stack: where they are configured, their digests, a mirror");
+images
+  .command("list")
+  .description("print every image of a stack with the keys that it is from")
+  .addOption(stack())
+  .addOption(configFile())
+  .addOption(
+    new Option("--format <how>", "a table, or JSON with the objects that use each image")
+      .choices(["table", "json"])
+      .default("table"),
+  )
+  .action(async (options) => (await import("./images.ts")).list(options));
+images
+  .command("pin")
+  .description("write the digest of each image into the stack's file; those that cannot be resolved are named")
+  .addOption(stack())
+  .addOption(configFile())
+  .action(changing(async (options) => (await import("./images.ts")).pin(options)));
+images
+  .command("mirror")
+  .description("copy every image of a stack to a registry; run it again to copy what is missing")
+  .addOption(stack())
+  .addOption(configFile())
+  .option("--to <prefix>", "such as registry.example.com/mirror; without it, the stack's global.imageRegistry")
+  .action(lasting(async (options) => (await import("./images.ts")).mirror(options)));
+
+images
+  .command("build-commands")
+  .description("print how to build and push the images that no registry has; a local cluster builds them itself")
+  .addOption(stack())
+  .addOption(configFile())
+  .action(async (options) => (await import("./build-commands.ts")).buildCommands(options));
 
 promoteCommand(platform);
 webAppCommands(platform);

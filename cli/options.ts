@@ -17,6 +17,16 @@ export const path = (flags: string, what: string) =>
   new Option(flags, what).argParser((value: string) => resolve(value));
 export const configFile = () => path("--config-file <file>", "a stack file in place of Pulumi.<name>.yaml");
 
+/** An action that takes long and changes nothing that another command uses. */
+// biome-ignore lint/suspicious/noExplicitAny: commander hands over whatever options the command has
+export function lasting(action: (options: any) => Promise<void>) {
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  return async (options: any) => {
+    handleSignals(asTyped);
+    await action(options);
+  };
+}
+
 /** An action that changes something on this machine or in a cluster: one at a time. */
 // biome-ignore lint/suspicious/noExplicitAny: commander hands over whatever options the command has
 export function changing(action: (options: any) => Promise<void>) {

@@ -1,3 +1,4 @@
+import { secretFolder } from "../components/monitoring/receivers.ts";
 import { ApiError, type Kube, type Live } from "../kube/client.ts";
 import { type KubernetesObject, podOf } from "../policy/rules/index.ts";
 import { madeOf, references } from "../policy/rules/whole.ts";
@@ -6,9 +7,11 @@ import { type KubeObject, keyOf, manifests, titleOf } from "../render/manifests.
 import { ConfigError, type StackFile } from "../render/stack.ts";
 import type { StackState } from "./backend.ts";
 
-/** A Secret or ConfigMap that pods use and the stack does not create. */
+const kinds = ["Secret", "ConfigMap", "ServiceAccount"] as const;
+
+/** A Secret, ConfigMap or ServiceAccount that pods use and the stack does not create. */
 interface Need {
-  kind: "Secret" | "ConfigMap";
+  kind: (typeof kinds)[number];
   namespace: string;
   name: string;
   keys: Set<string>;
@@ -17,8 +20,8 @@ interface Need {
 }
 
 /**
- * Refuses a stack if the cluster lacks namespaces, Secrets or ConfigMaps that the configuration expects to exist, and
- * if the stack would take over objects of others. Reports all problems at once, before anything changes: pods would
+ * Refuses a stack if the cluster lacks namespaces, Secrets, ConfigMaps, ServiceAccounts or kinds of operators that the configuration
+ * expects to exist, and if the stack would take over objects of others. Reports all problems at once, before anything changes: pods would
  * otherwise wait without a message.
  *
  * @returns the existing namespaces that the stack adopts, since they belong to no other stack
@@ -52,7 +55,7 @@ export async function preflight(
   for (const need of needs(objects)) {
     // Its namespace is a problem already.
     if (absent.has(need.namespace) && !made.has(need.namespace)) continue;
-    const problem = await missing(kube, need, absent.has(need.namespace));
+    const problem = deleted(state, need) ?? (await missing(kube, need, absent.has(need.namespace)));
     if (problem)
       problems.push(
         ...naming(file, need.name).map((key) =>
@@ -71,6 +74,8 @@ export async function preflight(
       ),
     );
   }
+  problems.push(...(await missingKinds(kube, file, evaluation)));
+  problems.push(...(await missingListeners(kube, objects)));
   const { adopted, foreign } = await existing(kube, file.stack, evaluation, state, absent);
   problems.push(...foreign);
   if (problems.length > 0) throw new ConfigError(problems.map((line) => `stack ${file.stack}: ${line}`).join("\n"));
@@ -194,13 +199,14 @@ export async function adoptedNoLonger(
 export const leftLine = ({ object }: Adopted): string =>
   `left in the cluster, as it was there before: ${titleOf(object)}`;
 
-/** Secrets and ConfigMaps that pods use and neither the program nor an operator creates, sorted. */
+/** Secrets, ConfigMaps and ServiceAccounts that pods use and neither the program nor an operator creates, sorted. */
 export function needs(objects: KubernetesObject[]): Need[] {
   const there = new Set([...objects, ...objects.flatMap(madeOf)].map(keyOf));
   const found = new Map<string, Need>();
   for (const object of objects)
-    for (const { kind, name, key } of references(object)) {
-      if (kind !== "Secret" && kind !== "ConfigMap") continue;
+    for (const { kind: of, name, key } of references(object)) {
+      const kind = kinds.find((one) => one === of);
+      if (!kind) continue;
       const namespace = object.metadata.namespace ?? "";
       const id = keyOf({ apiVersion: "v1", kind, metadata: { name, namespace } });
       if (there.has(id)) continue;
@@ -230,6 +236,70 @@ function classes(objects: KubernetesObject[]): { object: KubeObject; users: Set<
     }
   }
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+}
+
+/** The operators whose kinds a stack may use without installing them, and the keys that ask for that. */
+const operators: Record<string, { software: string; keys: RegExp }> = {
+  "keda.sh": { software: "KEDA", keys: /\.autoscale\.queue$/ },
+  "monitoring.coreos.com": { software: "the Prometheus Operator", keys: /^monitoring\.monitors\.enabled$/ },
+  "gateway.networking.k8s.io": { software: "Gateway API", keys: /^frontDoor\.routes$/ },
+};
+
+/** The problems with kinds that the cluster does not have. Those of CloudNativePG are in the chart that the stack installs. */
+async function missingKinds(kube: Kube, file: StackFile, evaluation: Evaluation): Promise<string[]> {
+  const users = new Map<string, Set<string>>();
+  for (const { object } of manifests(evaluation)) {
+    const [group = ""] = object.apiVersion.split("/");
+    if (!operators[group]) continue;
+    const id = `${object.apiVersion} ${object.kind}`;
+    users.set(id, (users.get(id) ?? new Set()).add(titleOf(object)));
+  }
+  const problems: string[] = [];
+  for (const [id, of] of [...users].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const [apiVersion = "", kind = ""] = id.split(" ");
+    const operator = operators[apiVersion.split("/")[0] ?? ""];
+    if (!operator || (await kube.has(apiVersion, kind))) continue;
+    const keys = keysOf(file).filter((key) => operator.keys.test(key));
+    problems.push(
+      ...(keys.length > 0 ? keys : [kind]).map(
+        (key) =>
+          `${key}: found no kind ${kind} of ${apiVersion} in the cluster; expected ${operator.software} to be installed, ${usersOf(of)}`,
+      ),
+    );
+  }
+  return problems;
+}
+
+/** The problem with a ServiceAccount of the stack's own: the stack no longer has it, so an update would delete it. */
+function deleted({ resources }: StackState, { kind, namespace, name }: Need): string | undefined {
+  const key = keyOf({ apiVersion: "v1", kind, metadata: { namespace, name } });
+  return kind === "ServiceAccount" &&
+    resources.some(({ inputs }) => inputs?.kind === kind && keyOf(inputs as KubeObject) === key)
+    ? `found ServiceAccount ${name} in namespace ${namespace}, which this stack made and would now delete; expected one of another name`
+    : undefined;
+}
+
+/** The problems with listeners of Gateways that routes name: a page would wait for them without a message. */
+async function missingListeners(kube: Kube, objects: KubernetesObject[]): Promise<string[]> {
+  const users = new Map<string, Set<string>>();
+  for (const object of objects.filter(({ kind }) => kind === "HTTPRoute"))
+    for (const { namespace, name, sectionName } of object.spec.parentRefs) {
+      const id = `${namespace} ${name} ${sectionName}`;
+      users.set(id, (users.get(id) ?? new Set()).add(titleOf(object)));
+    }
+  const problems: string[] = [];
+  for (const [id, of] of users) {
+    const [namespace = "", name = "", listener = ""] = id.split(" ");
+    const gateway = { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway", metadata: { namespace, name } };
+    const live = await there(kube, gateway);
+    const listeners: { name: string }[] = live === "forbidden" ? [{ name: listener }] : (live?.spec.listeners ?? []);
+    if (listeners.some(({ name }) => name === listener)) continue;
+    const found = live ? `Gateway ${name} without it` : `no Gateway ${name}`;
+    problems.push(
+      `frontDoor.gateway: found ${found} in namespace ${namespace}; expected one with the listener ${listener}, ${usersOf(of)}`,
+    );
+  }
+  return problems;
 }
 
 /** The problem with a need, in a sentence; undefined if it is met. */
@@ -269,18 +339,28 @@ async function there(kube: Kube, ref: Parameters<Kube["get"]>[0]): Promise<Live 
   }
 }
 
-/** The dotted keys of a stack file with this value: `redis.auth.existingSecret`. */
-function naming({ config, project }: StackFile, name: string): string[] {
-  const found: string[] = [];
-  const look = (value: unknown, path: string) => {
-    if (value === name) found.push(path);
-    else if (Array.isArray(value)) for (const [i, item] of value.entries()) look(item, `${path}[${i}]`);
-    else if (value !== null && typeof value === "object")
-      for (const [key, item] of Object.entries(value)) look(item, `${path}.${key}`);
+/** Every value of a stack file by its dotted key, such as `redis.auth.existingSecret`. */
+function values({ config, project }: StackFile): [key: string, value: unknown][] {
+  const inside = (value: unknown, path: string): [string, unknown][] => {
+    if (Array.isArray(value)) return value.flatMap((item, i) => inside(item, `${path}[${i}]`));
+    if (value !== null && typeof value === "object")
+      return Object.entries(value).flatMap(([key, item]) => inside(item, `${path}.${key}`));
+    return [[path, value]];
   };
-  for (const [key, value] of Object.entries(config)) look(value, key.replace(`${project}:`, ""));
+  return Object.entries(config).flatMap(([key, value]) => inside(value, key.replace(`${project}:`, "")));
+}
+
+const keysOf = (file: StackFile): string[] => values(file).map(([key]) => key);
+
+/** The keys of a stack file with this value, or with a file of the Secret. */
+function naming(file: StackFile, name: string): string[] {
+  const isNamed = (value: unknown) =>
+    value === name || (typeof value === "string" && value.startsWith(`${secretFolder}/${name}/`));
+  const found = values(file).flatMap(([key, value]) => (isNamed(value) ? [key] : []));
   const secrets = found.filter((path) =>
-    /((Secrets?|configMap)(\[\d+\])?|(secret|configMap)(Key)?Ref\.name|(priority|runtime)ClassName)$/.test(path),
+    /((Secrets?|[cC]onfigMap)(\[\d+\])?|(secret|configMap)(Key)?Ref\.name|(priority|runtime)ClassName|serviceAccount(\.roles\.\w+)?\.name|_file|(templates|files)\[\d+\])$/.test(
+      path,
+    ),
   );
   return secrets.length > 0 ? secrets : [name];
 }

@@ -1,5 +1,7 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseConfig } from "../config/problems.ts";
+import type { Config } from "../config/schema.ts";
 import type { Evaluation, RandomSource } from "../render/evaluate.ts";
 import type { Program } from "../render/run.ts";
 import { readStack, redactEncrypted, type StackFile } from "../render/stack.ts";
@@ -9,6 +11,13 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Reads `Pulumi.<stack>.yaml`, or `configFile` instead. */
 export const stackFile = (stack: string, configFile?: string): StackFile => readStack(root, stack, configFile);
+
+/** The configuration of a stack's file, with a placeholder for each encrypted value. */
+export function configOf(file: StackFile): Config {
+  const { stack, project, config } = redactEncrypted(file);
+  const own = Object.entries(config).filter(([key]) => key.startsWith(`${project}:`));
+  return parseConfig(stack, Object.fromEntries(own.map(([key, value]) => [key.slice(project.length + 1), value])));
+}
 
 /** Evaluates this project's program. Loaded late: commands that do not evaluate it should not wait for Pulumi's SDK. */
 export async function evaluateStack(

@@ -50,14 +50,14 @@ export async function pythonTests(folder: string): Promise<Counts> {
 
 const shown = { stdio: "inherit" } satisfies Options;
 
-interface Python {
+export interface Python {
   program: string;
   /** Version and path: a virtual environment depends on both. */
   identity: string;
 }
 
 /** The Python version of the images if it is installed, else the machine's default; undefined if neither has `venv`. */
-async function findPython(): Promise<Python | undefined> {
+export async function findPython(): Promise<Python | undefined> {
   const question = "import ensurepip, sys, venv; print(sys.version, sys.base_prefix)";
   for (const program of ["python3.13", "python3"]) {
     const { exitCode, stdout } = await execa(program, ["-c", question], { reject: false });
@@ -71,7 +71,7 @@ async function findPython(): Promise<Python | undefined> {
  * and renamed when it is complete, so that an interrupted run leaves no incomplete one. Scripts in its `bin` contain
  * the old path, so only `bin/python` is used, which does not.
  */
-async function virtualEnvironment(folder: string, { program, identity }: Python): Promise<string> {
+export async function virtualEnvironment(folder: string, { program, identity }: Python): Promise<string> {
   const requirements = ["requirements.txt", "requirements-test.txt"]
     .map((name) => join(folder, name))
     .filter((file) => existsSync(file));

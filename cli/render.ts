@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { redacted, seeded } from "../render/evaluate.ts";
+import { writeFolder } from "../render/folder.ts";
 import { manifests } from "../render/manifests.ts";
-import { renderFiles, writeFiles } from "../render/render.ts";
+import { rendered, renderFiles } from "../render/render.ts";
 import { ConfigError, redactEncrypted, refuseCharts, refuseEncrypted } from "../render/stack.ts";
 import { evaluateStack, stackFile } from "./project.ts";
 
@@ -27,7 +28,7 @@ export async function render(options: RenderOptions): Promise<void> {
     "run `pulumi up`, or install the operator yourself and set cloudnativePg.operator to existing",
   );
   const files = renderFiles(options.stack, manifests(evaluation));
-  writeFiles(options.out, files, { secret: seed !== undefined });
+  writeFolder(options.out, files, rendered({ secret: seed !== undefined }));
   console.log(`${files.size - 1} objects of stack ${options.stack} in ${options.out}: kubectl apply -k ${options.out}`);
 }
 

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { seeded } from "../render/evaluate.ts";
+import { writeFolder } from "../render/folder.ts";
 import { type KubeObject, manifests } from "../render/manifests.ts";
-import { renderFiles, writeFiles } from "../render/render.ts";
+import { rendered, renderFiles } from "../render/render.ts";
 import { ConfigError, refuseEncrypted } from "../render/stack.ts";
 import { evaluateStack, stackFile } from "./project.ts";
 import { readSeed } from "./render.ts";
@@ -38,7 +39,7 @@ export async function secrets(options: SecretsOptions): Promise<void> {
     .map((manifest) =>
       store ? { ...manifest, object: externalSecret(options.stack, store, manifest.object) } : manifest,
     );
-  writeFiles(options.out, renderFiles(options.stack, all), { secret: !external });
+  writeFolder(options.out, renderFiles(options.stack, all), rendered({ secret: !external }));
   console.log(
     `${all.length} ${external ? "ExternalSecrets" : "Secrets"} of stack ${options.stack} in ${options.out}: kubectl apply -k ${options.out}` +
       (external || options.seedFile !== undefined ? "" : ". Keep them: the next run generates other passwords"),

@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { Listr, type ListrTask, PRESET_TIMER, parseTimer } from "listr2";
-import type { Say, Step } from "../local/step.ts";
+import { type Say, type Step, UserError } from "../local/step.ts";
 
 /** Long work: steps one after another, or groups of them at the same time. */
 export type Work = Step | { title: string; together: Work[] } | { title: string; inTurn: Work[] };
@@ -12,22 +12,35 @@ const { isTTY, columns, rows } = process.stdout;
  */
 const interactive = isTTY === true && columns > 0 && rows > 0;
 
-/** Carries out the work and shows it: what runs, what it waits for, and how long it took. */
+/** Carries out the work and shows it: what runs, what it waits for, and how long it took. The first error stops it. */
 export async function show(work: Work[]): Promise<void> {
   const failures: unknown[] = [];
-  const list = new Listr(
+  await run(work, failures, true).catch((error) => {
+    throw failures.length > 0 ? new AggregateError(failures) : error;
+  });
+}
+
+/** The same for steps that do not depend on each other: all are carried out. Returns what failed, for the user to act on. */
+export async function showAll(steps: Step[]): Promise<UserError[]> {
+  const failures: unknown[] = [];
+  await run(steps, failures, false);
+  return failures.map((failure) => {
+    if (failure instanceof UserError) return failure;
+    throw failure;
+  });
+}
+
+const run = (work: Work[], failures: unknown[], exitOnError: boolean) =>
+  new Listr(
     work.map((one) => task(one, failures)),
     {
       ...options,
+      exitOnError,
       fallbackRendererCondition: !interactive,
       // interrupt.ts handles signals and prints how to continue.
       registerSignalListeners: false,
     },
-  );
-  await list.run().catch((error) => {
-    throw failures.length > 0 ? new AggregateError(failures) : error;
-  });
-}
+  ).run();
 
 const options = {
   exitOnError: true,

@@ -15,6 +15,13 @@ export interface FileResult {
   failures: { test: string; message: string }[];
 }
 
+/** An error outside every test, such as an unhandled rejection. */
+export interface OutsideError {
+  outside: string;
+  /** The test file that ran, if Vitest knows it. */
+  file?: string;
+}
+
 /** The result of a run of several files. */
 export interface RunResult {
   files: FileResult[];
@@ -86,8 +93,9 @@ export async function proveAll(work: Proving): Promise<{ passed: number; failed:
       await work.keep(file, { fingerprint, at: new Date().toISOString(), seconds, passed, skipped });
   };
   const first = await work.run(files, keep);
-  // An error outside every test may be the fault of any file.
-  if (first.outside.length > 0) for (const { file } of first.files) await work.forget(file);
+  // An error outside every test comes after the pass of its file, and may be the fault of any file if none is known.
+  for (const { file, failures } of first.files)
+    if (failures.length > 0 || first.outside.length > 0) await work.forget(file);
 
   const results = new Map(first.files.map((result) => [result.file, result]));
   const outside = [...first.outside];
@@ -138,9 +146,12 @@ async function vitest(
   const found: FileResult[] = [];
   const outside: string[] = [];
   for await (const line of run.iterable({ from: "fd3" })) {
-    const report = JSON.parse(line) as FileResult | { outside: string };
-    if ("outside" in report) outside.push(report.outside);
-    else {
+    const report = JSON.parse(line) as FileResult | OutsideError;
+    if ("outside" in report) {
+      const itsFile = found.find(({ file }) => file === report.file);
+      if (itsFile) itsFile.failures.push({ test: "outside its tests", message: report.outside });
+      else outside.push(report.outside);
+    } else {
       found.push(report);
       await ended(report);
     }

@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { derivedImages } from "../components/images.ts";
+import type { DerivedImage } from "../components/kit/image.ts";
 import type { Kube } from "../kube/client.ts";
 import { diagnoseAll, hide, secretsIn } from "../kube/diagnose.ts";
 import * as cluster from "../local/cluster/index.ts";
+import { derivedImageStep } from "../local/images/derived.ts";
 import { ensureImages, ensureImagesByDocker } from "../local/images/index.ts";
 import { type Say, type Step, UserError } from "../local/step.ts";
 import type { Evaluation } from "../render/evaluate.ts";
-import { type KubeObject, manifests } from "../render/manifests.ts";
-import { chartType } from "../render/stack.ts";
+import { imagesIn } from "../render/images.ts";
+import { manifests } from "../render/manifests.ts";
 import { stateOf } from "./backend.ts";
 import { counted, done, linesOf } from "./changes.ts";
 import type { Target } from "./choose.ts";
@@ -15,7 +18,7 @@ import { type Deployed, ofProgram } from "./deployed.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
 import { adopt, adoptedNoLonger, leftLine, preflight } from "./preflight.ts";
 import { type Progress, withoutPods } from "./progress.ts";
-import { evaluateRedacted, stackFile } from "./project.ts";
+import { configOf, evaluateRedacted, stackFile } from "./project.ts";
 import { Pulumi, UpdateFailed } from "./pulumi.ts";
 import { refuseLosses, refuseResizes } from "./refusals.ts";
 import { show, type Work } from "./show.ts";
@@ -36,7 +39,10 @@ export async function up(options: UpOptions): Promise<void> {
   console.log(`cluster: ${nameOf(target)} (${target.why})`);
   console.log(`engine: Pulumi, ${found}`);
   const engine = pulumiSteps(found);
-  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation), engine, hasIngress(evaluation)));
+  // A mirror has all images of the stack.
+  const config = configOf(file);
+  const derived = config.global.imageRegistry ? [] : derivedImages(config);
+  if (isLocal(target)) await show(localWork(target, imagesOf(evaluation), engine, wantedBy(evaluation), derived));
   else if (engine.length > 0) await show(engine);
 
   const kube = await connect(target);
@@ -119,11 +125,19 @@ async function settled(kube: Kube, target: Target, deployed: Deployed) {
  * The work before a stack can be deployed to the local cluster. Images, the cluster's binaries and the engine are built
  * in parallel: none of them uses two processors alone.
  */
-export function localWork(target: Target, images: string[], engine: Step[] = [], frontDoor = false): Work[] {
+export function localWork(
+  target: Target,
+  images: string[],
+  engine: Step[] = [],
+  { frontDoor = false, metrics = false }: Wanted = {},
+  derived: DerivedImage[] = [],
+): Work[] {
+  const others = images.filter((image) => !derived.some(({ reference }) => reference === image));
+  const own = derived.map((image) => derivedImageStep(image, target.cluster === "kind"));
   const pulumi = engine.length > 0 ? [{ title: "Pulumi", inTurn: engine }] : [];
   // The images are pushed to kind's own registry, so the cluster comes first.
   if (target.cluster === "kind") {
-    const all = [...cluster.kindUpSteps(), { title: "Images", inTurn: ensureImagesByDocker(images) }];
+    const all = [...cluster.kindUpSteps(), { title: "Images", inTurn: [...ensureImagesByDocker(others), ...own] }];
     return pulumi.length > 0
       ? [{ title: "Cluster and images", together: [{ title: "Cluster", inTurn: all }, ...pulumi] }]
       : all;
@@ -133,42 +147,31 @@ export function localWork(target: Target, images: string[], engine: Step[] = [],
     {
       title: "Cluster and images",
       together: [
-        { title: "Cluster", inTurn: [...cluster.upSteps(), ...(frontDoor ? cluster.frontDoorSteps() : [])] },
-        { title: "Images", inTurn: ensureImages(images) },
+        { title: "Cluster", inTurn: [...cluster.upSteps({ metrics }), ...(frontDoor ? cluster.frontDoorSteps() : [])] },
+        { title: "Images", inTurn: [...ensureImages(others), ...own] },
         ...pulumi,
       ],
     },
   ];
 }
 
-const hasIngress = (evaluation: Evaluation): boolean =>
-  manifests(evaluation).some(({ object }) => object.kind === "Ingress");
+/** What a stack wants of the embedded cluster that not every stack does. */
+interface Wanted {
+  /** Pages that a browser reaches by name. */
+  frontDoor?: boolean;
+  /** How much CPU pods use, for autoscalers. */
+  metrics?: boolean;
+}
+
+export function wantedBy(evaluation: Evaluation): Wanted {
+  const kinds = new Set(manifests(evaluation).map(({ object }) => object.kind));
+  return { frontDoor: kinds.has("Ingress") || kinds.has("HTTPRoute"), metrics: kinds.has("HorizontalPodAutoscaler") };
+}
 
 /** Images of the embedded cluster itself. */
 const ownImages = ["registry.k8s.io/pause:3.10"];
 
-/** Every image of the stack's pods, and those that the stack sets for charts and operators. */
-export function imagesOf(evaluation: Evaluation): string[] {
-  const found = new Set(ownImages);
-  for (const { object } of manifests(evaluation)) {
-    const spec = object.spec as
-      | { template?: KubeObject; jobTemplate?: { spec: { template: KubeObject } }; imageName?: string }
-      | undefined;
-    // The image of an operator's pods.
-    if (spec?.imageName) found.add(spec.imageName);
-    const pod = (spec?.template ?? spec?.jobTemplate?.spec.template)?.spec as
-      | Record<string, { image: string }[]>
-      | undefined;
-    for (const { image } of [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])]) found.add(image);
-  }
-  for (const { type, inputs } of evaluation.resources)
-    if (type === chartType) for (const image of imagesIn(inputs.values)) found.add(image);
-  return [...found];
-}
-
-/** The images among a chart's values: blocks with a repository and a tag. */
-function imagesIn(values: unknown): string[] {
-  if (values === null || typeof values !== "object") return [];
-  const { repository, tag } = values as { repository?: string; tag?: string };
-  return repository && tag ? [`${repository}:${tag}`] : Object.values(values).flatMap(imagesIn);
-}
+/** Every image that the local cluster needs for the stack. */
+export const imagesOf = (evaluation: Evaluation): string[] => [
+  ...new Set([...ownImages, ...imagesIn(evaluation).keys()]),
+];

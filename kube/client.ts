@@ -86,6 +86,17 @@ export class Kube {
     }
   }
 
+  /** Whether the cluster has the kind: of Kubernetes itself, or of a CustomResourceDefinition. */
+  async has(apiVersion: string, kind: string): Promise<boolean> {
+    try {
+      await this.kind(apiVersion, kind);
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 404) return false;
+      throw error;
+    }
+  }
+
   async list(apiVersion: string, kind: string, namespace: string, query: Record<string, string> = {}): Promise<Live[]> {
     const { plural } = await this.kind(apiVersion, kind);
     const path = `${base(apiVersion)}/namespaces/${namespace}/${plural}${search(query)}`;

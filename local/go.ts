@@ -24,6 +24,8 @@ export interface Binaries {
   stamp?: string;
   /** Needs a C compiler, these build tags and Debian packages. Other groups are pure Go. */
   cgo?: { tags: string; packages: Record<string, string> };
+  /** An experiment of Go that its source needs. */
+  experiment?: "jsonv2";
 }
 
 const flags = (group: Binaries): string[] => [
@@ -33,7 +35,10 @@ const flags = (group: Binaries): string[] => [
   "-ldflags",
   ["-s -w", group.stamp].filter(Boolean).join(" "),
 ];
-const environment = (group: Binaries) => ({ CGO_ENABLED: group.cgo ? "1" : "0" });
+const environment = (group: Binaries) => ({
+  CGO_ENABLED: group.cgo ? "1" : "0",
+  ...(group.experiment && { GOEXPERIMENT: group.experiment }),
+});
 const titleOf = (group: Binaries): string => group.title ?? Object.keys(group.binaries).join(", ");
 
 /** The version of Go that builds `group`, which may be another toolchain than the installed one. */
@@ -51,7 +56,13 @@ async function goVersion(group: Binaries): Promise<string> {
  * another pin has another path.
  */
 export async function builtDir(name: string, group: Binaries): Promise<string> {
-  const facts = [flags(group), await goVersion(group), process.arch, ...(group.files ? [group.files] : [])];
+  const facts = [
+    flags(group),
+    await goVersion(group),
+    process.arch,
+    ...(group.files ? [group.files] : []),
+    ...(group.experiment ? [group.experiment] : []),
+  ];
   const hash = createHash("sha256").update(JSON.stringify(facts));
   const own = Object.values(group.binaries).filter((pkg) => pkg.startsWith("./"));
   const files = ["go.mod", "go.sum", ...own.map((pkg) => join(pkg, "main.go"))];

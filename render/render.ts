@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { stringify } from "yaml";
+import type { Folder } from "./folder.ts";
 import { type KubeObject, type Manifest, rankOf } from "./manifests.ts";
-import { ConfigError } from "./stack.ts";
 
 /** The first words of every file that render writes, by which it recognises them. */
 const mark = "# Rendered by ./platform render";
@@ -51,34 +51,12 @@ const yaml = (value: unknown) =>
     directives: false,
   });
 
-/**
- * Puts the files into `out`, all or none: written beside it first and renamed, so that an interrupted run keeps the old
- * files. Refuses a directory with files that render did not write.
- */
-export function writeFiles(out: string, files: Map<string, string>, options: { secret: boolean }): void {
-  const target = resolve(out);
-  const foreign = existsSync(target) ? strangers(target) : [];
-  if (foreign.length > 0)
-    throw new ConfigError(
-      `--out: ${out} holds ${foreign.slice(0, 3).join(", ")}${foreign.length > 3 ? ", …" : ""}, which render did not write; ` +
-        "expected a new directory, an empty one or one of its own",
-    );
-  const beside = join(dirname(target), `.${basename(target)}.render`);
-  mkdirSync(dirname(target), { recursive: true });
-  // Leftovers of an interrupted run.
-  for (const name of readdirSync(dirname(target)))
-    if (name.startsWith(`.${basename(target)}.render-`)) rmSync(join(dirname(target), name), { recursive: true });
-  const fresh = `${beside}-new-${process.pid}`;
-  const old = `${beside}-old-${process.pid}`;
-  mkdirSync(fresh, { mode: options.secret ? 0o700 : 0o755 });
-  for (const [name, text] of files) writeFileSync(join(fresh, name), text, { mode: options.secret ? 0o600 : 0o644 });
-  if (existsSync(target)) renameSync(target, old);
-  renameSync(fresh, target);
-  rmSync(old, { recursive: true, force: true });
-}
-
-function strangers(directory: string): string[] {
-  return readdirSync(directory, { withFileTypes: true })
-    .filter((entry) => !entry.isFile() || !readFileSync(join(directory, entry.name), "utf8").startsWith(mark))
-    .map((entry) => entry.name);
-}
+/** A folder with the files of a stack. With `secret`, its passwords are real. */
+export const rendered = ({ secret }: { secret: boolean }): Folder => ({
+  command: "render",
+  foreign: (directory) =>
+    readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => !entry.isFile() || !readFileSync(join(directory, entry.name), "utf8").startsWith(mark))
+      .map((entry) => entry.name),
+  secret,
+});

@@ -1,4 +1,5 @@
 import {
+  ApiException,
   CoreV1Api,
   KubeConfig,
   type KubernetesObject,
@@ -8,7 +9,7 @@ import {
   type V1Node,
 } from "@kubernetes/client-node";
 import { kubeconfigPath } from "./layout.ts";
-import { type Manifest, simulatedLabel } from "./manifests.ts";
+import { gatewayApi, type Manifest, metricsApi, simulatedLabel } from "./manifests.ts";
 
 function config(): KubeConfig {
   const kubeconfig = new KubeConfig();
@@ -28,6 +29,22 @@ export async function apply(manifests: Manifest[]): Promise<void> {
 
 export const isReady = (node: V1Node): boolean =>
   node.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+
+/** Whether the API of the pods' use of CPU and memory is registered. */
+export const hasMetrics = (): Promise<boolean> => has(metricsApi);
+
+/** Whether Gateway API is installed. */
+export const hasGatewayApi = (): Promise<boolean> => has(gatewayApi);
+
+async function has(object: Manifest): Promise<boolean> {
+  try {
+    await KubernetesObjectApi.makeApiClient(config()).read(object);
+    return true;
+  } catch (error) {
+    if (error instanceof ApiException && error.code === 404) return false;
+    throw error;
+  }
+}
 
 /** Names of the simulated nodes. */
 export async function listSimulated(): Promise<string[]> {

@@ -76,6 +76,10 @@ export const groups = {
     binaries: { traefik: "github.com/traefik/traefik/v3/cmd/traefik" },
     stamp: "-X github.com/traefik/traefik/v3/pkg/version.Version=3.6.12",
   },
+  metrics: {
+    module: "metrics-server",
+    binaries: { "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server" },
+  },
   authority: { module: "kubernetes", title: "the front door's authority", binaries: { authority: "./authority" } },
   kwok: { module: "kwok", binaries: { kwok: "sigs.k8s.io/kwok/cmd/kwok", "kwok-stages": "./stages" } },
   kind: { module: "kind", binaries: { kind: "sigs.k8s.io/kind" } },

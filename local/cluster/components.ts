@@ -8,6 +8,7 @@ import { binary } from "./binaries.ts";
 import * as configs from "./configs.ts";
 import type { Daemon } from "./daemons.ts";
 import { dir, network, nodeName, policyQueue, ports } from "./layout.ts";
+import { simulatedLabel } from "./manifests.ts";
 import { nodeNamespace } from "./namespace.ts";
 import { authorityFile, certificateFile, type IdentityName, keyFile, serviceAccountKey } from "./pki.ts";
 
@@ -26,6 +27,7 @@ export async function configFiles(): Promise<configs.File[]> {
     "policies",
     "traefik",
     "authority",
+    "metrics-server",
     "kwok",
   ];
   return [
@@ -274,10 +276,12 @@ export async function networkPolicies(): Promise<Daemon> {
 }
 
 /**
- * Leads the hosts of Ingresses to the pods' addresses, for browsers on this machine. It reads the Secrets of certificates
- * again when they change.
+ * Leads the hosts of Ingresses and HTTPRoutes to the pods' addresses, for browsers on this machine. It reads the Secrets of
+ * certificates again when they change.
+ *
+ * @param hasGatewayApi - whether Gateway API is installed
  */
-export async function traefik(): Promise<Daemon> {
+export async function traefik(hasGatewayApi: boolean): Promise<Daemon> {
   const kubeconfig = configs.kubeconfigOf("traefik");
   const [http, https] = [`127.0.0.1:${ports.http}`, `127.0.0.1:${ports.https}`];
   return {
@@ -288,10 +292,16 @@ export async function traefik(): Promise<Daemon> {
       await binary("traefik"),
       ...flags({
         "providers.kubernetesingress": true,
+        // Without its kinds it would ask for them again and again.
+        ...(hasGatewayApi && { "providers.kubernetesgateway": true }),
         "entrypoints.http.address": http,
         "entrypoints.http.http.redirections.entrypoint.to": "https",
         "entrypoints.http.http.redirections.entrypoint.scheme": "https",
+        // An HTTPRoute that redirects comes first.
+        "entrypoints.http.http.redirections.entrypoint.priority": 1,
         "entrypoints.https.address": https,
+        // The only one of Ingresses, whose routes would come before the redirection too.
+        "entrypoints.https.asdefault": true,
         // Otherwise an Ingress is served there without TLS, with its certificate or not.
         "entrypoints.https.http.tls": true,
         // Of health alone: the dashboard is off.
@@ -328,6 +338,36 @@ export async function authority(): Promise<Daemon> {
   };
 }
 
+/** Tells autoscalers, by way of the API server, how much CPU and memory each pod uses. */
+export async function metricsServer(): Promise<Daemon> {
+  const kubeconfig = configs.kubeconfigOf("metrics-server");
+  return {
+    name: "metrics-server",
+    command: await binary("metrics-server"),
+    args: flags({
+      kubeconfig,
+      "authentication-kubeconfig": kubeconfig,
+      "authorization-kubeconfig": kubeconfig,
+      "bind-address": network.address,
+      "secure-port": ports.metrics,
+      "tls-cert-file": certificateFile("metrics-server"),
+      "tls-private-key-file": keyFile("metrics-server"),
+      // It shows kubelet the certificate of its kubeconfig, and trusts one of the cluster's authority alone.
+      "kubelet-certificate-authority": authorityFile("cluster"),
+      "kubelet-preferred-address-types": "InternalIP",
+      "kubelet-use-node-status-port": true,
+      // Simulated nodes have no kubelet.
+      "node-selector": Object.entries(simulatedLabel)
+        .map((label) => label.join("!="))
+        .join(),
+      "metric-resolution": "15s",
+    }),
+    reads: read(kubeconfig, certificateFile("metrics-server")),
+    listens: [[network.address, ports.metrics]],
+    ready: () => answers(`https://${network.address}:${ports.metrics}/livez`, "cluster"),
+  };
+}
+
 export async function kwok(): Promise<Daemon> {
   const config = dir("config", "kwok.yaml");
   return {
@@ -354,6 +394,7 @@ export const stopOrder = [
   "kwok",
   "traefik",
   "authority",
+  "metrics-server",
   "kubelet",
   "provisioner",
   "kube-scheduler",

@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { refillRegistry } from "../images/index.ts";
@@ -10,9 +10,10 @@ import { cgroup, type Daemon, killGroup, pidOf, start, startedAt, stop } from ".
 import { debianPackages } from "./debian.ts";
 import * as host from "./host.ts";
 import { dir, kubeconfigPath, logFile, nodeName, runDir } from "./layout.ts";
-import { baseManifests, type SimulatedNodes, simulatedNodes } from "./manifests.ts";
+import { baseManifests, metricsManifests, type SimulatedNodes, simulatedNodes } from "./manifests.ts";
 import { createNodeNamespace, removeNodeNamespace } from "./namespace.ts";
 import { checkNetwork, createNetwork, removeNetwork } from "./network.ts";
+import { authorityFile } from "./pki.ts";
 
 export { type BinaryName, binary } from "./binaries.ts";
 export { dockerAnswers, kindDownSteps, kindUpSteps } from "./kind.ts";
@@ -33,8 +34,16 @@ export function registrySteps(): Step[] {
   ];
 }
 
+/** What not every cluster has. */
+interface Wanted {
+  /** Default: those that there are. */
+  simulated?: SimulatedNodes | undefined;
+  /** Whether a stack has autoscalers, which ask for the pods' use of CPU. Default: it is as before. */
+  metrics?: boolean;
+}
+
 /** From an empty machine to a ready node. After an interruption the same steps continue where they ended. */
-export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Step[] {
+export function upSteps({ simulated, metrics = false }: Wanted = {}): Step[] {
   const groups: GroupName[] = [
     "runc",
     "cni",
@@ -43,6 +52,7 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
     "containerd",
     "addons",
     "policies",
+    ...(metrics ? (["metrics"] as const) : []),
     ...(simulated ? (["kwok"] as const) : []),
   ];
   return [
@@ -78,15 +88,19 @@ export function upSteps({ simulated }: { simulated?: SimulatedNodes } = {}): Ste
       components.provisioner,
       components.networkPolicies,
     ]),
+    metricsStep(metrics),
     ...simulationSteps(simulated),
     { title: "Wait for the node", run: waitForNode },
   ];
 }
 
-/** For a stack with Ingresses, once the cluster is up: what leads their hosts to their pods. */
+/** For a stack with Ingresses or HTTPRoutes, once the cluster is up: what leads their hosts to their pods. */
 export const frontDoorSteps = (): Step[] => [
   ...buildSteps(["authority", "traefik"]),
-  startStep("Start the front door", [components.authority, components.traefik]),
+  startStep("Start the front door", [
+    components.authority,
+    async () => components.traefik(await (await api()).hasGatewayApi()),
+  ]),
 ];
 
 const networkPackages = {
@@ -114,6 +128,21 @@ const startStep = (title: string, daemons: (() => Promise<Daemon>)[]): Step => (
   title,
   run: async (say) => void (await Promise.all(daemons.map(async (daemon) => start(await daemon(), say)))),
 });
+
+/**
+ * Once its API is registered, metrics-server always runs with the cluster: while one API does not answer, Kubernetes
+ * deletes no namespace.
+ */
+function metricsStep(wanted: boolean): Step {
+  return {
+    title: "Start metrics-server",
+    skip: async () => !wanted && !(await (await api()).hasMetrics()) && "no stack has an autoscaler",
+    run: async (say) => {
+      await start(await components.metricsServer(), say);
+      await (await api()).apply(metricsManifests(await readFile(authorityFile("cluster"), "utf8")));
+    },
+  };
+}
 
 /** Simulated nodes stay until another number of them is requested; 0 removes them. */
 function simulationSteps(simulated?: SimulatedNodes): Step[] {
@@ -226,7 +255,8 @@ export interface ClusterStatus {
 /** Programs of the cluster with their processes. */
 const processes = () => components.stopOrder.map((name) => ({ name, pid: pidOf(name), log: logFile(name) }));
 /** Programs that every cluster has. */
-const needed = ({ name }: ComponentStatus) => !["registry", "kwok", "traefik", "authority"].includes(name);
+const needed = ({ name }: ComponentStatus) =>
+  !["registry", "kwok", "traefik", "authority", "metrics-server"].includes(name);
 
 /** Whether any of the cluster's own programs runs; `status` also asks the cluster. */
 export const isStarted = (): boolean => processes().some((one) => needed(one) && one.pid !== undefined);
@@ -237,7 +267,7 @@ export async function status(): Promise<ClusterStatus> {
   const all = processes();
   if (!isStarted()) return { state: "stopped", components: all, nodes: [], kubeconfig };
   const missing = all.filter((one) => needed(one) && one.pid === undefined).map(({ name }) => name);
-  const { core, isReady } = await api();
+  const { core, hasMetrics, isReady } = await api();
   const { items, problem: unreachable } = await core()
     .listNode()
     .then(({ items }) => ({ items, problem: undefined }))
@@ -249,6 +279,7 @@ export async function status(): Promise<ClusterStatus> {
     simulated: node.metadata?.labels?.type === "kwok",
   }));
   if (nodes.some(({ simulated }) => simulated) && pidOf("kwok") === undefined) missing.push("kwok");
+  if (pidOf("metrics-server") === undefined && (await hasMetrics().catch(() => false))) missing.push("metrics-server");
   const notReady = nodes.find(({ name, ready }) => name === nodeName && ready) ? undefined : `${nodeName} is not ready`;
   const problem = missing.length > 0 ? `${missing.join(", ")} stopped` : (unreachable ?? notReady);
   return { state: problem ? "broken" : "running", components: all, nodes, kubeconfig, problem };

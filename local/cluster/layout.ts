@@ -39,6 +39,7 @@ export const ports = {
   kwok: 20247,
   policies: 20246,
   traefik: 20245,
+  metrics: 20244,
   /** What browsers use without a port in the address. Only a cluster with a front door listens there. */
   http: 80,
   https: 443,

@@ -38,6 +38,12 @@ export const identities = {
   policies: { by: "cluster", user: "data-platform:network-policies" },
   traefik: { by: "cluster", user: "data-platform:traefik" },
   authority: { by: "cluster", user: "data-platform:authority" },
+  "metrics-server": {
+    by: "cluster",
+    user: "data-platform:metrics-server",
+    // The API server asks it by its Service's name.
+    serves: ["metrics-server.kube-system.svc", network.address],
+  },
   kwok: { by: "cluster", user: "data-platform:kwok", group: "system:masters" },
   admin: { by: "cluster", user: "data-platform:admin", group: "system:masters" },
 } satisfies Record<string, Identity>;

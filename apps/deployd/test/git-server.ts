@@ -15,7 +15,8 @@ export class GitServer {
   readonly tokens = new Map<string, string>();
   /** Whether it leaves out large files where a client asks for that. */
   filters = true;
-  private readonly folder = mkdtempSync(join(tmpdir(), "git-server-"));
+  /** Has each repository, `<name>.git`. */
+  readonly folder = mkdtempSync(join(tmpdir(), "git-server-"));
   private readonly server: Server;
   private host = "";
 
