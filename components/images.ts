@@ -1,6 +1,8 @@
 import { parseImage } from "../config/images.ts";
+import type { Config } from "../config/schema.ts";
+import { withPackages } from "./airflow/packages.ts";
 import { frontDoorImages } from "./front-door/images.ts";
-import type { ImageDefinition } from "./kit/image.ts";
+import type { DerivedImage, ImageDefinition } from "./kit/image.ts";
 import { registry } from "./registry.ts";
 
 /** The image definitions of all components, and of the login in front of their pages. */
@@ -34,4 +36,10 @@ export function ownImage(reference: string): ImageDefinition | undefined {
 /** The build arguments that make the image of a reference's tag. */
 export function buildArguments({ tagAs }: Pick<ImageDefinition, "tagAs">, reference: string): Record<string, string> {
   return tagAs ? { [tagAs]: parseImage(reference)?.tag ?? "latest" } : {};
+}
+
+/** The images that a stack derives from others. */
+export function derivedImages({ airflow }: Pick<Config, "airflow">): DerivedImage[] {
+  const found = airflow.enabled ? withPackages(airflow) : undefined;
+  return found ? [found] : [];
 }

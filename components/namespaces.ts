@@ -6,6 +6,7 @@ import type { NamespaceContext } from "./kit/component.ts";
 import type { NamespaceKey } from "./kit/definition.ts";
 import { type Door, doorOf } from "./kit/ingress.ts";
 import { priorityClasses } from "./kit/priority.ts";
+import { limitsOf, quotaOf, Usage } from "./kit/usage.ts";
 
 /** The platform's namespaces. Each is created when a component first needs it; core and apps always. */
 export class Namespaces {
@@ -16,14 +17,18 @@ export class Namespaces {
   /** Empty if the stack has none. */
   private readonly priorities: pulumi.Resource[];
 
+  /** What workloads request. Undefined without quotas that follow from it. */
+  private readonly usage: Usage | undefined;
+
   /** The stack's front door, if it has one. */
   readonly door: Door | undefined;
 
   constructor(args: Namespaces["args"], opts: pulumi.ComponentResourceOptions) {
     this.args = args;
     this.door = doorOf(args.config);
+    this.usage = args.config.global.quotas ? new Usage() : undefined;
     this.opts = opts;
-    this.priorities = args.config.global.priorityClasses ? priorityClasses(args.stack, opts) : [];
+    this.priorities = whenever(args.config.global.priorityClasses, () => priorityClasses(args.stack, opts)) ?? [];
     this.get("core");
     this.get("apps");
   }
@@ -32,6 +37,11 @@ export class Namespaces {
     const context = this.contexts.get(key) ?? once(() => this.create(key));
     this.contexts.set(key, context);
     return context();
+  }
+
+  /** To be called when every workload has been created: the quotas follow from them. */
+  complete(): void {
+    this.usage?.complete();
   }
 
   /** The namespaces so far. */
@@ -49,15 +59,23 @@ export class Namespaces {
     const { global, namespaces } = config;
     // Flink's is empty with a single JobManager, and it must be possible to go back to one.
     const protectData = global.protectData && key !== "flink";
-    const { name, ready } = new Namespace(key, { stack, settings: namespaces[key], protectData }, this.opts);
+    // In these two, the program runs no pods.
+    const usage = key === "deployed" || key === "flink" ? undefined : this.usage;
+    const { name, ready } = new Namespace(key, { stack, settings: namespaces[key], protectData, usage }, this.opts);
     const first = [...ready, ...this.priorities];
-    const context = { stack, key, name, ready: first, global, network, door: this.door, salt, built };
+    const context = { stack, key, name, ready: first, global, network, usage, door: this.door, salt, built };
     this.created.push(context);
     return context;
   }
 }
 
-type Settings = Config["namespaces"]["core"];
+interface NamespaceArgs {
+  stack: string;
+  settings: Config["namespaces"]["core"];
+  protectData: boolean;
+  /** What its quota and limits follow from. Default: it has only those that are configured. */
+  usage?: Usage | undefined;
+}
 
 /**
  * A namespace that refuses every pod that Pod Security `restricted` does not allow, with a quota and defaults if
@@ -68,11 +86,7 @@ export class Namespace extends pulumi.ComponentResource {
   /** Create before any object in the namespace. Empty if the stack does not create it. */
   readonly ready: pulumi.Resource[] = [];
 
-  constructor(
-    key: string,
-    args: { stack: string; settings: Settings; protectData: boolean },
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(key: string, args: NamespaceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("data-platform:index:Namespace", key, {}, opts);
     const { stack, settings } = args;
     this.name = firstOf(settings.name, `${stack}-${key}`);
@@ -80,8 +94,8 @@ export class Namespace extends pulumi.ComponentResource {
     this.registerOutputs({});
   }
 
-  private make(key: string, args: { stack: string; settings: Settings; protectData: boolean }): void {
-    const { stack, settings, protectData } = args;
+  private make(key: string, args: NamespaceArgs): void {
+    const { stack, settings, protectData, usage } = args;
     const metadata = {
       namespace: this.name,
       labels: {
@@ -112,13 +126,7 @@ export class Namespace extends pulumi.ComponentResource {
     const child = { parent: this, dependsOn: [namespace] };
     this.ready.push(namespace);
 
-    whenever(settings.quota, ({ cpu, memory, storage, pods }) => {
-      const hard = {
-        ...when(cpu, (most) => ({ "requests.cpu": most })),
-        ...when(memory, (most) => ({ "requests.memory": most })),
-        ...when(storage, (most) => ({ "requests.storage": most })),
-        ...when(pods, (most) => ({ pods: String(most) })),
-      };
+    const quota = (hard: pulumi.Input<Record<string, string>>) =>
       this.ready.push(
         new k8s.core.v1.ResourceQuota(
           `${key}-quota`,
@@ -126,9 +134,7 @@ export class Namespace extends pulumi.ComponentResource {
           child,
         ),
       );
-    });
-    whenever(settings.limitRange, ({ cpu, memory }) => {
-      const limits = [{ type: "Container", default: { memory }, defaultRequest: { cpu, memory } }];
+    const limitRange = (limits: pulumi.Input<k8s.types.input.core.v1.LimitRangeItem[]>) =>
       this.ready.push(
         new k8s.core.v1.LimitRange(
           `${key}-limits`,
@@ -136,6 +142,20 @@ export class Namespace extends pulumi.ComponentResource {
           child,
         ),
       );
-    });
+    if (usage) quota(usage.total(this.name).apply((total) => quotaOf(total, settings.quota)));
+    else
+      whenever(settings.quota, ({ cpu, memory, storage, pods }) =>
+        quota({
+          ...when(cpu, (most) => ({ "requests.cpu": most })),
+          ...when(memory, (most) => ({ "requests.memory": most })),
+          ...when(storage, (most) => ({ "requests.storage": most })),
+          ...when(pods, (most) => ({ pods: String(most) })),
+        }),
+      );
+    if (usage && !settings.limitRange) limitRange(usage.total(this.name).apply(limitsOf));
+    else
+      whenever(settings.limitRange, ({ cpu, memory }) =>
+        limitRange([{ type: "Container", default: { memory }, defaultRequest: { cpu, memory } }]),
+      );
   }
 }

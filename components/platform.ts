@@ -19,6 +19,7 @@ import { several } from "./kit/deployment.ts";
 import type { Flow } from "./kit/flows.ts";
 import { Network } from "./kit/network.ts";
 import { Minio } from "./minio/index.ts";
+import { Alertmanager } from "./monitoring/alertmanager.ts";
 import { dashboards } from "./monitoring/dashboards.ts";
 import { Exporters } from "./monitoring/exporters.ts";
 import { Grafana } from "./monitoring/grafana.ts";
@@ -33,7 +34,7 @@ import { nameOf as noetlName } from "./noetl/schema.ts";
 import { type Database, djangoDatabase, noetlDatabase, wantedDatabases } from "./postgresql/databases.ts";
 import { Postgresql } from "./postgresql/index.ts";
 import { Redis } from "./redis/index.ts";
-import { registryTopics, SchemaRegistry } from "./schema-registry/index.ts";
+import { registryAccess, registryTopics, SchemaRegistry } from "./schema-registry/index.ts";
 import { Spark } from "./spark/index.ts";
 import { Superset } from "./superset/index.ts";
 import { type Transforms, transformation } from "./transforms.ts";
@@ -48,7 +49,7 @@ interface SecretName {
 }
 
 /** A component that clients connect to. One without authentication has no administrator. */
-type Server = Component & { endpoint: Endpoint; admin?: SecretName };
+type Server = Component & { endpoint: Endpoint; admin?: SecretName | undefined };
 
 /** The whole platform. The constructor is the dependency graph: each component is given the ones that its registry entry names. */
 export class Platform extends pulumi.ComponentResource {
@@ -100,7 +101,7 @@ export class Platform extends pulumi.ComponentResource {
       .add("kafka", (given) => {
         const topics = whenever(schemaRegistry.enabled, () => [...registryTopics]);
         const exporter = whenever(monitoring.enabled, () => ({ image: monitoring.exporters.jmx }));
-        return this.offer(new Kafka("kafka", { ...given, topics, exporter }, child));
+        return this.offer(new Kafka("kafka", { ...given, topics, exporter, clients: kafkaClients(config) }, child));
       })
       // Before the components that send StatsD metrics to it. Prometheus and Grafana come last: they watch all others.
       .add("monitoring", ({ namespace, config: { exporters }, postgresql, redis }) => {
@@ -111,7 +112,17 @@ export class Platform extends pulumi.ComponentResource {
         return new Exporters("exporters", { namespace, config: exporters, ...sources }, child);
       })
       .add("schemaRegistry", ({ kafka, ...given }) =>
-        this.offer(new SchemaRegistry("schema-registry", { ...given, kafka: kafka.connection }, child)),
+        this.offer(
+          new SchemaRegistry(
+            "schema-registry",
+            {
+              ...given,
+              kafka: kafka.connection("schema-registry"),
+              waitForTopics: kafka.waitForTopics(registryTopics, "schema-registry"),
+            },
+            child,
+          ),
+        ),
       )
       .add("clickhouse", (given) => this.offer(new Clickhouse("clickhouse", given, child)))
       .add("trino", ({ nessie, minio, postgresql, clickhouse, kafka, ...given }) => {
@@ -119,7 +130,7 @@ export class Platform extends pulumi.ComponentResource {
           iceberg: { catalog: nessie.catalog, bucket: minio.bucket("lakehouse", given.namespace, "trino") },
           postgresql: whenever(postgresql, (server) => server.database("trino", given.namespace)),
           clickhouse: whenever(clickhouse, (server) => server.connection("trino")),
-          kafka: whenever(kafka, (server) => server.connection),
+          kafka: whenever(kafka, (server) => server.connection("trino")),
           exchange: exchanges(config) ? minio.bucket("trino", given.namespace, "trino") : undefined,
         };
         return this.offer(new Trino("trino", { ...given, catalogs }, child));
@@ -186,14 +197,13 @@ export class Platform extends pulumi.ComponentResource {
       const passwords = Object.keys(this.secrets);
       new FrontDoor("front-door", { namespace: this.namespace("apps"), config: login, door, passwords }, child);
     }
-    // Last, since it needs every workload. The chart has no policies, and its expressions are no names to find pods by.
+    // Last, since it needs every workload. The chart has policies alone.
     this.flows = currentConditions() ? [] : flowsOf(network, config.global);
-    if (config.global.networkPolicies.enabled)
-      new NetworkPolicies(
-        "network-policies",
-        { stack, config, network, flows: this.flows, namespaces: namespaces.all },
-        child,
-      );
+    whenever(config.global.networkPolicies.enabled, () => {
+      const args = { stack, config, network, namespaces: namespaces.all };
+      return new NetworkPolicies("network-policies", args, child);
+    });
+    namespaces.complete();
     this.namespaces = namespaces.names;
     this.registerOutputs({});
   }
@@ -237,8 +247,12 @@ export class Platform extends pulumi.ComponentResource {
   }
 
   /** Prometheus and Grafana, or monitors for a Prometheus Operator that the cluster has, for all servers so far. */
-  private watch(exporters: Exporters, { prometheus, grafana, monitors, rules }: Config["monitoring"]): void {
+  private watch(exporters: Exporters, config: Config["monitoring"]): void {
+    const { prometheus, grafana, monitors, rules } = config;
     const { namespace } = exporters;
+    const alertmanager = whenever(config.alertmanager.enabled, () =>
+      this.offer(new Alertmanager("alertmanager", { namespace, config: config.alertmanager }, this.child)),
+    );
     const watched = [...this.servers, exporters];
     const shown = dashboards(exporters, watched);
     whenever(monitors.enabled, () => {
@@ -246,9 +260,8 @@ export class Platform extends pulumi.ComponentResource {
       if (rules.length > 0) prometheusRule(exporters, monitors.labels, rules);
     });
     whenever(prometheus.enabled, () => {
-      const server = this.offer(
-        new Prometheus("prometheus", { namespace, config: prometheus, watched, rules }, this.child),
-      );
+      const own = { namespace, config: prometheus, watched, rules, alertmanager: alertmanager?.connection };
+      const server = this.offer(new Prometheus("prometheus", own, this.child));
       const args = { namespace, config: grafana, prometheus: server.connection, dashboards: shown };
       whenever(grafana.enabled, () => this.offer(new Grafana("grafana", args, this.child)));
     });
@@ -300,3 +313,9 @@ const bucketsOf = (config: Config) =>
     airflow: ["airflow"],
     "web-app": ["web-app"],
   }) satisfies Record<string, readonly Bucket[]>;
+
+/** What each client of Kafka may do. Of a query by the time of messages, Trino asks how a topic sets it. */
+const kafkaClients = ({ schemaRegistry, trino: { enabled, kafkaTopics } }: Config) => ({
+  ...(schemaRegistry.enabled && { "schema-registry": registryAccess }),
+  ...(enabled && { trino: { topics: { read: kafkaTopics, write: [], settings: kafkaTopics }, groups: [] } }),
+});

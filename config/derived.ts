@@ -10,6 +10,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 export interface Tracer {
   /** The result of a derived function. `compute` is the function itself, for arguments that are plain values. */
   value(name: string, args: readonly unknown[], compute: () => unknown): unknown;
+  /** The fields that a derived function gives. */
+  derivedFields(name: string, args: readonly unknown[], compute: () => object): object;
   /** A value that may be missing, where it is not. */
   set(value: unknown): unknown;
   /** The condition that a value is set; a boolean for plain values. */
@@ -29,6 +31,11 @@ export interface Tracer {
   truth(condition: Condition): boolean;
   /** The condition of an object is that of the value that it was created for. */
   belongs(object: unknown, condition: Condition): void;
+  /** The conditions that hold within the loops over which something with this name exists. */
+  rounds(name: string): Condition[];
+  itemsUnder(entries: readonly Entry<unknown>[], known: Conditions): unknown[];
+  entriesWith(list: readonly object[], fields: Record<string, string>): object[];
+  chosen(kind: string, lists: Record<string, readonly unknown[]>, name: string): unknown[];
 }
 
 /** An expression that is true or false. */
@@ -43,6 +50,48 @@ const conditions = new AsyncLocalStorage<Conditions>();
 /** The conditions of what is being created; undefined without a tracer. */
 export const currentConditions = (): Conditions | undefined => tracer && (conditions.getStore() ?? []);
 
+/** The conditions of what is being created for a value, or for an entry of a configured list that is part of its name. */
+export function conditionsOf(value: unknown, name = ""): Conditions | undefined {
+  const condition = conditionOf(value);
+  return (
+    tracer && [
+      ...(conditions.getStore() ?? []),
+      ...tracer.rounds(name),
+      ...(typeof condition === "string" ? [condition] : []),
+    ]
+  );
+}
+
+/** The conditions of what exists if all of both hold. */
+export const both = (one: Conditions | undefined, other: Conditions | undefined): Conditions | undefined =>
+  one && [...one, ...(other ?? [])];
+
+/** The conditions of what exists for at least one of several. One that holds whenever another does adds nothing. */
+export function forAny(all: readonly (Conditions | undefined)[]): Conditions | undefined {
+  const texts = (of: Conditions) => of.map((one) => JSON.stringify(one));
+  const anyOf: Conditions[] = [];
+  for (const one of all.filter((of) => of !== undefined)) {
+    const implies = (other: Conditions, of: Conditions) => texts(of).every((text) => texts(other).includes(text));
+    if (anyOf.some((known) => implies(one, known))) continue;
+    anyOf.splice(0, anyOf.length, ...anyOf.filter((known) => !implies(known, one)), one);
+  }
+  return anyOf.length > 1 ? [{ anyOf }] : anyOf[0];
+}
+
+/** Creates something that exists under conditions. */
+export const createUnder = <T>(of: Conditions | undefined, create: () => T): T =>
+  of ? conditions.run([...(conditions.getStore() ?? []), ...of], create) : create();
+
+/** An item of a list that exists under conditions. */
+export interface Entry<I> {
+  item: I;
+  conditions: Conditions | undefined;
+}
+
+/** The items of a list, each under its conditions. `known`: those that hold for the whole list. */
+export const itemsUnder = <I>(entries: readonly Entry<I>[], known: Conditions = []): I[] =>
+  (tracer?.itemsUnder(entries, known) ?? entries.map(({ item }) => item)) as I[];
+
 const under = <T>(condition: Condition, create: () => T): T =>
   conditions.run([...(conditions.getStore() ?? []), condition], create);
 
@@ -55,6 +104,13 @@ export const derived =
   (...args: Args): Result =>
     // The tracer returns what takes the result's place in texts, manifests and conditions.
     tracer ? (tracer.value(name, args, () => compute(...args)) as Result) : compute(...args);
+
+/** Fields that follow from their arguments: to spread into a block, or for another derived function to take. */
+export const derivedFields =
+  <Args extends readonly unknown[], Result extends object>(name: string, compute: (...args: Args) => Result) =>
+  (...args: Args): Result =>
+    // The tracer returns what becomes a loop in a block.
+    tracer ? (tracer.derivedFields(name, args, () => compute(...args)) as Result) : compute(...args);
 
 type Set<T> = Exclude<T, undefined | null | false | "">;
 
@@ -125,6 +181,16 @@ export function mapFields<V, W>(
   ) as Record<string, W>;
 }
 
+/** All fields, those that exist only for some values too. */
+export function allFields<V>(fields: Record<string, V>): Record<string, V> {
+  const all: Record<string, V> = {};
+  mapFields(fields, ([name, value]) => {
+    all[name] = value;
+    return [name, value];
+  });
+  return all;
+}
+
 /**
  * `base` with the fields of a configured mapping in it, as `value` changes them, in the order of their names: a template
  * knows no other order. Not those whose name starts with `except`.
@@ -139,6 +205,16 @@ export function overridden<B, V, W>(
   const kept = byName(by).filter(([name]) => except === undefined || !name.startsWith(except));
   return { ...base, ...Object.fromEntries(kept.map(([name, own]) => [name, value(own)])) };
 }
+
+/** Texts by their names: the usual ones, and a component's own before them. */
+export const bothOf = derivedFields(
+  "bothOf",
+  (usual: Record<string, string>, own: Record<string, string>): Record<string, string> => ({ ...usual, ...own }),
+);
+
+/** A configured mapping with further entries. Without any it is the same one, so that a template knows it. */
+export const extended = <V>(mapping: Record<string, V>, by: Record<string, V>): Record<string, V> =>
+  Object.keys(by).length > 0 ? { ...mapping, ...by } : mapping;
 
 /** The entries of a mapping in the order of their names. */
 export const byName = <V>(mapping: Record<string, V>): [string, V][] =>
@@ -181,6 +257,32 @@ export const ordinals = (count: number): number[] =>
 /** The names of a list that are not among `known`, each once. */
 export const others = (list: readonly string[], known: readonly string[]): string[] =>
   tracer?.others(list, known) ?? [...new Set(list)].filter((name) => !known.includes(name));
+
+/**
+ * The entries of a configured list whose fields have one of some values, each once. `fields`: names with spaces between
+ * them, by the names of the fields.
+ */
+export function entriesWith<E extends object>(list: readonly E[], fields: { [Field in keyof E]?: string }): E[] {
+  const given = fields as Record<string, string>;
+  if (tracer) return tracer.entriesWith(list, given) as E[];
+  return [...new Map(list.map((entry) => [inOrder(entry), entry])).values()].filter((entry) =>
+    Object.entries(given).every(([field, names]) =>
+      names.split(" ").includes(String((entry as Record<string, unknown>)[field])),
+    ),
+  );
+}
+
+/** A value as JSON with the keys of its blocks in the order of their names. */
+export const inOrder = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) =>
+    inner !== null && typeof inner === "object" && !Array.isArray(inner)
+      ? Object.fromEntries(byName(inner as Record<string, unknown>))
+      : inner,
+  );
+
+/** One of several lists, by a configured name. `kind` says what they are lists of. */
+export const chosen = <I>(kind: string, lists: Record<string, readonly I[]>, name: string): I[] =>
+  (tracer ? tracer.chosen(kind, lists, name) : [...(lists[name] ?? [])]) as I[];
 
 /** Creates something at the first call and returns it at every call. It exists if it does for one of the callers. */
 export function once<T>(create: () => T): () => T {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { isFixedTag, parseImage } from "./images.ts";
 import { bytes, millicores } from "./quantity.ts";
 import { takenSetting } from "./settings.ts";
+import { taken } from "./taken.ts";
 
 /*
  * The fields that every component's block is made of. The text of each refusal says what is valid;
@@ -54,7 +55,7 @@ export const hostName = pattern(
 const quantity = (expected: string) =>
   z.union([z.string(), z.number()], { error: `expected ${expected}` }).transform(String);
 
-const qualifiedName = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;
+export const qualifiedName = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;
 const qualifiedNameExpected =
   "a key such as disktype or example.com/pool: at most 63 letters, digits, dots, dashes and underscores after the prefix";
 
@@ -68,7 +69,7 @@ export const labelText = pattern(
 );
 
 /** Keys that the platform, Pulumi or Kubernetes sets. */
-const reservedKey =
+export const reservedKey =
   /^((app\.kubernetes\.io|data-platform|pulumi\.com|batch\.kubernetes\.io)\/.*|pod-template-hash|controller-revision-hash)$/;
 
 /** A mapping by qualified keys. `mine`: whether the platform sets this key itself. */
@@ -268,7 +269,8 @@ export const environment = (sets: Readonly<Record<string, string>>) => ({
     .default({})
     .describe(
       "Further variables: a text, in which `$(NAME)` is the value of a variable of the platform's, or a key by `secretKeyRef: {name, key}` or `configMapKeyRef: {name, key}`.",
-    ),
+    )
+    .register(taken, { taken: Object.keys(sets) }),
   envFrom: z
     .array(
       z.union(

@@ -22,6 +22,7 @@ const openPages = {
   spark: openPage,
   noetl: openPage,
   prometheus: openPage,
+  alertmanager: openPage,
   webApp: openPage,
   deployd: openPage,
 };
@@ -94,12 +95,26 @@ export const frontDoor = block({
     existingSecret: objectName.describe(
       "Name of a Secret with the keys client-id and client-secret, the issuer's for the pages, in each namespace that has such pages.",
     ),
+    caConfigMap: objectName
+      .optional()
+      .describe(
+        "Name of a ConfigMap with the key ca.crt, in each namespace that has such pages: the certificates of a private authority that the issuer's is signed by. Default: those of the image.",
+      ),
     groups: z
       .array(pattern(/^\S+$/, "a group's name"), { error: "expected a list of groups" })
       .default([])
       .describe("Groups of the issuer whose members may use the pages. Default: everyone whom it lets log in."),
     resources: resources({ cpu: "5m", memory: "32Mi", limit: "64Mi" }),
   })
+    .superRefine(({ issuer, caConfigMap }, context) => {
+      if (caConfigMap && !issuer.startsWith("https://"))
+        context.addIssue({
+          code: "custom",
+          path: ["caConfigMap"],
+          input: caConfigMap,
+          message: "expected an https:// issuer beside it: no other one has a certificate",
+        });
+    })
     .optional()
     .describe("A login by OpenID Connect (oauth2-proxy) before each page that has none, which then has a host."),
   ...openPages,
@@ -133,7 +148,6 @@ export function checkFrontDoor({ global, frontDoor }: Checked, context: z.Refine
     if (!embedded && !tls.existingSecret && !tls.issuer)
       refuse("tls", undefined, "expected existingSecret or issuer: every page of global.domain is behind HTTPS");
   } else {
-    if (embedded) refuse("routes", routes, "expected ingress: the embedded cluster has no Gateway");
     if (!gateway) refuse("gateway", undefined, "expected the Gateway's name and namespace");
     if (className) refuse("className", className, "expected no class beside frontDoor.routes: httpRoute");
     for (const [key, value] of Object.entries(tls))

@@ -28,6 +28,12 @@ export function parseImage(reference: string): ImageReference | undefined {
 /** The tag of an image reference; empty if it has none, or is not a reference. */
 export const tagOf = derived("tagOf", (reference: string): string => parseImage(reference)?.tag ?? "");
 
+/** The reference with its digest, if `digests` has one for it. */
+export function pinnedImage(reference: string, digests: Readonly<Record<string, string>>): string {
+  const digest = digests[reference];
+  return digest ? `${reference}@${digest}` : reference;
+}
+
 /** The reference as a pod names it: unchanged, or with the registry replaced by a mirror's prefix. Throws if it is not a reference. */
 export const resolveImage = (reference: string, mirror?: string): string => mirrored(reference, mirror ?? "");
 

@@ -10,6 +10,7 @@ import {
   objectName,
   qualifiedKey,
 } from "./fields.ts";
+import { taken } from "./taken.ts";
 
 /*
  * What a stack may say of pods, for all components alike: where they run, and their identity. The keys have the names
@@ -97,12 +98,15 @@ export type Priority = (typeof priorities)[number];
 
 const zones = z.enum(["ignored", "preferred", "required"], { error: "expected ignored, preferred or required" });
 
-/** Keys that a default for every component may have too. `taken` are labels that a component sets itself. */
-const placement = (taken: readonly string[] = []) => ({
+/** Keys that a default for every component may have too. `mine` are labels that a component sets itself. */
+const placement = (mine: readonly string[] = []) => ({
   nodeSelector: anyLabels.optional().describe("Labels that a node must have."),
   tolerations: listOf(toleration, "tolerations").optional().describe("Taints of nodes that the pods tolerate."),
   affinity: affinity.optional().describe("Rules for nodes and for pods beside it, as in a pod's specification."),
-  labels: labels(taken).optional().describe("Labels of the pods, beside the platform's own."),
+  labels: labels(mine)
+    .optional()
+    .describe("Labels of the pods, beside the platform's own.")
+    .register(taken, { taken: mine }),
   annotations: annotations().optional().describe("Annotations of the pods, beside the platform's own."),
   priorityClassName: objectName
     .optional()
@@ -138,7 +142,7 @@ const process = (instead?: string) => ({
     .describe("Group ID of the processes and their volumes. Default: the group of the image."),
 });
 
-/** What a component says of itself for the keys `pods`, `env` and `envFrom`. */
+/** What a component says of itself for the keys `pods`, `serviceAccount`, `env` and `envFrom`. */
 interface Workload<Role extends string> {
   /** Default priority: `storage` for what others keep their data in, `compute` for what works on it, `web` for the rest. */
   priority: Priority;
@@ -148,6 +152,8 @@ interface Workload<Role extends string> {
   labels?: readonly string[];
   /** The key that the grace period follows from. Default: it is free. */
   gracePeriodFrom?: string;
+  /** Roles whose pods have other rights than the component's, and so an account of their own. Default: none. */
+  accounts?: readonly Role[];
 }
 
 /** Placement and identity of a component's pods, and of those of each role. */
@@ -179,6 +185,46 @@ export const placedPods = (usual: Priority) => {
     });
 };
 
+const accountName = (description: string) =>
+  objectName
+    .refine((name) => name !== "default", {
+      error: "expected another account: pods that name none run as default, so what it may do, they may too",
+    })
+    .optional()
+    .describe(description);
+
+/** The service account of a component's pods, and the existing ones of `roles`. */
+const serviceAccount = (roles: readonly string[] = []) => {
+  const role = block({
+    name: accountName("Name of an existing ServiceAccount for the pods of this role. Default: that of the component."),
+  }).prefault({});
+  const ofRoles = block(Object.fromEntries(roles.map((name) => [name, role]))).prefault({});
+  const some = roles.length > 0 ? ` By \`roles.<role>.name\` another one for ${roles.join(", ")}.` : "";
+  return block({
+    name: accountName(
+      "Name of an existing ServiceAccount in the component's namespace. The platform then makes neither an account nor a Role nor a RoleBinding for the component: docs/pods.md lists what the account must be allowed to do.",
+    ),
+    annotations: annotations()
+      .optional()
+      .describe(
+        "Annotations of the account that the platform makes, such as the one by which a cloud gives its pods an identity.",
+      ),
+    // The key is unknown for other components, which the type does not say.
+    ...((roles.length > 0 ? { roles: ofRoles } : {}) as { roles: typeof ofRoles }),
+  })
+    .superRefine(({ name, annotations = {} }, context) => {
+      if (name && Object.keys(annotations).length > 0)
+        context.addIssue({
+          code: "custom",
+          path: ["annotations"],
+          input: annotations,
+          message: "expected no annotations beside name: the account exists, so it has those that you gave it",
+        });
+    })
+    .prefault({})
+    .meta({ section: "accounts", description: `The ServiceAccount of its pods.${some}` });
+};
+
 /** Defaults of `pods` for every component. */
 export const globalPods = block({
   ...placement(),
@@ -190,7 +236,7 @@ export const globalPods = block({
 }).prefault({});
 
 /**
- * The keys that the containers of a component have in common: `pods`, and `env` with `envFrom`. `sets` are the variables
+ * The keys that all components have in common: `pods`, `serviceAccount`, and `env` with `envFrom`. `sets` are the variables
  * that the platform sets, by the key to use instead; `""` if there is none.
  */
 export const workload = <Role extends string = never>({
@@ -198,6 +244,7 @@ export const workload = <Role extends string = never>({
   ...of
 }: Workload<Role> & { sets?: Readonly<Record<string, string>> }) => ({
   pods: pods(of),
+  serviceAccount: serviceAccount(of.accounts),
   ...environment(sets),
 });
 
@@ -213,8 +260,15 @@ export type RolePods = Omit<z.output<typeof globalPods>, "zones"> & {
 /** What a stack says of a component's pods: the output of `workload`. */
 export interface WorkloadSettings {
   pods: RolePods & { priority: Priority; roles?: { [role: string]: RolePods | undefined } };
+  serviceAccount?: AccountSettings;
   env?: EnvironmentSettings["env"];
   envFrom?: EnvironmentSettings["envFrom"];
+}
+/** What a stack says of a component's service account. */
+export interface AccountSettings {
+  name?: string | undefined;
+  annotations?: Record<string, string> | undefined;
+  roles?: { [role: string]: { name?: string | undefined } | undefined };
 }
 type EnvironmentSettings = z.output<ReturnType<typeof environmentBlock>>;
 const environmentBlock = () => block(environment({}));

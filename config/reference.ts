@@ -70,6 +70,7 @@ export function referencePage(): string {
   const sections = [
     ...components.map(([component, node]) => section(component, rows(component, node))),
     section("pods", rows("pods", podsOf(components))),
+    section("accounts", rows("serviceAccount", accountOf(components))),
   ];
   return `# Configuration
 
@@ -108,6 +109,13 @@ const podsOf = (components: [string, Node][]): Node => {
   if (!found) throw new Error("redis has no pods");
   const { roles: _, priority, ...properties } = found.properties ?? {};
   return { properties: { ...properties, priority: { ...priority, default: undefined } } };
+};
+
+/** The keys of `serviceAccount`, as the component has them that has the most. */
+const accountOf = (components: [string, Node][]): Node => {
+  const found = components.find(([key]) => key === "flink")?.[1].properties?.serviceAccount;
+  if (!found) throw new Error("flink has no serviceAccount");
+  return { properties: found.properties ?? {} };
 };
 
 function rows(path: string, node: Node): string[] {

@@ -16,6 +16,7 @@ import {
   selectingLabels,
 } from "./fields.ts";
 import { checkFrontDoor, frontDoor } from "./front-door.ts";
+import { parseImage } from "./images.ts";
 import { globalPods } from "./pods.ts";
 
 /*
@@ -68,7 +69,19 @@ const networkPolicies = block({
     .describe(
       "Connections that leave the platform, such as to an external database. Addresses that a component's own block names, such as a git repository, are allowed on their port already.",
     ),
+  keda: block({
+    namespaceLabels: selectingLabels
+      .default({ "kubernetes.io/metadata.name": "keda" })
+      .describe("Labels of the namespace of KEDA's operator."),
+    podLabels: selectingLabels
+      .default({ app: "keda-operator" })
+      .describe("Labels of the operator's pods. Default: those of KEDA's chart."),
+  })
+    .prefault({})
+    .describe("Where KEDA's operator is: with `autoscale.queue` it may count the tasks in PostgreSQL or Redis."),
 }).prefault({});
+
+const digestExpected = "expected a digest: sha256: and 64 hexadecimal digits";
 
 const global = block({
   imageRegistry: z
@@ -78,13 +91,34 @@ const global = block({
     })
     .optional()
     .describe("Prefix that replaces every image's registry, for clusters that pull from a mirror."),
+  imageDigests: z
+    .record(z.string(), z.string({ error: digestExpected }).regex(/^sha256:[0-9a-f]{64}$/, { error: digestExpected }), {
+      error: "expected digests by their images",
+    })
+    .superRefine((digests, context) => {
+      for (const reference of Object.keys(digests)) {
+        const image = parseImage(reference);
+        if (!image?.tag || image.digest)
+          context.addIssue({
+            code: "custom",
+            path: [reference],
+            input: digests[reference],
+            message:
+              "expected an image as it is configured, with a tag and without a digest, such as trinodb/trino:476",
+          });
+      }
+    })
+    .default({})
+    .describe(
+      "Digests by image, as it is configured: pods then name the image by its digest too, so that it stays what it is if someone moves its tag. `./platform images pin` writes them. See docs/images.md.",
+    ),
   cluster: z
-    .enum(["plain", "kind", "embedded", "eks", "aks", "gke"], {
-      error: "expected plain, kind, embedded, eks, aks or gke",
+    .enum(["plain", "kind", "embedded", "eks", "aks", "gke", "openshift"], {
+      error: "expected plain, kind, embedded, eks, aks, gke or openshift",
     })
     .default("plain")
     .describe(
-      "Kind of the cluster. It decides the default Service type of applications that people visit. With kind and without a context, `pulumi up` creates the cluster: see docs/delivery.md.",
+      "Kind of the cluster. It decides the default Service type of applications that people visit. With openshift pods name no user and no group: the cluster chooses them. With kind and without a context, `pulumi up` creates the cluster: see docs/delivery.md.",
     ),
   imagePullPolicy: z
     .enum(["IfNotPresent", "Always", "Never"], { error: "expected IfNotPresent, Always or Never" })
@@ -109,7 +143,7 @@ const global = block({
     .boolean({ error: "expected true or false" })
     .default(false)
     .describe(
-      "Whether each component has a user of its own, with the rights it needs alone, in MinIO, Redis and ClickHouse. With false they share one user of each server. See docs/security.md.",
+      "Whether each component has a user of its own, with the rights it needs alone, in MinIO, Redis, ClickHouse and Kafka. With false they share one user of each server, and Kafka has none. See docs/security.md.",
     ),
   domain: hostName
     .optional()
@@ -121,6 +155,12 @@ const global = block({
     .default(false)
     .describe(
       "Whether the stack makes PriorityClasses of its own, `<stack>-storage`, `<stack>-compute` and `<stack>-web`, and each component's pods have one by `pods.priority`: on a full cluster, databases are scheduled before what uses them. They are objects of the whole cluster, so the login needs the right to make them.",
+    ),
+  quotas: z
+    .boolean({ error: "expected true or false" })
+    .default(false)
+    .describe(
+      "Whether each namespace has a ResourceQuota and a LimitRange that follow from what the stack runs in it: the requests of all pods, twice those of Deployments, whose old pods stop while new ones start, and a tenth more. `namespaces.<namespace>.quota` replaces single numbers, `limitRange` the LimitRange. See docs/delivery.md.",
     ),
   pods: globalPods,
   serviceAnnotations: annotations()
@@ -149,14 +189,16 @@ const namespace = (what: string) =>
       .describe(
         "Whether the stack creates the namespace, labels it for Pod Security and deletes it. With false it must exist, and is not changed.",
       ),
-    quota: quota.optional().describe("Limits on what the namespace may request. Default: none."),
+    quota: quota
+      .optional()
+      .describe("Limits on what the namespace may request. Default: none, or those of `global.quotas`."),
     limitRange: block({
       memory: memory.describe("Memory limit of a container that has none."),
       cpu: cpu.describe("CPU request of a container that has none."),
     })
       .optional()
       .describe(
-        "Defaults for containers without requests and limits. The platform's containers have both. Default: none.",
+        "Defaults for containers without requests and limits. The platform's containers have both. Default: none, or those of `global.quotas`.",
       ),
   })
     .superRefine(({ create, quota, limitRange }, context) => {
@@ -254,6 +296,52 @@ function checkCatalogs(config: Whole, context: z.RefinementCtx): void {
       });
 }
 
+/** Refuses the chart of CloudNativePG on OpenShift, whose pod names a user; OpenShift's own catalogue has the operator. */
+function checkOperator({ global, cloudnativePg }: Whole, context: z.RefinementCtx): void {
+  const { enabled, operator } = cloudnativePg;
+  if (global.cluster === "openshift" && enabled && operator === "chart")
+    context.addIssue({
+      code: "custom",
+      path: ["cloudnativePg", "operator"],
+      input: operator,
+      message: "expected existing beside global.cluster: openshift: install the operator from OperatorHub",
+    });
+}
+
+/** Refuses users of Kafka where nobody logs in, and a setting of Trino's catalog that would take its login away. */
+function checkKafkaUsers({ global, kafka, trino }: Whole, context: z.RefinementCtx): void {
+  if (Object.keys(kafka.users).length > 0 && !global.separateUsers)
+    context.addIssue({
+      code: "custom",
+      path: ["kafka", "users"],
+      input: Object.keys(kafka.users),
+      message: "expected global.separateUsers: true beside it, since without it Kafka has no users",
+    });
+  const resources = "kafka.config.resources";
+  const own = trino.catalogs.kafka?.[resources];
+  if (own && global.separateUsers && kafka.enabled)
+    context.addIssue({
+      code: "custom",
+      path: ["trino", "catalogs", "kafka", resources],
+      input: own,
+      message:
+        "expected another setting: with global.separateUsers the platform sets this one, for the catalog's login",
+    });
+}
+
+/** Refuses Python packages where nobody builds the image with them. */
+function checkPackages({ airflow, global }: Whole, context: z.RefinementCtx): void {
+  const local = global.cluster === "kind" || global.cluster === "embedded";
+  if (airflow.packages.length > 0 && !local && !global.imageRegistry)
+    context.addIssue({
+      code: "custom",
+      path: ["airflow", "packages"],
+      input: airflow.packages,
+      message:
+        "expected global.imageRegistry beside it, for the image with them (./platform images build-commands prints how to build it); or global.cluster: kind or embedded, where the platform builds it; or an image of your own in airflow.image",
+    });
+}
+
 /** What a stack may configure: a block for each component, and what holds between them. */
 export const schema = wholeBlock.superRefine((config, context) => {
   checkNeeds(config, context);
@@ -262,6 +350,9 @@ export const schema = wholeBlock.superRefine((config, context) => {
   checkFrontDoor(config, context);
   checkExtensions(config, context);
   checkCatalogs(config, context);
+  checkOperator(config, context);
+  checkKafkaUsers(config, context);
+  checkPackages(config, context);
 });
 
 /** The schema of one stack: its name is part of the namespaces' default names, which must all differ. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { taken } from "./taken.ts";
 
 /*
  * Settings of a component's own software, by the names that its documentation gives them: one kind of block for every
@@ -29,7 +30,7 @@ interface Names {
 export const secretSetting =
   /(^|[._-])(\w*pass(word|wd|phrase)?|secret|token|((secret|access|api|private)[._-]?)key|credentials?)$/i;
 /** A password inside a value: in a URL, or in a list of options. */
-export const passwordInside = /:\/\/[^/\s:@]*:(?!\$)[^/\s@]+@|\bpassword\s*=\s*["']?(?!\$)[^"'\s$]/i;
+export const passwordInside = /:\/\/[^/\s:@]*:[^/\s@$][^/\s@]*@|\bpassword\s*=\s*["']?[^"'\s$]/i;
 
 /** The key to use instead of a setting that the platform sets; undefined if the stack may set it. */
 export function takenSetting(sets: Names["sets"], name: string): string | undefined {
@@ -42,8 +43,14 @@ const usualName = /^[A-Za-z_][\w-]*(\.[\w-]+)*$/;
 const valueExpected = "expected a text, a number, true or false";
 
 /** A mapping of settings. Values reach the file as they are. */
-export const settings = ({ sets, name: form = usualName, example, variable, reference, passwords }: Names) =>
-  z
+export const settings = ({ sets, name: form = usualName, example, variable, reference, passwords: hint }: Names) => {
+  const referring = variable?.replace(/\bNAME\b/, "\\w+").replace(/[${}]/g, "\\$&");
+  const references = [referring && `^${referring}$`, reference?.source].filter(Boolean).join("|");
+  const refersTo = references ? new RegExp(references) : undefined;
+  const passwords = variable
+    ? `expected no password here: write ${variable}, with the variable NAME from a Secret's key in env`
+    : `expected no password here: ${hint ?? "a stack file holds none, and this software reads none from a Secret"}`;
+  return z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()], { error: valueExpected }), {
       error: "expected settings by their names",
     })
@@ -52,25 +59,23 @@ export const settings = ({ sets, name: form = usualName, example, variable, refe
         const value = String(input);
         const refuse = (message: string, hidden = secretSetting.test(name)) =>
           context.addIssue({ code: "custom", path: [name], input, message, params: { hidden } });
-        const taken = takenSetting(sets, name);
-        const referring = variable?.replace(/\bNAME\b/, "\\w+").replace(/[${}]/g, "\\$&");
-        const refers = (referring && new RegExp(`^${referring}$`).test(value)) || reference?.test(value);
+        const instead = takenSetting(sets, name);
         if (!form.test(name)) refuse(`expected a setting's name such as ${example}`);
-        else if (taken !== undefined)
-          refuse(`expected another setting: the platform sets this one${taken && `; use ${taken} instead`}`);
+        else if (instead !== undefined)
+          refuse(`expected another setting: the platform sets this one${instead && `; use ${instead} instead`}`);
         // A backslash at the end of a line joins the next one to it.
         else if (/\p{Cc}|\\$/u.test(value)) refuse("expected a value of one line, without a backslash at its end");
-        else if ((secretSetting.test(name) && !refers) || passwordInside.test(value))
-          refuse(
-            variable
-              ? `expected no password here: write ${variable}, with the variable NAME from a Secret's key in env`
-              : `expected no password here: ${passwords ?? "a stack file holds none, and this software reads none from a Secret"}`,
-            true,
-          );
+        else if ((secretSetting.test(name) && !refersTo?.test(value)) || passwordInside.test(value))
+          refuse(passwords, true);
       }
     })
     .transform((all) => Object.fromEntries(Object.entries(all).map(([name, value]) => [name, String(value)])))
-    .prefault({});
+    .prefault({})
+    .register(taken, {
+      taken: Object.keys(sets),
+      form: { name: form.source, example, reference: references, passwords },
+    });
+};
 
 /**
  * Variables that values refer to by `pattern`, whose first group is the name, and that the containers do not have: not

@@ -45,7 +45,7 @@ const graph = () =>
 const isImage = (text: string) => isFixedTag(tagOf(text));
 
 /** Keys whose default is an image, in a component's block. */
-function imageKeys(path: string, value: unknown): [key: string, image: string][] {
+export function imageKeys(path: string, value: unknown): [key: string, image: string][] {
   if (typeof value === "string") return isImage(value) ? [[path, value]] : [];
   if (value === null || typeof value !== "object" || Array.isArray(value)) return [];
   return Object.entries(value).flatMap(([key, child]) => imageKeys(`${path}.${key}`, child));
@@ -130,7 +130,7 @@ ${graph()}
 
 ## Images
 
-The defaults. \`global.imageRegistry\` takes all of them from a mirror.
+The defaults. \`global.imageRegistry\` takes all of them from a mirror; \`./platform images build-commands\` prints how to build and push those that no registry has.
 
 ${imageTable()}
 

@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Autoscale } from "../../config/autoscale.ts";
-import { firstOf, missing, unless, when, whenever } from "../../config/derived.ts";
+import { extended, firstOf, itemsWhen, missing, unless, when, whenever } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
+import type { Queue } from "../kit/autoscaler.ts";
 import { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type {
@@ -12,7 +12,7 @@ import type {
   SqlConnection,
   StatsdConnection,
 } from "../kit/connection.ts";
-import { deployment } from "../kit/deployment.ts";
+import { type DeploymentArgs, deployment } from "../kit/deployment.ts";
 import { expose, type Page, urlOf } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import type { Connects, Outside } from "../kit/network.ts";
@@ -29,8 +29,10 @@ import {
 } from "../kit/pod.ts";
 import { credentials, password, randomKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
+import { type SetUp, setUpVariables, waitForSetUp } from "../kit/set-up.ts";
 import type { SharedPod } from "../kit/shared-pod.ts";
 import {
+  apiServerPool,
   behindProxy,
   capacity,
   dagVariables,
@@ -43,15 +45,20 @@ import {
   type Keys,
   paths,
   ports,
+  probes,
   type Repository,
   settings,
   setUp,
 } from "./manifests.ts";
+import { withPackages } from "./packages.ts";
 
 /** User and group of the official image. */
 const [user, group] = [50000, 0];
+/** Airflow looks up its user, and so does ssh, for DAGs from git. */
+const userName = "airflow";
 
 const page: Page = { role: "api-server" };
+const setupJob = "setup";
 
 /** Requests the scheduler's health endpoint, which listens inside the pod only. Bash does it without the start of a Python runtime. */
 const schedulerIsHealthy = [
@@ -76,6 +83,8 @@ export interface AirflowArgs extends ComponentArgs<Config["airflow"]> {
 interface Shared extends SharedPod {
   /** What each pod connects to. */
   connects: Connects[];
+  /** The Job that migrates the database, which each process waits for. */
+  setUp: SetUp<string>;
   /** What must exist before a pod starts. */
   dependsOn: pulumi.Resource[];
 }
@@ -86,13 +95,14 @@ type Process = {
   command: string[];
   /** Default: 1. */
   replicas?: number;
-  /** Default: the number is fixed. */
-  autoscale?: Autoscale | undefined;
   /** Default: 30 seconds. */
   gracePeriod?: number;
   /** The files of the DAGs, for a process that reads them. Default: it reads none. */
   dags?: Dags;
-} & Pick<Container<string>, "env" | "resources" | "ports" | "startup" | "readiness" | "liveness" | "preStop">;
+  /** Volumes that replace those of all processes. Default: none. */
+  volumes?: Record<string, Volume>;
+} & Pick<DeploymentArgs<string>, "autoscale" | "queue"> &
+  Pick<Container<string>, "env" | "mounts" | "resources" | "ports" | "startup" | "readiness" | "liveness" | "preStop">;
 
 /** The source of the DAGs: variables and files for a git repository, or the files themselves. */
 interface Dags {
@@ -100,7 +110,7 @@ interface Dags {
   /** Path in the container → volume. */
   mounts: Record<string, string>;
   volumes: Record<string, Volume>;
-  outside: Outside[];
+  outside: (Outside | undefined)[];
 }
 
 /** Airflow 3: an API server, scheduler, DAG processor and triggerer, and Celery workers that take their tasks from Redis. */
@@ -112,7 +122,7 @@ export class Airflow extends Component {
   constructor(name: string, args: AirflowArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
     // Connections and variables of DAGs are variables of every container.
-    const variables = { ...config, env: { ...config.env, ...dagVariables(config) } };
+    const variables = { ...config, env: extended(config.env, dagVariables(config)) };
     super("Airflow", name, namespace, variables, opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
@@ -122,14 +132,13 @@ export class Airflow extends Component {
     const dags = this.dags(config);
 
     const migrated = this.setup(args, shared);
-    // The tables exist before any process starts, so no pod needs a container that waits for them.
     const { queue, logs, statsd } = args;
     const ready = { ...shared, dependsOn: [migrated, ...queue.ready, ...logs.ready, ...(statsd?.ready ?? [])] };
     const server = this.apiServer(config, ready);
     this.scheduler(config, ready);
     this.dagProcessor(config, ready, dags);
     this.triggerer(config, ready, dags);
-    this.workers(config, ready, dags);
+    this.workers(args, ready, dags);
 
     const reached = exposed(this, config.service);
     const front = service(this, { role: "api-server", ports: { http: ports.http }, ...reached, workload: server });
@@ -155,8 +164,18 @@ export class Airflow extends Component {
       "config",
       settings(config, { api, page: urlOf(this, page) }, logs, queue, statsd),
     );
+    const image = this.image(withPackages(config) ?? config.image);
     return {
-      image: this.image(config.image),
+      image,
+      setUp: {
+        job: setupJob,
+        version: image,
+        database,
+        image,
+        python: "python",
+        folder: paths.config,
+        mounts: { [paths.config]: "config" },
+      },
       env: environment({ database, queue, logs }, keys),
       checksums: {
         config: configuration.checksum,
@@ -169,7 +188,7 @@ export class Airflow extends Component {
       volumes: {
         config: configFiles(configuration.name),
         logs: scratch({ size: "1Gi" }),
-        tmp: scratch({ size: "1Gi" }),
+        tmp: scratch({ size: config.scratch }),
       },
       connects: [
         database,
@@ -192,7 +211,7 @@ export class Airflow extends Component {
     const access = git && this.gitAccess(git, auth.rotation);
     return {
       env: when(git, (source) => gitEnvironment(source, access)),
-      outside: git ? [{ what: "git repository", url: git.repository }] : [],
+      outside: [whenever(git, ({ repository }) => ({ what: "git repository", url: repository }))],
       mounts: {
         ...when(missing(git), () => ({ [paths.dags]: "dags" })),
         ...when(git, (source) => gitMounts(source, access)),
@@ -216,17 +235,23 @@ export class Airflow extends Component {
     const script = files(this, "setup-script", setUp(this.admin.key("password"), config.pools));
     return runOnce(
       this,
-      "setup",
+      setupJob,
       {
         user,
         group,
+        userName,
         connects: shared.connects,
         checksums: { script: script.checksum, admin: this.admin.revision, database: database.revision },
         containers: {
           airflow: {
             image: shared.image,
             command: ["python", "/opt/setup/setup.py"],
-            env: { ...shared.env, ...capacity(config).setup, ADMIN_PASSWORD: this.admin.key("password") },
+            env: {
+              ...shared.env,
+              ...capacity(config).setup,
+              ...setUpVariables(this, shared.setUp),
+              ADMIN_PASSWORD: this.admin.key("password"),
+            },
             resources: limitedAs(config.apiServer.resources, {
               requests: { cpu: "10m", memory: "256Mi" },
               limits: { memory: "768Mi" },
@@ -242,15 +267,17 @@ export class Airflow extends Component {
 
   private apiServer({ apiServer }: Config["airflow"], shared: Shared) {
     return this.process("api-server", shared, {
-      command: urlOf(this, page) ? ["api-server", "--proxy-headers"] : ["api-server"],
-      ...(urlOf(this, page) && { env: behindProxy }),
+      command: ["api-server", ...itemsWhen(urlOf(this, page), () => ["--proxy-headers"])],
+      env: { ...apiServerPool, ...when(urlOf(this, page), () => behindProxy) },
+      mounts: { [`${paths.plugins}/request_limit.py`]: { volume: "config", subPath: "request_limit.py" } },
       replicas: apiServer.replicas,
       resources: apiServer.resources,
       ports: { http: ports.http },
       // The first request loads the API that tasks call, which takes longer than a task waits. So the probe makes it.
-      startup: httpProbe("/execution/health", "http", { every: 5, within: 60, failures: 60 }),
-      readiness: httpProbe("/api/v2/monitor/health", "http", { within: 10 }),
-      liveness: httpProbe("/api/v2/version", "http", lenientLiveness),
+      startup: httpProbe(probes.startup, "http", { every: 5, within: 60, failures: 60 }),
+      readiness: httpProbe(probes.readiness, "http", { within: 10 }),
+      // Asks for no connection to the database, and is not behind the limit of requests: a busy server is not restarted.
+      liveness: httpProbe(probes.liveness, "http", lenientLiveness),
       preStop: drain,
     });
   }
@@ -287,12 +314,15 @@ export class Airflow extends Component {
     });
   }
 
-  private workers({ worker }: Config["airflow"], shared: Shared, dags: Dags) {
+  private workers({ config: { worker }, database }: AirflowArgs, shared: Shared, dags: Dags) {
     return this.process("worker", shared, {
-      command: ["celery", "worker", "--concurrency", String(worker.concurrency)],
+      // Gossip is about the heartbeats that celery_consumer.py leaves out.
+      command: ["celery", "worker", "--without-gossip", "--concurrency", String(worker.concurrency)],
       replicas: worker.replicas,
       autoscale: worker.autoscale,
+      queue: tasks(database),
       dags,
+      volumes: { logs: scratch({ size: worker.logs }) },
       resources: worker.resources,
       ports: { logs: ports.workerLogs },
       // On SIGTERM a worker takes no more tasks and finishes those it has. A task that needs longer is killed.
@@ -302,35 +332,54 @@ export class Airflow extends Component {
   }
 
   private process(role: string, shared: Shared, process: Process) {
-    const { command, replicas = 1, autoscale, dags, gracePeriod, env, ...container } = process;
-    const { image, checksums, mounts, volumes, connects, dependsOn } = shared;
+    const { command, replicas = 1, autoscale, queue, dags, gracePeriod, env, mounts, volumes, ...container } = process;
+    const { image, setUp, checksums, connects, dependsOn } = shared;
     return deployment<string>(this, {
       suffix: role,
       replicas,
       autoscale,
+      waitsForJob: true,
+      ...(queue && { queue }),
       pod: {
         user,
         group,
+        userName,
         role,
         checksums,
         connects,
         outside: dags?.outside ?? [],
         ...(gracePeriod && { gracePeriod }),
+        init: waitForSetUp(this, setUp, container.resources),
         containers: {
           airflow: {
             image,
             command: ["airflow", ...command],
             env: { ...shared.env, ...env, ...dags?.env },
-            mounts: { ...mounts, ...dags?.mounts },
+            mounts: { ...shared.mounts, ...mounts, ...dags?.mounts },
             ...container,
           },
         },
-        volumes: { ...volumes, ...dags?.volumes },
+        volumes: { ...shared.volumes, ...dags?.volumes, ...volumes },
       },
       dependsOn,
     });
   }
 }
+
+/** The tasks that wait for a worker or have one. Those that run count too, so that their workers stay. */
+const tasks = ({ host, port, database, username, password, server }: SqlConnection): Queue => ({
+  trigger: "postgresql",
+  metadata: (each) => ({
+    host,
+    port: String(port),
+    dbName: database,
+    sslmode: "disable",
+    query: "SELECT count(*) FROM task_instance WHERE state IN ('queued', 'running')",
+    targetQueryValue: String(each),
+  }),
+  credentials: { userName: username, password },
+  server,
+});
 
 /** The probes of a process without a port. Each starts Python, which costs CPU, so they run once a minute. */
 function isAlive(process: string) {

@@ -5,13 +5,21 @@ import type { BucketConnection, RedisConnection, SqlConnection, StatsdConnection
 import { checkedPythonPassword, pythonPassword } from "../kit/password.ts";
 import { type Container, configFiles, secretFiles, type Volume } from "../kit/pod.ts";
 import type { SecretKey, TypedSecret } from "../kit/secret.ts";
+import { setUpScript } from "../kit/set-up.ts";
 import { withSettings } from "../kit/settings.ts";
-import { airflowPool } from "../postgresql/connections.ts";
+import { airflowPool, airflowRequests } from "../postgresql/connections.ts";
 import { isHttp, isSsh } from "./schema.ts";
 
 /*
  * The configuration files, environment and scripts of Airflow's processes. Pure functions.
  */
+
+/** Paths of the API server that the kubelet asks. */
+export const probes = {
+  startup: "/execution/health",
+  readiness: "/api/v2/monitor/health",
+  liveness: "/api/v2/version",
+};
 
 export const ports = { http: 8080, health: 8974, workerLogs: 8793, triggererLogs: 8794 };
 
@@ -24,6 +32,8 @@ export const paths = {
   gitKeys: "/run/git",
   /** The certificates of a git server's authority. */
   gitAuthority: "/etc/git-authority",
+  /** Airflow loads the modules of this folder as plugins. */
+  plugins: "/opt/airflow/plugins",
 };
 
 /** Keys that every process shares: for the tokens of tasks, for sessions, and for the encryption of stored connections. */
@@ -197,12 +207,17 @@ const jsonText = derived("jsonText", (text: string): string => JSON.stringify(te
 /** Text as a value of airflow.cfg, where `%` begins an interpolation. */
 const literal = derived("literal", (text: string): string => text.replaceAll("%", "%%"));
 
+/** An API server's own pool, for `airflowRequests`. Its asynchronous sessions have another one. */
+export const apiServerPool = {
+  AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW: String(airflowPool.apiServer - airflowPool.size),
+};
+
 /** The API server takes scheme, host and client from X-Forwarded-*. Anyone who reaches its port can set them. */
 export const behindProxy = { FORWARDED_ALLOW_IPS: "*" };
 
 export const settings = (
   { dags, settings: own }: Pick<Config["airflow"], "dags" | "settings">,
-  { api, page }: { api: string; page?: string | undefined },
+  { api, page }: { api: string; page: string },
   { bucket }: BucketConnection,
   queue: RedisConnection,
   statsd?: StatsdConnection,
@@ -224,7 +239,11 @@ sql_alchemy_max_overflow = ${airflowPool.overflow}
 celery_config_options = celery_config.CELERY_CONFIG
 
 [api]
-${page ? `# What people type: links in pages and mails begin with it.\nbase_url = ${page}\n` : ""}# Empty: every address, IPv4 and IPv6.
+${either(
+  page,
+  () => `# What people type: links in pages and mails begin with it.\nbase_url = ${page}\n`,
+  () => "",
+)}# Empty: every address, IPv4 and IPv6.
 host =
 port = ${ports.http}
 workers = 1
@@ -246,6 +265,9 @@ dag_bundle_config_list = [${bundle(dags)}]
 [celery_broker_transport_options]
 # Seconds after which Redis hands a task to another worker. A task that runs longer is run twice.
 visibility_timeout = 86400
+# Without these, a process waits forever for a Redis that has gone without closing its connections, and does not stop.
+socket_timeout = 10
+socket_connect_timeout = 5
 
 [logging]
 remote_logging = True
@@ -259,7 +281,12 @@ dag_processor_log_target = stdout
 colored_console_log = False
 
 [fab]
-${page ? "# The login page, a WSGI application of its own, takes X-Forwarded-* too.\nenable_proxy_fix = True\n# Browsers send the session by HTTPS alone.\ncookie_secure = True\n" : ""}config_file = ${paths.config}/webserver_config.py
+${either(
+  page,
+  () =>
+    "# The login page, a WSGI application of its own, takes X-Forwarded-* too.\nenable_proxy_fix = True\n# Browsers send the session by HTTPS alone.\ncookie_secure = True\n",
+  () => "",
+)}config_file = ${paths.config}/webserver_config.py
 ${either(statsd, metrics, () => "")}`,
     own,
   ),
@@ -284,7 +311,10 @@ RATELIMIT_STORAGE_URI = url
 `,
   "pod_address.py": podAddress,
   "celery_config.py": celeryConfig,
+  "celery_consumer.py": celeryConsumer,
+  "request_limit.py": requestLimit,
   "alive.py": alive,
+  ...setUpScript,
 });
 
 const metrics = ({ host, port }: StatsdConnection) => `
@@ -317,7 +347,74 @@ from sqlalchemy.pool import NullPool
 
 CELERY_CONFIG = DEFAULT_CELERY_CONFIG | {
     "database_engine_options": DEFAULT_CELERY_CONFIG["database_engine_options"] | {"poolclass": NullPool},
+    "worker_consumer": "celery_consumer:Consumer",
 }
+`;
+
+/**
+ * Celery 5.6 sends a heartbeat every two seconds from the worker's main loop, and repeats one that fails until Redis takes
+ * it, without a look at the signal to stop (celery/worker/heartbeat.py: `retry=True`). Airflow reads no heartbeats, but its
+ * command has no option to leave them out.
+ */
+const celeryConsumer = `"""A worker's consumer without event heartbeats, so that a worker without Redis still stops on SIGTERM."""
+from celery.worker.consumer import Consumer as CeleryConsumer
+
+
+class Consumer(CeleryConsumer):
+    def __init__(self, *args, worker_options=None, **options):
+        super().__init__(*args, worker_options={**(worker_options or {}), "without_heartbeat": True}, **options)
+`;
+
+/**
+ * Airflow 3.3 looks in the event loop whether a request's token is revoked (base_auth_manager.py), and holds a request's
+ * connection while its answer waits for one of 40 threads. With more requests than connections, all connections belong
+ * to requests that wait for the event loop, and that waits for a connection: nothing is answered, the probes neither.
+ */
+const requestLimit = `"""Works on a limited number of requests at once. Others wait for their turn, without a connection to the database."""
+import asyncio
+
+from airflow.plugins_manager import AirflowPlugin
+
+# The kubelet's probes do not wait.
+PROBES = {${Object.values(probes)
+  .map((path) => `"${path}"`)
+  .join(", ")}}
+
+
+class RequestLimit:
+    def __init__(self, app, most):
+        self.app = app
+        self.turns = asyncio.Semaphore(most)
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self.app(scope, receive, send)
+            return
+        await self.turns.acquire()
+        works = True
+
+        def done():
+            nonlocal works
+            if works:
+                works = False
+                self.turns.release()
+
+        async def answer(message):
+            # Its connection is back in the pool by now, and a stream may last for hours.
+            done()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            done()
+
+
+class RequestLimitPlugin(AirflowPlugin):
+    name = "request_limit"
+    fastapi_root_middlewares = [
+        {"name": "request limit", "middleware": RequestLimit, "kwargs": {"most": ${airflowRequests}}}
+    ]
 `;
 
 /** Airflow's own checks load all of Airflow, which takes seconds of CPU. This makes the same queries without it. */
@@ -355,11 +452,17 @@ def job(kind):
 sys.exit(0 if (worker() if sys.argv[1] == "worker" else job(sys.argv[1])) else 1)
 `;
 
-/** Migrates the database, writes the user `admin` with the Secret's password, and the stack's pools. Idempotent. */
+/**
+ * Migrates the database, writes the user `admin` with the Secret's password, and the stack's pools, and records that it
+ * has. Idempotent.
+ */
 export const setUp = (password: SecretKey, pools: Config["airflow"]["pools"]) => ({
   "setup.py": `import os
 import subprocess
 
+import set_up
+
+set_up.wait_for_database()
 subprocess.run(["airflow", "db", "migrate"], check=True)
 
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
@@ -383,7 +486,9 @@ def admin(password):
 # By the environment: as an argument every process could read it.
 ${checkedPythonPassword("ADMIN_PASSWORD", password)}
 admin(password)
-${Object.keys(pools).length > 0 ? writePools : ""}`,
+${Object.keys(pools).length > 0 ? writePools : ""}
+set_up.record()
+`,
   ...(Object.keys(pools).length > 0 && { "pools.json": JSON.stringify(pools, null, 2) }),
 });
 

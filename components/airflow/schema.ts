@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { autoscale } from "../../config/autoscale.ts";
+import { autoscaleByQueue } from "../../config/autoscale.ts";
 import { derived, missing } from "../../config/derived.ts";
 import {
   auth,
@@ -7,6 +7,7 @@ import {
   count,
   enabled,
   image,
+  memory,
   objectName,
   resources,
   service,
@@ -16,6 +17,7 @@ import { workload } from "../../config/pods.ts";
 import { passwordInside, secretSetting, settings } from "../../config/settings.ts";
 import { component } from "../kit/definition.ts";
 import { airflowImages } from "./images.ts";
+import { packages } from "./packages.ts";
 
 const repositoryExpected = "expected a repository's address such as https://git.example.com/team/dags.git";
 /** By http or https without a user, or by SSH with one. */
@@ -174,6 +176,7 @@ const pool = block({
 const config = block({
   enabled: enabled(),
   image: image("apache/airflow:3.3.2"),
+  packages,
   apiServer: block({
     replicas: count("servers", 1, 16).default(1).describe("API servers, which serve the web pages too."),
     resources: resources({ cpu: "100m", memory: "704Mi", limit: "1Gi" }),
@@ -190,10 +193,16 @@ const config = block({
   }).prefault({}),
   worker: block({
     replicas: count("workers", 1, 100).default(1).describe("Celery workers, which run the tasks."),
-    autoscale: autoscale("workers", 100),
+    autoscale: autoscaleByQueue("workers", 100, "queued and running; `worker.concurrency` suits"),
     concurrency: count("tasks", 1, 128).default(2).describe("Tasks that one worker runs at once."),
+    logs: memory
+      .prefault("1Gi")
+      .describe("Disk of each worker that the logs of running tasks may fill. One that is over is in MinIO."),
     resources: resources({ cpu: "100m", memory: "1Gi", limit: "1536Mi" }),
   }).prefault({}),
+  scratch: memory
+    .prefault("1Gi")
+    .describe("Disk of each pod for `/tmp`: files of tasks, and the clone of the DAGs' repository."),
   ...workload({
     priority: "compute",
     roles: ["api-server", "scheduler", "dag-processor", "triggerer", "worker"],
@@ -214,6 +223,7 @@ const config = block({
       LOGS_ACCESS_KEY: "",
       LOGS_SECRET_KEY: "",
       POD_IP: "",
+      "SET_UP_*": "",
       PYTHONPATH: "",
       ADMIN_PASSWORD: "airflow.auth",
       AIRFLOW__CELERY__BROKER_URL_CMD: "redis.auth",

@@ -7,6 +7,7 @@ export const cloudnativePgImages: ImageDefinition[] = [
     folder: "components/cloudnative-pg/images/cloudnative-pg",
     repositories: ["ghcr.io/cloudnative-pg/cloudnative-pg"],
     tags: /^1\.30\b/,
+    software: [{ name: "CloudNativePG 1.30.0", licence: "Apache-2.0", source: "LICENSE of its Go module" }],
     holds: "CloudNativePG 1.30.0, the operator (Go module)",
     artifacts: [
       {
@@ -24,6 +25,7 @@ export const cloudnativePgImages: ImageDefinition[] = [
     folder: "components/cloudnative-pg/images/postgresql",
     repositories: ["ghcr.io/cloudnative-pg/postgresql"],
     tags: /^17\b/,
+    software: [{ name: "PostgreSQL 17", licence: "PostgreSQL", source: "Debian's copyright file" }],
     holds: "PostgreSQL 17, without JIT, as CloudNativePG runs it (Debian trixie)",
   },
 ];

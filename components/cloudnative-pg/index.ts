@@ -6,11 +6,13 @@ import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
+import { withDisk } from "../kit/disk.ts";
 import type { Workload } from "../kit/network.ts";
-import { placementOf, spreadOverZones } from "../kit/pod.ts";
+import { placementOf, spreadOverZones } from "../kit/placement.ts";
 import { type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint } from "../kit/service.ts";
 import { refuseToShrink } from "../kit/storage.ts";
+import { whileUpdating } from "../kit/usage.ts";
 import { logSizes } from "../postgresql/index.ts";
 
 /** Resolved against this file, so that the program may be run from any directory. */
@@ -37,12 +39,13 @@ export class CloudnativePg extends Component {
       ports: { webhook: 9443 },
       connects: [],
       outside: [],
-      api: true,
+      api: {},
     });
     namespace.network.open({
       server: { pods: this.operator.pods, ports: ["webhook"] },
       exposedBy: "API server (webhook)",
     });
+    namespace.usage?.pods(namespace.name, whileUpdating(1, "surge"), { containers: [config.resources] });
     this.ready = [
       new k8s.helm.v4.Chart(
         name,
@@ -67,7 +70,7 @@ export class CloudnativePg extends Component {
     return {
       image: { repository, tag, pullPolicy: imagePullPolicy },
       imagePullSecrets: imagePullSecrets.map((secret) => ({ name: secret })),
-      resources,
+      resources: withDisk(resources),
       ...placed,
       ...(Object.keys(labels).length > 0 && { podLabels: labels }),
       ...(Object.keys(annotations).length > 0 && { podAnnotations: annotations }),
@@ -123,9 +126,13 @@ export class DatabaseCluster extends Component {
       // Replicas read from the primary.
       connects: [this.serves(role, ["postgresql", "status"]).server],
       outside: [],
-      api: true,
+      api: {},
     });
     namespace.network.open(this.serves(role, ["postgresql"]));
+    const { usage } = namespace;
+    // One more, for a Job of the operator's that makes a server's volume.
+    usage?.pods(namespace.name, config.instances + 1, { containers: [config.resources] });
+    usage?.volumes(namespace.name, config.instances, config.storage.size);
     const cluster = this.cluster(args);
     this.connection = this.ownerConnection(cluster);
     // The Service `-rw` leads to the primary.
@@ -175,7 +182,8 @@ export class DatabaseCluster extends Component {
       },
       ...operatorPlacement(placed, this.selector(role)),
       storage: { size: config.storage.size, ...(storageClass && { storageClass }) },
-      resources,
+      // The operator's program, which it copies to the pod, and temporary files.
+      resources: withDisk(resources, ["512Mi"]),
       bootstrap: {
         // The collation of the platform's PostgreSQL, so that both sort alike.
         initdb: { database, owner: database, localeCollate: "C.UTF-8", localeCType: "C.UTF-8", dataChecksums: true },
@@ -219,7 +227,7 @@ function operatorPlacement(placed: ReturnType<typeof placementOf>, selector: Rec
     ...(affinity?.podAffinity && { additionalPodAffinity: affinity.podAffinity }),
     ...(affinity?.podAntiAffinity && { additionalPodAntiAffinity: affinity.podAntiAffinity }),
   };
-  const spread = spreadOverZones(selector, zones);
+  const spread = spreadOverZones(selector, { zones });
   return {
     ...(Object.keys(rules).length > 0 && { affinity: rules }),
     ...(priorityClassName && { priorityClassName }),

@@ -5,6 +5,13 @@ export const deploydImages: ImageDefinition[] = [
     folder: "apps/deployd",
     repositories: ["data-platform/deployd"],
     own: true,
+    software: [
+      { name: "deployd", licence: "Apache-2.0", source: "this repository" },
+      { name: "Helm 4.3.1", licence: "Apache-2.0", source: "LICENSE of its Go module" },
+      { name: "kustomize 5.8.2", licence: "Apache-2.0", source: "LICENSE of its Go module" },
+      { name: "git", licence: "GPL-2.0-only", source: "Debian's copyright file" },
+      { name: "tini", licence: "MIT", source: "Debian's copyright file" },
+    ],
     holds: "deployd with git, Helm 4.3.1 and kustomize 5.8.2 (npm, Go modules)",
     artifacts: [
       {

@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { derived, either, missing, when } from "../../config/derived.ts";
+import { derived, either, missing, when, whenever } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
@@ -58,7 +58,9 @@ export class Deployd extends Component {
         role: "server",
         // No checksum of the configuration: deployd reloads it, and a deployment that is under way continues.
         checksums: { webhook: this.admin.revision },
-        outside: config.repositories.map(({ name, url }) => ({ what: `git repository ${name}`, url })),
+        outside: config.repositories.map(({ name, url }) =>
+          whenever(url, () => ({ what: `git repository ${name}`, url })),
+        ),
         talksToApi: "deployd applies what repositories declare",
         // It finishes the deployment that is under way.
         gracePeriod: 60,

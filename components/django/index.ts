@@ -5,6 +5,7 @@ import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
 import type { Endpoint, SqlConnection } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
+import type { Value } from "../kit/environment.ts";
 import { expose, hostOf, type Page, reachedBy } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { gunicorn } from "../kit/listen.ts";
@@ -18,14 +19,15 @@ import {
   limitedAs,
   scratch,
   tcpProbe,
-  type Value,
   type Volume,
 } from "../kit/pod.ts";
 import { credentials, password, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
 import { djangoThreads } from "../postgresql/connections.ts";
+import { waitForDatabase, waitForMigrations } from "./wait.ts";
 
 const port = 8000;
+const migrationJob = "migrate";
 /** The user that the pods run as, whatever the image says: one without privileges, which reads world-readable files only. */
 const user = 1000;
 /** User name of the administrator. */
@@ -61,7 +63,8 @@ export class Django extends Component {
   constructor(name: string, args: DjangoArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, database } = args;
     // Its containers get `env` below: some variables are for the Job alone.
-    super("Django", name, namespace, { image: config.image, pods: config.pods }, opts);
+    const { image, pods, serviceAccount } = config;
+    super("Django", name, namespace, { image, pods, serviceAccount }, opts);
 
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
@@ -120,7 +123,7 @@ export class Django extends Component {
     const { volumes, checksums, connects, env, ...container } = shared;
     return runOnce(
       this,
-      "migrate",
+      migrationJob,
       {
         user,
         connects,
@@ -128,7 +131,7 @@ export class Django extends Component {
         containers: {
           migrate: {
             ...container,
-            command: ["sh", "-eu", "-c", `${enter(config.directory)}${migrate}`],
+            command: ["sh", "-eu", "-c", `${enter(config.directory)}${migrate}`, "migrate", waitForDatabase],
             env: overridden<Value, Given, Value>(
               {
                 ...env,
@@ -155,9 +158,13 @@ export class Django extends Component {
 
   private web(config: DjangoArgs["config"], shared: Shared, migrated: pulumi.Resource) {
     const { volumes, checksums, connects, env, ...container } = shared;
+    // The variables that create the administrator are for the Job only.
+    const own = overridden<Value, Given, Value>(env, config.env, asGiven, "DJANGO_SUPERUSER_");
+    const wait = waitForMigrations(this.named(migrationJob));
     return deployment(this, {
       replicas: config.replicas,
       upgrade: "surge",
+      waitsForJob: true,
       pod: {
         user,
         role: "web",
@@ -165,13 +172,21 @@ export class Django extends Component {
         checksums,
         // gunicorn's graceful timeout of 30 seconds, and the seconds of `drain` before it.
         gracePeriod: 45,
+        init: {
+          "wait-for-migrations": {
+            ...container,
+            command: ["sh", "-eu", "-c", `${enter(config.directory)}exec ${inShell}`, "wait", wait],
+            env: own,
+            // It loads what the web server loads.
+            resources: config.resources,
+          },
+        },
         containers: {
           web: {
             ...container,
             command: serve(config),
             args: options(config),
-            // The variables that create the administrator are for the Job only.
-            env: overridden<Value, Given, Value>(env, config.env, asGiven, "DJANGO_SUPERUSER_"),
+            env: own,
             ports: { http: port },
             resources: config.resources,
             startup: httpProbe(config.healthPath, "http", { every: 2, failures: 150 }),
@@ -241,8 +256,12 @@ const options = ({ application, workers, interface: offered }: DjangoArgs["confi
 type Given = DjangoArgs["config"]["env"][string];
 const asGiven = (given: Given): Value => ({ given });
 
+/** Shell: runs the Python of the first argument with the application's settings. */
+const inShell = 'python manage.py shell --verbosity 0 --command "$1"';
+
 /** Idempotent. */
 const migrate = `
+${inShell}
 python manage.py migrate --noinput
 python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
 `.trim();

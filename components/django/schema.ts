@@ -32,8 +32,6 @@ const sets = {
   DJANGO_SUPERUSER_USERNAME: "",
   DJANGO_SUPERUSER_PASSWORD: "auth.existingSecret",
 };
-/** The names of these. */
-export const reserved = new RegExp(`^(${Object.keys(sets).join("|")})$`);
 
 /** Settings of every Django application. */
 const django = {

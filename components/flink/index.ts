@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { either, itemsWhen, whenever } from "../../config/derived.ts";
+import { either, firstOf, itemsWhen, whenever } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
@@ -27,6 +27,8 @@ import {
 
 /** User and group `flink` of the official image. */
 const user = 9999;
+/** Hadoop, which tables need, looks up its user. */
+const userName = "flink";
 
 export interface FlinkArgs extends ComponentArgs<Config["flink"]> {
   /**
@@ -138,10 +140,13 @@ export class Flink extends Component {
       pod: {
         ...this.pod(configuration, catalogs, cluster, { catalog, scratch: config.scratch }),
         account: pulumi.all([account, serviceAccount(this)]).apply(([own, shared]) =>
-          either(
-            election,
-            () => own,
-            () => shared,
+          firstOf(
+            this.accountOf("taskmanager").name,
+            either(
+              election,
+              () => own,
+              () => shared,
+            ),
           ),
         ),
         role: "taskmanager",
@@ -172,6 +177,7 @@ export class Flink extends Component {
   ) {
     return {
       user,
+      userName,
       checksums: { config: configuration.checksum, catalogs: catalogs.checksum, bucket: bucket.revision },
       connects: [
         bucket,

@@ -1,4 +1,4 @@
-import { either, when } from "../../config/derived.ts";
+import { bothOf, either, when } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { NamespaceContext } from "../kit/component.ts";
 import type { BucketConnection, CatalogConnection } from "../kit/connection.ts";
@@ -39,7 +39,7 @@ export const jobManagerFiles = (cluster: Cluster, { settings, jobManager }: Conf
       "rest.bind-address": "0.0.0.0",
       "jobmanager.memory.process.size": share(jobManager.resources.limits.memory, 100),
     })}`,
-    { ...settings, ...jobManager.settings },
+    bothOf(settings, jobManager.settings),
     notation,
   ),
 });
@@ -56,7 +56,7 @@ export const taskManagerFiles = (cluster: Cluster, { settings, taskManager }: Co
       "taskmanager.memory.process.size": share(taskManager.resources.limits.memory, 100),
       "taskmanager.numberOfTaskSlots": taskManager.slots,
     })}`,
-    { ...settings, ...taskManager.settings },
+    bothOf(settings, taskManager.settings),
     notation,
   ),
 });
@@ -88,7 +88,7 @@ export const taskManagerRule = { ...jobManagerRule, verbs: ["get", "list", "watc
 type Settings = Record<string, string | number | boolean>;
 
 /** A setting in a flat YAML file. Flink reads numbers and booleans from texts too. */
-const notation: Notation = { between: ": ", value: (text) => JSON.stringify(text) };
+const notation: Notation = { between: ": ", quotes: "json" };
 
 /** A flat YAML file. */
 const yaml = (settings: Settings) =>

@@ -69,6 +69,7 @@ const config = block({
   ...workload({
     priority: "compute",
     roles: ["jobmanager", "taskmanager"],
+    accounts: ["taskmanager"],
     sets: {
       FLINK_CONF_DIR: "",
       FLINK_LOG_DIR: "",

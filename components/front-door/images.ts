@@ -7,6 +7,7 @@ export const frontDoorImages: ImageDefinition[] = [
     repositories: ["quay.io/oauth2-proxy/oauth2-proxy"],
     // Variants based on Alpine have a shell, and this image has none.
     tags: /^v7[.\d]*$/,
+    software: [{ name: "oauth2-proxy 7.15.6", licence: "MIT", source: "LICENSE of its Go module" }],
     holds: "oauth2-proxy 7.15.6, without certificates of public authorities (Go module)",
     artifacts: [
       {

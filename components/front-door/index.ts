@@ -1,4 +1,4 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
@@ -20,11 +20,23 @@ export class FrontDoor extends Component {
     const { namespace, config, door, passwords } = args;
     super("FrontDoor", name, namespace, { image: config.image, pods: { priority: "web" } }, opts);
     const page = files(this, "page", { "index.html": landingPage(namespace.stack, door.links, passwords) });
-    const front = loginProxy(this, { login: config, host: door.domain, upstream: page });
+    const front = loginProxy(this, {
+      login: config,
+      host: door.domain,
+      files: page,
+      upstreams: door.links.map(({ name, server }) => pulumi.interpolate`${server}${statePath}${name}`),
+      connects: door.links.map(({ connects }) => connects),
+    });
     expose(this, { role: loginRole, own: { host: door.domain } }, front);
     this.registerOutputs({});
   }
 }
+
+/**
+ * Below it is a path for each page, whose requests go to the page's server. By its host name the browser would learn
+ * nothing: it may not read another origin's answer, and the controller and the login answer for a server that does not.
+ */
+const statePath = "/state/";
 
 const logins: Record<Link["login"], string> = { own: "its own", frontDoor: "the front door's", none: "none" };
 
@@ -46,15 +58,15 @@ ${[...links]
   .sort((a, b) => (a.name < b.name ? -1 : 1))
   .map(({ name, url, login }) => {
     const password = passwords.includes(name) ? `<code>./platform credentials ${name} --stack ${stack}</code>` : "";
-    return `<tr data-url="${url}"><td><a href="${url}/">${name}</a></td><td>…</td><td>${logins[login]}</td><td>${password}</td></tr>`;
+    return `<tr data-state="${statePath}${name}"><td><a href="${url}/">${name}</a></td><td>…</td><td>${logins[login]}</td><td>${password}</td></tr>`;
   })
   .join("\n")}
 </table>
 <script>
-  // Another origin's answer cannot be read, but that there is one can be known.
-  for (const row of document.querySelectorAll("tr[data-url]")) {
-    const show = (state) => { row.cells[1].textContent = state };
-    fetch(row.dataset.url, { mode: "no-cors", cache: "no-store" }).then(() => show("answers"), () => show("does not answer"));
+  // A server need not know the path, so an error of its own is an answer, and a redirect too, such as to its login.
+  for (const row of document.querySelectorAll("tr[data-state]")) {
+    const show = (answers) => { row.cells[1].textContent = answers ? "answers" : "does not answer" };
+    fetch(row.dataset.state, { redirect: "manual", cache: "no-store" }).then(({ status }) => show(status < 502), () => show(false));
   }
 </script>
 </html>

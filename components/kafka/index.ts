@@ -5,7 +5,7 @@ import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
-import type { Endpoint, KafkaConnection } from "../kit/connection.ts";
+import type { Endpoint, KafkaConnection, KafkaLogin, WaitForTopics } from "../kit/connection.ts";
 import { runOnce } from "../kit/job.ts";
 import { share } from "../kit/jvm.ts";
 import {
@@ -16,8 +16,10 @@ import {
   limitedAs,
   type Resources,
   scratch,
+  secretFiles,
+  type Volume,
 } from "../kit/pod.ts";
-import { fingerprint, randomKey, type SecretKey, TypedSecret } from "../kit/secret.ts";
+import { fingerprint, password, randomKey, type SecretKey, TypedSecret } from "../kit/secret.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
 import {
@@ -28,6 +30,7 @@ import {
   declaredTopicsScript,
   exporterRules,
   mount,
+  nodesPort,
   ports,
   prepareScript,
   run,
@@ -35,10 +38,28 @@ import {
   tooManyPartitions,
   topicFiles,
   topicsScript,
+  waitForTopicsScript,
 } from "./manifests.ts";
 import { usualReplication } from "./schema.ts";
+import {
+  type Access,
+  adminUser,
+  type Client,
+  clientFile,
+  clientProperties,
+  loginPath,
+  nodeProperties,
+  nodeSettings,
+  rulesOf,
+  rulesPath,
+  topicsRules,
+  topicsUser,
+  usersPath,
+  usersScript,
+} from "./users.ts";
 
 const metricsPort = 9404;
+const topicsJob = "topics";
 /** User and group `appuser` of the official image. */
 const user = 1000;
 const agent = "/opt/exporter/jmx_prometheus_javaagent.jar";
@@ -51,18 +72,42 @@ export interface KafkaArgs extends ComponentArgs<Config["kafka"]> {
   topics?: readonly string[] | undefined;
   /** The JMX exporter. Default: no metrics. */
   exporter?: { image: string } | undefined;
+  /** What each client may do. With `global.separateUsers` each has a user of its own for it; otherwise nobody logs in. */
+  clients: Partial<Record<Client, Access>>;
+}
+
+/** A user: its name, its password, and the settings of a Java client that logs in as it. */
+type User = TypedSecret<"username" | "password" | typeof clientFile>;
+
+/** Logins of a cluster whose clients and nodes have some. */
+interface Logins {
+  admin: User;
+  topics: User;
+  /** Users of components and of the stack, with what they may do. */
+  users: Map<string, { secret: User; access: Access }>;
+  /** What nodes log in to each other by. */
+  nodes: TypedSecret<"server.properties" | typeof clientFile>;
 }
 
 /** Kafka in KRaft mode. Each node is broker and controller: one node, or three and more that elect a leader. */
 export class Kafka extends Component {
   override readonly metrics: Metrics[];
   readonly endpoint: Endpoint;
-  /** Connection for pods of the cluster. Kafka has no authentication. */
-  readonly connection: KafkaConnection;
+  private readonly config: Config["kafka"];
+  /** The user who may do everything. Undefined if nobody logs in. */
+  readonly admin: User | undefined;
+  private readonly logins: Logins | undefined;
+  /** Ports of a node's container. */
+  private readonly ports: Record<string, number>;
+  private readonly shared: Omit<KafkaConnection, "login">;
 
   constructor(name: string, args: KafkaArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config, topics = [] } = args;
     super("Kafka", name, namespace, config, opts);
+    this.config = config;
+    this.logins = namespace.global.separateUsers ? this.createLogins(args) : undefined;
+    this.admin = this.logins?.admin;
+    this.ports = { ...ports, ...(this.logins && { nodes: nodesPort }) };
     this.metrics = args.exporter ? [{ role: "server", port: "metrics" }] : [];
     const brokers = this.brokers(args, this.clusterId());
     const front = service(this, {
@@ -72,19 +117,68 @@ export class Kafka extends Component {
       workload: brokers,
     });
     this.endpoint = endpoint(this, ports.kafka);
-    const ready = [brokers, front];
+    const servers = [brokers, front];
+    const users = this.logins && this.createUsers(config, this.logins, servers);
+    const ready = users ? [...servers, users] : servers;
     const own = Object.keys(config.topics).length > 0;
     const jobs = [
       whenever(topics, (names) => this.createTopics(config, names, ready)),
       own ? this.declareTopics(config, ready) : undefined,
     ].filter((job) => job !== undefined);
-    this.connection = {
+    this.shared = {
       bootstrapServers: this.bootstrapServers,
       replication: usualReplication(config.replicas),
       ready: jobs.length > 0 ? jobs : ready,
       ...this.serves("server", ["kafka"]),
     };
     this.registerOutputs({});
+  }
+
+  /**
+   * Init container of a client that waits for some of the topics that components store data in, with the volumes that it
+   * needs.
+   */
+  waitForTopics(topics: readonly string[], client: Client): WaitForTopics {
+    const env = { JOB: this.named(topicsJob), TOPICS: topics.join(" ") };
+    const user = this.logins?.users.get(client)?.secret;
+    const login = user && { ...loginVolume({ [clientFile]: user.key(clientFile) }), checksums: {} };
+    const script = waitForTopicsScript(this.logins !== undefined);
+    const { containers, volumes } = this.toolsPod(this.config, script, env, login);
+    return { container: containers.kafka, volumes };
+  }
+
+  /** Connection of a client, for pods in the component's own namespace. */
+  connection(client: Client): KafkaConnection {
+    const user = this.logins?.users.get(client)?.secret;
+    return { ...this.shared, login: user && loginOf(user) };
+  }
+
+  private createLogins({ config, clients }: KafkaArgs): Logins {
+    const { rotation, nodeRotation } = config.auth;
+    const user = (name: string, suffix = `user-${name}`): User => {
+      const generated = password(this, suffix, rotation);
+      return TypedSecret.create(this, suffix, () => ({
+        username: name,
+        password: generated,
+        [clientFile]: generated.apply((text) => clientProperties(name, text)),
+      }));
+    };
+    const own = Object.entries(config.users).map(([name, access]): [string, Access] => [
+      name,
+      { ...access, transactionalIds: access.topics.write.length > 0 ? [`${name}.*`] : [] },
+    ]);
+    const generated = password(this, "nodes", nodeRotation);
+    return {
+      admin: user(adminUser, "admin"),
+      topics: user(topicsUser),
+      users: new Map(
+        [...Object.entries(clients), ...own].map(([name, access]) => [name, { secret: user(name), access }]),
+      ),
+      nodes: TypedSecret.create(this, "nodes", () => ({
+        "server.properties": generated.apply(nodeSettings),
+        [clientFile]: generated.apply(nodeProperties),
+      })),
+    };
   }
 
   private get bootstrapServers(): string {
@@ -109,21 +203,24 @@ export class Kafka extends Component {
       ",",
     );
     const configuration = files(this, "config", {
-      ...settings(config, voters),
+      ...settings(config, voters, this.logins !== undefined),
       ...when(exporter, () => ({ "metrics.yaml": exporterRules })),
     });
     // The volume `exporter` exists only with an exporter, so the type of the volumes' names is `string`.
+    const login = this.logins && nodesLogin(this.logins);
     return stateful<string>(this, {
       replicas,
-      ports,
+      ports: this.ports,
       storage,
       fixedReplicas: "kafka.replicas",
+      // A node with a login and one without, or with another, refuse each other, and no majority would ever run.
+      together: this.logins?.nodes.revision,
       // No node becomes ready before a majority runs.
       parallel: true,
       pod: {
         user,
         role: "server",
-        connects: [this.serves("server", ["kafka", "controller"])],
+        connects: [this.serves("server", Object.keys(this.ports))],
         checksums: { config: configuration.checksum },
         // A broker moves the leadership of its partitions before it stops.
         gracePeriod: 120,
@@ -131,33 +228,38 @@ export class Kafka extends Component {
           ...when(exporter, ({ image }) => ({ exporter: this.exporterAgent(image, resources) })),
           prepare: {
             image: this.image(config.image),
-            command: ["sh", "-eu", "-c", prepareScript],
+            command: ["sh", "-eu", "-c", prepareScript(login !== undefined)],
             env: { ...env, CLUSTER_ID: clusterId, VOTERS: voters, DOMAIN: domain },
             resources,
-            mounts,
+            mounts: { ...mounts, ...login?.mounts },
           },
         },
-        containers: { kafka: this.broker(config, exporter) },
+        containers: { kafka: this.broker(config, exporter, login?.mounts) },
         volumes: {
           config: configFiles(configuration.name),
           node: scratch({ size: "1Mi", memory: true }),
           tmp: scratch({ size: "64Mi" }),
           ...when(exporter, () => ({ exporter: scratch({ size: "16Mi" }) })),
+          ...login?.volumes,
         },
       },
     });
   }
 
-  private broker({ image, resources }: Config["kafka"], exporter: KafkaArgs["exporter"]): Container<string> {
+  private broker(
+    { image, resources }: Config["kafka"],
+    exporter: KafkaArgs["exporter"],
+    login: Additions["mounts"] | undefined,
+  ): Container<string> {
     const java = jvm(resources.limits.memory, exporter);
     const probe = ["bash", "-c", apiVersionsProbe];
     return {
       image: this.image(image),
       command: ["env", ...java, run, "kafka.Kafka", "/run/kafka/server.properties"],
       env,
-      ports: { ...ports, ...when(exporter, () => ({ metrics: metricsPort })) },
+      ports: { ...this.ports, ...when(exporter, () => ({ metrics: metricsPort })) },
       resources,
-      mounts: { ...mounts, ...when(exporter, () => ({ "/opt/exporter": "exporter" })) },
+      mounts: { ...mounts, ...when(exporter, () => ({ "/opt/exporter": "exporter" })), ...login },
       // A broker listens after it has read its logs and joined the controllers: slow after a crash.
       startup: execProbe(probe, { every: 2, failures: 300 }),
       readiness: execProbe(probe),
@@ -178,7 +280,8 @@ export class Kafka extends Component {
   /** The Job for the topics that components store data in. */
   private createTopics(config: Config["kafka"], topics: readonly string[], dependsOn: pulumi.Resource[]) {
     const env = { COPIES: `${usualReplication(config.replicas)}`, TOPICS: topics.join(" ") };
-    return runOnce(this, "topics", this.toolsPod(config, topicsScript, env), { dependsOn });
+    const script = topicsScript(this.logins !== undefined);
+    return runOnce(this, topicsJob, this.toolsPod(config, script, env, this.topicsLogin), { dependsOn });
   }
 
   /** The Job for the topics that the stack names. A preview refuses what Kafka cannot do. */
@@ -193,18 +296,43 @@ export class Kafka extends Component {
       },
       this.child({ hooks: { beforeUpdate: [this.refuseOtherTopics()] } }),
     );
-    const pod = this.toolsPod(config, declaredTopicsScript, { DECLARED: topics });
-    return runOnce(
-      this,
-      "declared-topics",
-      {
-        ...pod,
-        checksums: { topics: fingerprint(data) },
-        containers: { kafka: { ...pod.containers.kafka, mounts: { "/tmp": "tmp", "/etc/kafka/topics": "topics" } } },
-        volumes: { ...pod.volumes, topics: configFiles(map.metadata.name) },
+    const script = declaredTopicsScript(this.logins !== undefined);
+    const pod = this.toolsPod(config, script, { DECLARED: topics }, this.topicsLogin, {
+      checksums: { topics: fingerprint(data) },
+      mounts: { "/etc/kafka/topics": "topics" },
+      volumes: { topics: configFiles(map.metadata.name) },
+    });
+    return runOnce(this, "declared-topics", pod, { dependsOn, retries: 6, fatalExitCode: tooManyPartitions });
+  }
+
+  /** The Job for the users and what each may do. It logs in as a node does, since the first user has to be made too. */
+  private createUsers(config: Config["kafka"], logins: Logins, dependsOn: pulumi.Resource[]) {
+    const { admin, topics, users } = logins;
+    const all = { [adminUser]: admin, [topicsUser]: topics, ...mapped(users, ({ secret }) => secret) };
+    const own = [...users].map(([name, { access }]) => rulesOf(name, access));
+    const rules = files(this, "rules", { rules: [topicsRules, ...own].join("") });
+    const servers = `${this.host("headless")}:${nodesPort}`;
+    const pod = this.toolsPod(config, usersScript, { SERVERS: servers }, nodesLogin(logins), {
+      checksums: {
+        rules: rules.checksum,
+        nodes: logins.nodes.revision,
+        ...mapped(Object.entries(all), ({ revision }) => revision, "user-"),
       },
-      { dependsOn, retries: 6, fatalExitCode: tooManyPartitions },
-    );
+      mounts: { [usersPath]: "users", [rulesPath]: "rules" },
+      volumes: {
+        users: secretFiles(mapped(Object.entries(all), (user) => user.key("password"))),
+        rules: configFiles(rules.name),
+        // It holds each password while that is set.
+        tmp: scratch({ size: "16Mi", memory: true }),
+      },
+    });
+    return runOnce(this, "users", { ...pod, connects: [this.serves("server", ["nodes"])] }, { dependsOn, retries: 6 });
+  }
+
+  /** The login of the Jobs that create topics. */
+  private get topicsLogin(): Additions | undefined {
+    const user = this.logins?.topics;
+    return user && { ...loginVolume({ [clientFile]: user.key(clientFile) }), checksums: { login: user.revision } };
   }
 
   private refuseOtherTopics() {
@@ -219,27 +347,64 @@ export class Kafka extends Component {
     );
   }
 
-  /** The pod of a Job that runs Kafka's command-line tools. */
-  private toolsPod(config: Config["kafka"], script: string, own: Record<string, string>) {
+  /** The pod of a Job that runs Kafka's command-line tools, with a login if Kafka wants one, and `own` beside it. */
+  private toolsPod(
+    config: Config["kafka"],
+    script: string,
+    variables: Record<string, string>,
+    login?: Additions,
+    own: Partial<Additions> = {},
+  ) {
+    const checksums = { ...login?.checksums, ...own.checksums };
     return {
       user,
       connects: [this.serves("server", ["kafka"])],
+      ...(Object.keys(checksums).length > 0 && { checksums }),
       containers: {
         kafka: {
           image: this.image(config.image),
           command: ["sh", "-eu", "-c", script],
-          env: { ...env, KAFKA_HEAP_OPTS: "-Xmx64m", SERVERS: this.bootstrapServers, ...own },
+          env: { ...env, KAFKA_HEAP_OPTS: "-Xmx64m", SERVERS: this.bootstrapServers, ...variables },
           resources: limitedAs(config.resources, {
             requests: { cpu: "10m", memory: "128Mi" },
             limits: { memory: "256Mi" },
           }),
-          mounts: { "/tmp": "tmp" as const },
+          mounts: { "/tmp": "tmp", ...own.mounts, ...login?.mounts },
         },
       },
-      volumes: { tmp: scratch({ size: "64Mi" }) },
+      // Which volumes there are depends on what the Job does, so the type of their names is `string`.
+      volumes: { tmp: scratch({ size: "64Mi" }), ...own.volumes, ...login?.volumes } as Record<string, Volume>,
     };
   }
 }
+
+/** Files that a container is given: their volumes, and what changes with them. */
+interface Additions {
+  mounts: Record<string, string>;
+  volumes: Record<string, Volume>;
+  checksums: Record<string, pulumi.Input<string>>;
+}
+
+const loginVolume = (keys: Record<string, SecretKey>) => ({
+  mounts: { [loginPath]: "login" },
+  volumes: { login: secretFiles(keys) },
+});
+
+/** The login of a node, and of its tools. */
+const nodesLogin = ({ nodes }: Logins): Additions => ({
+  ...loginVolume({ "server.properties": nodes.key("server.properties"), [clientFile]: nodes.key(clientFile) }),
+  checksums: {},
+});
+
+const loginOf = (user: User): KafkaLogin => ({
+  username: user.key("username"),
+  password: user.key("password"),
+  properties: user.key(clientFile),
+  revision: user.revision,
+});
+
+const mapped = <V, W>(entries: Iterable<[string, V]>, value: (of: V) => W, prefix = ""): Record<string, W> =>
+  Object.fromEntries([...entries].map(([name, of]) => [`${prefix}${name}`, value(of)]));
 
 type HookInputs = { metadata?: { annotations?: Record<string, string> } } | undefined;
 

@@ -3,28 +3,42 @@ import { derived } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import { properties, withSettings } from "../kit/settings.ts";
 import { topicSettings, usualReplication } from "./schema.ts";
+import { clientFile, loginPath, loginSettings } from "./users.ts";
 
 /*
  * Kafka's configuration files and the scripts of its pods. Pure functions.
  */
 
 export const ports = { kafka: 9092, controller: 9093 };
+/** Port of the nodes among themselves, with logins. Without them they use the clients' port. */
+export const nodesPort = 9094;
 /** Mount of the volume. The image declares a volume at this path: a mount above it would be hidden. */
 export const mount = "/var/lib/kafka/data";
 /** A directory below the mount: the root of a file system may hold `lost+found`, and Kafka would read it as a topic. */
 const logs = `${mount}/logs`;
 export const run = "/opt/kafka/bin/kafka-run-class.sh";
 
+/** The listeners of a node, at `host`. */
+const listeners = (logins: boolean, host: string): string =>
+  Object.entries({
+    [logins ? "CLIENTS" : "PLAINTEXT"]: ports.kafka,
+    ...(logins && { NODES: nodesPort }),
+    CONTROLLER: ports.controller,
+  })
+    .map(([name, port]) => `${name}://${host}:${port}`)
+    .join(",");
+
 /**
  * Init container: writes the node's own settings, and formats an empty volume. A volume of a cluster with other voters
  * is refused: new nodes could outvote those with the data and start an empty cluster.
  */
-export const prepareScript = `
+export const prepareScript = (logins: boolean) =>
+  `
 node="\${HOSTNAME##*-}"
 host="$HOSTNAME.$DOMAIN"
-cat /etc/kafka/server.properties - > /run/kafka/server.properties <<END
+cat /etc/kafka/server.properties ${logins ? `${loginPath}/server.properties ` : ""}- > /run/kafka/server.properties <<END
 node.id=$node
-advertised.listeners=PLAINTEXT://$host:${ports.kafka},CONTROLLER://$host:${ports.controller}
+advertised.listeners=${listeners(logins, "$host")}
 END
 if [ -e ${logs}/meta.properties ]; then
   before="$(cat ${mount}/voters)"
@@ -39,12 +53,30 @@ printf '%s\\n' "$VOTERS" > ${mount}/voters
 exec ${run} kafka.tools.StorageTool format --config /run/kafka/server.properties "--cluster-id=$CLUSTER_ID"
 `.trim();
 
+/** Arguments by which a tool connects. */
+const connected = (logins: boolean) =>
+  `--bootstrap-server "$SERVERS"${logins ? ` --command-config ${loginPath}/${clientFile}` : ""}`;
+
 /** Job: creates topics with one partition, because Kafka keeps the order of messages only within one. Idempotent. */
-export const topicsScript = `
+export const topicsScript = (logins: boolean) =>
+  `
 for topic in $TOPICS; do
-  /opt/kafka/bin/kafka-topics.sh --bootstrap-server "$SERVERS" --create --if-not-exists --topic "$topic" \\
+  /opt/kafka/bin/kafka-topics.sh ${connected(logins)} --create --if-not-exists --topic "$topic" \\
     --partitions 1 --replication-factor "$COPIES" \\
     --config cleanup.policy=delete --config retention.ms=-1 --config retention.bytes=-1
+done
+`.trim();
+
+/** Init container of a client: waits until the Job has created its topics. */
+export const waitForTopicsScript = (logins: boolean) =>
+  `
+missing() {
+  found="$(/opt/kafka/bin/kafka-topics.sh ${connected(logins)} --list)" || { echo "$SERVERS"; return; }
+  for topic in $TOPICS; do printf '%s\\n' "$found" | grep -qx "$topic" || echo "$topic"; done
+}
+while waiting="$(missing)" && [ -n "$waiting" ]; do
+  echo "waiting for Kafka and its Job $JOB:" $waiting
+  sleep 5
 done
 `.trim();
 
@@ -55,8 +87,9 @@ export const tooManyPartitions = 78;
  * Job: creates the stack's topics, adds partitions and sets what the stack says of each. It removes nothing. The tools
  * take a topic to change as a regular expression, so its dots are in brackets.
  */
-export const declaredTopicsScript = `
-topics() { /opt/kafka/bin/kafka-topics.sh --bootstrap-server "$SERVERS" "$@"; }
+export const declaredTopicsScript = (logins: boolean) =>
+  `
+topics() { /opt/kafka/bin/kafka-topics.sh ${connected(logins)} "$@"; }
 for declared in $DECLARED; do
   topic="\${declared%%:*}"
   numbers="\${declared#*:}"
@@ -70,7 +103,7 @@ for declared in $DECLARED; do
   fi
   if [ "$found" -lt "$partitions" ]; then topics --alter --topic "$exactly" --partitions "$partitions"; fi
   if [ -s "/etc/kafka/topics/$topic" ]; then
-    /opt/kafka/bin/kafka-configs.sh --bootstrap-server "$SERVERS" --alter --topic "$topic" --add-config-file "/etc/kafka/topics/$topic"
+    /opt/kafka/bin/kafka-configs.sh ${connected(logins)} --alter --topic "$topic" --add-config-file "/etc/kafka/topics/$topic"
   fi
   echo "$topic has $partitions partitions and its settings"
 done
@@ -154,7 +187,11 @@ export const exporterRules = stringify({
 });
 
 /** The server's configuration files. The node's own settings come from `prepareScript`. */
-export function settings({ replicas, settings: own }: Config["kafka"], voters: string): Record<string, string> {
+export function settings(
+  { replicas, settings: own }: Config["kafka"],
+  voters: string,
+  logins: boolean,
+): Record<string, string> {
   const replication = usualReplication(replicas);
   // One of three brokers may fail: acknowledged messages are still on two.
   const inSync = oneLess(replication);
@@ -163,9 +200,9 @@ export function settings({ replicas, settings: own }: Config["kafka"], voters: s
       `process.roles=broker,controller
 controller.quorum.voters=${voters}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://:${ports.kafka},CONTROLLER://:${ports.controller}
+listeners=${listeners(logins, "")}
 log.dirs=${logs}
-
+${logins ? `\n${loginSettings}` : ""}
 default.replication.factor=${replication}
 min.insync.replicas=${inSync}
 offsets.topic.replication.factor=${replication}

@@ -6,11 +6,13 @@ import { bytes } from "../../config/quantity.ts";
 import { settings } from "../../config/settings.ts";
 import { component } from "../kit/definition.ts";
 import { kafkaImages } from "./images.ts";
+import { takenNames } from "./users.ts";
 
 /** Who is in the cluster and how its nodes and clients connect, where the data is, and what follows from another key. */
 const taken = {
   "advertised.*": "",
-  "authorizer.class.name": "",
+  "allow.everyone.if.no.acl.found": "global.separateUsers",
+  "authorizer.class.name": "global.separateUsers",
   "broker.id": "",
   "controller.*": "",
   "default.replication.factor": "kafka.replicas",
@@ -24,9 +26,11 @@ const taken = {
   "node.id": "",
   "offsets.topic.replication.factor": "kafka.replicas",
   "process.roles": "",
+  "sasl.*": "global.separateUsers",
   "security.*": "",
   "share.coordinator.state.topic.min.isr": "kafka.replicas",
   "share.coordinator.state.topic.replication.factor": "kafka.replicas",
+  "super.users": "global.separateUsers",
   "transaction.state.log.min.isr": "kafka.replicas",
   "transaction.state.log.replication.factor": "kafka.replicas",
 };
@@ -65,6 +69,32 @@ const topic = block({
   }).describe("Settings of the topic by their names, such as `cleanup.policy: compact`."),
 });
 type Topic = z.output<typeof topic>;
+
+const names = (what: string) => {
+  const expected = `expected a ${what} of letters, digits, dots, dashes and underscores, or how it begins with * at the end`;
+  return z
+    .array(z.string({ error: expected }).regex(/^([a-zA-Z0-9._-]{1,248}\*?|\*)$/, { error: expected }), {
+      error: "expected a list of names",
+    })
+    .default([]);
+};
+const user = block({
+  topics: block({
+    read: names("topic's name").describe(
+      "Topics that it reads, such as `orders`, or `orders.*` for all that begin so.",
+    ),
+    write: names("topic's name").describe("Topics that it writes. It creates none: `kafka.topics` does."),
+  }).prefault({}),
+  groups: names("consumer group's name").describe("Consumer groups that it may be in, as those of topics are named."),
+});
+const userExpected =
+  "expected a name of at most 40 lower-case letters, digits and dashes that starts with a letter and ends with a letter or digit";
+const userName = z
+  .string()
+  .regex(/^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/, { error: userExpected })
+  .refine((name) => !takenNames.includes(name), {
+    error: `expected another name: ${takenNames.join(", ")} are the platform's own`,
+  });
 
 /** Settings of a topic, as Kafka reads them. */
 export function topicSettings({ retention, retentionBytes, settings }: Topic): Record<string, string> {
@@ -128,6 +158,22 @@ const config = block({
     .record(topicName, topic, { error: "expected topics by their names" })
     .default({})
     .describe("Topics to create, by their names. One that is removed here stays, with its messages."),
+  users: z
+    .record(userName, user, { error: "expected users by their names" })
+    .default({})
+    .describe(
+      "Users of your own clients, by their names, each with a Secret `kafka-user-<name>`. Only with `global.separateUsers`.",
+    ),
+  auth: block({
+    rotation: count("rotations", 1, 1_000_000)
+      .default(1)
+      .describe("Raise it by one to generate the password of every user again and apply it."),
+    nodeRotation: count("rotations", 1, 1_000_000)
+      .default(1)
+      .describe(
+        "Raise it by one for another password of the nodes among themselves. All nodes restart at once, since those with different passwords refuse each other.",
+      ),
+  }).prefault({}),
 })
   .superRefine(({ replicas, topics, storage }, context) => {
     for (const [name, { replication }] of Object.entries(topics))

@@ -4,7 +4,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { buildArguments, ownImage } from "../images.ts";
-import type { ImageDefinition } from "../kit/image.ts";
+import type { DerivedImage } from "../kit/image.ts";
 import { clusterName, kindConfig, kindHosts, type Machine, networkName, registry as settings } from "./cluster.ts";
 import { localName, parseReference } from "./reference.ts";
 
@@ -58,38 +58,47 @@ export class Kind extends pulumi.ComponentResource {
   }
 
   /**
-   * The reference of one of the platform's own images by its digest, so that changed sources change the pods. Builds the
-   * image at the first call. Undefined for an image of someone else and for one that has a digest already.
+   * The reference of one of the platform's own images, or of a derived one, by its digest, so that changed sources change
+   * the pods. Builds the image at the first call. Undefined for an image of someone else and for one that has a digest
+   * already.
    */
-  readonly image = (reference: string): pulumi.Output<string> | undefined => {
-    const definition = ownImage(reference);
-    if (!definition) return undefined;
-    const image = this.images.get(reference) ?? this.build(reference, definition);
-    this.images.set(reference, image);
+  readonly image = (wanted: string | DerivedImage): pulumi.Output<string> | undefined => {
+    const source = typeof wanted === "string" ? sourceOf(wanted) : wanted;
+    if (!source) return undefined;
+    const image = this.images.get(source.reference) ?? this.build(source);
+    this.images.set(source.reference, image);
     return image.repoDigest;
   };
 
-  private build(reference: string, definition: ImageDefinition): docker.Image {
+  private build({ reference, folder: context, args }: Source): docker.Image {
     const { path, tag } = parseReference(reference);
-    // Relative to the project directory: an absolute path would differ between checkouts.
-    const context = definition.folder;
     const imageName = localName(reference);
     return new docker.Image(
       `${this.name}-${posix.basename(path)}-${tag}`,
       {
         imageName,
         build: {
+          // Relative to the project directory: an absolute path would differ between checkouts.
           context,
           dockerfile: `${context}/Dockerfile`,
           builderVersion: docker.BuilderVersion.BuilderBuildKit,
           // If Docker's own cache is empty, unchanged layers come from the pushed image.
           cacheFrom: { images: [imageName] },
-          args: { BUILDKIT_INLINE_CACHE: "1", ...buildArguments(definition, reference) },
+          args: { BUILDKIT_INLINE_CACHE: "1", ...args },
         },
       },
       { parent: this, dependsOn: [this.registry] },
     );
   }
+}
+
+/** What an image is built from. */
+type Source = Pick<DerivedImage, "reference" | "folder" | "args">;
+
+/** Of one of the platform's own images; undefined for another one. */
+function sourceOf(reference: string): Source | undefined {
+  const definition = ownImage(reference);
+  return definition && { reference, folder: definition.folder, args: buildArguments(definition, reference) };
 }
 
 /**

@@ -1,10 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
-import { derived } from "../../config/derived.ts";
-import { resolveImage, tagOf } from "../../config/images.ts";
-import type { RolePods, WorkloadSettings } from "../../config/pods.ts";
+import { derived, derivedFields, firstOf } from "../../config/derived.ts";
+import { pinnedImage, resolveImage, tagOf } from "../../config/images.ts";
+import type { AccountSettings, RolePods, WorkloadSettings } from "../../config/pods.ts";
 import type { Config } from "../../config/schema.ts";
+import type { DerivedImage } from "./image.ts";
 import type { Door } from "./ingress.ts";
 import type { Connects, Network, Server } from "./network.ts";
+import type { Usage } from "./usage.ts";
 
 /** A namespace, with what every component in it is given. */
 export interface NamespaceContext {
@@ -19,12 +21,17 @@ export interface NamespaceContext {
   global: Config["global"];
   /** The stack's workloads and their connections, from which its NetworkPolicies are made. */
   network: Network;
+  /** What the stack's workloads request, from which quotas are made. Default: nobody counts. */
+  usage?: Usage | undefined;
   /** How people reach pages by host names. Default: pages have no hosts. */
   door?: Door | undefined;
   /** Key for checksums of passwords. It never leaves the state, so a checksum cannot be used to guess the password. */
   salt: pulumi.Output<string>;
-  /** The digest of an image that this program builds, by its reference; undefined for other images. Default: it builds none. */
-  built?: ((reference: string) => pulumi.Output<string> | undefined) | undefined;
+  /**
+   * The digest of an image that this program builds: of the platform's own, by its reference, or of a derived one;
+   * undefined for other images. Default: it builds none.
+   */
+  built?: ((image: string | DerivedImage) => pulumi.Output<string> | undefined) | undefined;
 }
 
 /** A metrics endpoint of a component's pods, which Prometheus scrapes. */
@@ -37,6 +44,8 @@ export interface Metrics {
   path?: string;
   /** User name to send, if the software asks for one without a password. */
   user?: string;
+  /** What must be set for the pods to exist. Default: they always do. */
+  source?: unknown;
 }
 
 /** Names and labels of a component whose objects are not simply named after it. */
@@ -56,6 +65,28 @@ export const labelValue = derived("labelValue", (text: string): string =>
     .replace(/^[^A-Za-z0-9]+/, "")
     .slice(0, 63)
     .replace(/[^A-Za-z0-9]+$/, ""),
+);
+
+/**
+ * What a stack says of the pods of a role. Labels and annotations add up; of every other key the value of the role counts,
+ * else the component's, else the default for all. With `quorum` the default `preferred` for zones is not enough.
+ */
+const rolePods = derivedFields(
+  "rolePods",
+  (
+    { zones, ...usual }: Config["global"]["pods"],
+    { roles = {}, ...own }: WorkloadSettings["pods"],
+    role: string,
+    quorum: boolean,
+  ): RolePods => {
+    const levels: RolePods[] = [usual, own, roles[role] ?? {}];
+    return {
+      zones: quorum && zones === "preferred" ? "required" : zones,
+      ...Object.assign({}, ...levels),
+      labels: Object.assign({}, ...levels.map(({ labels }) => labels)),
+      annotations: Object.assign({}, ...levels.map(({ annotations }) => annotations)),
+    };
+  },
 );
 
 type Metadata = { name: string; namespace: string; labels: Record<string, string> };
@@ -139,21 +170,15 @@ export abstract class Component extends pulumi.ComponentResource {
     return { name: this.named(suffix), namespace, labels: this.labels(role) };
   }
 
-  /**
-   * What the stack says of the pods of a role. Labels and annotations add up; of every other key the value of the role
-   * counts, else the component's, else the default for all in `global.pods`. `quorum`: replicas decide by majority, so
-   * that the default `preferred` for zones is not enough.
-   */
-  podsOf(role?: string, quorum = false): RolePods {
-    const { roles = {}, ...own } = this.workload.pods;
-    const { zones, ...usual } = this.namespace.global.pods;
-    const levels: RolePods[] = [usual, own, (role && roles[role]) || {}];
-    return {
-      zones: quorum && zones === "preferred" ? "required" : zones,
-      ...Object.assign({}, ...levels),
-      labels: Object.assign({}, ...levels.map(({ labels }) => labels)),
-      annotations: Object.assign({}, ...levels.map(({ annotations }) => annotations)),
-    };
+  /** What the stack says of the pods of a role. `quorum`: replicas decide by majority. */
+  podsOf(role = "", quorum = false): RolePods {
+    return rolePods(this.namespace.global.pods, this.workload.pods, role, quorum);
+  }
+
+  /** The existing service account that the stack has for the pods, or those of a role, and the annotations of the platform's. */
+  accountOf(role = ""): Pick<AccountSettings, "name" | "annotations"> {
+    const { name, annotations, roles = {} } = this.workload.serviceAccount ?? {};
+    return { name: firstOf(roles[role]?.name, name), annotations };
   }
 
   /** Further variables that the stack has for the component's containers. */
@@ -161,9 +186,14 @@ export abstract class Component extends pulumi.ComponentResource {
     return this.workload;
   }
 
-  /** The image as pods name it: the digest of one that this program built, or the reference in the stack's mirror if it has one. */
-  image(reference: string): pulumi.Input<string> {
-    return this.namespace.built?.(reference) ?? resolveImage(reference, this.namespace.global.imageRegistry);
+  /**
+   * The image as pods name it: the digest of one that this program built, or the reference with the digest that the stack
+   * has for it, in the stack's mirror if it has one.
+   */
+  image(image: string | DerivedImage): pulumi.Input<string> {
+    const { imageDigests, imageRegistry } = this.namespace.global;
+    const reference = typeof image === "string" ? image : image.reference;
+    return this.namespace.built?.(image) ?? resolveImage(pinnedImage(reference, imageDigests), imageRegistry);
   }
 
   /** Host name of one of the component's Services, valid in every namespace. */

@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Connects } from "./network.ts";
+import type { Container, Volume } from "./pod.ts";
 import type { SecretKey } from "./secret.ts";
 
 /*
@@ -56,11 +57,29 @@ export interface CatalogConnection extends Connection {
   warehouse: string;
 }
 
+/** What a pod needs to wait for topics of Kafka: an init container, and the volumes of it. */
+export interface WaitForTopics {
+  container: Container<string>;
+  volumes: Record<string, Volume>;
+}
+
+/** A user of Kafka, who logs in by SASL with SCRAM-SHA-512 and without TLS. */
+export interface KafkaLogin {
+  username: SecretKey;
+  password: SecretKey;
+  /** The file with the settings of a Java client that logs in. */
+  properties: SecretKey;
+  /** Changes with the password. */
+  revision: pulumi.Output<string>;
+}
+
 export interface KafkaConnection extends Connection {
   /** `host:port` of one broker or several, with commas between them. */
   bootstrapServers: string;
   /** Replication factor for topics: the number of brokers, at most three. */
   replication: number;
+  /** The client's user. Default: Kafka has no authentication. */
+  login?: KafkaLogin | undefined;
 }
 
 /** ClickHouse's HTTP interface. */

@@ -2,8 +2,10 @@ import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { type Autoscale, mostReplicas } from "../../config/autoscale.ts";
 import { derived, whenever } from "../../config/derived.ts";
+import { autoscaler, type Queue } from "./autoscaler.ts";
 import type { Component } from "./component.ts";
-import { gracePeriodOf, type Pod, pod } from "./pod.ts";
+import { countPods, gracePeriodOf, type Pod, pod } from "./pod.ts";
+import { whileUpdating } from "./usage.ts";
 
 export interface DeploymentArgs<V extends string> {
   /** Suffix of the Deployment's name, such as `worker` in `trino-worker`. Default: none, the component's name. */
@@ -11,12 +13,19 @@ export interface DeploymentArgs<V extends string> {
   replicas: number;
   /** Let an autoscaler choose the number of pods. Default: `replicas`. */
   autoscale?: Autoscale | undefined;
+  /** The tasks that `autoscale.queue` counts. */
+  queue?: Queue;
   /**
    * How an update replaces pods. `surge`: a new pod starts before an old one stops, so a server stays available.
    * `recreate`: all old pods stop before a new one starts, for a pod with a volume. Default: one pod at a time stops
    * and is replaced, because a small cluster has no room for an additional large pod.
    */
   upgrade?: "surge" | "recreate";
+  /**
+   * Whether pods wait for a Job, by an init container. Then they may take as long as the Job may before the Deployment
+   * counts as failed. Default: false, ten minutes.
+   */
+  waitsForJob?: boolean;
   pod: Pod<V> & { role: string };
   dependsOn?: pulumi.Resource[];
 }
@@ -28,6 +37,7 @@ export interface DeploymentArgs<V extends string> {
 export function deployment<V extends string>(component: Component, spec: DeploymentArgs<V>): k8s.apps.v1.Deployment {
   const { role } = spec.pod;
   whenever(several(mostReplicas(spec)), () => disruptionBudget(component, { suffix: spec.suffix, role }));
+  countPods(component, () => whileUpdating(mostReplicas(spec), spec.upgrade), spec.pod);
   const made = new k8s.apps.v1.Deployment(
     component.named(spec.suffix),
     {
@@ -36,6 +46,9 @@ export function deployment<V extends string>(component: Component, spec: Deploym
         ...(!spec.autoscale && { replicas: spec.replicas }),
         selector: { matchLabels: component.selector(role) },
         strategy: strategies[spec.upgrade ?? "replace"],
+        ...(spec.waitsForJob && {
+          progressDeadlineSeconds: secondsAfter(component.namespace.global.jobDeadline, usualDeadline),
+        }),
         template: pod<string>(component, spec.pod),
       },
     },
@@ -45,45 +58,15 @@ export function deployment<V extends string>(component: Component, spec: Deploym
       customTimeouts: { delete: minutesAfter(gracePeriodOf(component, spec.pod)) },
     }),
   );
-  if (spec.autoscale) autoscaler(component, spec.suffix, spec.autoscale, made);
+  if (spec.autoscale) autoscaler(component, { ...spec, autoscale: spec.autoscale, target: made });
   return made;
 }
 
-/**
- * Creates a HorizontalPodAutoscaler of a Deployment, by the use of CPU. It takes one pod away at a time, so that the work
- * of the others goes on, and only after five minutes with less load.
- */
-function autoscaler(
-  component: Component,
-  suffix: string | undefined,
-  { min, max, cpu }: Autoscale,
-  target: k8s.apps.v1.Deployment,
-): void {
-  new k8s.autoscaling.v2.HorizontalPodAutoscaler(
-    component.named(suffix),
-    {
-      metadata: component.metadata(suffix),
-      spec: {
-        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: target.metadata.name },
-        minReplicas: min,
-        maxReplicas: max,
-        metrics: [
-          {
-            type: "Resource",
-            resource: { name: "cpu", target: { type: "Utilization", averageUtilization: cpu } },
-          },
-        ],
-        behavior: {
-          scaleDown: {
-            stabilizationWindowSeconds: 300,
-            policies: [{ type: "Pods", value: 1, periodSeconds: 60 }],
-          },
-        },
-      },
-    },
-    component.child(),
-  );
-}
+/** Kubernetes' own progress deadline of a Deployment, in seconds. */
+const usualDeadline = 600;
+
+/** `seconds` and `more`. */
+export const secondsAfter = derived("secondsAfter", (seconds: number, more: number): number => seconds + more);
 
 /** Whether a workload has more than one replica. */
 export const several = derived("several", (replicas: number) => replicas > 1);

@@ -1,10 +1,11 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { derived, when, whenever } from "../../config/derived.ts";
+import { derived, either, given, missing, unless, when, whenever } from "../../config/derived.ts";
 import { localIssuer, type OpenPage } from "../../config/front-door.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Component } from "./component.ts";
 import { loginProxy, loginRole } from "./login.ts";
+import type { Connects } from "./network.ts";
 
 type ServiceType = "ClusterIP" | "NodePort" | "LoadBalancer";
 
@@ -16,6 +17,8 @@ const defaults: Record<Config["global"]["cluster"], ServiceType> = {
   eks: "LoadBalancer",
   aks: "LoadBalancer",
   gke: "LoadBalancer",
+  // People come by Routes, which the cluster makes of Ingresses.
+  openshift: "ClusterIP",
 };
 
 /** Type of an application's Service: the configured one, or the default of the stack's kind of cluster. */
@@ -27,14 +30,12 @@ const serviceType = derived(
   (type: string, cluster: string): string => type || defaults[cluster as keyof typeof defaults],
 );
 
-type Issuer = NonNullable<Config["frontDoor"]["tls"]["issuer"]>;
+type Issuer = Pick<NonNullable<Config["frontDoor"]["tls"]["issuer"]>, "kind" | "name">;
 
 /** The front door of a stack with `global.domain`. */
 export interface Door {
   domain: string;
   config: Config["frontDoor"];
-  /** The issuer of certificates. Undefined: there is a Secret, or the Gateway has them. */
-  issuer: Issuer | undefined;
   /** The pages so far, for the landing page. */
   links: Link[];
 }
@@ -46,15 +47,15 @@ export interface Link {
   url: string;
   /** Whose login people meet there. */
   login: "own" | "frontDoor" | "none";
+  /** Where its server is inside the cluster: `http://<service>.<namespace>.svc:<port>`. */
+  server: pulumi.Output<string>;
+  /** The connection to that server. */
+  connects: Connects;
 }
 
 /** The front door, if the stack has one. */
-export function doorOf({ global, frontDoor }: Config): Door | undefined {
-  if (!global.domain) return undefined;
-  const { issuer, existingSecret } = frontDoor.tls;
-  const local = global.cluster === "embedded" && !existingSecret ? localIssuer : undefined;
-  return { domain: global.domain, config: frontDoor, issuer: issuer ?? local, links: [] };
-}
+export const doorOf = ({ global, frontDoor }: Config): Door | undefined =>
+  global.domain ? { domain: global.domain, config: frontDoor, links: [] } : undefined;
 
 /** A page that people open in a browser. */
 export interface Page {
@@ -72,22 +73,26 @@ export interface Page {
   own?: Config["polls"]["ingress"];
 }
 
-/** The page's host name; undefined if it has none. Objects and settings that depend on it ask here alone. */
-export function hostOf({ name, namespace: { door } }: Component, page: Page): string | undefined {
-  if (page.own?.host) return page.own.host;
-  if (!door || (isClosed(door, page) && !door.config.login)) return undefined;
-  return `${name}.${door.domain}`;
+/** The page's host name; empty if it has none. Objects and settings that depend on it ask here alone. */
+export function hostOf({ name, namespace: { door } }: Component, page: Page): string {
+  const isShown = page.withoutLogin === undefined || door?.config[page.withoutLogin].allowWithoutLogin;
+  return pageHost(page.own?.host ?? "", name, door?.domain ?? "", door?.config.login ? true : (isShown ?? false));
 }
+
+const pageHost = derived(
+  "pageHost",
+  (own: string, name: string, domain: string, isShown: boolean): string =>
+    own || (domain && isShown ? `${name}.${domain}` : ""),
+);
 
 /** Whether nobody may use the page without a login in front of it. An application's own host says that anyone may. */
 const isClosed = ({ config }: Door, { withoutLogin, own }: Page): boolean =>
   withoutLogin !== undefined && !own?.host && !config[withoutLogin].allowWithoutLogin;
 
-/** The page's address at the front door, without a slash at its end; undefined if it has no host there. */
-export function urlOf(component: Component, page: Page): string | undefined {
-  const host = hostOf(component, page);
-  return host && `https://${host}`;
-}
+/** The page's address at the front door, without a slash at its end; empty if it has no host there. */
+export const urlOf = (component: Component, page: Page): string => pageUrl(hostOf(component, page));
+
+const pageUrl = derived("pageUrl", (host: string): string => host && `https://${host}`);
 
 /** Routes the page's host to it, if it has one, or to a login in front of it. `service` has the page's port. */
 export function expose(component: Component, served: Page, service: k8s.core.v1.Service): void {
@@ -98,52 +103,81 @@ function exposeAt(component: Component, served: Page, service: k8s.core.v1.Servi
   const { door, network, global } = component.namespace;
   const login = door && isClosed(door, served) ? door.config.login : undefined;
   const closed = { host, authenticated: served.authenticated };
-  const front = login ? loginProxy(component, { ...behind(component, served, service), ...closed, login }) : service;
+  const { server: address, connects } = behind(component, served, service);
+  const passed = { upstreams: [pulumi.interpolate`${address}/`], connects: [connects], dependsOn: [service] };
+  const front = login ? loginProxy(component, { ...passed, ...closed, login }) : service;
   const whose = login ? "frontDoor" : served.withoutLogin ? "none" : "own";
-  door?.links.push({ name: component.name, url: `https://${host}`, login: whose });
+  door?.links.push({ name: component.name, url: `https://${host}`, login: whose, server: address, connects });
   const page: Page = login ? { ...served, role: loginRole, port: "http" } : served;
   const server = component.serves(page.role, [page.port ?? "http"]);
-  const controller = door?.config.controller;
-  // The embedded cluster's controller is a process of the node, whose connections no policy can deny.
-  const policed = door !== undefined && (controller !== undefined || global.cluster === "embedded");
-  network.open({ ...server, ...(policed ? { controller } : { exposedBy: "Ingress" }) });
+  const { domain = "", config } = door ?? {};
+  network.open(server);
+  whenever(domain, () => whenever(config?.controller, (controller) => network.open({ ...server, controller })));
+  unless(isPoliced(domain, given(config?.controller), global.cluster), () =>
+    network.open({ ...server, exposedBy: "Ingress" }),
+  );
   if (door?.config.routes === "httpRoute") httpRoutes(component, page, host, front, door.config);
   else ingress(component, page, host, front);
 }
 
-/** What a login in front of the page passes requests on to. */
+/** Whether policies name who reaches the pages. The embedded cluster's controller is a process of the node, whose connections no policy can deny. */
+const isPoliced = derived(
+  "isPoliced",
+  (domain: string, hasController: boolean, cluster: string): boolean =>
+    domain !== "" && (hasController || cluster === "embedded"),
+);
+
+/** The server of the page, inside the cluster. */
 function behind(component: Component, { role, port = "http" }: Page, service: k8s.core.v1.Service) {
   const number = service.spec.ports.apply((ports) => ports.find(({ name }) => name === port)?.port);
   return {
-    upstream: pulumi.interpolate`http://${service.metadata.name}.${component.namespace.name}.svc:${number}/`,
-    connects: [component.serves(role, [port])],
-    dependsOn: [service],
+    server: pulumi.interpolate`http://${service.metadata.name}.${component.namespace.name}.svc:${number}`,
+    connects: component.serves(role, [port]),
   };
 }
 
 function ingress(component: Component, { own, ...page }: Page, host: string, front: k8s.core.v1.Service): void {
-  const { door } = component.namespace;
-  const className = own?.className ?? door?.config.className;
+  const { door, global } = component.namespace;
+  const { domain = "", config } = door ?? {};
+  const { issuer, existingSecret } = config?.tls ?? {};
+  const className = firstText(own?.className ?? "", domain, config?.className ?? "");
   const backend = { service: { name: front.metadata.name, port: { name: page.port ?? "http" } } };
-  const issuer = own?.tlsSecret ? undefined : door?.issuer;
-  const secretName =
-    own?.tlsSecret ?? door?.config.tls.existingSecret ?? (issuer && `${component.named(page.suffix)}-tls`);
+  // By default, the embedded cluster's own authority signs.
+  const isLocal = isSignedLocally(given(issuer), given(existingSecret), global.cluster);
+  const signed = firstText(
+    existingSecret ?? "",
+    either(
+      given(issuer),
+      () => "issuer",
+      () =>
+        either(
+          isLocal,
+          () => "local",
+          () => "",
+        ),
+    ),
+    `${component.named(page.suffix)}-tls`,
+  );
+  const secretName = firstText(own?.tlsSecret ?? "", domain, signed);
   new k8s.networking.v1.Ingress(
     component.named(page.suffix),
     {
       metadata: {
         ...component.metadata(page.suffix, page.role),
         annotations: {
-          ...door?.config.annotations,
-          ...(issuer && {
-            [issuer.kind === "Issuer" ? "cert-manager.io/issuer" : "cert-manager.io/cluster-issuer"]: issuer.name,
-          }),
+          ...when(domain, () => ({
+            ...config?.annotations,
+            ...when(missing(own?.tlsSecret), () => ({
+              ...when(issuer, signedBy),
+              ...when(isLocal, () => signedBy(localIssuer)),
+            })),
+          })),
           // Pulumi would wait for the address in the status, which not every controller writes.
           "pulumi.com/skipAwait": "true",
         },
       },
       spec: {
-        ...(className && { ingressClassName: className }),
+        ...when(className, (name) => ({ ingressClassName: name })),
         ...when(secretName, (certificate) => ({ tls: [{ hosts: [host], secretName: certificate }] })),
         rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }],
       },
@@ -151,6 +185,25 @@ function ingress(component: Component, { own, ...page }: Page, host: string, fro
     component.child({ dependsOn: [front] }),
   );
 }
+
+/** The first text, or the second if something is set beside it. */
+const firstText = derived(
+  "firstText",
+  (first: string, set: string, second: string): string => first || (set && second),
+);
+
+const isSignedLocally = derived(
+  "isSignedLocally",
+  (hasIssuer: boolean, hasSecret: boolean, cluster: string): boolean =>
+    !hasIssuer && !hasSecret && cluster === "embedded",
+);
+
+/** What cert-manager reads to make a certificate. */
+const signedBy = ({ kind, name }: Issuer) => ({ [issuerAnnotation(kind)]: name });
+
+const issuerAnnotation = derived("issuerAnnotation", (kind: string): string =>
+  kind === "Issuer" ? "cert-manager.io/issuer" : "cert-manager.io/cluster-issuer",
+);
 
 /** The route of the page, and one that redirects HTTP to it. */
 function httpRoutes(
@@ -167,7 +220,11 @@ function httpRoutes(
       {
         apiVersion: "gateway.networking.k8s.io/v1",
         kind: "HTTPRoute",
-        metadata: { ...component.metadata(suffix, page.role), annotations },
+        metadata: {
+          ...component.metadata(suffix, page.role),
+          // The API server keeps no empty annotations: each `up` would see them as a change.
+          ...(Object.keys(annotations).length > 0 && { annotations }),
+        },
         spec: {
           parentRefs: [{ name: gateway.name, namespace: gateway.namespace, sectionName: listener }],
           hostnames: [host],

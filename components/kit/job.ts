@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { derived } from "../../config/derived.ts";
 import type { Component } from "./component.ts";
-import { type Pod, pod } from "./pod.ts";
+import { countPods, type Pod, pod } from "./pod.ts";
 import { fingerprint } from "./secret.ts";
 
 /** A Job's pod. Its role is the Job's suffix. */
@@ -31,6 +31,7 @@ export function runOnce<V extends string>(
   { dependsOn, retries, fatalExitCode }: JobArgs,
 ): k8s.batch.v1.Job {
   const deadline = component.namespace.global.jobDeadline;
+  countPods(component, () => 1, spec);
   const template = pod(component, {
     ...spec,
     role: suffix,
@@ -91,6 +92,7 @@ export function cronJob<V extends string>(
   spec: CronJobArgs<V>,
   options: { dependsOn: pulumi.Resource[] },
 ): k8s.batch.v1.CronJob {
+  countPods(component, () => 1, spec.pod);
   return new k8s.batch.v1.CronJob(
     component.named(suffix),
     {

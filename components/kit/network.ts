@@ -1,3 +1,4 @@
+import { type Conditions, conditionsOf, forAny } from "../../config/derived.ts";
 import type { Ports } from "./pod.ts";
 
 /*
@@ -12,15 +13,21 @@ export interface Pods {
   labels: Record<string, string>;
 }
 
-/** Where a client connects to. */
-export interface Server {
+/** What exists for some values of the configuration only. */
+interface Conditional {
+  /** Under which it exists. Only while the Helm chart is written. */
+  conditions?: Conditions | undefined;
+}
+
+/** Where a client connects to. The conditions are those of the connection. */
+export interface Server extends Conditional {
   pods: Pods;
   /** Numbers or names of ports of the pods' containers; `any`: ports that the software picks as it runs. */
   ports: readonly (number | string)[] | "any";
 }
 
 /** An address outside the cluster, by a URL of the configuration. */
-export interface Outside {
+export interface Outside extends Conditional {
   /** What is there, as a page says it: `git repository`. */
   what: string;
   url: string;
@@ -32,7 +39,7 @@ export interface Connects {
 }
 
 /** The pods of one workload, and what they connect to. */
-export interface Workload {
+export interface Workload extends Conditional {
   /** Component and role: `trino/worker`. */
   name: string;
   pods: Pods;
@@ -40,16 +47,16 @@ export interface Workload {
   ports: Ports;
   connects: Server[];
   outside: Outside[];
-  /** Whether its pods use the Kubernetes API. */
-  api: boolean;
+  /** Whether its pods use the Kubernetes API: undefined if not. */
+  api?: Conditional | undefined;
 }
 
 /** A server that clients outside the model may use. */
-export interface Front {
+export interface Front extends Conditional {
   server: Server;
   /** By what it is open to everyone: `NodePort`, `LoadBalancer`, `Ingress`, or the API server that calls a webhook. Default: to `allowFrom` only. */
   exposedBy?: string | undefined;
-  /** Where the connections of the front door's controller come from. Default: it has none to this server. */
+  /** Where connections of the front door's controller, or of an autoscaler, come from. Default: there are none to this server. */
   controller?:
     | { namespaceLabels?: Record<string, string>; podLabels?: Record<string, string>; cidr?: string }
     | undefined;
@@ -63,20 +70,23 @@ export class Network {
   /** Adds a workload. Jobs and their CronJob's template may have the same pods: they are one workload with the ports and connections of both. */
   add(workload: Workload): Workload {
     const known = this.workloads.find(({ pods }) => samePods(pods, workload.pods));
+    const conditions = conditionsOf(true, workload.name);
     if (!known) {
-      this.workloads.push(workload);
-      return workload;
+      const added = { ...workload, conditions };
+      this.workloads.push(added);
+      return added;
     }
     Object.assign(known.ports, workload.ports);
     known.connects.push(...workload.connects);
     known.outside.push(...workload.outside);
-    known.api ||= workload.api;
+    known.api ??= workload.api;
+    known.conditions = forAny([known.conditions, conditions]);
     return known;
   }
 
   /** Lets clients outside the model in, at `front`. */
   open(front: Front): void {
-    this.fronts.push(front);
+    this.fronts.push({ ...front, conditions: conditionsOf(true) });
   }
 }
 

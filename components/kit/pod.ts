@@ -1,28 +1,30 @@
 import type * as k8s from "@pulumi/kubernetes";
-import * as pulumi from "@pulumi/pulumi";
-import { byName, derived, either, given, listOf, mapFields, missing, when } from "../../config/derived.ts";
-import type { RolePods, WorkloadSettings } from "../../config/pods.ts";
+import type * as pulumi from "@pulumi/pulumi";
+import {
+  allFields,
+  conditionsOf,
+  derived,
+  derivedFields,
+  either,
+  given as isGiven,
+  listOf,
+  mapFields,
+  when,
+} from "../../config/derived.ts";
+import type { RolePods } from "../../config/pods.ts";
 import { millicores } from "../../config/quantity.ts";
 import type { Component } from "./component.ts";
+import { scratchOf, withDisk } from "./disk.ts";
+import { type OwnVariables, type Variables, variables } from "./environment.ts";
 import type { Connects, Outside } from "./network.ts";
-import { priorityClass } from "./priority.ts";
+import { placement, spread } from "./placement.ts";
 import type { SecretKey } from "./secret.ts";
 import { serviceAccount } from "./service-account.ts";
+import { choosesUsers, namesIds, withUser } from "./user.ts";
 
 export type Volume = Omit<k8s.types.input.core.v1.Volume, "name">;
 type Probe = k8s.types.input.core.v1.Probe;
 type PodTemplate = k8s.types.input.core.v1.PodTemplateSpec;
-
-/** A field of the pod as an environment variable, such as `status.podIP` (downward API). */
-export interface PodField {
-  field: string;
-}
-
-/** One key of one ConfigMap of the pod's namespace. */
-export interface ConfigMapKey {
-  configMap: string;
-  key: string;
-}
 
 /** Ports by name: a number is a TCP port. */
 export type Ports = Record<string, number | { udp: number }>;
@@ -58,16 +60,12 @@ const smallerCpu = derived("smallerCpu", (one: string, other: string): string =>
 type Mounts<V extends string> = Partial<Record<string, V | { volume: V; readOnly?: boolean; subPath?: string }>>;
 
 /** One container. `V` is the union of the pod's volumes: a mount of another one does not compile. */
-export interface Container<V extends string> {
+export interface Container<V extends string> extends OwnVariables {
   /** The full image reference, from `Component.image`. */
   image: pulumi.Input<string>;
   /** The command. Required, so that no container depends on its image's entrypoint. */
   command: string[];
   args?: string[];
-  /** Plain values, keys of Secrets and ConfigMaps, and fields of the pod. A password is never a plain value. */
-  env?: Record<string, Value>;
-  /** Secrets and ConfigMaps whose keys become variables. `env` has precedence. */
-  envFrom?: k8s.types.input.core.v1.EnvFromSource[];
   ports?: Ports;
   resources: Resources;
   /** The root file system is read-only: mount a volume at each path that is written. */
@@ -112,7 +110,12 @@ export interface Pod<V extends string> {
    */
   connects?: readonly (Connects | undefined)[];
   /** Addresses outside the cluster that the pod connects to, by their URLs. Default: none. */
-  outside?: readonly Outside[];
+  outside?: readonly (Outside | undefined)[];
+  /**
+   * The name of its user, for software that looks it up in /etc/passwd, where a user id that the cluster chose is not.
+   * Default: it looks up none.
+   */
+  userName?: string;
   /** Name of the service account, from `serviceAccount`. Default: the component's own. */
   account?: pulumi.Input<string>;
 }
@@ -123,44 +126,53 @@ export interface Pod<V extends string> {
  */
 export function pod<V extends string>(
   component: Component,
-  spec: Pod<V>,
+  given: Pod<V>,
 ): PodTemplate & { spec: NonNullable<PodTemplate["spec"]> } {
-  const { imagePullPolicy, imagePullSecrets } = component.namespace.global;
-  addToNetwork(component, spec);
-  const list = (containers: Record<string, Container<V>>) =>
+  const { cluster, imagePullPolicy, imagePullSecrets } = component.namespace.global;
+  addToNetwork(component, given);
+  const chosen = choosesUsers(cluster);
+  const spec = given.userName ? withUser(given, given.userName, chosen) : given;
+  const scratch = scratchOf(spec.volumes, Object.values(spec.containers));
+  const list = (containers: Record<string, Container<string>>) =>
     listOf(containers, ([name, one]) =>
-      container(name, spec.isForeign ? one : withVariables(component, one), imagePullPolicy),
+      container(name, one, {
+        imagePullPolicy,
+        scratch: scratch(one),
+        variables: spec.isForeign ? {} : component.variables,
+      }),
     );
   const placed = component.podsOf(spec.role, spec.quorum);
-  const [user, group] = [placed.runAsUser ?? spec.user, placed.runAsGroup ?? spec.group ?? spec.user];
+  const user = numberOf(placed, "runAsUser", spec.user);
+  const group = numberOf(placed, "runAsGroup", spec.group ?? spec.user);
+  const ids = { runAsUser: user, runAsGroup: group, fsGroup: group };
   const selector = component.selector(spec.role);
   return {
     metadata: {
-      labels: { ...component.labels(spec.role), ...placed.labels },
-      annotations: { ...annotations(spec), ...placed.annotations },
+      labels: { ...component.labels(spec.role), ...textsOf(placed, "labels") },
+      annotations: { ...annotations(spec), ...textsOf(placed, "annotations") },
     },
     spec: {
       serviceAccountName: spec.account ?? serviceAccount(component),
-      automountServiceAccountToken: spec.talksToApi !== undefined && given(spec.talksOnlyFor ?? true),
+      automountServiceAccountToken: spec.talksToApi !== undefined && isGiven(spec.talksOnlyFor ?? true),
       enableServiceLinks: false,
       securityContext: {
         runAsNonRoot: true,
-        runAsUser: user,
-        runAsGroup: group,
-        fsGroup: group,
+        // Unless the cluster chooses them; a stack that names a user has the right to it.
+        ...when(namesIds(placed, cluster), () => ids),
         // The default changes the owner of every file of a volume at each start.
         fsGroupChangePolicy: "OnRootMismatch",
         seccompProfile: { type: "RuntimeDefault" },
       },
       ...when(imagePullSecrets, (names) => ({ imagePullSecrets: names.map((name) => ({ name })) })),
-      ...(spec.init && { initContainers: list(spec.init) }),
+      ...(given.init
+        ? { initContainers: list(spec.init ?? {}) }
+        : // Not an empty list for other clusters.
+          given.userName && when(chosen, () => ({ initContainers: list(spec.init ?? {}) }))),
       containers: list(spec.containers),
       volumes: listOf<Volume, k8s.types.input.core.v1.Volume>(spec.volumes, ([name, volume]) => ({ name, ...volume })),
       terminationGracePeriodSeconds: gracePeriodOf(component, spec),
       ...(spec.restartPolicy && { restartPolicy: spec.restartPolicy }),
-      ...(!spec.restartPolicy && {
-        topologySpreadConstraints: [spread(selector), ...spreadOverZones(selector, placed.zones)],
-      }),
+      ...(!spec.restartPolicy && { topologySpreadConstraints: spread(selector, placed) }),
       ...placement(component, placed),
     },
   };
@@ -170,65 +182,45 @@ export function pod<V extends string>(
 export const gracePeriodOf = <V extends string>(
   component: Component,
   { role, quorum, gracePeriod }: Pick<Pod<V>, "role" | "quorum" | "gracePeriod">,
-): number => component.podsOf(role, quorum).terminationGracePeriodSeconds ?? gracePeriod ?? 30;
+): number => numberOf(component.podsOf(role, quorum), "terminationGracePeriodSeconds", gracePeriod ?? 30);
+
+/** A number that a stack may say of pods, or the usual one. */
+const numberOf = derived(
+  "numberOf",
+  (pods: RolePods, key: "runAsUser" | "runAsGroup" | "terminationGracePeriodSeconds", usual: number): number =>
+    pods[key] ?? usual,
+);
+
+/** The labels or annotations that a stack has for pods. */
+const textsOf = derivedFields(
+  "textsOf",
+  (pods: RolePods, key: "labels" | "annotations"): Record<string, string> => pods[key] ?? {},
+);
+
+/** Counts `count` pods for the namespace's quota. */
+export function countPods<V extends string>({ namespace }: Component, count: () => number, spec: Pod<V>): void {
+  const { containers, init = {} } = spec;
+  namespace.usage?.pods(namespace.name, count(), {
+    containers: Object.values(containers).map(({ resources }) => resources),
+    init: Object.values(init).map(({ resources }) => resources),
+  });
+}
 
 /** Adds the pods to the model of the network. */
 function addToNetwork<V extends string>(component: Component, spec: Pod<V>): void {
   component.namespace.network.add({
     name: `${component.name}/${spec.role ?? ""}`,
     pods: { namespace: component.namespace.name, labels: component.selector(spec.role) },
-    ports: Object.assign({}, ...Object.values(spec.containers).map(({ ports }) => ports)),
-    connects: (spec.connects ?? []).flatMap((connection) => (connection ? [connection.server] : [])),
-    outside: [...(spec.outside ?? [])],
-    api: spec.talksToApi !== undefined,
+    ports: Object.assign({}, ...Object.values(spec.containers).map(({ ports = {} }) => allFields(ports))),
+    connects: (spec.connects ?? []).flatMap((connection) =>
+      connection ? [{ ...connection.server, conditions: conditionsOf(connection) }] : [],
+    ),
+    outside: (spec.outside ?? []).flatMap((address) =>
+      address ? [{ ...address, conditions: conditionsOf(address) }] : [],
+    ),
+    api: spec.talksToApi === undefined ? undefined : { conditions: conditionsOf(spec.talksOnlyFor ?? true) },
   });
 }
-
-/** Where the stack wants a pod to run, and with which priority. */
-function placement(component: Component, of: RolePods) {
-  const { nodeSelector, tolerations, affinity, runtimeClassName, priority } = of;
-  const { stack, global } = component.namespace;
-  const own = global.priorityClasses && priority ? priorityClass(stack, priority) : undefined;
-  const priorityClassName = of.priorityClassName ?? own;
-  return {
-    ...(nodeSelector && { nodeSelector }),
-    ...(tolerations && { tolerations }),
-    ...(affinity && { affinity }),
-    ...(runtimeClassName && { runtimeClassName }),
-    ...(priorityClassName && { priorityClassName }),
-  };
-}
-
-/** What the stack says of pods that an operator or a chart makes. */
-export function placementOf(component: Component, role?: string) {
-  const placed = component.podsOf(role);
-  const { labels = {}, annotations = {}, zones } = placed;
-  return { ...placement(component, { ...placed, runtimeClassName: undefined }), labels, annotations, zones };
-}
-
-/** A container with the variables that the stack has for the component. They come last, so that they can refer to its own. */
-function withVariables<V extends string>(component: Component, container: Container<V>): Container<V> {
-  const { env = {}, envFrom = [] } = component.variables;
-  const own = variables(env);
-  return {
-    ...container,
-    ...(Object.keys(own).length > 0 && { env: { ...container.env, ...own } }),
-    ...(envFrom.length > 0 && { envFrom: [...(container.envFrom ?? []), ...envFrom] }),
-  };
-}
-
-/** Variables of a stack's `env`, in the order of their names. */
-export const variables = (
-  env: NonNullable<WorkloadSettings["env"]>,
-): Record<string, string | SecretKey | ConfigMapKey> =>
-  Object.fromEntries(
-    byName(env).map(([name, value]) => {
-      if (typeof value === "string") return [name, value];
-      if ("secretKeyRef" in value)
-        return [name, { secret: pulumi.output(value.secretKeyRef.name), key: value.secretKeyRef.key }];
-      return [name, { configMap: value.configMapKeyRef.name, key: value.configMapKeyRef.key }];
-    }),
-  );
 
 const annotations = ({
   checksums = {},
@@ -239,35 +231,14 @@ const annotations = ({
   ...(talksToApi && when(talksOnlyFor, () => ({ "data-platform/talks-to-api": talksToApi }))),
 });
 
-/** Spreads replicas over nodes. Set for a single replica too, so that scaling does not change the pod template. */
-const spread = (matchLabels: Record<string, string>): k8s.types.input.core.v1.TopologySpreadConstraint => ({
-  maxSkew: 1,
-  topologyKey: "kubernetes.io/hostname",
-  // Schedule all pods even on fewer nodes.
-  whenUnsatisfiable: "ScheduleAnyway",
-  labelSelector: { matchLabels },
-});
-
-/** Spreads replicas over zones, if the stack wants that. Kubernetes takes no node without a zone for `required`. */
-export const spreadOverZones = (
-  matchLabels: Record<string, string>,
-  zones: RolePods["zones"],
-): k8s.types.input.core.v1.TopologySpreadConstraint[] =>
-  zones === undefined || zones === "ignored"
-    ? []
-    : [
-        {
-          maxSkew: 1,
-          topologyKey: "topology.kubernetes.io/zone",
-          whenUnsatisfiable: zones === "required" ? "DoNotSchedule" : "ScheduleAnyway",
-          labelSelector: { matchLabels },
-        },
-      ];
-
-function container<V extends string>(
+function container(
   name: string,
-  spec: Container<V>,
-  imagePullPolicy: string,
+  spec: Container<string>,
+  {
+    imagePullPolicy,
+    scratch,
+    variables: given,
+  }: { imagePullPolicy: string; scratch: readonly string[]; variables: Variables },
 ): k8s.types.input.core.v1.Container {
   return {
     name,
@@ -275,10 +246,9 @@ function container<V extends string>(
     imagePullPolicy,
     command: spec.command,
     ...(spec.args && { args: spec.args }),
-    ...(spec.env && { env: listOf(spec.env, variable) }),
-    ...when(spec.envFrom, (envFrom) => ({ envFrom })),
+    ...variables(spec, given),
     ...(spec.ports && { ports: containerPorts(spec.ports) }),
-    resources: spec.resources,
+    resources: withDisk(spec.resources, scratch),
     ...(spec.mounts && { volumeMounts: volumeMounts(spec.mounts) }),
     ...(spec.startup && { startupProbe: spec.startup }),
     ...(spec.readiness && { readinessProbe: spec.readiness }),
@@ -309,32 +279,6 @@ const volumeMounts = <V extends string>(mounts: Mounts<V>) =>
     const { volume, readOnly, subPath } = mount;
     return { name: volume, mountPath, ...(readOnly && { readOnly }), ...(subPath && { subPath }) };
   }).filter((mount) => mount !== undefined);
-
-/** A value of the stack's configuration, as Kubernetes takes it: a text, or where it is from. */
-interface Given {
-  given: string | k8s.types.input.core.v1.EnvVarSource;
-}
-
-export type Value = pulumi.Input<string> | SecretKey | ConfigMapKey | PodField | Given;
-
-/** One environment variable. An Output has none of the properties that tell the references apart. */
-function variable([name, value]: [string, Value]): k8s.types.input.core.v1.EnvVar {
-  if (typeof value !== "object") return { name, value };
-  if ("secret" in value) return { name, valueFrom: { secretKeyRef: { name: value.secret, key: value.key } } };
-  if ("configMap" in value) return { name, valueFrom: { configMapKeyRef: { name: value.configMap, key: value.key } } };
-  if ("given" in value) {
-    const isPlain = isText(value.given);
-    return {
-      name,
-      ...when(isPlain, () => ({ value: value.given as string })),
-      ...when(missing(isPlain), () => ({ valueFrom: value.given as k8s.types.input.core.v1.EnvVarSource })),
-    };
-  }
-  if ("field" in value) return { name, valueFrom: { fieldRef: { fieldPath: value.field } } };
-  return { name, value };
-}
-
-const isText = derived("isText", (value: unknown): boolean => typeof value === "string");
 
 /** An emptyDir of at most `size`. `memory`: a tmpfs, which counts as the containers' memory. */
 export const scratch = (of: { size: string; memory?: boolean }): Volume => ({

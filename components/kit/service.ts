@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import { bothOf, derived, whenever } from "../../config/derived.ts";
 import type { Component } from "./component.ts";
 import type { Endpoint } from "./connection.ts";
 import type { Ports } from "./pod.ts";
@@ -27,10 +28,10 @@ export interface ServiceArgs {
  */
 export function service(component: Component, spec: ServiceArgs): k8s.core.v1.Service {
   const balanced = spec.type === "LoadBalancer";
-  component.namespace.network.open({
-    ...component.serves(spec.role, Object.keys(spec.ports)),
-    exposedBy: spec.type === "ClusterIP" ? undefined : spec.type,
-  });
+  const { network } = component.namespace;
+  const served = component.serves(spec.role, Object.keys(spec.ports));
+  network.open(served);
+  whenever(isExposed(spec.type ?? "ClusterIP"), () => network.open({ ...served, exposedBy: spec.type }));
   return new k8s.core.v1.Service(
     component.named(spec.suffix),
     {
@@ -47,6 +48,9 @@ export function service(component: Component, spec: ServiceArgs): k8s.core.v1.Se
     component.child({ dependsOn: balanced ? [spec.workload] : [] }),
   );
 }
+
+/** Whether a Service of a type has an address outside the cluster. */
+const isExposed = derived("isExposed", (type: string): boolean => type !== "ClusterIP");
 
 /** The address of one of a component's Services, for the stack's outputs. */
 export const endpoint = (component: Component, port: number, suffix?: string): Endpoint => ({
@@ -96,7 +100,7 @@ export const exposed = (
   { type, annotations }: { type: string; annotations?: Record<string, string> | undefined },
 ): Required<Pick<ServiceArgs, "type" | "annotations">> => ({
   type,
-  annotations: { ...namespace.global.serviceAnnotations, ...annotations },
+  annotations: bothOf(namespace.global.serviceAnnotations, annotations ?? {}),
 });
 
 const metadataAnnotations = (annotations: Record<string, string>) =>

@@ -4,7 +4,7 @@ import { whenever } from "../../config/derived.ts";
 import { fixedReplicas, resizes } from "../../config/immutable-fields.ts";
 import type { Component } from "./component.ts";
 import { disruptionBudget, several } from "./deployment.ts";
-import { type Pod, pod, type Volume } from "./pod.ts";
+import { countPods, type Pod, pod, type Volume } from "./pod.ts";
 import { headlessService } from "./service.ts";
 import { claims } from "./storage.ts";
 
@@ -24,6 +24,11 @@ export interface StatefulArgs<V extends string> {
   storage: { size: string; storageClass?: string };
   /** Start all pods at once, for servers that become ready only together. Default: one after another. */
   parallel?: boolean;
+  /**
+   * Changes when pods of before and of after could not work with each other: then the StatefulSet is replaced, so that
+   * all of them restart at once. Default: they restart one after another.
+   */
+  together?: pulumi.Input<string> | undefined;
   /** Configuration key of `replicas`, if the number cannot change after the first start: a preview refuses a change. */
   fixedReplicas?: string;
   dependsOn?: pulumi.Resource[];
@@ -39,7 +44,8 @@ export function stateful<V extends string>(component: Component, spec: StatefulA
     ports: spec.ports,
   });
   whenever(several(replicas), () => disruptionBudget(component, { suffix, role }));
-  const volumes = claims(component, { suffix, replicas, ...spec.storage });
+  countPods<string>(component, () => replicas, spec.pod);
+  const volumes = claims(component, { suffix, replicas, together: spec.together, ...spec.storage });
   return new k8s.apps.v1.StatefulSet(
     component.named(suffix),
     {

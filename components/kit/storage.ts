@@ -6,13 +6,20 @@ import type { Component } from "./component.ts";
 
 /**
  * Creates the PersistentVolumeClaims of a StatefulSet's pods, under the names that the StatefulSet looks for. Claims of
- * the program can be protected and can grow; a StatefulSet's own template is immutable.
+ * the program can be protected and can grow; a StatefulSet's own template is immutable. So `together`, which is an annotation
+ * of the template, replaces the StatefulSet when it changes.
  */
 export function claims(
   component: Component,
-  spec: { suffix?: string; replicas: number; size: string; storageClass?: string },
+  spec: {
+    suffix?: string;
+    replicas: number;
+    size: string;
+    storageClass?: string;
+    together?: pulumi.Input<string> | undefined;
+  },
 ) {
-  const { suffix, replicas, ...rest } = spec;
+  const { suffix, replicas, together, ...rest } = spec;
   const claims = ordinals(replicas).map((ordinal) =>
     claim(component, suffix ? `${suffix}-data-${ordinal}` : `data-${ordinal}`, {
       ...rest,
@@ -20,7 +27,7 @@ export function claims(
     }),
   );
   const template = {
-    metadata: { name: "data" },
+    metadata: { name: "data", ...(together && { annotations: { "data-platform/restarts-together": together } }) },
     spec: {
       accessModes: ["ReadWriteOnce"],
       // Unused, because the claims exist. Constant, because a change would replace the StatefulSet.
@@ -38,6 +45,8 @@ export function claim(
 ): k8s.core.v1.PersistentVolumeClaim {
   const storageClassName = firstOf(spec.storageClass, component.namespace.global.storageClass);
   const name = spec.name ?? component.named(suffix);
+  const { usage, name: namespace } = component.namespace;
+  usage?.volumes(namespace, 1, spec.size);
   return new k8s.core.v1.PersistentVolumeClaim(
     component.named(suffix),
     {

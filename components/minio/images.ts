@@ -9,6 +9,10 @@ export const minioImages: ImageDefinition[] = [
   {
     folder: "components/minio/images/minio",
     repositories: ["quay.io/minio/minio", "minio/minio"],
+    software: [
+      { name: "MinIO RELEASE.2025-09-07T16-13-09Z", licence: "AGPL-3.0-or-later", source: "LICENSE of its Go module" },
+      { name: "mc, its client", licence: "AGPL-3.0-or-later", source: "LICENSE of its Go module" },
+    ],
     holds: `MinIO ${serverRelease}, mc ${clientRelease} (Go modules)`,
     artifacts: [
       {

@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { derived, either, joined, others } from "../../config/derived.ts";
+import { derived, either, joined, others, when } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics, type NamespaceContext } from "../kit/component.ts";
@@ -130,7 +130,7 @@ export class Minio<B extends string, C extends string> extends Component {
               MINIO_ROOT_PASSWORD: this.admin.key("root-password"),
               MINIO_REGION: region,
               // The console's address for people, where it is not the server's own.
-              ...(url && { MINIO_BROWSER_REDIRECT_URL: url }),
+              ...when(url, () => ({ MINIO_BROWSER_REDIRECT_URL: url })),
               // Metrics are not secret, and Prometheus would need a token.
               MINIO_PROMETHEUS_AUTH_TYPE: "public",
               // Server and client do not look for newer versions on the internet.

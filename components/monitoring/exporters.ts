@@ -30,7 +30,8 @@ type Exporter = {
   checksums?: Record<string, pulumi.Input<string>>;
   /** Mounted at /etc/statsd. */
   mapping?: ConfigFiles;
-  connects?: Connects[];
+  /** What it reads from. Default: components send to it. */
+  source?: Connects;
   dependsOn?: pulumi.Resource[];
 } & Pick<Container<never>, "command" | "args" | "env">;
 
@@ -46,8 +47,8 @@ export class Exporters extends Component {
     const { namespace, config, postgresql, redis } = args;
     super("Exporters", name, namespace, { ...config, version: "" }, opts);
 
-    whenever(postgresql, (connection) => this.postgresql(config, connection));
-    whenever(redis, (connection) => this.redis(config, connection));
+    whenever(postgresql, (source) => this.postgresql(config, source));
+    whenever(redis, (source) => this.redis(config, source));
     const workload = this.statsdExporter(config);
     const front = service(this, { suffix: "statsd", role: "statsd", ports: { statsd }, workload });
 
@@ -60,8 +61,8 @@ export class Exporters extends Component {
     this.registerOutputs({});
   }
 
-  private postgresql(config: ExportersArgs["config"], connection: SqlConnection) {
-    const { host, port, database, username, password, revision, server, ready } = connection;
+  private postgresql(config: ExportersArgs["config"], source: SqlConnection) {
+    const { host, port, database, username, password, revision, ready } = source;
     return this.exporter("postgresql", config, {
       image: config.postgresql,
       user: 65534,
@@ -73,21 +74,19 @@ export class Exporters extends Component {
         DATA_SOURCE_PASS: password,
       },
       checksums: { password: revision },
-      connects: [{ server }],
+      source,
       dependsOn: ready,
     });
   }
 
-  private redis(
-    config: ExportersArgs["config"],
-    { host, port, username, password, revision, server, ready }: RedisConnection,
-  ) {
+  private redis(config: ExportersArgs["config"], source: RedisConnection) {
+    const { host, port, username, password, revision, ready } = source;
     return this.exporter("redis", config, {
       image: config.redis,
       user: 59000,
       port: 9121,
       command: ["/redis_exporter"],
-      connects: [{ server }],
+      source,
       env: {
         REDIS_ADDR: `redis://${host}:${port}`,
         ...(username && { REDIS_USER: username }),
@@ -111,15 +110,15 @@ export class Exporters extends Component {
   }
 
   private exporter(role: string, { resources }: ExportersArgs["config"], exporter: Exporter) {
-    const { user, port, ports, checksums, mapping, image, connects = [], dependsOn = [], ...container } = exporter;
-    this.metrics.push({ role, port: "metrics" });
+    const { user, port, ports, checksums, mapping, image, source, dependsOn = [], ...container } = exporter;
+    this.metrics.push({ role, port: "metrics", source: source ?? true });
     return deployment<string>(this, {
       suffix: role,
       replicas: 1,
       pod: {
         user,
         role,
-        connects,
+        connects: [source],
         checksums: { ...checksums, ...(mapping && { mapping: mapping.checksum }) },
         containers: {
           exporter: {

@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
+import { either } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -122,7 +123,7 @@ const items = [
   ...["plugins", "alerting"].map((kind) => ({ key: "none.yaml", path: `provisioning/${kind}/none.yaml` })),
 ];
 
-const settings = (prometheus: string, page: string | undefined) => ({
+const settings = (prometheus: string, page: string) => ({
   "grafana.ini": `[paths]
 data = ${paths.data}
 plugins = ${paths.data}/plugins
@@ -130,7 +131,11 @@ provisioning = ${paths.config}/provisioning
 
 [server]
 http_port = ${ports.http}
-${page ? `root_url = ${page}/\n` : ""}
+${either(
+  page,
+  () => `root_url = ${page}/\n`,
+  () => "",
+)}
 [log]
 mode = console
 
@@ -142,7 +147,11 @@ check_for_plugin_updates = false
 [news]
 news_feed_enabled = false
 [security]
-${page ? "# Browsers send it by HTTPS alone.\ncookie_secure = true\n" : ""}disable_gravatar = true
+${either(
+  page,
+  () => "# Browsers send it by HTTPS alone.\ncookie_secure = true\n",
+  () => "",
+)}disable_gravatar = true
 [plugins]
 preinstall_disabled = true
 `,

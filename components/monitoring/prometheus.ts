@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
-import { either, once, whenever } from "../../config/derived.ts";
+import { either, itemsWhen, once, whenever } from "../../config/derived.ts";
 import { mebibytesOf } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
@@ -13,6 +13,7 @@ import { permissions } from "../kit/permissions.ts";
 import { configFiles, httpProbe, lenientLiveness } from "../kit/pod.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
 import { stateful } from "../kit/stateful.ts";
+import type { AlertmanagerConnection } from "./alertmanager.ts";
 
 const ports = { http: 9090 };
 /** User and group `nobody` of the official image. */
@@ -36,6 +37,8 @@ export interface PrometheusArgs extends ComponentArgs<Config["monitoring"]["prom
   watched: Component[];
   /** The stack's groups of alerting and recording rules. */
   rules: Rules;
+  /** The platform's Alertmanager. Default: alerts go to those of the configuration alone. */
+  alertmanager?: AlertmanagerConnection | undefined;
 }
 
 /** Prometheus: scrapes the components' pods, and itself. */
@@ -47,12 +50,21 @@ export class Prometheus extends Component {
   readonly connection: PrometheusConnection;
 
   constructor(name: string, args: PrometheusArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { namespace, config } = args;
+    const { namespace, config, alertmanager } = args;
     super("Prometheus", name, namespace, config, opts);
 
     const watched = [...args.watched, this];
-    const configuration = files(this, "config", settings(watched, config, args.rules));
-    const targets = watched.flatMap((one) => one.metrics.map(({ role, port }) => one.serves(role, [port])));
+    const alertmanagers = [...(alertmanager ? [alertmanager.address] : []), ...config.alertmanagers];
+    const configuration = files(this, "config", settings(watched, alertmanagers, args.rules));
+    const targets = [
+      ...watched.flatMap((one) =>
+        one.metrics.map(({ role, port, source = true }) =>
+          // The outer condition is the one that the connection has: a component with another source exists if Prometheus does.
+          whenever(source, () => whenever(one, () => one.serves(role, [port]))),
+        ),
+      ),
+      ...(alertmanager ? [alertmanager] : []),
+    ];
     const server = this.server(config, configuration, targets, this.allowed(watched));
     const reached = exposed(this, config.service);
     expose(this, page, service(this, { role: "server", ports, ...reached, workload: server }));
@@ -76,7 +88,7 @@ export class Prometheus extends Component {
   private server(
     config: PrometheusArgs["config"],
     configuration: ConfigFiles,
-    targets: Connects[],
+    targets: (Connects | undefined)[],
     dependsOn: pulumi.Resource[],
   ) {
     return stateful(this, {
@@ -112,11 +124,11 @@ export class Prometheus extends Component {
   }
 }
 
-const options = ({ retention, storage }: PrometheusArgs["config"], page: string | undefined): string[] => [
+const options = ({ retention, storage }: PrometheusArgs["config"], page: string): string[] => [
   "--config.file=/etc/prometheus/prometheus.yml",
   "--storage.tsdb.path=/prometheus",
   `--storage.tsdb.retention.time=${retention}d`,
-  ...(page ? [`--web.external-url=${page}/`] : []),
+  ...itemsWhen(page, () => [`--web.external-url=${page}/`]),
   // 80 % of the volume, as Prometheus' manual advises: compaction needs room, and only complete blocks are deleted.
   `--storage.tsdb.retention.size=${mebibytesOf(storage.size, 80)}MB`,
 ];
@@ -125,7 +137,7 @@ const options = ({ retention, storage }: PrometheusArgs["config"], page: string 
 const pods = { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] };
 
 /** `prometheus.yml`, and a file with the stack's rules. Prometheus reads `$` in labels and annotations as its own. */
-const settings = (components: Component[], { alertmanagers }: PrometheusArgs["config"], rules: Rules) => ({
+const settings = (components: Component[], alertmanagers: string[], rules: Rules) => ({
   "prometheus.yml": `${stringify({
     global: { scrape_interval: scraping.every, scrape_timeout: scraping.within },
     ...(rules.length > 0 && { rule_files: ["/etc/prometheus/rules.yml"] }),
@@ -135,7 +147,16 @@ ${components
   .map((component) =>
     either(
       component,
-      () => component.metrics.map((metrics) => item(scrape(component, metrics))).join(""),
+      () =>
+        component.metrics
+          .map((metrics) =>
+            either(
+              metrics.source ?? true,
+              () => item(scrape(component, metrics)),
+              () => "",
+            ),
+          )
+          .join(""),
       () => "",
     ),
   )

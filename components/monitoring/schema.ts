@@ -3,6 +3,7 @@ import { auth, block, count, enabled, image, resources, service, storage } from 
 import { workload } from "../../config/pods.ts";
 import { component } from "../kit/definition.ts";
 import { monitoringImages } from "./images.ts";
+import { alertmanagerConfig } from "./receivers.ts";
 
 const label = "expected labels, each a text";
 
@@ -88,11 +89,34 @@ const config = block({
       )
       .default([])
       .describe(
-        "Addresses of Alertmanagers that alerts are sent to, such as `alertmanager.monitoring.svc:9093`, with `https://` before it if they have TLS. Receivers and routes are configured there.",
+        "Addresses of your Alertmanagers that alerts are sent to, such as `alertmanager.ops.svc:9093`, with `https://` before it if they have TLS. Receivers and routes are configured there. The platform's own, `monitoring.alertmanager`, needs no address.",
       ),
     storage: storage("10Gi"),
     service,
   }).prefault({}),
+  alertmanager: block({
+    enabled: enabled(false),
+    image: image("prom/alertmanager:v0.31.1"),
+    resources: resources({ cpu: "10m", memory: "64Mi", limit: "128Mi" }),
+    ...workload({ priority: "web" }),
+    storage: storage("1Gi"),
+    service,
+    config: alertmanagerConfig
+      .optional()
+      .describe(
+        "Alertmanager's configuration in its own form: at least `route` and `receivers`. A password is a file, by a key such as `api_url_file: /etc/alertmanager/secrets/SECRET/KEY` with the name of a Secret in the component's namespace and one of its keys. See docs/monitoring.md.",
+      ),
+  })
+    .superRefine(({ enabled, config }, context) => {
+      if (enabled && !config)
+        context.addIssue({
+          code: "custom",
+          path: ["config"],
+          input: config,
+          message: "expected Alertmanager's configuration, with route and receivers: without them it sends nothing",
+        });
+    })
+    .prefault({}),
   grafana: block({
     enabled: enabled(),
     // No package contains it, so it is the one image that the tests do not run: see docs/monitoring.md.
@@ -124,7 +148,15 @@ const config = block({
     ...workload({ priority: "web", roles: ["postgresql", "redis", "statsd"], sets: exporterSets }),
   }).prefault({}),
 })
-  .superRefine(({ enabled, prometheus, grafana }, context) => {
+  .superRefine(({ enabled, prometheus, alertmanager, grafana }, context) => {
+    if (enabled && alertmanager.enabled && !prometheus.enabled)
+      context.addIssue({
+        code: "custom",
+        path: ["alertmanager", "enabled"],
+        input: true,
+        message:
+          "expected monitoring.prometheus.enabled: true beside it, since Prometheus sends the alerts; or monitoring.alertmanager.enabled: false",
+      });
     if (enabled && grafana.enabled && !prometheus.enabled)
       context.addIssue({
         code: "custom",
@@ -138,10 +170,10 @@ const config = block({
 
 export const monitoring = component({
   title: "Prometheus and Grafana",
-  summary: "Metrics, dashboards and exporters",
+  summary: "Metrics, dashboards, alerts and exporters",
   folder: "monitoring",
   images: monitoringImages,
-  names: /^(prometheus|grafana|exporters)$/,
+  names: /^(prometheus|alertmanager|grafana|exporters)$/,
   namespace: "monitoring",
   config,
   uses: ["postgresql", "redis"],

@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { either } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -48,8 +49,8 @@ export class Nessie extends Component {
   }
 
   private server({ config, database, warehouse }: NessieArgs) {
-    const behindProxy = hostOf(this, page) !== undefined;
-    const configuration = files(this, "config", settings({ database, warehouse, behindProxy }, config.settings));
+    const host = hostOf(this, page);
+    const configuration = files(this, "config", settings({ database, warehouse, host }, config.settings));
     const heap = share(config.resources.limits.memory, 50);
     return deployment(this, {
       replicas: config.replicas,
@@ -94,14 +95,14 @@ export class Nessie extends Component {
 
 /** Quarkus substitutes `${…}` from the environment, so the file holds no password. */
 const settings = (
-  platform: { database: SqlConnection; warehouse: BucketConnection; behindProxy: boolean },
+  platform: { database: SqlConnection; warehouse: BucketConnection; host: string },
   own: Record<string, string>,
 ) => ({ "application.properties": withSettings(platformSettings(platform), own, properties) });
 
 const platformSettings = ({
   database,
   warehouse: { endpoint, region, bucket },
-  behindProxy,
+  host,
 }: Parameters<typeof settings>[0]) => `quarkus.http.port=${ports.http}
 quarkus.management.port=${ports.management}
 
@@ -122,7 +123,11 @@ nessie.catalog.service.s3.default-options.access-key=urn:nessie-secret:quarkus:s
 nessie.catalog.service.s3.default-options.request-signing-enabled=false
 s3-key.name=\${S3_ACCESS_KEY}
 s3-key.secret=\${S3_SECRET_KEY}
-${behindProxy ? proxied : ""}`;
+${either(
+  host,
+  () => proxied,
+  () => "",
+)}`;
 
 /** Links begin with what a proxy says by X-Forwarded-*. Anyone who reaches the port can set these. */
 const proxied = `quarkus.http.proxy.proxy-address-forwarding=true

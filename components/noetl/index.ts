@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { extended } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component } from "../kit/component.ts";
@@ -7,6 +8,7 @@ import { expose } from "../kit/ingress.ts";
 import { runOnce } from "../kit/job.ts";
 import { execProbe, httpProbe, lenientLiveness, limitedAs } from "../kit/pod.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
+import { type SetUp, setUpVariables, waitForSetUp } from "../kit/set-up.ts";
 import { stateful } from "../kit/stateful.ts";
 import { noetlPool } from "../postgresql/connections.ts";
 import { home, isConnected, python, source, startCommand } from "./manifests.ts";
@@ -33,11 +35,14 @@ export class Noetl extends Component {
   constructor(name: string, args: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
     const plan = planOf(args.instance);
-    super("Noetl", name, namespace, { pods: config.pods, ...variablesOf(args), version: plan.version }, opts);
+    const { pods, serviceAccount } = config;
+    super("Noetl", name, namespace, { pods, serviceAccount, ...variablesOf(args), version: plan.version }, opts);
 
     const shared = sharedPod(this, args, plan);
-    const schema = plan.schema === "ddl" ? [this.schema(args, shared)] : [];
-    const server = this.server(args, plan, shared, schema);
+    // Versions without the Job create their tables themselves.
+    const setUp = plan.schema === "ddl" ? setUpOf(args, plan, shared) : undefined;
+    const schema = setUp ? [this.schema(args, shared, setUp)] : [];
+    const server = this.server(args, plan, shared, setUp, schema);
     const reached = exposed(this, config.service);
     const front = service(this, { role: "server", ports: { http: port }, ...reached, workload: server });
     expose(this, { role: "server", withoutLogin: "noetl" }, front);
@@ -51,10 +56,11 @@ export class Noetl extends Component {
   private schema(
     { config, database }: NoetlArgs,
     { image, install, volumes, checksums, outside }: Shared,
+    setUp: SetUp<Volumes>,
   ): pulumi.Resource {
     return runOnce<Volumes>(
       this,
-      "schema",
+      setUp.job,
       {
         user,
         connects: [database],
@@ -71,12 +77,13 @@ export class Noetl extends Component {
               PGDATABASE: database.database,
               PGUSER: database.username,
               PGPASSWORD: database.password,
+              ...setUpVariables(this, setUp),
             },
             resources: limitedAs(config.server.resources, {
               requests: { cpu: config.server.resources.requests.cpu, memory: "64Mi" },
               limits: { memory: "128Mi" },
             }),
-            mounts: { [`${home}/venv`]: "venv", "/etc/noetl": "scripts", [source]: "source" },
+            mounts: setUp.mounts,
           },
         },
         volumes,
@@ -85,7 +92,13 @@ export class Noetl extends Component {
     );
   }
 
-  private server(args: NoetlArgs, plan: StartPlan, shared: Shared, schema: pulumi.Resource[]) {
+  private server(
+    args: NoetlArgs,
+    plan: StartPlan,
+    shared: Shared,
+    setUp: SetUp<Volumes> | undefined,
+    schema: pulumi.Resource[],
+  ) {
     const { config, instance, database } = args;
     const { image, install, mounts, volumes, connects, outside, checksums, ready } = shared;
     return stateful<Volumes>(this, {
@@ -100,7 +113,11 @@ export class Noetl extends Component {
         connects: [database, ...connects],
         outside,
         checksums: { ...checksums, database: database.revision },
-        init: { install, ...(plan.logsEnvironment && { password: this.passwordFile(args, shared) }) },
+        init: {
+          install,
+          ...(plan.logsEnvironment && { password: this.passwordFile(args, shared) }),
+          ...(setUp && waitForSetUp(this, setUp, config.server.resources)),
+        },
         containers: {
           server: {
             image,
@@ -203,8 +220,19 @@ export class Noetl extends Component {
 
 /** Variables of all instances, then those of this one. */
 const variablesOf = ({ config, instance }: NoetlArgs) => ({
-  env: { ...config.env, ...instance.env },
-  envFrom: [...config.envFrom, ...instance.envFrom],
+  env: extended(config.env, instance.env),
+  envFrom: instance.envFrom.length > 0 ? [...config.envFrom, ...instance.envFrom] : config.envFrom,
+});
+
+/** The Job of the schema. After `install` a container has a Python with NoETL and its driver. */
+const setUpOf = ({ database }: NoetlArgs, { version }: StartPlan, { image }: Shared): SetUp<Volumes> => ({
+  job: "schema",
+  version,
+  database,
+  image,
+  python,
+  folder: "/etc/noetl",
+  mounts: { [`${home}/venv`]: "venv", "/etc/noetl": "scripts", [source]: "source" },
 });
 
 const passwordFile = `${home}/home/.pgpass`;

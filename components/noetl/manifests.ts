@@ -60,15 +60,17 @@ if not found:
 print(max(found)[3])
 `.trim();
 
-/** Applies the schema of the installed package. Idempotent. */
+/** Applies the schema of the installed package, and records that it has. Idempotent. */
 export const applySchema = `
 from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
+import set_up
 
 package = Path(find_spec("noetl").submodule_search_locations[0])
 ddl = (package / "database" / "ddl" / "postgres" / "schema_ddl.sql").read_text()
+set_up.wait_for_database()
 with psycopg.connect() as connection:
     # Some of its statements and some of the server's name no schema.
     connection.execute("ALTER ROLE CURRENT_USER SET search_path = noetl, public")
@@ -76,6 +78,7 @@ with psycopg.connect() as connection:
     connection.execute("CREATE SCHEMA IF NOT EXISTS noetl")
     connection.execute(ddl)
 print(f"applied {len(ddl)} characters of DDL from {package}")
+set_up.record()
 `.trim();
 
 /**

@@ -1,11 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { derived, either, missing, when } from "../../config/derived.ts";
+import { derived, either, missing, when, whenever } from "../../config/derived.ts";
 import { tagOf } from "../../config/images.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Connects, Outside } from "../kit/network.ts";
 import { type Container, configFiles, limitedAs, scratch, type Volume } from "../kit/pod.ts";
+import { setUpScript } from "../kit/set-up.ts";
 import type { NoetlArgs } from "./index.ts";
 import { applySchema, home, install, newest, source } from "./manifests.ts";
 import { sourceClaim } from "./source.ts";
@@ -30,7 +31,7 @@ export interface Shared {
   volumes: Record<Volumes, Volume>;
   /** Each pod installs NoETL and may use the queue. */
   connects: Connects[];
-  outside: Outside[];
+  outside: (Outside | undefined)[];
   checksums: { scripts: string; queue?: pulumi.Output<string> };
   /** The queue, for versions that use it. */
   ready: pulumi.Resource[];
@@ -44,7 +45,11 @@ export function sharedPod(component: Component, { config, instance, queue }: Noe
       () => imageOf(config.image, plan.release),
     ),
   );
-  const scripts = files(component, "scripts", { "newest.py": newest, "apply_schema.py": applySchema });
+  const scripts = files(component, "scripts", {
+    "newest.py": newest,
+    "apply_schema.py": applySchema,
+    ...setUpScript,
+  });
   return {
     image,
     install: installer(image, config, instance, plan.version),
@@ -82,7 +87,7 @@ export function sharedPod(component: Component, { config, instance, queue }: Noe
     },
     // Its own server too, whose address each pod has.
     connects: [component.serves("server", ["http"]), ...(plan.needs.nats ? [queue] : [])],
-    outside: config.packageIndex ? [{ what: "package index", url: config.packageIndex }] : [],
+    outside: [whenever(config.packageIndex, (url) => ({ what: "package index", url }))],
     checksums: { scripts: scripts.checksum, ...(plan.needs.nats && { queue: queue.revision }) },
     ready: plan.needs.nats ? queue.ready : [],
   };

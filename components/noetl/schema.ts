@@ -51,6 +51,7 @@ const sets = {
   POSTGRES_PORT: "",
   POSTGRES_USER: "",
   PYTHONUNBUFFERED: "",
+  "SET_UP_*": "",
   NOETL_BG_POOL_MAX_SIZE: "",
   NOETL_POSTGRES_POOL_MAX_SIZE: "",
   NOETL_DEBUG: "",

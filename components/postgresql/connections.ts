@@ -10,10 +10,24 @@ import type { Config } from "../../config/schema.ts";
 /** Nessie: `quarkus.datasource.postgresql.jdbc.max-size`. Set, because Quarkus' default changes with its version. */
 export const nessiePool = 10;
 
-/** Airflow: `[database] sql_alchemy_pool_size` and `sql_alchemy_max_overflow` of each process. Airflow's defaults. */
-export const airflowPool = { size: 5, overflow: 10 };
-/** An API server has a second pool for asynchronous sessions (airflow/settings.py). */
-export const airflowPoolsOfApiServer = 2;
+/** Airflow: requests that an API server works on at once (request_limit.py). Others wait without a connection. */
+export const airflowRequests = 10;
+/**
+ * Airflow: `[database] sql_alchemy_pool_size` and `sql_alchemy_max_overflow` of each process, Airflow's defaults, and all
+ * connections of an API server's pool. A request holds at most two at once, its own and that of a function that opens
+ * one (`provide_session`); the check of a token and the readiness probe have one each.
+ */
+export const airflowPool = { size: 5, overflow: 10, apiServer: 2 * airflowRequests + 2 };
+/**
+ * Airflow: an API server's second pool, for asynchronous sessions. airflow/settings.py gives it the size, but not the
+ * overflow: that is SQLAlchemy's default, 10.
+ */
+const airflowAsyncPool = airflowPool.size + 10;
+/** Airflow: both pools of an API server. */
+export const airflowApiServer = airflowPool.apiServer + airflowAsyncPool;
+
+/** KEDA with `airflow.worker.autoscale.queue`: its polls, and those of the autoscaler that it makes. */
+const kedaPool = 2;
 
 /** Superset: threads per web server process. Each holds one connection for a request. */
 export const supersetThreads = 8;
@@ -41,10 +55,11 @@ function connections(config: Config): [client: string, most: number][] {
   // The DAG processor and the triggerer have a pool each, and a probe that opens one connection. A worker writes one
   // result at a time.
   const ofAirflow =
-    airflow.apiServer.replicas * airflowPoolsOfApiServer * pool +
+    airflow.apiServer.replicas * airflowApiServer +
     airflow.scheduler.replicas * pool +
     2 * (pool + 1) +
-    mostReplicas(airflow.worker);
+    mostReplicas(airflow.worker) +
+    (airflow.worker.autoscale?.queue ? kedaPool : 0);
   const ofSuperset =
     superset.web.replicas * superset.web.workers * supersetThreads + mostReplicas(superset.worker) * supersetTasks * 2;
   const django = Object.entries({

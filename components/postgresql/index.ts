@@ -111,6 +111,8 @@ export class Postgresql<D extends string> extends Component {
       storage,
       pod: {
         user,
+        // initdb does, and who uses the server's own socket is let in by that name.
+        userName: superuser,
         role: "server",
         // The server reads both only at its start.
         checksums: { config: configuration.checksum, admin: this.admin.revision },

@@ -51,7 +51,7 @@ const mostLog = derived("mostLog", sizeOfLog);
 const leastLog = derived("leastLog", (volume: string) => Math.min(80, Math.floor(sizeOfLog(volume) / 2)));
 
 /** Quotes every value: PostgreSQL reads numbers and sizes in quotes too. */
-const notation: Notation = { between: " = ", value: (text) => `'${text.replaceAll("'", "''")}'` };
+const notation: Notation = { between: " = ", quotes: "doubled" };
 
 /** The server's configuration files. Sizes follow the container's memory limit and the volume. */
 export function settings({ maxConnections, resources, storage, settings: own }: Config["postgresql"]) {

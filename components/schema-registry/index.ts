@@ -1,9 +1,10 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Config } from "../../config/schema.ts";
+import type { Access } from "../kafka/users.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
-import type { Endpoint, KafkaConnection } from "../kit/connection.ts";
+import type { Endpoint, KafkaConnection, WaitForTopics } from "../kit/connection.ts";
 import { deployment } from "../kit/deployment.ts";
 import { share } from "../kit/jvm.ts";
 import { configFiles, drain, httpProbe, lenientLiveness, scratch } from "../kit/pod.ts";
@@ -19,10 +20,17 @@ const user = 1000;
  */
 const topics = { journal: "kafkasql-journal", snapshots: "kafkasql-snapshots", events: "registry-events" };
 export const registryTopics = Object.values(topics);
+/** What it needs in Kafka. It checks the settings of its topics, and each server is alone in a group of its own. */
+export const registryAccess: Access = {
+  topics: { read: registryTopics, write: registryTopics, settings: registryTopics },
+  groups: ["apicurio-*"],
+};
 
 export interface SchemaRegistryArgs extends ComponentArgs<Config["schemaRegistry"]> {
   /** Kafka with `registryTopics`. */
   kafka: KafkaConnection;
+  /** Init container that waits for these topics: a registry that starts without them never becomes ready, nor exits. */
+  waitForTopics: WaitForTopics;
 }
 
 /** Apicurio Registry with its storage in Kafka. It serves the API of Confluent's registry under `/apis/ccompat/v7`. */
@@ -39,23 +47,28 @@ export class SchemaRegistry extends Component {
     this.registerOutputs({});
   }
 
-  private server({ config, kafka }: SchemaRegistryArgs) {
+  private server({ config, kafka, waitForTopics }: SchemaRegistryArgs) {
     const configuration = files(this, "config", settings(kafka));
     const heap = share(config.resources.limits.memory, 45);
-    return deployment(this, {
+    return deployment<string>(this, {
       replicas: config.replicas,
+      waitsForJob: true,
       pod: {
         user,
         role: "server",
         connects: [kafka],
-        checksums: { config: configuration.checksum },
+        checksums: { config: configuration.checksum, ...(kafka.login && { kafka: kafka.login.revision }) },
+        init: { "wait-for-topics": waitForTopics.container },
         containers: {
           registry: {
             image: this.image(config.image),
             // Quarkus reads config/ of the working directory.
             command: ["sh", "-c", 'cd /deployments && exec java "$@"', "registry"],
             args: [`-Xms${heap}`, `-Xmx${heap}`, "-XX:+ExitOnOutOfMemoryError", "-jar", "quarkus-run.jar"],
-            env: { HOME: "/tmp" },
+            env: {
+              HOME: "/tmp",
+              ...(kafka.login && { KAFKA_USERNAME: kafka.login.username, KAFKA_PASSWORD: kafka.login.password }),
+            },
             ports,
             resources: config.resources,
             mounts: { "/deployments/config": "config", "/tmp": "tmp" },
@@ -66,14 +79,24 @@ export class SchemaRegistry extends Component {
             preStop: drain,
           },
         },
-        volumes: { config: configFiles(configuration.name), tmp: scratch({ size: "256Mi" }) },
+        volumes: {
+          ...waitForTopics.volumes,
+          config: configFiles(configuration.name),
+          tmp: scratch({ size: "256Mi" }),
+        },
       },
       dependsOn: kafka.ready,
     });
   }
 }
 
-const settings = ({ bootstrapServers }: KafkaConnection) => ({
+/** Quarkus puts the variables' values into the text. */
+const login = `apicurio.kafka.common.security.protocol=SASL_PLAINTEXT
+apicurio.kafka.common.sasl.mechanism=SCRAM-SHA-512
+apicurio.kafka.common.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="\${KAFKA_USERNAME}" password="\${KAFKA_PASSWORD}";
+`;
+
+const settings = ({ bootstrapServers, login: user }: KafkaConnection) => ({
   "application.properties": `quarkus.http.port=${ports.http}
 quarkus.management.port=${ports.management}
 
@@ -83,7 +106,7 @@ apicurio.kafkasql.topic=${topics.journal}
 apicurio.kafkasql.snapshots.topic=${topics.snapshots}
 apicurio.events.kafka.topic=${topics.events}
 apicurio.kafkasql.topic.auto-create=false
-
+${user ? login : ""}
 # The default of Confluent's registry. Apicurio's default accepts any schema.
 apicurio.rules.global.compatibility=BACKWARD
 `,

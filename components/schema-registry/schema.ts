@@ -13,7 +13,17 @@ const config = block({
   resources: resources({ cpu: "50m", memory: "448Mi" }),
   ...workload({
     priority: "web",
-    sets: { HOME: "" },
+    sets: {
+      HOME: "",
+      // Of the init container that waits for the topics.
+      JOB: "",
+      KAFKA_HEAP_OPTS: "",
+      KAFKA_PASSWORD: "",
+      KAFKA_USERNAME: "",
+      LOG_DIR: "",
+      SERVERS: "",
+      TOPICS: "",
+    },
   }),
   service,
 }).prefault({});

@@ -15,6 +15,8 @@ import { applicationFiles, daemonFiles, historyFiles, ports, registeredProbe, sp
 
 /** User and group `spark` of the official image. */
 const user = 185;
+/** Hadoop, in every process of Spark, looks up its user. */
+const userName = "spark";
 /** The image's entrypoint: tini as PID 1 reaps the Python processes that executors leave behind. */
 const sparkClass = ["/usr/bin/tini", "--", "/opt/spark/bin/spark-class"];
 /** Role of the drivers' pods, which users create with the labels of this component. */
@@ -65,7 +67,6 @@ export class Spark extends Component {
       ports: {},
       connects: [...this.dataOf(args), this.serves("worker", "any")].map(({ server }) => server),
       outside: [],
-      api: false,
     });
     const master = this.master(config, configuration);
     const reached = exposed(this, config.service);
@@ -89,6 +90,7 @@ export class Spark extends Component {
       replicas: 1,
       pod: {
         user,
+        userName,
         role: "master",
         // Its page shows those of workers and drivers, as a proxy.
         connects: [this.serves("worker", ["rpc", "ui"]), this.serves(driver, "any")],
@@ -129,6 +131,7 @@ export class Spark extends Component {
       replicas: worker.replicas,
       pod: {
         user,
+        userName,
         role: "worker",
         // Executors run here. They exchange data with each other and with drivers on ports that the system picks.
         connects: [...this.dataOf({ catalog, bucket }), this.serves("worker", "any"), this.serves(driver, "any")],
@@ -180,6 +183,7 @@ export class Spark extends Component {
       replicas: 1,
       pod: {
         user,
+        userName,
         role: "history",
         connects: [events],
         checksums: { config: configuration.checksum, events: events.revision },

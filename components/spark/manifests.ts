@@ -1,3 +1,4 @@
+import { joined, listOf, when } from "../../config/derived.ts";
 import { mebibytesOf } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection, CatalogConnection } from "../kit/connection.ts";
@@ -23,19 +24,20 @@ export const sparkMemory = (size: string): string => `${mebibytesOf(size, 100)}m
 
 /** A file of properties. */
 const properties = (values: Record<string, string>): string =>
-  Object.entries(values)
-    .map(([key, value]) => `${key} ${value}\n`)
-    .join("");
+  joined(
+    listOf(values, ([key, value]) => `${key} ${value}\n`),
+    "",
+  );
 
 /** Settings that master, workers and applications must share. */
-const common = (page: string | undefined) => ({
+const common = (page: string) => ({
   "spark.authenticate": "true",
   // The web pages have no authentication, so they must not stop applications.
   "spark.ui.killEnabled": "false",
   // The master's page proxies those of workers and applications, whose addresses are reachable only in the cluster.
   "spark.ui.reverseProxy": "true",
   // The address that people type, for links and redirects.
-  ...(page && { "spark.ui.reverseProxyUrl": page }),
+  ...when(page, () => ({ "spark.ui.reverseProxyUrl": page })),
 });
 
 /** As a file of properties has it. */
@@ -70,11 +72,11 @@ export const historyFiles = ({ history }: Config["spark"], events: BucketConnect
 });
 
 /** `spark-defaults.conf` of master and workers. */
-export const daemonFiles = (config: Config["spark"], page: string | undefined) => ({
+export const daemonFiles = (config: Config["spark"], page: string) => ({
   "spark-defaults.conf": withSettings(daemonProperties(page), own(config, true), notation),
 });
 
-const daemonProperties = (page: string | undefined) =>
+const daemonProperties = (page: string) =>
   properties({
     ...common(page),
     // The REST server accepts applications without authentication.
@@ -98,8 +100,8 @@ interface Application {
   bucket: BucketConnection;
   /** Bucket of the applications' events. Undefined: they record none. */
   events: BucketConnection | undefined;
-  /** Address of the master's page for people. Undefined: it has none. */
-  page: string | undefined;
+  /** Address of the master's page for people. Empty: it has none. */
+  page: string;
 }
 
 /** Files that an application's driver mounts as /opt/spark/conf. The executors get the properties from the driver. */

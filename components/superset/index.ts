@@ -2,6 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { when } from "../../config/derived.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
+import type { Queue } from "../kit/autoscaler.ts";
 import { Component } from "../kit/component.ts";
 import { files } from "../kit/config.ts";
 import type { Endpoint, RedisConnection, SqlConnection, StatsdConnection } from "../kit/connection.ts";
@@ -12,6 +13,7 @@ import type { Connects } from "../kit/network.ts";
 import { configFiles, drain, execProbe, httpProbe, lenientLiveness, limitedAs, scratch } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
+import { type SetUp, setUpVariables, waitForSetUp } from "../kit/set-up.ts";
 import type { SharedPod } from "../kit/shared-pod.ts";
 import { supersetTasks } from "../postgresql/connections.ts";
 import {
@@ -29,6 +31,7 @@ import {
 const user = 1000;
 const bin = "/app/.venv/bin";
 const page: Page = { role: "web" };
+const setupJob = "setup";
 const celery = [`${bin}/celery`, "--app", "superset.tasks.celery_app:app"];
 
 /** What Superset needs from the platform. */
@@ -55,6 +58,11 @@ export class Superset extends Component {
   readonly endpoint: Endpoint;
   /** The password of the user `admin`. */
   readonly admin: TypedSecret<"password">;
+  /**
+   * The Job that migrates the metadata database. Each other pod waits for it: the web server would report itself healthy
+   * without tables, and Celery's processes would fail.
+   */
+  private readonly setUp: SetUp<string>;
 
   constructor(name: string, args: SupersetArgs, opts?: pulumi.ComponentResourceOptions) {
     const { namespace, config } = args;
@@ -63,6 +71,16 @@ export class Superset extends Component {
     this.admin = credentials(this, "admin", config.auth, () => ({
       password: password(this, "admin", config.auth.rotation),
     }));
+    const image = this.image(config.image);
+    this.setUp = {
+      job: setupJob,
+      version: image,
+      database: args.database,
+      image,
+      python: `${bin}/python`,
+      folder: "/app/pythonpath",
+      mounts: { "/app/pythonpath": "config" },
+    };
     // Never rotated: Superset encrypts with it what users store, such as the passwords of other databases.
     const keys = TypedSecret.create(this, "secret-key", () => ({ "secret-key": password(this, "secret-key", 1) }));
     const shared = this.shared(args, keys);
@@ -118,7 +136,7 @@ export class Superset extends Component {
     const script = files(this, "setup", setUp(this.admin.key("password")));
     return runOnce(
       this,
-      "setup",
+      setupJob,
       {
         user,
         connects: shared.connects,
@@ -127,7 +145,11 @@ export class Superset extends Component {
           setup: {
             image: shared.image,
             command: ["sh", "-eu", "-c", prepare],
-            env: { ...shared.env, ADMIN_PASSWORD: this.admin.key("password") },
+            env: {
+              ...shared.env,
+              ...setUpVariables(this, this.setUp),
+              ADMIN_PASSWORD: this.admin.key("password"),
+            },
             resources: jobResources(config),
             mounts: { ...shared.mounts, "/etc/superset": "setup" },
           },
@@ -141,7 +163,7 @@ export class Superset extends Component {
   /** The Job that registers the databases. Apart from the set-up, so that the web server does not wait for them. */
   private registration({ config, sources }: SupersetArgs, shared: Shared, migrated: pulumi.Resource): void {
     const script = files(this, "databases", register(sources));
-    runOnce(
+    runOnce<string>(
       this,
       "databases",
       {
@@ -153,6 +175,7 @@ export class Superset extends Component {
           postgresql: sources.postgresql.revision,
           ...when(sources.clickhouse, ({ revision }) => ({ clickhouse: revision })),
         },
+        init: waitForSetUp(this, this.setUp, config.web.resources),
         containers: {
           register: {
             image: shared.image,
@@ -173,12 +196,14 @@ export class Superset extends Component {
     const configuration = files(this, "gunicorn", server(web.workers));
     return deployment<string>(this, {
       replicas: web.replicas,
+      waitsForJob: true,
       pod: {
         user,
         role: "web",
         connects: [...shared.connects, ...sourcesOf(sources)],
         checksums: { ...shared.checksums, server: configuration.checksum },
         gracePeriod: 45,
+        init: waitForSetUp(this, this.setUp, web.resources),
         containers: {
           web: {
             image: shared.image,
@@ -200,7 +225,7 @@ export class Superset extends Component {
   }
 
   private workers(
-    { config: { worker }, sources }: SupersetArgs,
+    { config: { worker }, sources, queue }: SupersetArgs,
     { volumes, checksums, connects, ...shared }: Shared,
     migrated: pulumi.Resource,
   ) {
@@ -209,6 +234,8 @@ export class Superset extends Component {
       suffix: "worker",
       replicas: worker.replicas,
       autoscale: worker.autoscale,
+      queue: tasks(queue),
+      waitsForJob: true,
       pod: {
         user,
         role: "worker",
@@ -216,6 +243,7 @@ export class Superset extends Component {
         checksums,
         // On SIGTERM Celery takes no more tasks and finishes those it has. What needs longer is lost.
         gracePeriod: 60,
+        init: waitForSetUp(this, this.setUp, worker.resources),
         containers: {
           worker: {
             ...shared,
@@ -248,11 +276,13 @@ export class Superset extends Component {
     return deployment<string>(this, {
       suffix: "beat",
       replicas: 1,
+      waitsForJob: true,
       pod: {
         user,
         role: "beat",
         connects,
         checksums,
+        init: waitForSetUp(this, this.setUp, beat.resources),
         containers: {
           beat: {
             ...shared,
@@ -271,6 +301,21 @@ export class Superset extends Component {
   }
 }
 
+/** The tasks that wait for a worker. */
+const tasks = ({ host, port, database, username = "default", password, server }: RedisConnection): Queue => ({
+  trigger: "redis",
+  metadata: (each) => ({
+    address: `${host}:${port}`,
+    username,
+    databaseIndex: String(database),
+    // Celery's usual queue.
+    listName: "celery",
+    listLength: String(each),
+  }),
+  credentials: { password },
+  server,
+});
+
 /** The databases that queries go to. */
 const sourcesOf = ({ trino, clickhouse, postgresql }: Sources): (Connects | undefined)[] => [
   trino,
@@ -281,11 +326,13 @@ const sourcesOf = ({ trino, clickhouse, postgresql }: Sources): (Connects | unde
 const jobResources = ({ web }: Config["superset"]) =>
   limitedAs(web.resources, { requests: { cpu: "50m", memory: "256Mi" }, limits: { memory: "512Mi" } });
 
-/** Migrates the metadata database, writes its roles, and runs `setup.py`. */
+/** Migrates the metadata database, writes its roles, runs `setup.py`, and records that it has. */
 const prepare = `
+${bin}/python /app/pythonpath/set_up.py database
 ${bin}/superset db upgrade
 ${bin}/superset init
 ${bin}/python /etc/superset/setup.py
+${bin}/python /app/pythonpath/set_up.py record
 `.trim();
 
 const sentLately = 'test -n "$(find /tmp/task-sent -mmin -3)"';

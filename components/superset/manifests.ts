@@ -8,6 +8,7 @@ import type {
 } from "../kit/connection.ts";
 import { checkedPythonPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
+import { setUpScript } from "../kit/set-up.ts";
 import { supersetThreads } from "../postgresql/connections.ts";
 
 /*
@@ -47,7 +48,7 @@ export const settings = (
   { database, cache, queue }: Stores,
   own: string,
   statsd: StatsdConnection | undefined,
-  page: string | undefined,
+  page: string,
 ) => ({
   "superset_config.py": `import hashlib
 import os
@@ -211,19 +212,22 @@ from superset_config import QUEUE_REDIS_URL
 worker = f"worker@{socket.gethostname()}"
 sys.exit(not Celery(broker=QUEUE_REDIS_URL).control.inspect([worker], timeout=10).ping())
 `,
+  ...setUpScript,
 });
 
-const cookies = (page: string | undefined) =>
-  page
-    ? `# Behind the front door: scheme, host and client are in X-Forwarded-*.
+const cookies = (page: string) =>
+  either(
+    page,
+    () => `# Behind the front door: scheme, host and client are in X-Forwarded-*.
 ENABLE_PROXY_FIX = True
 PREFERRED_URL_SCHEME = "https"
 WEBDRIVER_BASEURL_USER_FRIENDLY = "${page}/"
 
 # A login ends with the browser's session or after twelve hours without a request. Browsers send it by HTTPS alone.
-SESSION_COOKIE_SECURE = True`
-    : `# A login ends with the browser's session or after twelve hours without a request. Plain HTTP is what the Service
-# speaks, so the cookie cannot be for HTTPS alone.`;
+SESSION_COOKIE_SECURE = True`,
+    () => `# A login ends with the browser's session or after twelve hours without a request. Plain HTTP is what the Service
+# speaks, so the cookie cannot be for HTTPS alone.`,
+  );
 
 /** The client resolves IPv4 addresses unless `ipv6` is set, and without an address Superset does not start. */
 const statsLogger = ({ host, port }: StatsdConnection) =>

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { autoscale } from "../../config/autoscale.ts";
+import { autoscaleByQueue } from "../../config/autoscale.ts";
 import { auth, block, count, enabled, image, resources, service } from "../../config/fields.ts";
 import { workload } from "../../config/pods.ts";
 import { passwordInside } from "../../config/settings.ts";
@@ -54,7 +54,7 @@ const config = block({
     replicas: count("workers", 1, 16)
       .default(1)
       .describe("Celery workers, which run SQL Lab's queries, two at a time each."),
-    autoscale: autoscale("workers", 16),
+    autoscale: autoscaleByQueue("workers", 16, "waiting in Redis; those that run are not counted"),
     resources: resources({ cpu: "50m", memory: "448Mi", limit: "768Mi" }),
   }).prefault({}),
   beat: block({
@@ -72,6 +72,7 @@ const config = block({
       SUPERSET_HOME: "",
       SUPERSET_SECRET_KEY: "",
       POD_IP: "",
+      "SET_UP_*": "",
       ADMIN_PASSWORD: "superset.auth",
       CACHE_PASSWORD: "redis.auth",
       QUEUE_PASSWORD: "redis.auth",

@@ -12,6 +12,9 @@ import { shellPassword } from "../kit/password.ts";
 import type { SecretKey } from "../kit/secret.ts";
 import { properties as notation, withSettings } from "../kit/settings.ts";
 
+/** Directory of the catalogs' files with credentials. */
+export const secretsPath = "/run/catalogs";
+
 /** Data sources. Each becomes a catalog of the same name. */
 export interface Catalogs {
   /** The Iceberg REST catalog, and the bucket of its tables' files. */
@@ -34,6 +37,8 @@ interface Catalog {
   source?: unknown;
   /** Credentials. Trino substitutes `${ENV:…}`, so no file holds a password. */
   env?: Record<string, SecretKey>;
+  /** Files with credentials, in `secretsPath`, for what Trino substitutes nothing in. */
+  secrets?: Record<string, SecretKey>;
   /** Checksums that change with the credentials. */
   revisions?: Record<string, pulumi.Output<string>>;
   /** What a query connects to. */
@@ -74,6 +79,7 @@ export function catalogFiles(
       ...Object.fromEntries(more.map(([name, added]) => [`${name}.properties`, withSettings("", added, notation)])),
     },
     env: fields(({ env = {} }) => env),
+    secrets: fields(({ secrets = {} }) => secrets),
     /** Shell: strips line ends from the credentials of existing Secrets, which Trino would send. */
     stripped: catalogs
       .map(({ source = true, env = {} }) =>
@@ -138,7 +144,13 @@ kafka.nodes=${source.bootstrapServers}
 kafka.table-names=${joined(topics, ",")}
 # The message, its partition and its offset are internal columns, the only ones of a topic without a table description.
 kafka.hide-internal-columns=false
-`,
+${source.login ? `kafka.config.resources=${secretsPath}/${kafkaFile}\n` : ""}`,
+  ...(source.login && {
+    secrets: { [kafkaFile]: source.login.properties },
+    revisions: { kafka: source.login.revision },
+  }),
   connects: [source],
   ready: source.ready,
 });
+
+const kafkaFile = "kafka.properties";

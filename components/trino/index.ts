@@ -4,12 +4,12 @@ import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
 import { type ConfigFiles, files } from "../kit/config.ts";
 import type { Endpoint, TrinoConnection } from "../kit/connection.ts";
-import { deployment } from "../kit/deployment.ts";
+import { deployment, secondsAfter } from "../kit/deployment.ts";
 import { expose } from "../kit/ingress.ts";
 import { configFiles, execProbe, httpProbe, lenientLiveness, scratch, secretFiles } from "../kit/pod.ts";
 import { credentials, password, TypedSecret } from "../kit/secret.ts";
 import { endpoint, exposed, service } from "../kit/service.ts";
-import { type Catalogs, catalogFiles } from "./catalogs.ts";
+import { type Catalogs, catalogFiles, secretsPath } from "./catalogs.ts";
 import {
   coordinatorFiles,
   drainRules,
@@ -17,7 +17,6 @@ import {
   exchangeFiles,
   nodeFiles,
   ports,
-  secondsAfter,
   shutdownGracePeriod,
   spillPath,
   startScript,
@@ -82,7 +81,8 @@ export class Trino extends Component {
 
   private coordinator(shared: Shared) {
     const { checksums, connects, container, mounts, volumes } = this.node("coordinator", shared);
-    return deployment(this, {
+    // The volume `secrets` exists only with files in it, so the type of the volumes' names is `string`.
+    return deployment<string>(this, {
       suffix: "coordinator",
       replicas: 1,
       pod: { user, role: "coordinator", checksums, connects, containers: { trino: { ...container, mounts } }, volumes },
@@ -93,7 +93,7 @@ export class Trino extends Component {
     const { checksums, connects, container, mounts, volumes } = this.node("worker", shared);
     const { worker } = shared.config;
     const { spill } = worker;
-    // The volume `spill` exists only where queries spill, so the type of the volumes' names is `string`.
+    // Some volumes exist only where they have a use, so the type of their names is `string`.
     return deployment<string>(this, {
       suffix: "worker",
       replicas: worker.replicas,
@@ -115,6 +115,7 @@ export class Trino extends Component {
         },
         volumes: {
           ...volumes,
+          data: scratch({ size: worker.scratch }),
           drain: secretFiles({ "rules.json": drain.key("rules.json") }),
           ...(spill && { spill: scratch({ size: spill }) }),
         },
@@ -130,6 +131,7 @@ export class Trino extends Component {
       ...(role === "coordinator" ? coordinatorFiles(config) : workerFiles(config, this.host())),
       ...exchangeFiles(exchange),
     });
+    const hasSecrets = Object.keys(sources.secrets).length > 0;
     return {
       checksums: {
         config: configuration.checksum,
@@ -155,12 +157,14 @@ export class Trino extends Component {
         "/etc/trino/catalog": "catalogs",
         "/data/trino": "data",
         "/tmp": "tmp",
-      } as const,
+        ...(hasSecrets && { [secretsPath]: "secrets" }),
+      },
       volumes: {
         config: configFiles(configuration.name),
         catalogs: configFiles(catalogs.name),
         data: scratch({ size: "1Gi" }),
         tmp: scratch({ size: "1Gi" }),
+        ...(hasSecrets && { secrets: secretFiles(sources.secrets) }),
       },
     };
   }

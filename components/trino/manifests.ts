@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { derived } from "../../config/derived.ts";
+import { bothOf, derived } from "../../config/derived.ts";
 import { bytes, mebibytes, mebibytesOf, percentage } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { BucketConnection } from "../kit/connection.ts";
@@ -46,9 +46,6 @@ export const drainRules = (drainer: pulumi.Output<string>) =>
   });
 
 const withUnderscores = derived("withUnderscores", (name: string): string => name.replaceAll("-", "_"));
-
-/** `seconds` and `more`. */
-export const secondsAfter = derived("secondsAfter", (seconds: number, more: number): number => seconds + more);
 
 /** Heap for a container's memory limit, in mebibytes. */
 const heapOf = (limit: string) => mebibytesOf(limit, heapPercent);
@@ -146,7 +143,7 @@ http-server.process-forwarded=true
 ${common(config.coordinator.resources.limits.memory)}# Effectively unlimited: query.max-memory-per-node is the limit. So a change of the number of workers does not restart the coordinator.
 query.max-memory=100TB
 ${features(config)}`,
-    { ...config.settings, ...config.coordinator.settings },
+    bothOf(config.settings, config.coordinator.settings),
     properties,
   ),
   ...resourceGroupFiles(config),
@@ -158,7 +155,7 @@ export const workerFiles = (config: Config["trino"], coordinator: string) => ({
 discovery.uri=http://${coordinator}:${ports.http}
 ${common(config.worker.resources.limits.memory)}shutdown.grace-period=${shutdownGracePeriod}s
 ${features(config)}`,
-    { ...config.settings, ...config.worker.settings },
+    bothOf(config.settings, config.worker.settings),
     properties,
   ),
   "access-control.properties": `access-control.name=file

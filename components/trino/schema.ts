@@ -39,7 +39,13 @@ const nodeSettings = (what: string) =>
 const catalogTaken = {
   "connection-*": "",
   "connector.name": "",
-  "fs.*": "",
+  // All but fs.cache.
+  "fs.azure.*": "",
+  "fs.gcs.*": "",
+  "fs.hadoop.*": "",
+  "fs.local.*": "",
+  "fs.native-*": "",
+  "fs.s3.*": "",
   "iceberg.catalog.type": "",
   "iceberg.rest-catalog.*": "",
   "kafka.hide-internal-columns": "",
@@ -153,6 +159,9 @@ const config = block({
       .describe(
         "Disk of each worker that queries may fill with what does not fit into memory. Default: they fail instead.",
       ),
+    scratch: memory
+      .prefault("1Gi")
+      .describe("Disk of each worker for `/data/trino`, such as for a catalog's cache of files."),
     settings: nodeSettings("of the workers alone"),
   }).prefault({}),
   settings: nodeSettings("of every node"),

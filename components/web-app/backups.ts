@@ -25,7 +25,7 @@ interface Options extends Backups {
 }
 
 /** User of the web app's pods. Redis' tools and `mc` run as any user. */
-const user = 1000;
+const user = 10001;
 /** Port of the server that a restore runs. */
 const restorePort = 6380;
 /** The server that a restore runs, for Redis to connect to. */

@@ -17,8 +17,8 @@ import { maxMemory, redisConf, redisPod, redisPort } from "../redis/server.ts";
 import { type Backups, backups, restoreServer } from "./backups.ts";
 
 const ports = { http: 5000 };
-/** The image's own user. */
-const user = 1000;
+/** An id that no account of a node has. The files of the image are readable by any user. */
+const user = 10001;
 
 /** What the web app needs from the platform. */
 export interface WebAppArgs extends ComponentArgs<Config["webApp"]> {
@@ -63,7 +63,7 @@ export class WebApp extends Component {
       password: password(this, "secret-redis", config.auth.rotation),
     }));
     const shared = this.shared(config);
-    const redis = this.redis(config, args.backups !== undefined);
+    const redis = this.redis(config, args.backups);
     const flask = this.flask(config, shared, redis);
     this.workers(config, shared, redis);
     whenever(config.debug, () => this.debugShell(config, shared));
@@ -89,7 +89,7 @@ export class WebApp extends Component {
   }
 
   /** Redis and its Service. Returns both: clients depend on them. */
-  private redis(config: Config["webApp"], replicas: boolean): pulumi.Resource[] {
+  private redis(config: Config["webApp"], backups: WebAppArgs["backups"]): pulumi.Resource[] {
     const configuration = files(this, "config-redis", redisConf(snapshotsAndMemory(config.redis)));
     const volume = claim(this, "pvc-redis", config.storage);
     const pod = redisPod(this, {
@@ -108,7 +108,7 @@ export class WebApp extends Component {
       pod: {
         ...pod,
         // It becomes a replica of the restore's server.
-        ...(replicas && { connects: [restoreServer(this)] }),
+        connects: [whenever(backups, () => restoreServer(this))],
         volumes: { data: { persistentVolumeClaim: { claimName: volume.metadata.name } }, ...pod.volumes },
       },
       dependsOn: [volume],

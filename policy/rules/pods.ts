@@ -10,7 +10,7 @@ export const restricted: Rule = (object) => {
   const require = (holds: boolean, problem: string) => holds || problems.push(problem);
   for (const field of ["hostNetwork", "hostPID", "hostIPC"]) require(!spec[field], `${field} is set`);
   require(spec.securityContext?.runAsNonRoot === true, "the pod may run as root");
-  require(spec.securityContext?.runAsUser > 0, "the pod names no user but root");
+  require(spec.securityContext?.runAsUser !== 0, "the pod runs as root");
   require(spec.securityContext?.seccompProfile?.type === "RuntimeDefault", "no seccomp profile");
   const allowed = [
     "configMap",
@@ -36,11 +36,13 @@ const containers = perContainer(({ securityContext: context = {}, ports = [] }) 
   ...(ports.some((port: { hostPort?: number }) => port.hostPort) ? ["it takes a port of the node"] : []),
 ]);
 
-/** Requests and a memory limit on every container. Without them a container starves its neighbours. */
+/** Requests, and limits of memory and disk, on every container. Without them a container starves its neighbours. */
 export const bounded = perContainer(({ resources }) => [
   ...(resources?.requests?.cpu ? [] : ["no CPU request"]),
   ...(resources?.requests?.memory ? [] : ["no memory request"]),
   ...(resources?.limits?.memory ? [] : ["no memory limit"]),
+  ...(resources?.requests?.["ephemeral-storage"] ? [] : ["no ephemeral-storage request"]),
+  ...(resources?.limits?.["ephemeral-storage"] ? [] : ["no ephemeral-storage limit"]),
 ]);
 
 /** A version or a digest: with a moving tag, two pods of one manifest may differ. */

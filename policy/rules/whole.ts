@@ -74,7 +74,7 @@ export function leavingProblems(objects: KubernetesObject[]): string[] {
         .filter(
           (workload) =>
             workload.spec.replicas > 1 ||
-            autoscalerOf(objects, workload) ||
+            mostPods(objects, workload) !== undefined ||
             workload.spec.strategy?.rollingUpdate?.maxSurge > 0,
         )
         .filter((workload) => selects(service.spec.selector, workload))
@@ -246,15 +246,15 @@ export interface Totals {
   storage: number;
 }
 
-/** The autoscaler of a workload; undefined if it has none. */
-const autoscalerOf = (objects: KubernetesObject[], { kind, metadata }: KubernetesObject) =>
-  objects.find(
-    (one) =>
-      one.kind === "HorizontalPodAutoscaler" &&
-      one.metadata.namespace === metadata.namespace &&
-      one.spec.scaleTargetRef.kind === kind &&
-      one.spec.scaleTargetRef.name === metadata.name,
-  );
+/** The most pods that a workload's autoscaler allows; undefined if it has none. */
+function mostPods(objects: KubernetesObject[], { kind, metadata }: KubernetesObject): number | undefined {
+  const of = objects.find(({ kind: autoscaler, metadata: { namespace }, spec }) => {
+    if (autoscaler !== "HorizontalPodAutoscaler" && autoscaler !== "ScaledObject") return false;
+    const { kind: target = "Deployment", name } = spec.scaleTargetRef;
+    return namespace === metadata.namespace && target === kind && name === metadata.name;
+  });
+  return of?.spec.maxReplicas ?? of?.spec.maxReplicaCount;
+}
 
 /**
  * Requests of all objects together: those of servers times their replicas, and the largest of the Jobs, which run one
@@ -277,7 +277,7 @@ export function totals(objects: KubernetesObject[]): Totals {
       {
         isJob,
         // An autoscaler may start as many.
-        replicas: autoscalerOf(objects, object)?.spec.maxReplicas ?? object.spec.replicas ?? 1,
+        replicas: mostPods(objects, object) ?? object.spec.replicas ?? 1,
         cpu: request("cpu", millicores),
         memory: request("memory", bytes),
       },

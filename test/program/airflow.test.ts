@@ -108,6 +108,23 @@ describe("Airflow", () => {
     expect(startupProbe.timeoutSeconds).toBeGreaterThanOrEqual(60);
   });
 
+  it("limits the requests of the API server, and exempts exactly its probes", () => {
+    const { startupProbe, readinessProbe, livenessProbe, volumeMounts } = container(before, "api-server");
+    const plugin = find(before, "ConfigMap", "airflow-config").data["request_limit.py"] as string;
+    const probes = [startupProbe, readinessProbe, livenessProbe].map(({ httpGet }) => `"${httpGet.path}"`);
+    expect(plugin).toContain(`PROBES = {${probes.join(", ")}}`);
+    const mountPath = "/opt/airflow/plugins/request_limit.py";
+    expect(volumeMounts).toContainEqual({ name: "config", mountPath, subPath: "request_limit.py" });
+    for (const name of processes.slice(1)) expect(JSON.stringify(container(before, name))).not.toContain("plugins");
+  });
+
+  it("gives up a connection to Redis that is lost, so that a worker stops", () => {
+    const config = find(before, "ConfigMap", "airflow-config").data;
+    expect(config["airflow.cfg"]).toMatch(/^socket_timeout = 10\nsocket_connect_timeout = 5$/m);
+    expect(config["celery_config.py"]).toContain('"worker_consumer": "celery_consumer:Consumer"');
+    expect(container(before, "worker").command).toContain("--without-gossip");
+  });
+
   it("shares no volume: logs go to the bucket", () => {
     const config = find(before, "ConfigMap", "airflow-config").data["airflow.cfg"];
     expect(config).toContain("remote_base_log_folder = s3://airflow/logs");
@@ -334,3 +351,20 @@ describe("the configuration", () => {
     expect(refusal(dags)).toBe("accepted");
   });
 });
+
+it("has as much disk for files of tasks, and for logs of workers, as the stack says", async () => {
+  const program = await stack("airflow: { scratch: 20Gi, worker: { logs: 5Gi } }");
+  const sizes = (process: string) =>
+    Object.fromEntries(
+      (find(program, "Deployment", `airflow-${process}`).spec.template.spec.volumes as Volume[]).flatMap(
+        ({ name, emptyDir }) => (emptyDir ? [[name, emptyDir.sizeLimit]] : []),
+      ),
+    );
+  expect(sizes("worker")).toEqual({ logs: "5Gi", tmp: "20Gi" });
+  expect(sizes("dag-processor")).toEqual({ logs: "1Gi", tmp: "20Gi" });
+});
+
+interface Volume {
+  name: string;
+  emptyDir?: { sizeLimit: string };
+}

@@ -22,6 +22,8 @@ describe("the counted pools", () => {
   it("of Airflow, whose workers keep no connection open for results", () => {
     const config = file("airflow-config", "airflow.cfg");
     expect(config).toContain("\n[database]\nsql_alchemy_pool_size = 5\nsql_alchemy_max_overflow = 10\n");
+    const server = container("Deployment", "airflow-api-server").env;
+    expect(server).toContainEqual({ name: "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW", value: "17" });
     expect(config).toContain("\ncelery_config_options = celery_config.CELERY_CONFIG\n");
     expect(file("airflow-config", "celery_config.py")).toContain('{"poolclass": NullPool}');
   });

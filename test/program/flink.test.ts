@@ -1,7 +1,7 @@
 // Proves Flink's manifests: state in the bucket, ports, memory, which pods a change rolls, RBAC.
 // Does not prove that Flink starts with them: the cluster test does.
 import { beforeAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import { parseConfig } from "../../config/problems.ts";
 import { podOf, rules } from "../../policy/rules/index.ts";
 import { permissionProblems, writeProblems } from "../../policy/rules/whole.ts";
@@ -143,6 +143,36 @@ describe("several JobManagers", () => {
     }
     const there = prod.objects.filter(({ metadata }) => metadata.namespace === "prod-flink");
     expect(new Set(there.map(({ kind }) => kind))).toEqual(new Set(["Role", "RoleBinding"]));
+  });
+
+  it.each([
+    ["both use one that the stack names", { name: "theirs" }, "theirs", "theirs", []],
+    [
+      "have two if the stack names one for TaskManagers",
+      { name: "theirs", roles: { taskmanager: { name: "readers" } } },
+      "theirs",
+      "readers",
+      [],
+    ],
+    [
+      "have the platform's for JobManagers alone, with its Role",
+      { roles: { taskmanager: { name: "readers" } } },
+      "flink",
+      "readers",
+      ["ServiceAccount flink", "Role flink", "RoleBinding flink"],
+    ],
+  ])("%s", async (_, serviceAccount, jobManagers, taskManagers, made) => {
+    for (const stack of ["test", "prod"]) {
+      const program = await evaluated(stack, { changes: stringify({ flink: { serviceAccount } }) });
+      const account = (role: string) =>
+        named(program, "Deployment", `flink-${role}`).spec.template.spec.serviceAccountName;
+      expect([account("jobmanager"), account("taskmanager")]).toEqual([jobManagers, taskManagers]);
+      const found = program.objects
+        .filter(({ kind, metadata }) => /^(ServiceAccount|Role.*)$/.test(kind) && metadata.name.startsWith("flink"))
+        .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+      // One JobManager has no rights, so it has an account alone.
+      expect(found.sort()).toEqual(made.filter((one) => stack === "prod" || one.startsWith("Service")).sort());
+    }
   });
 
   it("fail the policy with rights to other components' ConfigMaps", () => {

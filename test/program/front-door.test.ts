@@ -2,17 +2,21 @@
 // server is given the address that people type.
 // Does not prove that a controller serves them, nor that a browser can log in.
 import { beforeAll, describe, expect, it } from "vitest";
+import { wantedBy } from "../../cli/up.ts";
 import { containersOf, type KubernetesObject, podOf } from "../../policy/rules/index.ts";
 import { type Evaluated, evaluated, named } from "./stacks.ts";
 
 const domain = "data.example.com";
-const openPages = ["nessie", "trino", "flink", "spark", "noetl", "prometheus", "webApp", "deployd"];
+const openPages = ["nessie", "trino", "flink", "spark", "noetl", "prometheus", "alertmanager", "webApp", "deployd"];
 const open = Object.fromEntries(openPages.map((key) => [key, { allowWithoutLogin: true }]));
 const changes = (frontDoor: object, global: object = {}) =>
   JSON.stringify({
     global: { domain, cluster: "plain", networkPolicies: { enabled: false }, ...global },
     frontDoor,
-    monitoring: { enabled: true },
+    monitoring: {
+      enabled: true,
+      alertmanager: { enabled: true, config: { route: { receiver: "none" }, receivers: [{ name: "none" }] } },
+    },
     noetl: { instances: { main: {}, old: {} } },
     djangoApps: { shop: { image: "apps/shop:1.0.0" } },
   });
@@ -22,7 +26,18 @@ const ingressesOf = ({ objects }: Evaluated) => objects.filter(({ kind }) => kin
 const hostsOf = (program: Evaluated) => ingressesOf(program).map(({ spec }) => spec.rules[0].host as string);
 
 const withLogin = ["airflow", "django-shop", "grafana", "minio", "polls", "superset"];
-const withoutLogin = ["deployd", "flink", "nessie", "noetl", "noetl-old", "prometheus", "spark", "trino", "web-app"];
+const withoutLogin = [
+  "alertmanager",
+  "deployd",
+  "flink",
+  "nessie",
+  "noetl",
+  "noetl-old",
+  "prometheus",
+  "spark",
+  "trino",
+  "web-app",
+];
 const hosts = (names: string[]) => names.map((name) => `${name}.${domain}`).sort();
 
 /** Whether a Service of the namespace has the port and selects pods that have it too. */
@@ -86,6 +101,7 @@ describe("with a Secret", () => {
     expect(text("grafana-config")).toContain(`root_url = https://grafana.${domain}/\\n`);
     expect(text("grafana-config")).toContain("cookie_secure = true");
     expect(text("prometheus")).toContain(`--web.external-url=https://prometheus.${domain}/`);
+    expect(text("alertmanager")).toContain(`--web.external-url=https://alertmanager.${domain}/`);
     expect(text("polls")).toContain(`"CSRF_TRUSTED_ORIGINS","value":"http://polls.${domain},https://polls.${domain}"`);
     expect(text("trino-coordinator")).toContain("http-server.process-forwarded=true");
   });
@@ -119,6 +135,7 @@ it("routes by a Gateway instead, and redirects HTTP", async () => {
   const gateway = { name: "public", namespace: "gateways" };
   const program = await evaluated("test", { changes: changes({ routes: "httpRoute", gateway, ...open }) });
   expect(ingressesOf(program)).toEqual([]);
+  expect(wantedBy(program.evaluation).frontDoor).toBe(true);
   const routes = program.objects.filter(({ kind }) => kind === "HTTPRoute");
   const of = (listener: string) => routes.filter(({ spec }) => spec.parentRefs[0].sectionName === listener);
   for (const listener of ["https", "http"])
@@ -127,6 +144,8 @@ it("routes by a Gateway instead, and redirects HTTP", async () => {
         .map(({ spec }) => spec.hostnames[0])
         .sort(),
     ).toEqual(hosts([...withLogin, ...withoutLogin]));
+  // The API server drops empty ones, which a second `up` would then add again.
+  for (const { metadata } of routes) expect(metadata.annotations).toBeUndefined();
   for (const { metadata, spec } of of("https")) {
     expect(spec.parentRefs).toEqual([{ ...gateway, sectionName: "https" }]);
     expect(leadsSomewhere(program, metadata.namespace ?? "", spec.rules[0].backendRefs[0])).toBe(true);
@@ -211,8 +230,49 @@ describe("with a login by OpenID Connect", () => {
     expect(row("flink")).toContain("<td>the front door's</td><td></td>");
     expect(row("prometheus")).toContain("<td>none</td>");
     const { spec } = named(program, "Deployment", "front-door-login").spec.template;
-    expect(spec.containers[0].env).toContainEqual({ name: "OAUTH2_PROXY_UPSTREAMS", value: "file:///page/#/" });
     expect(spec.volumes).toEqual([{ name: "files", configMap: { name: "front-door-page" } }]);
+  });
+
+  it("asks each page's server whether it answers, not its host name", () => {
+    const page: string = named(program, "ConfigMap", "front-door-page").data?.["index.html"];
+    const { env, args } = named(program, "Deployment", "front-door-login").spec.template.spec.containers[0];
+    const upstreams: string[] = env
+      .find(({ name }: { name: string }) => name === "OAUTH2_PROXY_UPSTREAMS")
+      .value.split(",");
+    expect(upstreams.pop()).toBe("file:///page/#/");
+    expect(upstreams).toHaveLength(withLogin.length + withoutLogin.length);
+    expect(upstreams).toContain("http://minio.test-core.svc:9001/state/minio");
+    expect(upstreams).toContain("http://prometheus.test-monitoring.svc:9090/state/prometheus");
+    for (const upstream of upstreams) {
+      const { hostname, port, pathname } = new URL(upstream);
+      const [name = "", namespace = ""] = hostname.split(".");
+      expect({ upstream, leads: leadsSomewhere(program, namespace, { name, port: Number(port) }) }).toEqual({
+        upstream,
+        leads: true,
+      });
+      expect(page).toContain(`<tr data-state="${pathname}">`);
+    }
+    // Django refuses the host name of another page.
+    expect(args).toContain("--pass-host-header=false");
+    const [flink] = named(program, "Deployment", "flink-login").spec.template.spec.containers;
+    expect(flink.args.join(" ")).not.toContain("pass-host-header");
+    const policies = program.objects.filter(({ kind }) => kind === "NetworkPolicy");
+    const from = '"app.kubernetes.io/component":"login","app.kubernetes.io/instance":"test-front-door"';
+    for (const name of ["minio-server", "superset-web", "flink-jobmanager", "prometheus-server"])
+      expect(JSON.stringify(policies.find(({ metadata }) => metadata.name === name)?.spec.ingress)).toContain(from);
+  });
+
+  it("trusts a private authority of the issuer's, where one is named", async () => {
+    const frontDoor = { ...secret, login: { ...login, caConfigMap: "oidc-ca" } };
+    const private_ = await evaluated("test", { changes: changes(frontDoor) });
+    for (const name of ["flink-login", "nessie-login", "front-door-login"]) {
+      const { containers, volumes } = named(private_, "Deployment", name).spec.template.spec;
+      expect(containers[0].args).toContain("--provider-ca-file=/authority/ca.crt");
+      expect(containers[0].volumeMounts).toContainEqual({ name: "authority", mountPath: "/authority" });
+      expect(volumes).toContainEqual({ name: "authority", configMap: { name: "oidc-ca" } });
+    }
+    const [container] = named(program, "Deployment", "flink-login").spec.template.spec.containers;
+    expect(container.args.join(" ")).not.toContain("provider-ca-file");
   });
 
   it("is the only one that the controller reaches of such a page", () => {

@@ -191,7 +191,9 @@ kafka:
         writeFileSync(join(folder, tool), `${lines.join("\n")}\n`);
         chmodSync(join(folder, tool), 0o755);
       }
-      const script = declaredTopicsScript.replaceAll("/opt/kafka/bin", folder).replaceAll("/etc/kafka/topics", folder);
+      const script = declaredTopicsScript(false)
+        .replaceAll("/opt/kafka/bin", folder)
+        .replaceAll("/etc/kafka/topics", folder);
       let exit = 0;
       try {
         const env = { PATH: process.env.PATH, SERVERS: "kafka:9092", DECLARED: declared };

@@ -121,6 +121,19 @@ describe("a stack with cluster: kind and no context", () => {
     expect(one(made, "Command", "kind-cluster").options.dependencies).toEqual([hosts.urn]);
   });
 
+  it("builds Airflow's image with the stack's Python packages, and names it by digest", async () => {
+    const own = await evaluated({
+      changes: { airflow: { packages: ["pandas==2.3.3", "apache-airflow-providers-http==5.4.0"] } },
+    });
+    const { inputs } = own.resources.find(({ name }) => name.startsWith("kind-airflow-3.3.2-")) as Resource;
+    expect(inputs.build).toMatchObject({
+      context: "components/airflow/images/airflow-packages",
+      args: { AIRFLOW: "apache/airflow:3.3.2", PACKAGES: "apache-airflow-providers-http==5.4.0 pandas==2.3.3" },
+    });
+    expect(imagesOf(own)).toContain(digest("airflow"));
+    expect(imagesOf(own)).not.toContain("apache/airflow:3.3.2");
+  });
+
   it("builds an image with BuildKit from the repository's Dockerfile after the registry, with the pushed image as cache", async () => {
     const two = await evaluated({ changes: { noetl: { instances: { main: {}, old: { version: "2.5.5" } } } } });
     const { inputs, options } = one(two, "Image", "kind-noetl-2.5.5");

@@ -176,3 +176,71 @@ describe("rules of the stack", () => {
     expect(rule?.spec).toEqual({ groups });
   });
 });
+
+describe("Alertmanager", () => {
+  const config = `{
+    global: { smtp_smarthost: "mail.example.com:587", smtp_auth_username: alerts, smtp_auth_password_file: /etc/alertmanager/secrets/mail/password },
+    templates: [/etc/alertmanager/secrets/texts/own.tmpl],
+    route: { receiver: team, routes: [{ receiver: night, matchers: ['severity="page"'] }] },
+    receivers: [
+      { name: team, email_configs: [{ to: team@example.com }], webhook_configs: [{ url: "http://hook.ops.svc:8080/alerts" }] },
+      { name: night, slack_configs: [{ channel: "#night", api_url_file: /etc/alertmanager/secrets/chat/url, http_config: { http_headers: { X-Own: { files: [/etc/alertmanager/secrets/chat/header] } } } }] }
+    ]
+  }`;
+  const alerting = (more = "") => on(`, alertmanager: { enabled: true, config: ${config} }${more}`);
+
+  it("has the configuration as it is, and the keys of Secrets as files by their names", async () => {
+    const after = await alerting();
+    const { data } = named(after, "ConfigMap", "alertmanager-config");
+    expect(parse((data as Record<string, string>)["alertmanager.yml"] ?? "")).toEqual(parse(config));
+    const { spec } = named(after, "StatefulSet", "alertmanager").spec.template;
+    const [{ args, volumeMounts }] = spec.containers;
+    expect(args).toContain("--web.external-url=http://alertmanager.test-monitoring.svc:9093/");
+    expect(volumeMounts).toContainEqual({ name: "secrets", mountPath: "/etc/alertmanager/secrets" });
+    const file = (name: string, key: string) => ({ secret: { name, items: [{ key, path: `${name}/${key}` }] } });
+    expect(spec.volumes).toContainEqual({
+      name: "secrets",
+      projected: {
+        sources: [file("chat", "header"), file("chat", "url"), file("mail", "password"), file("texts", "own.tmpl")],
+      },
+    });
+  });
+
+  it("is scraped, and gets the alerts of Prometheus beside the stack's own Alertmanagers", async () => {
+    const after = await alerting(', prometheus: { alertmanagers: ["alerts.ops.svc:9093"] }');
+    const { data } = named(after, "ConfigMap", "prometheus-config");
+    expect(parse((data as Record<string, string>)["prometheus.yml"] ?? "").alerting.alertmanagers).toEqual([
+      { static_configs: [{ targets: ["alertmanager.test-monitoring.svc:9093"] }] },
+      { static_configs: [{ targets: ["alerts.ops.svc:9093"] }] },
+    ]);
+    expect(scraped(after).map(({ job_name }) => job_name)).toContain("alertmanager-server");
+  });
+
+  it("rolls Prometheus alone", async () => {
+    const after = await alerting();
+    const rolled = changed(program, after).filter((name) => /^(StatefulSet|Deployment) /.test(name));
+    expect(rolled).toEqual(["StatefulSet alertmanager", "StatefulSet prometheus"]);
+  });
+
+  it("may reach its mail server, its webhook and HTTPS, and is reached by Prometheus alone, with network policies", async () => {
+    const after = await evaluated("test", {
+      changes: `global: { networkPolicies: { enabled: true } }\nmonitoring: { enabled: true, alertmanager: { enabled: true, config: ${config} } }`,
+    });
+    const { spec } = named(after, "NetworkPolicy", "alertmanager-server");
+    const ports = (spec.egress as { to?: object[]; ports: { port: number }[] }[])
+      .filter(({ to = [] }) => JSON.stringify(to).includes("0.0.0.0/0"))
+      .flatMap((rule) => rule.ports.map(({ port }) => port));
+    expect(ports.sort()).toEqual([443, 587, 8080]);
+    expect(spec.ingress).toEqual([
+      {
+        from: [
+          {
+            namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "test-monitoring" } },
+            podSelector: { matchLabels: expect.objectContaining({ "app.kubernetes.io/name": "prometheus" }) },
+          },
+        ],
+        ports: [{ protocol: "TCP", port: 9093 }],
+      },
+    ]);
+  });
+});

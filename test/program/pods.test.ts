@@ -237,6 +237,57 @@ describe("a role's key", () => {
   });
 });
 
+describe("a component's service account", () => {
+  const own = (account: (path: string) => Block) =>
+    inEach((path) => (/databaseCluster$|^cloudnativePg$/.test(path) ? {} : { serviceAccount: account(path) }));
+  const rights = ["ServiceAccount", "Role", "RoleBinding"];
+  const network = { networkPolicies: { enabled: true } };
+  const render = async (config: object) =>
+    evaluated("prod", { changes: stringify(merged({ ...everything, global: network }, config)) });
+  const policies = ({ objects }: Evaluated) => objects.filter(({ kind }) => kind === "NetworkPolicy");
+  let usual: Evaluated;
+  beforeAll(async () => {
+    usual = await render({});
+  });
+
+  it("is an existing one for all pods if the stack names it: no account, Role or RoleBinding is made", async () => {
+    const existing = await render(own((path) => ({ name: `own-${path.toLowerCase()}` })));
+    expect(existing.objects.filter(({ kind }) => rights.includes(kind))).toEqual([]);
+    // The name of a Job has a hash of its pod.
+    const token = ({ title, pod }: Found) => [
+      title.replace(/-[0-9a-f]{8}$/, ""),
+      pod.spec.automountServiceAccountToken,
+    ];
+    const found = podsOf(existing);
+    for (const { title, component, pod } of found)
+      expect(first(pod.spec.serviceAccountName.replace("own-", "")), title).toBe(component?.toLowerCase());
+    // Each has a token if it had one, and reaches what it reached.
+    expect(found.map(token)).toEqual(podsOf(usual).map(token));
+    const tokens = found.filter(({ pod }) => pod.spec.automountServiceAccountToken).map(({ title }) => title);
+    expect(tokens.sort()).toEqual([
+      "Deployment deployd",
+      "Deployment flink-jobmanager",
+      "Deployment flink-taskmanager",
+      "StatefulSet prometheus",
+    ]);
+    expect(policies(existing).length).toBeGreaterThan(20);
+    expect(policies(existing)).toEqual(policies(usual));
+  });
+
+  it("has the stack's annotations if the platform makes it, and the same rights", async () => {
+    const annotated = await render(own((path) => ({ annotations: { "example.com/role": path } })));
+    const kinds = (kind: string, { objects }: Evaluated) => objects.filter((one) => one.kind === kind);
+    const accounts = kinds("ServiceAccount", annotated);
+    expect(accounts.length).toBeGreaterThan(20);
+    for (const { metadata } of accounts) {
+      const component = componentOf(metadata.labels?.["app.kubernetes.io/name"] ?? "");
+      expect(first(metadata.annotations?.["example.com/role"] ?? ""), metadata.name).toBe(component);
+    }
+    for (const kind of ["Role", "RoleBinding"]) expect(kinds(kind, annotated)).toEqual(kinds(kind, usual));
+    expect(podsOf(annotated)).toEqual(podsOf(usual));
+  });
+});
+
 describe("a default for all", () => {
   it("reaches every pod, and a component's own replaces it", async () => {
     const changes = stringify({
@@ -382,6 +433,7 @@ it("each variable of the platform is refused, with the key to use instead if the
         {
           "noetl-nats": "noetl.nats",
           prometheus: "monitoring.prometheus",
+          alertmanager: "monitoring.alertmanager",
           grafana: "monitoring.grafana",
           exporters: "monitoring.exporters",
         }[name] ?? component;

@@ -112,7 +112,9 @@ describe("variables from the stack file", () => {
 describe("an application below the image's working directory, over ASGI", () => {
   it("runs in the directory of manage.py, with uvicorn workers", async () => {
     const program = await render(shop({ application: "shop.asgi", interface: "asgi", directory: "backend/src" }));
-    const web = container(named(program, "Deployment", "django-my-shop"));
+    const pod = named(program, "Deployment", "django-my-shop").spec.template.spec;
+    const [web] = pod.containers;
+    const [waiting] = pod.initContainers;
     const migrate = container(
       program.objects.find(({ metadata }) => metadata.name.startsWith("django-my-shop-migrate-")),
     );
@@ -135,7 +137,13 @@ describe("an application below the image's working directory, over ASGI", () => 
       expect(served).toBe(
         `gunicorn ${join(cwd, folder)} --bind ${existsSync("/proc/net/if_inet6") ? "[::]" : "0.0.0.0"}:8000 shop.asgi --workers=1 --keep-alive=0 --graceful-timeout=30 --worker-tmp-dir=/dev/shm --worker-class=uvicorn_worker.UvicornWorker`,
       );
-      expect((await run(migrate.command))[0]).toBe(`python ${join(cwd, folder)} manage.py migrate --noinput`);
+      const shell = `python ${join(cwd, folder)} manage.py shell --verbosity 0 --command `;
+      const migrated = await run(migrate.command);
+      expect(migrated[0]).toBe(`${shell}def ready(connection):`);
+      expect(migrated).toContain(`python ${join(cwd, folder)} manage.py migrate --noinput`);
+      expect((await run(waiting.command))[0]).toBe(
+        `${shell}from django.db.migrations.executor import MigrationExecutor`,
+      );
     }
   });
 });
@@ -153,9 +161,12 @@ it("starts a new pod before it stops an old one", () => {
 });
 
 it("the web server does not get the administrator's password", () => {
-  const names = container(named(before, "Deployment", "polls")).env.map((one: { name: string }) => one.name);
-  expect(names.filter((name: string) => name.includes("SUPERUSER"))).toEqual([]);
-  expect(names).toContain("SECRET_KEY");
+  const { containers, initContainers } = named(before, "Deployment", "polls").spec.template.spec;
+  for (const { env } of [...containers, ...initContainers]) {
+    const names = env.map((one: { name: string }) => one.name);
+    expect(names.filter((name: string) => name.includes("SUPERUSER"))).toEqual([]);
+    expect(names).toContain("SECRET_KEY");
+  }
 });
 
 describe("users reach it", () => {

@@ -117,10 +117,10 @@ trino:
     const program = await evaluatedWithSecrets("test", changes);
     expect(files(program, "catalogs")["sales.properties"]).toBe(
       [
-        "connector.name=postgresql",
+        `connection-password=\${ENV:SALES_PASSWORD}`,
         "connection-url=jdbc:postgresql://sales.example.com:5432/sales",
         "connection-user=reader",
-        `connection-password=\${ENV:SALES_PASSWORD}`,
+        "connector.name=postgresql",
         "",
       ].join("\n"),
     );
@@ -161,6 +161,19 @@ it("spilling fills a volume of its own, and never all of it: a full one would ev
   const { volumes, containers } = named(program, "Deployment", "trino-worker").spec.template.spec;
   expect(volumes).toContainEqual({ name: "spill", emptyDir: { sizeLimit: "10Gi" } });
   expect(containers[0].volumeMounts).toContainEqual({ name: "spill", mountPath: "/data/trino/spill" });
+});
+
+it("a catalog's cache of files has room on the workers alone", async () => {
+  const cache = "{ fs.cache.enabled: true, fs.cache.directories: /data/trino/cache, fs.cache.max-sizes: 40GB }";
+  const program = await evaluatedWithSecrets(
+    "test",
+    `trino: { worker: { scratch: 50Gi }, catalogs: { iceberg: ${cache} } }`,
+  );
+  const volumesOf = (role: string) => named(program, "Deployment", `trino-${role}`).spec.template.spec.volumes;
+  expect(volumesOf("worker")).toContainEqual({ name: "data", emptyDir: { sizeLimit: "50Gi" } });
+  expect(volumesOf("coordinator")).toContainEqual({ name: "data", emptyDir: { sizeLimit: "1Gi" } });
+  const catalog = (named(program, "ConfigMap", "trino-catalogs").data as Record<string, string>)["iceberg.properties"];
+  expect(catalog).toContain("fs.cache.directories=/data/trino/cache\n");
 });
 
 it("what is retried has a bucket of its own, which both roles know", async () => {
