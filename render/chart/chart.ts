@@ -6,13 +6,14 @@ import { traced } from "../../config/derived.ts";
 import { fixedReplicas } from "../../config/immutable-fields.ts";
 import { parseConfig } from "../../config/problems.ts";
 import { type Config, schema } from "../../config/schema.ts";
+import { taken } from "../../config/taken.ts";
 import { evaluate, type RandomSource } from "../evaluate.ts";
 import { type KubeObject, type Manifest, manifests } from "../manifests.ts";
 import { checks } from "./checks.ts";
 import { conditionalKey, plainName, text } from "./expressions.ts";
 import { functions } from "./functions.ts";
 import { helmSchema } from "./helm-schema.ts";
-import { missing } from "./keys.ts";
+import { isWhole, missing } from "./keys.ts";
 import { Passwords } from "./passwords.ts";
 import { clientTests, testFunctions } from "./tests.ts";
 import { notes, readme } from "./texts.ts";
@@ -47,8 +48,12 @@ export const mark = "# Written by ./platform chart: change the program, not this
 
 /** The keys of a stack. Those that the chart does not have are fixed to their defaults, with the reason. */
 export function valuesSchema(): Schema {
-  const whole = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Schema;
-  const charted: readonly string[] = ["global", "namespaces", ...chartComponents];
+  const whole = z.toJSONSchema(schema, {
+    io: "input",
+    unrepresentable: "any",
+    override: ({ zodSchema, jsonSchema }) => Object.assign(jsonSchema, taken.get(zodSchema)),
+  }) as Schema;
+  const charted: readonly string[] = ["global", "frontDoor", "namespaces", ...chartComponents];
   return {
     ...whole,
     properties: Object.fromEntries(
@@ -74,6 +79,7 @@ function known(of: Schema, path: string): Schema {
     });
   return {
     ...of,
+    ...(properties && isWhole(path) && { whole: true }),
     ...(properties && { properties: Object.fromEntries(entries) }),
     ...(typeof additionalProperties === "object" && {
       additionalProperties: known(additionalProperties, `${path}.*`),

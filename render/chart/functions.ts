@@ -1,7 +1,7 @@
-import { reserved } from "../../components/django/schema.ts";
 import { semanticVersion } from "../../components/web-app/schema.ts";
-import { secretVariable } from "../../config/fields.ts";
+import { qualifiedName, reservedKey, secretVariable } from "../../config/fields.ts";
 import { imageForms } from "../../config/images.ts";
+import { passwordInside, secretSetting } from "../../config/settings.ts";
 
 /** A regular expression as a text of a Go template. */
 export const goPattern = ({ source, flags }: RegExp): string =>
@@ -20,11 +20,25 @@ export const numeric: ReadonlySet<string> = new Set([
   "oneLess",
   "secondsAfter",
   "product",
+  "portOfUrl",
+  "numberOf",
 ]);
 /** Functions whose result may have several lines. */
-export const manyLines: ReadonlySet<string> = new Set(["repositoryLines"]);
+export const manyLines: ReadonlySet<string> = new Set(["repositoryLines", "withSettings"]);
 /** Functions whose result is true or false: text, or none. */
-export const truths: ReadonlySet<string> = new Set(["several", "isAsgi", "isText", "isNodePort", "isHttp"]);
+export const truths: ReadonlySet<string> = new Set([
+  "several",
+  "isAsgi",
+  "isText",
+  "isNodePort",
+  "isHttp",
+  "choosesUsers",
+  "isEmbedded",
+  "isExposed",
+  "isPoliced",
+  "isSignedLocally",
+  "namesIds",
+]);
 
 /**
  * The functions of the model that are `derived`, as templates: same name, arguments in a list, result as text. The
@@ -109,6 +123,14 @@ export const functions = `{{/* The tag of an image reference. */}}
 {{- div (include "data-platform.bytes" (index . 0) | int64) (mul 1048576 (int64 (index . 1))) -}}
 {{- end }}
 
+{{/* A limit with room for a scratch volume, unless that is too small to count. */}}
+{{- define "data-platform.withScratch" -}}
+{{- $size := include "data-platform.bytes" (index . 1) | int64 -}}
+{{- if gt $size 16777216 -}}
+{{- div (add (include "data-platform.bytes" (index . 0) | int64) $size) 1048576 }}Mi
+{{- else }}{{ index . 0 }}{{ end -}}
+{{- end }}
+
 {{/* A percentage of a size in bytes, computed so that 64 bits are enough. */}}
 {{- define "data-platform.bytesOf" -}}
 {{- $bytes := include "data-platform.bytes" (index . 0) | int64 -}}
@@ -160,6 +182,9 @@ export const functions = `{{/* The tag of an image reference. */}}
 {{- end }}
 {{- define "data-platform.isNodePort" -}}
 {{- if eq (index . 0) "NodePort" }}true{{ end -}}
+{{- end }}
+{{- define "data-platform.choosesUsers" -}}
+{{- if eq (index . 0) "openshift" }}true{{ end -}}
 {{- end }}
 {{- define "data-platform.isHttp" -}}
 {{- if regexMatch "^https?:" (index . 0) }}true{{ end -}}
@@ -257,12 +282,13 @@ export const functions = `{{/* The tag of an image reference. */}}
 {{- end -}}
 {{- end }}
 
-{{/* Refuses variables that the platform sets, and passwords in plain text. */}}
+{{/* Refuses variables that the platform sets, and passwords in plain text: path, variables, the platform's as a pattern. */}}
 {{- define "data-platform.checkVariables" -}}
 {{- $path := index . 0 -}}
+{{- $taken := index . 2 -}}
 {{- range $name, $value := index . 1 -}}
 {{- if not (regexMatch "^[A-Za-z_][A-Za-z0-9_]*$" $name) }}{{ fail (printf "%s.%s: expected a variable's name of letters, digits and underscores" $path $name) }}{{ end -}}
-{{- if regexMatch ${goPattern(reserved)} $name }}{{ fail (printf "%s.%s: expected another variable: the platform sets this one" $path $name) }}{{ end -}}
+{{- if regexMatch $taken $name }}{{ fail (printf "%s.%s: expected another variable: the platform sets this one" $path $name) }}{{ end -}}
 {{- if kindIs "string" $value -}}
 {{- $secret := and (regexMatch ${goPattern(secretVariable)} $name) (not (regexMatch "^([$][(][A-Za-z0-9_]+[)])?$" $value)) -}}
 {{- $inUrl := and (regexMatch "://[^/ :@]*:[^/ @]+@" $value) (not (regexMatch "://[^/ :@]*:[$][(]" $value)) -}}
@@ -309,6 +335,167 @@ export const functions = `{{/* The tag of an image reference. */}}
 {{- max (mul (index . 0) (index . 1)) (index . 2) -}}
 {{- end }}
 
+{{/* What holds for the pods of a role: the defaults for all, what the component has, and what the role has. */}}
+{{- define "data-platform.rolePods" -}}
+{{- $usual := index . 0 -}}
+{{- $own := index . 1 -}}
+{{- $zones := $usual.zones -}}
+{{- if and (index . 3) (eq $zones "preferred") }}{{ $zones = "required" }}{{ end -}}
+{{- $pods := dict "zones" $zones "labels" dict "annotations" dict -}}
+{{- range $level := list (omit $usual "zones") (omit $own "roles") (get ($own.roles | default dict) (index . 2) | default dict) -}}
+{{- range $key, $value := $level -}}
+{{- if has $key (list "labels" "annotations") -}}
+{{- range $name, $text := $value }}{{ $_ := set (index $pods $key) $name $text }}{{ end -}}
+{{- else }}{{ $_ := set $pods $key $value }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $pods -}}
+{{- end }}
+{{- define "data-platform.numberOf" -}}
+{{- $pods := index . 0 -}}
+{{- if hasKey $pods (index . 1) }}{{ index $pods (index . 1) | int64 }}{{ else }}{{ index . 2 }}{{ end -}}
+{{- end }}
+{{- define "data-platform.textsOf" -}}
+{{- index . 0 (index . 1) | toJson -}}
+{{- end }}
+{{- define "data-platform.namesIds" -}}
+{{- if or (hasKey (index . 0) "runAsUser") (ne (index . 1) "openshift") }}true{{ end -}}
+{{- end }}
+{{- define "data-platform.withoutBalance" -}}
+{{- get (dict "preferred" "ScheduleAnyway" "required" "DoNotSchedule") (index . 0).zones -}}
+{{- end }}
+{{- define "data-platform.placementFields" -}}
+{{- $pods := index . 0 -}}
+{{- $fields := pick $pods "nodeSelector" "tolerations" "affinity" "runtimeClassName" "priorityClassName" -}}
+{{- if and (index . 2) (not $pods.priorityClassName) }}{{ $_ := set $fields "priorityClassName" (printf "%s-%s" (index . 1) $pods.priority) }}{{ end -}}
+{{- toJson $fields -}}
+{{- end }}
+
+{{/* Texts by their keys, the second ones before the first. */}}
+{{- define "data-platform.bothOf" -}}
+{{- $both := dict -}}
+{{- range . }}{{ range $key, $text := . }}{{ $_ := set $both $key $text }}{{ end }}{{ end -}}
+{{- toJson $both -}}
+{{- end }}
+
+{{/* A configuration file with settings: file, settings, what is between name and value, quotes. */}}
+{{- define "data-platform.withSettings" -}}
+{{- $lines := splitList "\\n" (index . 0) -}}
+{{- $between := index . 2 -}}
+{{- $quotes := index . 3 -}}
+{{- $added := list -}}
+{{- range $name, $value := index . 1 -}}
+{{- $text := kindIs "string" $value | ternary $value (toJson $value) -}}
+{{- if eq $quotes "json" }}{{ $text = toRawJson $text }}{{ else if eq $quotes "doubled" }}{{ $text = printf "'%s'" (replace "'" "''" $text) }}{{ end -}}
+{{- $start := printf "%s%s" $name $between -}}
+{{- $merged := list -}}
+{{- $found := false -}}
+{{- range $line := $lines -}}
+{{- if and (not $found) (hasPrefix $start $line) }}{{ $found = true }}{{ $line = printf "%s%s" $start $text }}{{ end -}}
+{{- $merged = append $merged $line -}}
+{{- end -}}
+{{- if $found }}{{ $lines = $merged }}{{ else }}{{ $added = append $added (printf "%s%s" $start $text) }}{{ end -}}
+{{- end -}}
+{{- $file := join "\\n" $lines -}}
+{{- if and $added $file }}{{ $file = printf "%s\\n# The stack's own settings.\\n" $file }}{{ end -}}
+{{- if $added }}{{ $file = printf "%s%s\\n" $file (join "\\n" $added) }}{{ end -}}
+{{- $file }}
+{{- end }}
+
+{{/* Refuses settings that the platform sets, and passwords: path, settings, patterns for what is taken, names, references; an example, and what to do about a password. */}}
+{{- define "data-platform.checkSettings" -}}
+{{- $path := index . 0 -}}
+{{- $taken := index . 2 -}}
+{{- $form := index . 3 -}}
+{{- $reference := index . 4 -}}
+{{- $example := index . 5 -}}
+{{- $passwords := index . 6 -}}
+{{- range $name, $given := index . 1 -}}
+{{- $value := kindIs "string" $given | ternary $given (toJson $given) -}}
+{{- if not (regexMatch $form $name) }}{{ fail (printf "%s.%s: expected a setting's name such as %s" $path $name $example) }}{{ end -}}
+{{- if regexMatch $taken $name }}{{ fail (printf "%s.%s: expected another setting: the platform sets this one" $path $name) }}{{ end -}}
+{{- if regexMatch ${goPattern(/\p{Cc}|\\$/u)} $value }}{{ fail (printf "%s.%s: expected a value of one line, without a backslash at its end" $path $name) }}{{ end -}}
+{{- $refers := and $reference (regexMatch $reference $value) -}}
+{{- if or (and (regexMatch ${goPattern(secretSetting)} $name) (not $refers)) (regexMatch ${goPattern(passwordInside)} $value) }}{{ fail (printf "%s.%s: %s" $path $name $passwords) }}{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Refuses settings that refer to variables which nothing sets: component, path, settings, pattern, what is before the name, the platform's variables. */}}
+{{- define "data-platform.checkReferences" -}}
+{{- $component := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- $pattern := index . 3 -}}
+{{- $before := index . 4 -}}
+{{- $known := index . 5 -}}
+{{- range $name, $given := index . 2 -}}
+{{- range $found := regexFindAll $pattern (toString $given) -1 -}}
+{{- $variable := $found | trimPrefix $before | trimSuffix "}" -}}
+{{- if not (has $variable $known) }}{{ fail (printf "%s.%s: expected the variable %s in %s.env, with the Secret's key that it is from" $path $name $variable $component) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Refuses keys of labels or annotations that are none, and those that the platform sets: path, mapping, which. */}}
+{{- define "data-platform.checkKeys" -}}
+{{- $path := index . 0 -}}
+{{- $taken := index . 2 -}}
+{{- range $key, $text := index . 1 -}}
+{{- if not (regexMatch ${goPattern(qualifiedName)} $key) }}{{ fail (printf "%s.%s: expected a key such as disktype or example.com/pool: at most 63 letters, digits, dots, dashes and underscores after the prefix" $path $key) }}{{ end -}}
+{{- if kindIs "slice" $taken -}}
+{{- if or (has $key $taken) (regexMatch ${goPattern(reservedKey)} $key) }}{{ fail (printf "%s.%s: expected another key: the platform sets this one; use a prefix of your own instead" $path $key) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Refuses annotations of an existing account, and the account of pods that name none: path, block. */}}
+{{- define "data-platform.checkAccount" -}}
+{{- $path := index . 0 -}}
+{{- $account := index . 1 -}}
+{{- include "data-platform.checkKeys" (list (printf "%s.annotations" $path) $account.annotations list) -}}
+{{- if eq ($account.name | default "") "default" }}{{ fail (printf "%s.name: found default; expected another account: pods that name none run as default, so what it may do, they may too" $path) }}{{ end -}}
+{{- if and $account.name $account.annotations }}{{ fail (printf "%s.annotations: expected no annotations beside name: the account exists, so it has those that you gave it" $path) }}{{ end -}}
+{{- range $role, $own := $account.roles }}{{ include "data-platform.checkAccount" (list (printf "%s.roles.%s" $path $role) $own) }}{{ end -}}
+{{- end }}
+
+{{/* Refuses what Kubernetes would refuse in a pod's placement: path, pods, labels that the component sets. */}}
+{{- define "data-platform.checkPods" -}}
+{{- $path := index . 0 -}}
+{{- $pods := index . 1 -}}
+{{- $taken := index . 2 -}}
+{{- include "data-platform.checkKeys" (list (printf "%s.labels" $path) $pods.labels $taken) -}}
+{{- include "data-platform.checkKeys" (list (printf "%s.annotations" $path) $pods.annotations list) -}}
+{{- include "data-platform.checkKeys" (list (printf "%s.nodeSelector" $path) $pods.nodeSelector "any") -}}
+{{- range $i, $one := $pods.tolerations -}}
+{{- $at := printf "%s.tolerations[%d]" $path $i -}}
+{{- if and (eq ($one.operator | default "") "Exists") (hasKey $one "value") }}{{ fail (printf "%s.value: found %s; expected no value beside operator: Exists, which tolerates every value" $at $one.value) }}{{ end -}}
+{{- if not (or $one.key (eq ($one.operator | default "") "Exists")) }}{{ fail (printf "%s.key: found nothing; expected a taint's key, or operator: Exists without one to tolerate every taint" $at) }}{{ end -}}
+{{- if and (hasKey $one "tolerationSeconds") (ne ($one.effect | default "") "NoExecute") }}{{ fail (printf "%s.tolerationSeconds: found %v; expected effect: NoExecute beside it: only that one evicts pods" $at $one.tolerationSeconds) }}{{ end -}}
+{{- end -}}
+{{- include "data-platform.checkTerms" (list (printf "%s.affinity" $path) $pods.affinity) -}}
+{{- range $role, $own := $pods.roles }}{{ include "data-platform.checkPods" (list (printf "%s.roles.%s" $path $role) $own $taken) }}{{ end -}}
+{{- end }}
+
+{{/* Refuses expressions without the values that their operators need, wherever they are in a block. */}}
+{{- define "data-platform.checkTerms" -}}
+{{- $path := index . 0 -}}
+{{- $of := index . 1 -}}
+{{- if kindIs "slice" $of -}}
+{{- range $i, $one := $of }}{{ include "data-platform.checkTerms" (list (printf "%s[%d]" $path $i) $one) }}{{ end -}}
+{{- else if kindIs "map" $of -}}
+{{- include "data-platform.checkKeys" (list (printf "%s.matchLabels" $path) $of.matchLabels "any") -}}
+{{- if $of.operator -}}
+{{- $count := len ($of.values | default list) -}}
+{{- if has $of.operator (list "Exists" "DoesNotExist") -}}
+{{- if gt $count 0 }}{{ fail (printf "%s.values: expected no values beside operator: %s" $path $of.operator) }}{{ end -}}
+{{- else if has $of.operator (list "Gt" "Lt") -}}
+{{- if ne $count 1 }}{{ fail (printf "%s.values: expected one value, a number in quotes, beside operator: %s" $path $of.operator) }}{{ end -}}
+{{- else if eq $count 0 }}{{ fail (printf "%s.values: expected values beside operator: %s" $path $of.operator) }}{{ end -}}
+{{- else -}}
+{{- range $key, $one := omit $of "matchLabels" }}{{ include "data-platform.checkTerms" (list (printf "%s.%s" $path $key) $one) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* A text in JSON. */}}
 {{- define "data-platform.jsonText" -}}
 {{- index . 0 | toRawJson -}}
@@ -337,8 +524,70 @@ export const functions = `{{/* The tag of an image reference. */}}
 
 {{/* Type of an application's Service: the configured one, or that of the kind of the cluster. */}}
 {{- define "data-platform.serviceType" -}}
-{{- $byCluster := dict "plain" "ClusterIP" "kind" "NodePort" "embedded" "NodePort" "eks" "LoadBalancer" "aks" "LoadBalancer" "gke" "LoadBalancer" -}}
+{{- $byCluster := dict "plain" "ClusterIP" "kind" "NodePort" "embedded" "NodePort" "eks" "LoadBalancer" "aks" "LoadBalancer" "gke" "LoadBalancer" "openshift" "ClusterIP" -}}
 {{- coalesce (index . 0) (index $byCluster (index . 1)) -}}
+{{- end }}
+
+{{- define "data-platform.isEmbedded" -}}
+{{- if eq (index . 0) "embedded" }}true{{ end -}}
+{{- end }}
+{{- define "data-platform.isExposed" -}}
+{{- if ne (index . 0) "ClusterIP" }}true{{ end -}}
+{{- end }}
+
+{{/* A page's host: its own, or its name in the domain if that shows it. */}}
+{{- define "data-platform.pageHost" -}}
+{{- if index . 0 }}{{ index . 0 }}{{ else if and (index . 2) (index . 3) }}{{ printf "%s.%s" (index . 1) (index . 2) }}{{ end -}}
+{{- end }}
+{{- define "data-platform.pageUrl" -}}
+{{- if index . 0 }}{{ printf "https://%s" (index . 0) }}{{ end -}}
+{{- end }}
+
+{{/* Whether policies name who reaches the pages. */}}
+{{- define "data-platform.isPoliced" -}}
+{{- if and (index . 0) (or (index . 1) (eq (index . 2) "embedded")) }}true{{ end -}}
+{{- end }}
+
+{{/* The first text, or the third if the second is set. */}}
+{{- define "data-platform.firstText" -}}
+{{- if index . 0 }}{{ index . 0 }}{{ else if and (index . 1) (index . 2) }}{{ index . 2 }}{{ end -}}
+{{- end }}
+
+{{/* Whether the embedded cluster's own authority signs the pages' certificates. */}}
+{{- define "data-platform.isSignedLocally" -}}
+{{- if and (not (index . 0)) (not (index . 1)) (eq (index . 2) "embedded") }}true{{ end -}}
+{{- end }}
+{{- define "data-platform.issuerAnnotation" -}}
+{{- eq (index . 0) "Issuer" | ternary "cert-manager.io/issuer" "cert-manager.io/cluster-issuer" -}}
+{{- end }}
+
+{{/* The port of a URL of http, https or ssh, or of git's short notation for SSH. */}}
+{{- define "data-platform.portOfUrl" -}}
+{{- $scheme := regexFind "^[a-z]+://" (index . 0) -}}
+{{- $host := regexFind "^[^/?#]+" (trimPrefix $scheme (index . 0)) -}}
+{{- $port := "" -}}
+{{- if $scheme }}{{ $port = regexFind ":[0-9]+$" $host | trimPrefix ":" }}{{ end -}}
+{{- $usual := dict "" "22" "ssh://" "22" "http://" "80" -}}
+{{- $port | default (get $usual $scheme) | default "443" -}}
+{{- end }}
+
+{{/* The entries of a list whose fields have one of some values, each once: list, names with spaces between them by field. */}}
+{{- define "data-platform.entriesWith" -}}
+{{- $fields := index . 1 -}}
+{{- $found := list -}}
+{{- range $entry := index . 0 -}}
+{{- $matches := true -}}
+{{- range $field, $names := $fields -}}
+{{- if not (has (get $entry $field) (splitList " " $names)) }}{{ $matches = false }}{{ end -}}
+{{- end -}}
+{{- if $matches }}{{ $found = append $found $entry }}{{ end -}}
+{{- end -}}
+{{- $found | uniq | toJson -}}
+{{- end }}
+
+{{/* A name for labels. */}}
+{{- define "data-platform.hashOfLabels" -}}
+{{- include "data-platform.hash" (list (index . 0 | toRawJson)) -}}
 {{- end }}
 
 {{/* A percentage of a size in whole mebibytes. */}}

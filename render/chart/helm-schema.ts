@@ -8,7 +8,9 @@ import { type Schema, types } from "./values.ts";
 const quantity = "^(0|[1-9][0-9]{0,5})(\\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$|^[1-9][0-9]{0,8}m$|^[1-9][0-9]{0,15}$";
 
 export function helmSchema(schema: Schema): object {
-  return { ...checked(schema), $schema: "http://json-schema.org/draft-07/schema#" };
+  const { $defs = {}, ...values } = schema;
+  const defs = Object.fromEntries(Object.entries($defs).map(([name, one]) => [name, checked(one)]));
+  return { ...checked(values), $defs: defs, $schema: "http://json-schema.org/draft-07/schema#" };
 }
 
 /** What a pattern says by looking ahead and back, which Helm's regular expressions do not have, in words of a schema. */
@@ -44,8 +46,10 @@ function lookahead(pattern: string): string | undefined {
 }
 
 function checked(schema: Schema): object {
-  const { pattern, properties, items, type, additionalProperties, propertyNames, anyOf, ...rest } = schema;
-  const isQuantity = types(schema).includes("string") && types(schema).includes("number");
+  const { pattern, properties, items, type, additionalProperties, propertyNames, anyOf, ...others } = schema;
+  // What the chart's own code needs is not for Helm.
+  const { taken: _, form: __, whole: ___, section: ____, ...rest } = others;
+  const isQuantity = types(schema).join() === "string,number";
   return {
     ...rest,
     ...(type && { type: isQuantity ? "string" : type }),

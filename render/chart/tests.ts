@@ -9,7 +9,7 @@ export const testFunctions = `{{/* Name of a namespace, by its key. */}}
 {{- (index $root.Values.namespaces (index . 1)).name | default (printf "%s-%s" $root.Release.Name (index . 1)) -}}
 {{- end }}
 
-{{/* A pod that tests one component: name, key of its namespace, image, command, and variables from Secrets. */}}
+{{/* A pod that tests one component: name, key of its namespace, image, user, command, and variables from Secrets. */}}
 {{- define "data-platform.testPod" -}}
 {{- $root := .root -}}
 ---
@@ -20,6 +20,7 @@ metadata:
   namespace: {{ include "data-platform.namespaceOf" (list $root .namespace) }}
   labels:
     app.kubernetes.io/name: test-{{ .name }}
+    app.kubernetes.io/component: helm-test
     app.kubernetes.io/instance: {{ $root.Release.Name }}
     app.kubernetes.io/part-of: data-platform
     app.kubernetes.io/managed-by: {{ $root.Release.Service }}
@@ -33,9 +34,9 @@ spec:
   enableServiceLinks: false
   securityContext:
     runAsNonRoot: true
-    runAsUser: {{ .user | default 1000 }}
-    runAsGroup: {{ .user | default 1000 }}
-    fsGroup: {{ .user | default 1000 }}
+    runAsUser: {{ .user }}
+    runAsGroup: {{ .user }}
+    fsGroup: {{ .user }}
     seccompProfile: { type: RuntimeDefault }
   {{- with $root.Values.global.imagePullSecrets }}
   imagePullSecrets:
@@ -55,8 +56,8 @@ spec:
           valueFrom: { secretKeyRef: { name: {{ first $from }}, key: {{ last $from }} } }
         {{- end }}
       resources:
-        requests: { cpu: 10m, memory: 64Mi }
-        limits: { memory: 512Mi }
+        requests: { cpu: 10m, memory: 64Mi, ephemeral-storage: 16Mi }
+        limits: { cpu: "1", memory: 512Mi, ephemeral-storage: 128Mi }
       volumeMounts:
         - { name: tmp, mountPath: /tmp }
       securityContext:
@@ -68,11 +69,11 @@ spec:
       emptyDir: { sizeLimit: 64Mi }
 {{ end }}
 
-{{/* A pod that expects status 200 from a URL: name, Service, port and path. Bash of PostgreSQL's image asks. */}}
+{{/* A pod that expects status 200 from a URL: name, Service, port and path. Bash of PostgreSQL's image asks, as any user. */}}
 {{- define "data-platform.testHttp" -}}
 {{- $host := printf "%s.%s.svc" .service (include "data-platform.namespaceOf" (list .root .namespace)) -}}
 {{- $script := printf "exec 3<>/dev/tcp/%s/%v && printf 'GET %s HTTP/1.0\\\\r\\\\nHost: %s\\\\r\\\\n\\\\r\\\\n' >&3 && IFS= read -r status <&3 && echo \\"$status\\" && [[ $status == *' 200 '* ]]" $host .port .path $host -}}
-{{- include "data-platform.testPod" (dict "root" .root "name" .name "namespace" .namespace "image" .root.Values.postgresql.image "user" 999 "command" (list "timeout" "60" "bash" "-c" $script) "secrets" dict) -}}
+{{- include "data-platform.testPod" (dict "root" .root "name" .name "namespace" .namespace "image" .root.Values.postgresql.image "user" 10001 "command" (list "timeout" "60" "bash" "-c" $script) "secrets" dict) -}}
 {{- end }}
 `;
 
@@ -148,7 +149,47 @@ const clients: {
   },
 ];
 
-export const clientTests = `${clients
+/**
+ * Lets the pods above connect while they run. No connection of the program leads to the servers from them, so that network
+ * policies would deny theirs.
+ */
+const policies = `{{- if $.Values.global.networkPolicies.enabled }}
+{{- range $key := ternary (list "core" "apps" "monitoring") (list "core" "apps") $.Values.monitoring.enabled }}
+{{- range $direction := list "ingress" "egress" }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: test-{{ $direction }}
+  namespace: {{ include "data-platform.namespaceOf" (list $ $key) }}
+  labels:
+    app.kubernetes.io/name: test-{{ $direction }}
+    app.kubernetes.io/instance: {{ $.Release.Name }}
+    app.kubernetes.io/part-of: data-platform
+    app.kubernetes.io/managed-by: {{ $.Release.Service }}
+  annotations:
+    "helm.sh/hook": test
+    "helm.sh/hook-weight": "-1"
+    "helm.sh/hook-delete-policy": before-hook-creation,hook-succeeded
+spec:
+  {{- $clients := dict "matchLabels" (dict "app.kubernetes.io/component" "helm-test" "app.kubernetes.io/instance" $.Release.Name) }}
+  {{- if eq $direction "ingress" }}
+  podSelector: {}
+  policyTypes: [Ingress]
+  ingress:
+    - from:
+        - podSelector: {{ $clients | toJson }}
+  {{- else }}
+  podSelector: {{ $clients | toJson }}
+  policyTypes: [Egress]
+  egress: [{}]
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+`;
+
+export const clientTests = `${policies}${clients
   .map(({ key, namespace, user, script, secrets }) => {
     const all = Object.entries(secrets).map(
       ([variable, [secret, field]]) =>

@@ -46,6 +46,10 @@ const rows = (schema: Schema, path: string): string[] =>
   Object.entries(schema.properties ?? {}).flatMap(([key, inner]) => {
     if ("fixed" in inner) return [];
     const inside = path ? `${path}.${key}` : key;
+    if (inner.section)
+      return [
+        `| \`${inside}\` | block | | ${inner.description} [Its keys](../../docs/configuration.md#${inner.section}) |`,
+      ];
     if (inner.properties) return rows(inner, inside);
     const own = `| \`${inside}\` | ${typeOf(inner)} | ${inner.default === undefined ? "" : `\`${JSON.stringify(inner.default)}\``} | ${inner.description ?? ""} |`;
     const entries =
@@ -57,7 +61,7 @@ const rows = (schema: Schema, path: string): string[] =>
 
 const typeOf = (schema: Schema): string => {
   if (schema.enum) return schema.enum.join(", ");
-  if (schema.anyOf) return "text or block";
+  if (schema.anyOf) return schema.anyOf.every(({ type }) => type === "string") ? "text" : "text or block";
   const [type = ""] = types(schema);
   const words: Record<string, string> = { string: "text", integer: "number", array: "list", object: "mapping" };
   return words[type] ?? type;

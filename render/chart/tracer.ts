@@ -6,6 +6,7 @@ import {
   expressionOf,
   isBlock,
   isSymbolic,
+  loopsIn,
   number,
   passed,
   text,
@@ -30,6 +31,19 @@ export function chartTracer(symbolic: Symbolic, writer: Writer, defines: Defines
       return looped(own, lines);
     });
 
+  /** Lists that are templates already. */
+  const lists = new Set<object>();
+  /** The call of the template of a derived function. */
+  const called = (name: string, args: readonly unknown[]): string =>
+    writer.call(
+      name,
+      args.map((arg) => {
+        if (arg === null || typeof arg !== "object" || expressionOf(arg)) return arg;
+        const known = symbolic.operandOf(arg);
+        return passed(known ?? `(fromJson ${JSON.stringify(JSON.stringify(arg))})`);
+      }),
+    );
+
   return {
     value(name, args, compute) {
       if (name === "checksumOf") {
@@ -47,18 +61,17 @@ export function chartTracer(symbolic: Symbolic, writer: Writer, defines: Defines
         return text(`(include "data-platform.hash" (list ${both}))`);
       }
       if (!args.some(isSymbolic)) return compute();
-      const operands = args.map((arg) => {
-        const list = arg !== null && typeof arg === "object" ? symbolic.operandOf(arg) : undefined;
-        return list ? passed(list) : arg;
-      });
-      const call = writer.call(name, operands);
+      const call = called(name, args);
       if (truths.has(name)) return truth(call);
       if (numeric.has(name)) return number(`(int64 ${call})`);
       return text(call, manyLines.has(name) ? { lines: true } : {});
     },
+    derivedFields: (name, args, compute) =>
+      args.some(isSymbolic) ? symbolic.fields(`(${called(name, args)} | fromJson)`) : compute(),
     set(value) {
       const of = expressionOf(value);
       if (!of?.optional) return value;
+      if (of.json) return passed(of.expression);
       return typeof value === "string" ? text(of.expression) : number(of.expression);
     },
     condition(value) {
@@ -135,12 +148,55 @@ export function chartTracer(symbolic: Symbolic, writer: Writer, defines: Defines
         );
       return { ...changed(base), ...symbolic.rest(mapping, known, except, value) };
     },
+    rounds: (name) => newLoops([name], []).flatMap(({ variables: [variable] }) => variable ?? []),
+    itemsUnder(entries, known) {
+      const given = conditionsOf(known);
+      return nested(
+        entries.map(({ item, conditions = [] }) => ({
+          item,
+          conditions: conditionsOf(conditions).filter((one) => !given.includes(one)),
+        })),
+      );
+    },
+    entriesWith: (list, fields) =>
+      symbolic.entriesWith(
+        list,
+        `(dict ${Object.entries(fields)
+          .flatMap(([field, names]) => [writer.operand(field), writer.operand(names)])
+          .join(" ")})`,
+      ),
+    chosen(kind, all, name) {
+      if (!lists.has(all)) for (const [key, items] of Object.entries(all)) writer.list(kind, key, items);
+      lists.add(all);
+      return symbolic.items(`(include (printf "data-platform.${kind}-%s" ${writer.operand(name)}) $ | fromYamlArray)`);
+    },
     truth: (condition) => truth(`(not (not ${condition}))`),
     belongs(object, condition) {
       if (object !== null && typeof object === "object") symbolic.conditions.set(object, condition);
     },
   };
 }
+
+/** Items under conditions. Those that follow each other and share some are one block, so that a loop has all of a round. */
+function nested(entries: readonly { item: unknown; conditions: Condition[] }[]): unknown[] {
+  const [first] = entries;
+  if (!first) return [];
+  const [condition] = first.conditions;
+  if (condition === undefined) return [first.item, ...nested(entries.slice(1))];
+  const other = entries.findIndex(({ conditions }) => !conditions.includes(condition));
+  const block = other < 0 ? entries : entries.slice(0, other);
+  const shared = first.conditions.filter((one) => block.every(({ conditions }) => conditions.includes(one)));
+  const inner = block.map(({ item, conditions }) => ({
+    item,
+    conditions: conditions.filter((one) => !shared.includes(one)),
+  }));
+  const all = shared.length > 1 ? `(and ${shared.join(" ")})` : condition;
+  return [{ [conditionalKey(all)]: nested(inner) }, ...nested(entries.slice(block.length))];
+}
+
+/** That a loop has a round, in words that hold outside of it too. Other conditions in a loop are for what is in it. */
+const outside = (condition: Condition): Condition =>
+  (/^\$\w+$/.test(condition) && loopsIn(condition)[0]?.any) || condition;
 
 /** The keys of a block in their order, those of its conditional fields too. */
 const allKeys = (block: unknown): string[] =>
@@ -150,7 +206,7 @@ const allKeys = (block: unknown): string[] =>
 export function conditionsOf(conditions: Conditions): Condition[] {
   const all = conditions.flatMap((one) => {
     if (typeof one === "string") return [one];
-    const alternatives = one.anyOf.map(conditionsOf);
+    const alternatives = one.anyOf.map((all) => conditionsOf(all).map(outside));
     if (alternatives.some((alternative) => alternative.length === 0)) return [];
     const distinct = [
       ...new Set(

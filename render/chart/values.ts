@@ -19,6 +19,16 @@ export interface Schema {
   not?: object;
   propertyNames?: Schema;
   additionalProperties?: Schema | boolean;
+  $ref?: string;
+  $defs?: Record<string, Schema>;
+  /** Names that the platform sets itself, among those of a mapping. */
+  taken?: readonly string[];
+  /** Of settings: what a name is, and what names a password, as patterns. */
+  form?: { name: string; example: string; reference: string; passwords: string };
+  /** Whether the program hands the block to a template as it is. */
+  whole?: boolean;
+  /** The section of the reference page that describes its keys. */
+  section?: string;
   /** The value of a key that the chart does not have. */
   fixed?: unknown;
 }
@@ -29,11 +39,14 @@ export class Symbolic {
   readonly conditions = new WeakMap<object, Condition>();
   /** What lists and mappings are: operands. */
   private readonly lists = new WeakMap<object, string>();
+  /** Schemas of the items of lists. */
+  private readonly schemas = new WeakMap<object, Schema>();
   private count = 0;
 
   /** The value of `schema` at the operand `at`. `optional`: it may be missing. */
   value(schema: Schema, at: string, optional = false): unknown {
     if ("fixed" in schema) return schema.fixed;
+    if (schema.whole) return passed(at, optional ? { optional } : {});
     if (schema.properties) return this.block(schema, at, optional);
     const [type] = types(schema);
     const of = optional ? { optional } : {};
@@ -62,7 +75,21 @@ export class Symbolic {
     const list = [this.value(item, variable)];
     this.conditions.set(list, at);
     this.lists.set(list, at);
+    this.schemas.set(list, item);
     return list;
+  }
+
+  /** The entries of a list whose fields have some values. */
+  entriesWith(list: readonly object[], fields: string): object[] {
+    const [at, item] = [this.lists.get(list), this.schemas.get(list)];
+    if (!at || !item)
+      throw new Error(`entriesWith: expected a list of the configuration; found ${JSON.stringify(list)}`);
+    return this.list(item, `(include "data-platform.entriesWith" (list ${at} ${fields}) | fromJsonArray)`) as object[];
+  }
+
+  /** The items of a list that only the template knows. */
+  items(list: string): unknown[] {
+    return this.list({}, list);
   }
 
   private mapping({ additionalProperties }: Schema, at: string): object {
@@ -93,6 +120,14 @@ export class Symbolic {
     loop({ variables: [name, value], over: `${name}, ${value} := ${over}`, prepare: [], any: over });
     const entry = { [text(name)]: change(passed(value)) };
     return except ? { [conditionalKey(`(not (hasPrefix ${JSON.stringify(except)} ${name}))`)]: entry } : entry;
+  }
+
+  /** The fields of a mapping that a template gives. */
+  fields(mapping: string): object {
+    const fields = this.rest(mapping, [], undefined, (value) => value);
+    this.lists.set(fields, mapping);
+    this.conditions.set(fields, mapping);
+    return fields;
   }
 
   /** The numbers from 0 to below a number. */

@@ -12,6 +12,7 @@ import {
   plainName,
   type Segment,
   segments,
+  text,
 } from "./expressions.ts";
 
 /*
@@ -72,7 +73,7 @@ export class Writer {
     const all = segments(value);
     if (all.every((segment) => typeof segment === "string")) return JSON.stringify(value);
     if (all.some((segment) => typeof segment === "object" && "condition" in segment))
-      return this.defines.add("text", [inline(all)]);
+      return this.defines.add("text", [keepingEnds(inline(all))]);
     const format = all.map((segment) => (typeof segment === "string" ? segment.replaceAll("%", "%%") : "%v")).join("");
     const args = all.flatMap((segment) =>
       typeof segment === "object" && "expression" in segment ? [plain(segment)] : [],
@@ -90,13 +91,18 @@ export class Writer {
     const active = newLoops([name], []);
     const key = canonical(block);
     const nothing = empty(
-      Object.entries(block).map((entry) => existence(entry)),
+      Object.entries(block).map((entry) => existence(entry, active)),
       "{}",
     );
     const lines = [...(nothing ? [nothing.trim()] : []), ...this.fields(block, "", active)];
     const call = this.shared.get(key) ?? this.defines.add(kind, lines, plainName(name));
     this.shared.set(key, call);
     return call;
+  }
+
+  /** Makes a list a template of its own. */
+  list(kind: string, name: string, items: readonly unknown[]): void {
+    this.defines.add(kind, this.items(items, "", []), name);
   }
 
   /** The lines of a whole object. */
@@ -148,16 +154,14 @@ export class Writer {
       if (shared) return [`${indent}${head}`, `${inner}{{- ${shared} | nindent ${inner.length} }}`];
       return [
         `${indent}${head}${empty(
-          Object.entries(value).map((entry) => existence(entry)),
+          Object.entries(value).map((entry) => existence(entry, active)),
           "{}",
         )}`,
         ...this.fields(value, inner, active),
       ];
     }
     if (Array.isArray(value)) {
-      const exists = value.map((item) =>
-        existence(isBlock(item) ? (Object.entries(item)[0] ?? ["", ""]) : ["", item], active),
-      );
+      const exists = value.map((item) => existence(asEntry(item), active));
       return [`${indent}${head}${empty(exists, "[]")}`, ...this.items(value, inner, active)];
     }
     return [`${indent}${head} ${this.scalar(value, indent)}`];
@@ -202,6 +206,10 @@ const inline = (all: readonly Segment[], indent = ""): string =>
     })
     .join("");
 
+/** The template of a text, whose define would trim the line ends at its ends. */
+const keepingEnds = (template: string): string =>
+  template.replace(/^\s+|\s+$/g, (spaces) => `{{ ${JSON.stringify(spaces)} }}`);
+
 /** Plain text in a template. */
 const escaped = (text: string) => text.replaceAll("{{", '{{ "{{" }}');
 
@@ -231,8 +239,17 @@ export const newLoops = (texts: readonly string[], active: readonly Loop[]): Loo
     texts
       .flatMap((text) => conditionOfKey(text) ?? expressions(segments(text)))
       .flatMap(loopsIn)
+      .flatMap(withOuter)
       .filter((one) => !active.includes(one)),
   ),
+];
+
+/** A loop after those in which it is. */
+const withOuter = (one: Loop): Loop[] => [
+  ...loopsIn(one.over)
+    .filter((outer) => outer !== one)
+    .flatMap(withOuter),
+  one,
 ];
 
 /** The texts and conditions of an item, without those of the lists in it. */
@@ -241,11 +258,18 @@ function directTexts(item: unknown): string[] {
   const expression = expressionOf(item);
   if (expression) return [`${JSON.stringify(item)}`];
   if (!isBlock(item)) return [];
-  return Object.entries(item).flatMap(([key, value]) =>
-    conditionOfKey(key)
-      ? [key, ...(Array.isArray(value) ? value.flatMap(directTexts) : directTexts(value))]
-      : [key, ...directTexts(value)],
-  );
+  return Object.entries(item).flatMap(([key, value]) => {
+    if (conditionOfKey(key)) return [key, ...(Array.isArray(value) ? value.flatMap(directTexts) : directTexts(value))];
+    // A configured mapping is a loop over fields. The item is in those around it.
+    const own = isSymbolic(key) ? newLoops([key], []) : [];
+    return own.length > 0 ? own.map(({ over }) => text(over.replace(/^.* := /, ""))) : [key, ...directTexts(value)];
+  });
+}
+
+/** An item of a list as an entry: what exists under a condition has that as its key. */
+function asEntry(item: unknown): [string, unknown] {
+  const [first] = isBlock(item) ? Object.entries(item) : [];
+  return first && conditionOfKey(first[0]) && Array.isArray(first[1]) ? first : ["", item];
 }
 
 /** When an entry exists: undefined if always. */
@@ -253,7 +277,15 @@ function existence([key, value]: [string, unknown], active: readonly Loop[] = []
   const [own] = newLoops([key, ...(key === "" ? directTexts(value) : [])], active);
   if (own) return own.any;
   const condition = conditionOfKey(key);
-  if (condition) return condition;
+  if (condition) {
+    const inner = isBlock(value)
+      ? Object.entries(value).map((entry) => existence(entry, active))
+      : Array.isArray(value)
+        ? value.map((item) => existence(asEntry(item), active))
+        : [];
+    const always = inner.length === 0 || inner.includes(undefined);
+    return always ? condition : `(and ${condition} ${inner.length > 1 ? `(or ${inner.join(" ")})` : inner[0]})`;
+  }
   const expression = expressionOf(value);
   return expression?.optional ? expression.expression : undefined;
 }

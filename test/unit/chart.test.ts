@@ -186,12 +186,60 @@ it.each([
     "nothing here: in the chart, applications have their databases in PostgreSQL",
   ],
   [{ noetl: { instances: {} } }, "nothing here: the chart has one instance"],
+  [{ frontDoor: { login: {} } }, "nothing here: the chart does not have oauth2-proxy"],
+  [{ frontDoor: { routes: "httpRoute" } }, "nothing here: the chart routes by Ingress"],
+  [{ global: { domain: "data.example.com" } }, "frontDoor.tls: expected existingSecret or issuer"],
+  [
+    { global: { networkPolicies: { keda: {} } } },
+    "nothing here: the chart does not have autoscale.queue, which it is for",
+  ],
   [{ postgresql: { auth: { password: "x" } } }, "password"],
   [{ redis: { enabled: false } }, "airflow.enabled: found true; expected redis.enabled: true beside it"],
   [
     { redis: { resources: { limits: { memory: "1Mi" } } } },
     "redis.resources.limits.memory: found 1Mi; expected at least resources.requests.memory, which is 128Mi",
   ],
+  [
+    { redis: { pods: { labels: { "app.kubernetes.io/name": "x" } } } },
+    "redis.pods.labels.app.kubernetes.io/name: expected another",
+  ],
+  [
+    { webApp: { pods: { roles: { flask: { labels: { role: "x" } } } } } },
+    "webApp.pods.roles.flask.labels.role: expected another",
+  ],
+  [
+    { global: { pods: { tolerations: [{ value: "x" }] } } },
+    "global.pods.tolerations[0].key: found nothing; expected a taint's",
+  ],
+  [{ trino: { pods: { terminationGracePeriodSeconds: 5 } } }, "terminationGracePeriodSeconds"],
+  [{ redis: { pods: { runAsUser: 0 } } }, "runAsUser"],
+  [
+    { redis: { serviceAccount: { name: "a", annotations: { "example.com/b": "c" } } } },
+    "redis.serviceAccount.annotations: expected no annotations beside name",
+  ],
+  [
+    { flink: { serviceAccount: { roles: { taskmanager: { name: "default" } } } } },
+    "flink.serviceAccount.roles.taskmanager.name: found default; expected another account",
+  ],
+  [
+    { djangoApps: { shop: { image: "team/shop:1.2.0", serviceAccount: { annotations: { "pulumi.com/a": "b" } } } } },
+    "djangoApps.shop.serviceAccount.annotations.pulumi.com/a: expected another key",
+  ],
+  [{ redis: { serviceAccount: { name: "A" } } }, "serviceAccount"],
+  [{ minio: { env: { HOME: "/" } } }, "minio.env.HOME: expected another variable: the platform sets this one"],
+  [{ minio: { env: { MY_PASSWORD: "x" } } }, "minio.env.MY_PASSWORD: expected no password here"],
+  [{ airflow: { worker: { autoscale: { min: 1, max: 2 } } } }, "nothing here: the chart does not have this key"],
+  [
+    { redis: { settings: { dir: "/tmp" } } },
+    "redis.settings.dir: expected another setting: the platform sets this one",
+  ],
+  [{ redis: { settings: { "slowlog-max-len": "1\nport 1" } } }, "expected a value of one line"],
+  [{ kafka: { settings: { "my.password": "x" } } }, "kafka.settings.my.password: expected no password here"],
+  [
+    { trino: { worker: { settings: { "a.b": `\${ENV:MINE}` } } } },
+    "trino.worker.settings.a.b: expected the variable MINE in trino.env",
+  ],
+  [{ spark: { settings: { "spark.a": "b" } } }, "nothing here: the chart does not have this key"],
   [{ minio: { replicas: 2 } }, "minio"],
   [{ kafka: { replicas: 2 } }, "kafka"],
 ])("refuses what it cannot express: %j", async (given, sentence) => {
@@ -233,10 +281,32 @@ describe("an expression", () => {
 });
 
 describe("the chart and the program give the same objects", { timeout: 3_600_000 }, () => {
+  it("of a stack on OpenShift, without users and with their entries", async () => {
+    await expectSame("test", configured("test", { global: { cluster: "openshift" } }));
+  });
+
   it.each(["dev", "test", "prod"])("of stack %s", async (stack) => {
     const file = `charts/data-platform/values-${stack}.yaml`;
     const { stdout } = await execa(helm, ["template", stack, folder, "--skip-tests", "--values", file, ...own]);
     await expectObjects(stdout, stack, configured(stack, values(blocks(stack))));
+  });
+
+  it("of a few components, with policies and monitors for these alone", async () => {
+    const off = ["postgresql", "redis", "nessie", "trino", "spark", "airflow", "superset", "noetl", "polls", "webApp"];
+    const labels = { team: "analytics" };
+    const networkPolicies = {
+      enabled: true,
+      allowFrom: [{ namespaceLabels: labels }, { podLabels: labels }, { namespaceLabels: labels, podLabels: labels }],
+      // NoETL is not installed, so nothing connects from it.
+      connections: ["deployd", "noetl"].map((from) => ({ from, to: "kafka" })),
+      outside: [{ from: "flink", cidr: "fd00::/8", ports: [443, 5432] }],
+    };
+    const config = configured("dev", {
+      global: { networkPolicies },
+      monitoring: { enabled: true, monitors: { enabled: true } },
+      ...Object.fromEntries(off.map((key) => [key, { enabled: false }])),
+    });
+    await expectSame("dev", config);
   });
 
   /** Sizes as programs have them: decimals too, and large enough for what is checked between values. */
@@ -251,6 +321,7 @@ describe("the chart and the program give the same objects", { timeout: 3_600_000
   const texts = [
     ...["a", "a-name", "another-name-2", "two_words", "two.words", "owner/repo", "team/another-repo"],
     ...["app.example.com", "https://git.example.com/team/a%20repository.git?x=1&y=<2>", "https://example.com/simple"],
+    ...["10.1.0.0/16", "fd00::/8", "ssh://git@git.example.com:2222/team/dags.git"],
     ...["mysite.wsgi", "backend/src", "/healthz", "17 3 * * *", "@daily", "PersistentVolumeClaim/data"],
     ...["a text: with 'quotes', \"others\" and $(POD_IP)", "", " spaces "],
   ];
@@ -262,6 +333,15 @@ describe("the chart and the program give the same objects", { timeout: 3_600_000
     "DJANGO_SUPERUSER_COLOUR",
     "SECRET_KEY",
     "MY_TOKEN",
+  ];
+  /** Mappings by the keys of labels and annotations, of which the platform sets some itself. */
+  const keyed = /^(labels|(serviceA|a)nnotations|nodeSelector|matchLabels)$/;
+  const qualified = ["a", "Team.x", "example.com/a_key", "app", "app.kubernetes.io/name", "-", "pod-template-hash"];
+  /** Settings: of the platform's that may be replaced, of others, and of those that are refused. */
+  const names = [
+    ...["work_mem", "log_timezone", "slowlog-max-len", "appendfsync", "log.retention.hours", "num.partitions"],
+    ...["quarkus.log.level", "query.max-run-time", "query.max-memory", "port", "my.password"],
+    ...["execution.checkpointing.interval", "parallelism.default"],
   ];
   const tagged = fc.constantFrom(
     "17.2",
@@ -280,8 +360,35 @@ describe("the chart and the program give the same objects", { timeout: 3_600_000
     "ghcr.io/team/app",
   );
 
+  /** Definitions that several keys share. */
+  const { $defs = {} } = valuesSchema();
+  /** Rules that are valid, as random ones seldom are. */
+  const expression = { key: "disk", operator: "In", values: ["ssd", "1"] };
+  const beside = { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: "a" } } };
+  const rules: Record<string, fc.Arbitrary<unknown>> = {
+    Toleration: fc.constantFrom<object>(
+      { key: "dedicated", operator: "Equal", value: "a", effect: "NoSchedule" },
+      { operator: "Exists" },
+      { key: "example.com/pool", operator: "Exists", effect: "NoExecute", tolerationSeconds: 31_536_000 },
+    ),
+    Affinity: fc.constantFrom<object>(
+      {},
+      { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [beside] } },
+      {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [expression] }] },
+          preferredDuringSchedulingIgnoredDuringExecution: [
+            { weight: 100, preference: { matchFields: [{ ...expression, key: "metadata.name" }] } },
+          ],
+        },
+      },
+    ),
+  };
+
   /** Any value of a key. What the schema does not say, such as the form of an image, is by the key. */
   const arbitrary = (schema: Schema, key: string): fc.Arbitrary<unknown> => {
+    const name = schema.$ref?.replace("#/$defs/", "");
+    if (name) return fc.oneof(rules[name] ?? fc.constant({}), arbitrary($defs[name] ?? {}, key));
     if (schema.anyOf) return fc.oneof(...schema.anyOf.map((one) => arbitrary(one, key)));
     if (schema.properties) {
       const required = schema.required ?? [];
@@ -301,7 +408,9 @@ describe("the chart and the program give the same objects", { timeout: 3_600_000
     if (schema.type === "array") return fc.array(arbitrary(schema.items ?? {}, key), { maxLength: 2 });
     if (schema.type === "object" && typeof schema.additionalProperties === "object")
       return fc.dictionary(
-        fc.constantFrom(...(key === "env" ? variables : ["a", "a-name"])),
+        fc.constantFrom(
+          ...(key === "env" ? variables : key === "settings" ? names : keyed.test(key) ? qualified : ["a", "a-name"]),
+        ),
         arbitrary(schema.additionalProperties, key),
         { maxKeys: 3 },
       );
@@ -309,6 +418,8 @@ describe("the chart and the program give the same objects", { timeout: 3_600_000
       return fc.tuple(repositories, tagged).map(([repository, tag]) => `${repository}:${tag}`);
     if (key === "imageRegistry") return fc.constantFrom("mirror.example.com", "mirror.example.com:5000/a/b");
     if (key === "cpu") return fc.constantFrom("1m", "250m", "2", "0.5", "1.25");
+    if (types(schema).includes("boolean"))
+      return fc.constantFrom<unknown>("48", 'it\'s "1 MB"', `\${ENV:A}`, "ends in \\", 48, 1_000_000, 0.5, 1e21, true);
     if (types(schema).includes("number")) return sizes;
     const pattern = new RegExp(schema.pattern ?? "");
     const some = [...texts, ...(key === "databases" ? ["nessie"] : key === "buckets" ? ["lakehouse"] : [])];
@@ -325,17 +436,40 @@ describe("the chart and the program give the same objects", { timeout: 3_600_000
     });
   const all = keys(valuesSchema(), []);
   /** Keys that decide which objects and fields there are. */
-  const structural = all.filter(({ path }) =>
-    /^(enabled|djangoApps|env|envFrom|git|repositories|replicas|type|host|imagePullSecrets|quota|existingSecret)$/.test(
-      path.at(-1) ?? "",
-    ),
+  const structural = all.filter(
+    ({ path }) =>
+      path.includes("serviceAccount") ||
+      /^(enabled|djangoApps|env|envFrom|git|repositories|replicas|type|host|imagePullSecrets|quota|existingSecret|allowFrom|connections|outside|allowWithoutLogin|tlsSecret)$/.test(
+        path.at(-1) ?? "",
+      ),
   );
+  /** Keys of pods, of which there are as many as of all others. */
+  const [ofPods, others] = [true, false].map((is) => all.filter(({ path }) => is === path.includes("pods")));
   const change = fc
-    .oneof(fc.constantFrom(...all), fc.constantFrom(...structural))
+    .oneof(fc.constantFrom(...(others ?? [])), fc.constantFrom(...structural), fc.constantFrom(...(ofPods ?? [])))
     .chain(({ path, values }) => values.map((value) => ({ path: path.join("."), value })));
+  /** What random changes begin with: values that others need beside them, and that add objects of many components. */
+  const tls = { path: "frontDoor.tls", value: { existingSecret: "pages" } };
+  const issuer = { path: "frontDoor.tls", value: { issuer: { name: "own", kind: "Issuer" } } };
+  const policies = { path: "global.networkPolicies.enabled", value: true };
+  const domain = { path: "global.domain", value: "data.example.com" };
+  const controller = {
+    path: "frontDoor.controller",
+    value: { namespaceLabels: { "kubernetes.io/metadata.name": "ingress-nginx" } },
+  };
+  const embedded = { path: "global.cluster", value: "embedded" };
+  const monitoring = { path: "monitoring.enabled", value: true };
+  const monitors = { path: "monitoring.monitors.enabled", value: true };
+  const starts = [
+    ...[[], [policies], [tls, domain], [issuer, controller, domain, policies], [embedded, domain, policies]],
+    [tls, { path: "frontDoor.controller", value: { cidr: "10.1.0.0/16" } }, domain, policies],
+    [policies, monitoring, monitors, { path: "global.networkPolicies.allowFrom", value: [{ podLabels: { a: "b" } }] }],
+  ];
   const changes = fc.record({
     stack: fc.constantFrom("dev", "x1", "a-name-of-thirty-letters-in-al"),
-    changes: fc.array(change, { minLength: 1, maxLength: 60, size: "max" }),
+    changes: fc
+      .tuple(fc.constantFrom(...starts), fc.array(change, { minLength: 1, maxLength: 60, size: "max" }))
+      .map(([start, all]): typeof all => [...start, ...all]),
   });
   type Changes = typeof changes extends fc.Arbitrary<infer T> ? T : never;
 
@@ -398,6 +532,91 @@ describe("the chart and the program give the same objects", { timeout: 3_600_000
     await expect(template("dev", { ...most(least - 1), secrets: { create: false } })).rejects.toThrow(
       `expected at least ${least}`,
     );
+  });
+
+  it("with the same pods and variables everywhere, and their own in roles", async () => {
+    const placed: Record<string, unknown> = {
+      // What Helm takes for nothing is something here.
+      nodeSelector: {},
+      tolerations: [],
+      labels: { team: "", "example.com/pool": "a" },
+      annotations: { "example.com/note": "" },
+      runAsGroup: 0,
+      zones: "required",
+    };
+    const variables: Record<string, unknown> = {
+      env: { MY_TEXT: "$(POD_IP)", MY_KEY: { secretKeyRef: { name: "mine", key: "key" } } },
+      envFrom: [{ secretRef: { name: "mine" } }, { configMapRef: { name: "theirs" } }],
+    };
+    const usual = {
+      ...{ labels: { team: "usual", usual: "a" }, nodeSelector: { disk: "ssd" }, zones: "preferred" },
+      ...{ priorityClassName: "usual", runtimeClassName: "gvisor", tolerations: [{ operator: "Exists" }] },
+    };
+    const role = { labels: { team: "role" }, tolerations: [{ operator: "Exists" }], runAsUser: 4242, zones: "ignored" };
+    const given = { global: { pods: usual, serviceAnnotations: { usual: "a", both: "a" } } };
+    for (const { path } of all) {
+      const [parent, key = ""] = path.slice(-2);
+      if (path[0] === "global") continue;
+      if (variables[key]) set(given, path.join("."), variables[key]);
+      if (parent === "pods" && key in placed) set(given, path.join("."), placed[key]);
+      if (parent === "roles") set(given, path.join("."), role);
+      if (parent === "service" && key === "annotations") set(given, path.join("."), { both: "b" });
+      if (parent === "serviceAccount" && key === "annotations") set(given, path.join("."), { "example.com/role": "a" });
+    }
+    const serviceAccount = { annotations: { "example.com/role": "b" } };
+    const shop = { image: "team/shop:1.2.0", pods: placed, serviceAccount, ...variables };
+    const most = { monitoring: { enabled: true }, djangoApps: { shop }, webApp: { debug: true } };
+    for (const [path, value] of Object.entries(most))
+      for (const [key, one] of Object.entries(value)) set(given, `${path}.${key}`, one);
+    await expectSame("x1", configured("x1", given));
+    set(given, "global.cluster", "openshift");
+    set(given, "global.priorityClasses", true);
+    await expectSame("x1", configured("x1", given));
+  });
+
+  it.each([1, 2])("with existing accounts everywhere, and %d JobManagers", async (replicas) => {
+    const given = {
+      ...{ monitoring: { enabled: true }, global: { networkPolicies: { enabled: true } } },
+      djangoApps: {
+        shop: { image: "team/shop:1.2.0", serviceAccount: { name: "shop" } },
+        other: { image: "team/other:1.2.0" },
+      },
+    };
+    for (const { path } of all)
+      if (path.at(-2) === "serviceAccount" && path.at(-1) === "name")
+        set(given, path.join("."), `of-${path[0]?.toLowerCase()}`);
+    set(given, "flink.jobManager.replicas", replicas);
+    await expectSame("x1", configured("x1", given));
+    set(given, "flink.serviceAccount.roles.taskmanager.name", "readers");
+    await expectSame("x1", configured("x1", given));
+    set(given, "flink.serviceAccount.name", undefined);
+    await expectSame("x1", configured("x1", given));
+  });
+
+  it("with settings, of which YAML reads some as numbers", async () => {
+    const settings = {
+      work_mem: "64MB",
+      max_wal_size: "2GB",
+      jit: false,
+      random_page_cost: 1.1,
+      autovacuum_naptime: 1e6,
+    };
+    const given = {
+      postgresql: { settings },
+      redis: { settings: { "slowlog-max-len": 1_000_000 } },
+      kafka: { settings: { "log.retention.hours": 48, "num.partitions": 3 } },
+      nessie: { settings: { "quarkus.log.level": "DEBUG" } },
+      flink: { settings: { "parallelism.default": 2, "a.b": "1" }, taskManager: { settings: { "a.b": 'it\'s "2"' } } },
+      trino: {
+        env: { MINE: "a" },
+        settings: { "query.max-run-time": "1h" },
+        worker: { settings: { "query.max-run-time": "2h", "a.b": `\${ENV:MINE}` } },
+      },
+    };
+    const config = configured("x1", given);
+    await expectSame("x1", config);
+    const { stdout } = await template("x1", { ...given, secrets: { create: false } });
+    await expectObjects(stdout, "x1", config);
   });
 
   it("of a repository by SSH, which needs a Secret", async () => {

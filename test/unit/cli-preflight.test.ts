@@ -78,24 +78,53 @@ describe("a configured existing Secret", () => {
   });
 });
 
-it("a Secret or ConfigMap that only variables use is reported by the key that names it", async () => {
+it("a Secret or ConfigMap that pods use is reported by the key that names it", async () => {
   const changes = {
     trino: {
       env: { TOKEN: { secretKeyRef: { name: "theirs", key: "token" } } },
       envFrom: [{ configMapRef: { name: "settings" } }],
     },
     polls: { envFrom: [{ secretRef: { name: "mail" } }] },
+    airflow: { dags: { git: { repository: "https://git.example.com/dags.git", caConfigMap: "git-ca" } } },
   };
   const { evaluation } = await evaluate(changes);
   for (const name of ["test-apps", "test-core"]) await namespace(name);
   await secret("theirs", "test-apps", "tokens");
   expect(await refusal(evaluation, changes)).toEqual([
+    expect.stringContaining(
+      "stack test: airflow.dags.git.caConfigMap: found no ConfigMap git-ca in namespace test-apps; expected one, for ",
+    ),
     "stack test: trino.envFrom[0].configMapRef.name: found no ConfigMap settings in namespace test-apps; expected one, for Deployment test-apps/trino-coordinator and 1 more",
     expect.stringMatching(
       /^stack test: polls\.envFrom\[0\]\.secretRef\.name: found no Secret mail in namespace test-apps; expected one, for Deployment test-apps\/polls and 1 more$/,
     ),
     "stack test: trino.env.TOKEN.secretKeyRef.name: found Secret theirs in namespace test-apps without the key token; expected the key token, for Deployment test-apps/trino-coordinator and 1 more",
   ]);
+});
+
+it("a ServiceAccount that pods name and nobody has made, or that the update would delete, is reported by its key", async () => {
+  const changes = {
+    flink: { serviceAccount: { name: "jobs", roles: { taskmanager: { name: "readers" } } } },
+    redis: { serviceAccount: { name: "redis" } },
+  };
+  const { evaluation } = await evaluate(changes);
+  const account = (name: string, where: string) =>
+    api.connect().apply({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: where } });
+  for (const name of ["test-apps", "test-core"]) await namespace(name);
+  await account("readers", "test-apps");
+  expect(await refusal(evaluation, changes)).toEqual([
+    "stack test: flink.serviceAccount.name: found no ServiceAccount jobs in namespace test-apps; expected one, for Deployment test-apps/flink-jobmanager",
+    "stack test: redis.serviceAccount.name: found no ServiceAccount redis in namespace test-core; expected one, for StatefulSet test-core/redis",
+  ]);
+  await account("jobs", "test-apps");
+  await account("redis", "test-core");
+  expect(await refusal(evaluation, changes)).toEqual([]);
+
+  const before = (await evaluate({})).evaluation;
+  const state = { resources: before.resources, pending: [] };
+  await expect(preflight(api.connect(), fileOf(changes), evaluation, state)).rejects.toThrow(
+    "stack test: redis.serviceAccount.name: found ServiceAccount redis in namespace test-core, which this stack made and would now delete; expected one of another name",
+  );
 });
 
 it("a class that pods name and the cluster lacks is reported by the key that names it", async () => {
@@ -252,7 +281,8 @@ it("a stack without existing Secrets needs nothing", async () => {
 const named = {
   ...Object.fromEntries(
     Object.entries(parseConfig("unit", {}))
-      .filter(([, block]) => "auth" in block)
+      // Kafka's passwords are always generated.
+      .filter(([component, block]) => "auth" in block && component !== "kafka")
       .map(([component]) => [component, { auth: { existingSecret: `${component}-auth`.toLowerCase() } }]),
   ),
   airflow: {
@@ -270,6 +300,94 @@ const keyOf: Record<string, string> = {
   "airflow-git": "airflow.dags.git.existingSecret",
   "deployd-tokens": "deployd.tokensSecret",
 };
+
+it("names the key of Alertmanager's configuration whose file is in a Secret that is missing", async () => {
+  const receivers = [{ name: "team", slack_configs: [{ api_url_file: "/etc/alertmanager/secrets/chat/url" }] }];
+  const alertmanager = { enabled: true, config: { route: { receiver: "team" }, receivers } };
+  const changes = { monitoring: { enabled: true, alertmanager } };
+  await Promise.all(["test-core", "test-apps", "test-monitoring"].map(namespace));
+  const { evaluation } = await evaluate(changes);
+  expect((await refusal(evaluation, changes)).filter((line) => line.includes("chat"))).toEqual([
+    "stack test: monitoring.alertmanager.config.receivers[0].slack_configs[0].api_url_file: found no Secret chat in namespace test-monitoring; expected one with the key url, for StatefulSet test-monitoring/alertmanager",
+  ]);
+});
+
+describe("a kind of an operator", () => {
+  const kinds = [
+    { apiVersion: "keda.sh/v1alpha1", kind: "ScaledObject", name: "airflow-worker" },
+    { apiVersion: "keda.sh/v1alpha1", kind: "TriggerAuthentication", name: "airflow-worker" },
+  ];
+
+  it.each(kinds)("$kind is refused until the cluster has it, with the key that needs it", async ({ kind, name }) => {
+    const changes = { airflow: { worker: { autoscale: { min: 1, max: 3, queue: 2 } } } };
+    await Promise.all(["test-core", "test-apps"].map(namespace));
+    const { evaluation } = await evaluate(changes);
+    const line = `stack test: airflow.worker.autoscale.queue: found no kind ${kind} of keda.sh/v1alpha1 in the cluster; expected KEDA to be installed, for ${kind} test-apps/${name}`;
+    expect(await refusal(evaluation, changes)).toContain(line);
+    api.kinds["/apis/keda.sh/v1alpha1"] = [
+      ["ScaledObject", "scaledobjects", true],
+      ["TriggerAuthentication", "triggerauthentications", true],
+    ];
+    expect(await refusal(evaluation, changes)).toEqual([]);
+  });
+
+  it("of the Prometheus Operator is refused too", async () => {
+    const changes = { monitoring: { enabled: true, monitors: { enabled: true } } };
+    await Promise.all(["test-core", "test-apps", "test-monitoring"].map(namespace));
+    const { evaluation } = await evaluate(changes);
+    expect(await refusal(evaluation, changes)).toEqual([
+      expect.stringMatching(
+        /^stack test: monitoring\.monitors\.enabled: found no kind PodMonitor of monitoring\.coreos\.com\/v1 in the cluster; expected the Prometheus Operator to be installed, for PodMonitor \S+ and \d+ more$/,
+      ),
+    ]);
+  });
+});
+
+describe("a Gateway of the routes", () => {
+  const changes = {
+    global: { domain: "data.example.com", networkPolicies: { enabled: false } },
+    frontDoor: { routes: "httpRoute", gateway: { name: "public", namespace: "gateways" } },
+  };
+  const gateway = (...listeners: string[]) =>
+    api.connect().apply({
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "Gateway",
+      metadata: { name: "public", namespace: "gateways" },
+      spec: { listeners: listeners.map((name) => ({ name })) },
+    });
+  const route = expect.stringMatching(/^for HTTPRoute test-apps\/airflow and \d+ more$/);
+  const lines = async () =>
+    (await refusal((await evaluate(changes)).evaluation, changes)).map((line) => {
+      const [problem, users] = line.split(/, (?=for HTTPRoute)/);
+      return { problem, users };
+    });
+  const lacks = (found: string, listener: string) =>
+    expect.objectContaining({
+      problem: `stack test: frontDoor.gateway: found ${found} in namespace gateways; expected one with the listener ${listener}`,
+    });
+
+  it("is refused until the cluster has Gateway API, the Gateway, and its listeners", async () => {
+    await Promise.all(["test-core", "test-apps", "gateways"].map(namespace));
+    expect(await lines()).toEqual([
+      {
+        problem:
+          "stack test: frontDoor.routes: found no kind HTTPRoute of gateway.networking.k8s.io/v1 in the cluster; expected Gateway API to be installed",
+        users: route,
+      },
+      lacks("no Gateway public", "https"),
+      lacks("no Gateway public", "http"),
+    ]);
+    api.kinds["/apis/gateway.networking.k8s.io/v1"] = [
+      ["HTTPRoute", "httproutes", true],
+      ["Gateway", "gateways", true],
+    ];
+    expect(await lines()).toEqual([lacks("no Gateway public", "https"), lacks("no Gateway public", "http")]);
+    await gateway("https");
+    expect(await lines()).toEqual([lacks("Gateway public without it", "http")]);
+    await gateway("https", "http");
+    expect(await lines()).toEqual([]);
+  });
+});
 
 it("docs/secrets.md lists the namespaces and keys of each", async () => {
   const { objects } = await evaluate(named);

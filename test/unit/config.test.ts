@@ -46,6 +46,31 @@ const wrong: [what: string, yaml: string, message: string][] = [
     'postgresql.image: found "postgres:17ab3f2"; expected a tag that starts with the major version, 16 to 18, such as postgres:17.12: it decides where the data is',
   ],
   [
+    "annotations of an account that exists",
+    'redis: { serviceAccount: { name: theirs, annotations: { "example.com/role": reader } } }',
+    'redis.serviceAccount.annotations: found {"example.com/role":"reader"}; expected no annotations beside name: the account exists, so it has those that you gave it',
+  ],
+  [
+    "an account that no object may be called",
+    "monitoring: { prometheus: { serviceAccount: { name: My_Account } } }",
+    'monitoring.prometheus.serviceAccount.name: found "My_Account"; expected a name of at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends and beside each dot',
+  ],
+  [
+    "the account of pods that name none",
+    "flink: { serviceAccount: { roles: { taskmanager: { name: default } } } }",
+    'flink.serviceAccount.roles.taskmanager.name: found "default"; expected another account: pods that name none run as default, so what it may do, they may too',
+  ],
+  [
+    "an account of a role without rights of its own",
+    "trino: { serviceAccount: { roles: { worker: { name: theirs } } } }",
+    "trino.serviceAccount.roles: unknown key; known here: name, annotations",
+  ],
+  [
+    "an annotation of an account that the platform sets",
+    'redis: { serviceAccount: { annotations: { pulumi.com/skipAwait: "true" } } }',
+    'redis.serviceAccount.annotations.pulumi.com/skipAwait: found "true"; expected another key: the platform sets this one; use a prefix of your own instead',
+  ],
+  [
     "an image without a tag",
     "redis: { image: redis }",
     'redis.image: found "redis"; expected an image with a version or a commit as its tag, or a digest, such as redis:8.2.10: without a tag it means latest',
@@ -269,12 +294,12 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "more pools than PostgreSQL takes connections",
     "superset: { web: { replicas: 8, workers: 8 } }\npostgresql: { maxConnections: 100 }",
-    "postgresql.maxConnections: found 100; expected at least 631: its clients may hold 628 connections at once (superset 516, airflow 78, noetl 20, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
+    "postgresql.maxConnections: found 100; expected at least 638: its clients may hold 635 connections at once (superset 516, airflow 85, noetl 20, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
   ],
   [
     "more pools than the default number of connections",
     "djangoApps: { shop: { image: 'apps/shop:1.0.0', replicas: 4, workers: 8 } }",
-    "postgresql.maxConnections: found 200; expected at least 255: its clients may hold 252 connections at once (djangoApps.shop 128, airflow 78, noetl 20, superset 12, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
+    "postgresql.maxConnections: found 200; expected at least 262: its clients may hold 259 connections at once (djangoApps.shop 128, airflow 85, noetl 20, superset 12, nessie 10, polls 4) and PostgreSQL keeps 3 for its superuser; or fewer servers or processes of those",
   ],
   [
     "a volume too small for PostgreSQL",
@@ -300,6 +325,21 @@ const wrong: [what: string, yaml: string, message: string][] = [
     "a pull policy there is none of",
     "global: { imagePullPolicy: Sometimes }",
     'global.imagePullPolicy: found "Sometimes"; expected IfNotPresent, Always or Never',
+  ],
+  [
+    "the chart of an operator that names a user, where the cluster chooses it",
+    "global: { cluster: openshift }\ncloudnativePg: { enabled: true }",
+    'cloudnativePg.operator: found "chart"; expected existing beside global.cluster: openshift: install the operator from OperatorHub',
+  ],
+  [
+    "a digest that is none",
+    "global: { imageDigests: { 'trinodb/trino:476': sha256:0 } }",
+    'global.imageDigests."trinodb/trino:476": found "sha256:0"; expected a digest: sha256: and 64 hexadecimal digits',
+  ],
+  [
+    "a digest of an image without a tag",
+    `global: { imageDigests: { 'trinodb/trino': 'sha256:${"0".repeat(64)}' } }`,
+    `global.imageDigests.trinodb/trino: found "sha256:${"0".repeat(49)}…; expected an image as it is configured, with a tag and without a digest, such as trinodb/trino:476`,
   ],
   [
     "the client of a network policy without labels",
@@ -337,11 +377,6 @@ const wrong: [what: string, yaml: string, message: string][] = [
     'frontDoor.tls.existingSecret: found "pages"; expected none: the Gateway\'s listener has the certificate',
   ],
   [
-    "a Gateway on the embedded cluster",
-    "global: { domain: data.localhost, cluster: embedded }\nfrontDoor: { routes: httpRoute, gateway: { name: public, namespace: gateways } }",
-    'frontDoor.routes: found "httpRoute"; expected ingress: the embedded cluster has no Gateway',
-  ],
-  [
     "a Gateway without a domain",
     "frontDoor: { gateway: { name: public, namespace: gateways } }",
     'frontDoor.gateway: found "public"; expected global.domain beside it: without one pages have no hosts',
@@ -362,6 +397,11 @@ const wrong: [what: string, yaml: string, message: string][] = [
     'frontDoor.login.issuer: found "keycloak"; expected the URL of an OpenID Connect issuer',
   ],
   [
+    "a private authority of an issuer without a certificate",
+    "global: { domain: data.localhost, cluster: embedded }\nfrontDoor: { login: { issuer: 'http://id.example.com', existingSecret: oidc, caConfigMap: oidc-ca } }",
+    'frontDoor.login.caConfigMap: found "oidc-ca"; expected an https:// issuer beside it: no other one has a certificate',
+  ],
+  [
     "a controller of two kinds",
     "frontDoor: { controller: { cidr: 10.0.0.0/8, namespaceLabels: { a: b } } }",
     'frontDoor.controller: found {"namespaceLabels":{"a":"b"},"cidr":"10.0.0.0/8"}; expected either namespaceLabels or cidr',
@@ -369,7 +409,7 @@ const wrong: [what: string, yaml: string, message: string][] = [
   [
     "a page that has a login of its own",
     "frontDoor: { airflow: { allowWithoutLogin: true } }",
-    "frontDoor.airflow: unknown key; known here: routes, className, annotations, gateway, tls, controller, login, nessie, trino, flink, spark, noetl, prometheus, webApp, deployd",
+    "frontDoor.airflow: unknown key; known here: routes, className, annotations, gateway, tls, controller, login, nessie, trino, flink, spark, noetl, prometheus, alertmanager, webApp, deployd",
   ],
   [
     "a setting of PostgreSQL that has a key",
@@ -562,9 +602,89 @@ const wrong: [what: string, yaml: string, message: string][] = [
     'monitoring.prometheus.alertmanagers[0]: found "alertmanager"; expected a host and a port such as alertmanager.monitoring.svc:9093',
   ],
   [
+    "an Alertmanager without a configuration",
+    "monitoring: { alertmanager: { enabled: true } }",
+    "monitoring.alertmanager.config: found nothing; expected Alertmanager's configuration, with route and receivers: without them it sends nothing",
+  ],
+  [
+    "an Alertmanager without receivers",
+    "monitoring: { alertmanager: { config: { route: { receiver: team } } } }",
+    "monitoring.alertmanager.config.receivers: found nothing; expected a list of receivers, each with a name: alerts are sent to them",
+  ],
+  [
+    "an Alertmanager without a route",
+    "monitoring: { alertmanager: { config: { receivers: [{ name: team }, { name: night }] } } }",
+    "monitoring.alertmanager.config.route: found nothing; expected route.receiver, the receiver of alerts that no other route takes: one of team, night",
+  ],
+  [
+    "a route to a receiver that is none",
+    "monitoring: { alertmanager: { config: { route: { receiver: team, routes: [{ receiver: nigth }] }, receivers: [{ name: team }, { name: night }] } } }",
+    'monitoring.alertmanager.config.route.routes[0].receiver: found "nigth"; expected one of receivers: team, night',
+  ],
+  [
+    "a receiver with its password",
+    "monitoring: { alertmanager: { config: { route: { receiver: team }, receivers: [{ name: team, slack_configs: [{ api_url: 'https://hooks.example.com/T0/B0/x' }] }] } } }",
+    "monitoring.alertmanager.config.receivers[0].slack_configs[0].api_url: found a value that is not shown; expected no password here: use api_url_file: /etc/alertmanager/secrets/SECRET/KEY instead",
+  ],
+  [
+    "a receiver with the key of its certificate",
+    "monitoring: { alertmanager: { config: { route: { receiver: team }, receivers: [{ name: team, webhook_configs: [{ url: 'https://a.example.com', http_config: { tls_config: { key: PEM } } }] }] } } }",
+    "monitoring.alertmanager.config.receivers[0].webhook_configs[0].http_config.tls_config.key: found a value that is not shown; expected no password here: use key_file: /etc/alertmanager/secrets/SECRET/KEY instead",
+  ],
+  [
+    "a receiver with a password that no file can hold",
+    "monitoring: { alertmanager: { config: { route: { receiver: team }, receivers: [{ name: team, sns_configs: [{ sigv4: { secret_key: abc } }] }] } } }",
+    "monitoring.alertmanager.config.receivers[0].sns_configs[0].sigv4.secret_key: found a value that is not shown; expected no password here: Alertmanager reads this one from no file",
+  ],
+  [
+    "a receiver with a file that no Secret has",
+    "monitoring: { alertmanager: { config: { route: { receiver: team }, receivers: [{ name: team, pagerduty_configs: [{ routing_key_file: /tmp/key }] }] } } }",
+    'monitoring.alertmanager.config.receivers[0].pagerduty_configs[0].routing_key_file: found "/tmp/key"; expected /etc/alertmanager/secrets/SECRET/KEY, with a Secret of the component\'s namespace and one of its keys',
+  ],
+  [
+    "an Alertmanager to which nobody sends",
+    "monitoring: { enabled: true, prometheus: { enabled: false }, grafana: { enabled: false }, alertmanager: { enabled: true, config: { route: { receiver: team }, receivers: [{ name: team }] } } }",
+    "monitoring.alertmanager.enabled: found true; expected monitoring.prometheus.enabled: true beside it, since Prometheus sends the alerts; or monitoring.alertmanager.enabled: false",
+  ],
+  [
+    "a Python package without a version",
+    "global: { cluster: kind }\nairflow: { packages: [pandas] }",
+    'airflow.packages[0]: found "pandas"; expected a package with its version such as pandas==2.3.3',
+  ],
+  [
+    "a Python package of many versions",
+    "global: { cluster: kind }\nairflow: { packages: [pandas==2.*] }",
+    'airflow.packages[0]: found "pandas==2.*"; expected a package with its version such as pandas==2.3.3',
+  ],
+  [
+    "a Python package that is a command",
+    "global: { cluster: kind }\nairflow: { packages: ['pandas==1\"; reboot'] }",
+    'airflow.packages[0]: found "pandas==1\\"; reboot"; expected a package with its version such as pandas==2.3.3',
+  ],
+  [
+    "a Python package twice",
+    "global: { cluster: kind }\nairflow: { packages: [My_Package==1, 'my-package[extra]==2'] }",
+    'airflow.packages[1]: found "my-package[extra]==2"; expected one version of a package: it is listed above too',
+  ],
+  [
+    "Airflow as a package of Airflow",
+    "global: { cluster: kind }\nairflow: { packages: [apache-airflow==3.3.1] }",
+    'airflow.packages[0]: found "apache-airflow==3.3.1"; expected another package: airflow.image decides the version of Airflow',
+  ],
+  [
+    "Python packages on a cluster whose images nobody builds",
+    "global: { cluster: eks }\nairflow: { packages: [pandas==2.3.3] }",
+    'airflow.packages: found ["pandas==2.3.3"]; expected global.imageRegistry beside it, for the image with them (./platform images build-commands prints how to build it); or global.cluster: kind or embedded, where the platform builds it; or an image of your own in airflow.image',
+  ],
+  [
     "an autoscaler's range that is empty",
     "trino: { worker: { autoscale: { min: 4, max: 2 } } }",
     "trino.worker.autoscale.max: found 2; expected at least autoscale.min, which is 4",
+  ],
+  [
+    "an autoscaler by a queue that there is none of",
+    "trino: { worker: { autoscale: { min: 1, max: 2, queue: 4 } } }",
+    "trino.worker.autoscale.queue: unknown key; known here: min, max, cpu",
   ],
   [
     "an autoscaler without a range",
@@ -705,15 +825,17 @@ describe("valid configuration", () => {
     "redis: { resources: { requests: { cpu: 0.5 }, limits: { cpu: 1e3 } } }",
     "redis: { resources: { requests: { cpu: 250500u }, limits: { cpu: 1500m } } }",
     "global: { imagePullSecrets: [ghcr.io], storageClass: fast.ssd.example.com }",
+    `global: { imageDigests: { 'trinodb/trino:476': 'sha256:${"0".repeat(64)}' } }`,
     "global: { networkPolicies: { allowFrom: [{ namespaceLabels: { kubernetes.io/metadata.name: ingress } }], outside: [{ from: trino, cidr: 'fd00::/8', ports: [1] }] } }",
     "global: { domain: data.localhost, cluster: embedded, networkPolicies: { enabled: true } }",
+    "global: { domain: data.localhost, cluster: embedded }\nfrontDoor: { routes: httpRoute, gateway: { name: public, namespace: gateways } }",
     "global: { domain: data.example.com }\nfrontDoor: { routes: httpRoute, gateway: { name: public, namespace: gateways }, trino: { allowWithoutLogin: true } }",
     "global: { domain: data.example.com, networkPolicies: { enabled: true } }\nfrontDoor: { tls: { issuer: { name: ca, kind: Issuer } }, controller: { cidr: 10.0.0.0/8 } }",
     "polls: { ingress: { host: polls.example.com, className: nginx.internal, tlsSecret: polls.example.com-tls } }",
     "redis: { auth: { existingSecret: redis.example.com }, storage: { storageClass: local.csi.example.com } }",
     "airflow: { dags: { configMap: team.dags } }",
     "airflow: { worker: { replicas: 10, concurrency: 32 } }",
-    "superset: { web: { replicas: 8, workers: 8 } }\npostgresql: { maxConnections: 631 }",
+    "superset: { web: { replicas: 8, workers: 8 } }\npostgresql: { maxConnections: 638 }",
     "superset: { enabled: false, web: { replicas: 8, workers: 8 } }",
     "polls: { replicas: 16, workers: 16, database: cloudnative-pg }\ncloudnativePg: { enabled: true }",
     "deployd: { tokensSecret: tokens.example.com }",

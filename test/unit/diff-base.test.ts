@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, execaSync } from "execa";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BaseRevision } from "../../render/diff/base.ts";
 
 let root: string;
@@ -146,8 +146,13 @@ describe("another revision", () => {
     expect(leftovers()).toEqual([]);
     expect(worktrees()).toBe(1);
     expect(pid).toBeGreaterThan(1);
-    // Zombie processes of the group may still be listed.
-    const processes = execaSync("ps", ["-A", "-o", "pgid=,stat="]).stdout.split("\n");
-    expect(processes.filter((line) => new RegExp(`^ *${pid} +[^Z]`).test(line))).toEqual([]);
+    // A process that is killed ends when it is scheduled next. Zombie processes of the group may still be listed.
+    await vi.waitFor(
+      () => {
+        const processes = execaSync("ps", ["-A", "-o", "pgid=,stat="]).stdout.split("\n");
+        expect(processes.filter((line) => new RegExp(`^ *${pid} +[^Z]`).test(line))).toEqual([]);
+      },
+      { timeout: 30_000, interval: 100 },
+    );
   });
 });

@@ -7,11 +7,14 @@ import { text } from "node:stream/consumers";
 import { Kube } from "../../kube/client.ts";
 import { type KubeObject, titleOf } from "../../render/manifests.ts";
 
-const kinds: Record<string, [string, string, boolean][]> = {
+type Kinds = Record<string, [kind: string, plural: string, namespaced: boolean][]>;
+
+const usualKinds: Kinds = {
   "/api/v1": [
     ["Namespace", "namespaces", false],
     ["Secret", "secrets", true],
     ["ConfigMap", "configmaps", true],
+    ["ServiceAccount", "serviceaccounts", true],
     ["PersistentVolumeClaim", "persistentvolumeclaims", true],
     ["Service", "services", true],
     ["Pod", "pods", true],
@@ -26,6 +29,8 @@ const kinds: Record<string, [string, string, boolean][]> = {
 /** A fake of the API that the command line uses: it stores objects and reports them as ready. */
 export class FakeApi {
   readonly objects = new Map<string, KubeObject>();
+  /** The kinds of the cluster, by the path of their group and version. A test may add some. */
+  readonly kinds: Kinds = { ...usualKinds };
   /** Every write, such as `APPLY Service dev/web`. */
   readonly writes: string[] = [];
   /** Answers for one object by its title; `undefined` is the normal answer. */
@@ -89,15 +94,15 @@ export class FakeApi {
     const url = new URL(request.url!, "http://fake");
     const body = await text(request);
     const object = body ? (JSON.parse(body) as KubeObject) : undefined;
-    if (kinds[url.pathname]) {
-      const resources = kinds[url.pathname]!.map(([kind, name, namespaced]) => ({ kind, name, namespaced }));
+    if (this.kinds[url.pathname]) {
+      const resources = this.kinds[url.pathname]!.map(([kind, name, namespaced]) => ({ kind, name, namespaced }));
       return [200, { resources }];
     }
     if (url.pathname.endsWith("/log")) return [200, this.logs];
     const [, base, namespace, plural, name] =
       /^(\/api\/v1|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/([^/]+)(?=\/))?\/([^/]+)(?:\/([^/]+))?$/.exec(url.pathname) ??
       [];
-    const kind = kinds[base!]?.find(([, p]) => p === plural)?.[0];
+    const kind = this.kinds[base!]?.find(([, p]) => p === plural)?.[0];
     if (!kind) return [404, { message: `nothing at ${url.pathname}` }];
     const apiVersion = base!.replace(/^\/apis?\//, "");
     const identity = { apiVersion, kind, metadata: { name: name ?? object?.metadata.name ?? "", namespace } };

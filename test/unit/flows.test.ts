@@ -4,9 +4,18 @@ import { describe, expect, it } from "vitest";
 import { flows, flowsPage, policies, type Rules } from "../../components/kit/flows.ts";
 import { Network, type Workload } from "../../components/kit/network.ts";
 import { clusterPorts } from "../../components/network-policies.ts";
+import { forAny } from "../../config/derived.ts";
 import { ports } from "../../local/cluster/layout.ts";
 
-const none: Rules = { allowFrom: [], connections: [], outside: [], apiPorts: [6443] };
+const none: Rules = {
+  allowFrom: [],
+  connections: [],
+  outside: [],
+  api: [{ protocol: "TCP", port: 6443 }],
+  dns: [{ protocol: "UDP", port: 53 }],
+  components: ["db", "web"],
+  componentOf: (name) => name,
+};
 
 const workload = (name: string, given: Partial<Workload> = {}): Workload => ({
   name,
@@ -14,7 +23,6 @@ const workload = (name: string, given: Partial<Workload> = {}): Workload => ({
   ports: {},
   connects: [],
   outside: [],
-  api: false,
   ...given,
 });
 
@@ -91,19 +99,13 @@ describe("flows", () => {
 
 it("makes one policy for each workload beside the denial of everything", () => {
   const server = workload("db/server", { ports: { sql: 5432 } });
-  const client = workload("web/server", { connects: [{ pods: pods("db/server"), ports: ["sql"] }], api: true });
-  const all = policies(flows(model(server, client, workload("idle/server")), none), ["test"], [53]);
-  expect(all.map(({ name, spec }) => [name, spec.policyTypes])).toEqual([
-    ["web-server", ["Egress"]],
-    ["db-server", ["Ingress"]],
-    ["default-deny", ["Ingress", "Egress"]],
-  ]);
+  const client = workload("web/server", { connects: [{ pods: pods("db/server"), ports: ["sql"] }], api: {} });
+  const all = policies(model(server, client, workload("idle/server")), none, ["test", "without-pods"]);
+  expect(all.map(({ name }) => name)).toEqual(["db-server", "idle-server", "web-server", "default-deny"]);
+  for (const { spec } of all) expect(spec.policyTypes).toEqual(["Ingress", "Egress"]);
   // Before the last one exists, the others allow DNS themselves.
   expect(all.find(({ name }) => name === "web-server")?.spec.egress).toContainEqual({
-    ports: [
-      { protocol: "UDP", port: 53 },
-      { protocol: "TCP", port: 53 },
-    ],
+    ports: [{ protocol: "UDP", port: 53 }],
   });
   expect(all.find(({ name }) => name === "db-server")?.spec.ingress).toEqual([
     {
@@ -119,6 +121,13 @@ it("makes one policy for each workload beside the denial of everything", () => {
 });
 
 it("knows the ports of the embedded cluster", () => {
-  expect(clusterPorts("embedded").dns).toContain(ports.dns);
-  expect(clusterPorts("embedded").api).toContain(ports.api);
+  expect(clusterPorts("embedded").dns).toContainEqual({ protocol: "UDP", port: ports.dns });
+  expect(clusterPorts("embedded").api).toContainEqual({ protocol: "TCP", port: ports.api });
+});
+
+it("combines the conditions of the same connection, and drops those that add nothing", () => {
+  expect(forAny([["a", "b"], ["a"], ["a"]])).toEqual(["a"]);
+  expect(forAny([["a"], ["b"]])).toEqual([{ anyOf: [["a"], ["b"]] }]);
+  expect(forAny([["a"], []])).toEqual([]);
+  expect(forAny([undefined, undefined])).toBeUndefined();
 });

@@ -1,27 +1,32 @@
 // Proves the pure functions of the local cluster.
 // Does not prove that it runs: the cluster tests do, and 95-kind for kind.
 import { X509Certificate } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as toml from "smol-toml";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { kindConfig, kindHosts, packagedNode } from "../../components/kind/cluster.ts";
 import { registryHosts } from "../../components/kind/registry-hosts.ts";
-import { groups, kubernetesVersion } from "../../local/cluster/binaries.ts";
+import { binary, groups, kubernetesVersion } from "../../local/cluster/binaries.ts";
 import { ensureCertificates } from "../../local/cluster/certificates.ts";
-import { corefile, kubeconfig, kubeletFile, proxyFile } from "../../local/cluster/configs.ts";
+import { metricsServer } from "../../local/cluster/components.ts";
+import { corefile, kubeconfig, kubeconfigOf, kubeletFile, proxyFile } from "../../local/cluster/configs.ts";
 import { processesIn } from "../../local/cluster/daemons.ts";
+import { upSteps } from "../../local/cluster/index.ts";
 import { runningSinceBefore } from "../../local/cluster/kind.ts";
 import { network, policyTables, ports } from "../../local/cluster/layout.ts";
-import { baseManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
+import { baseManifests, type Manifest, metricsManifests, simulatedNodes } from "../../local/cluster/manifests.ts";
 import { overlaps } from "../../local/cluster/network.ts";
 import { authorityFile, certificateFile, identities, keyFile } from "../../local/cluster/pki.ts";
 import { checkFree } from "../../local/cluster/ports.ts";
 import { builtName } from "../../local/go.ts";
 import { definitionOf } from "../../local/images/definitions.ts";
+
+// Nothing is compiled here.
+vi.mock(import("../../local/cluster/binaries.ts"), async (original) => ({ ...(await original()), binary: vi.fn() }));
 
 it("removes the tables that the enforcement of NetworkPolicies adds", () => {
   const source = readFileSync("local/cluster/go/network-policies/enforcer/main.go", "utf8");
@@ -202,6 +207,51 @@ describe("manifests", () => {
   });
 });
 
+describe("metrics-server", () => {
+  const { user } = identities["metrics-server"];
+  const of = (kind: string, all: Manifest[]) => all.find((one) => one.kind === kind);
+
+  it("is found by the API server under a name of its certificate, by the authority that signed it", () => {
+    const all = metricsManifests("PEM");
+    expect(of("APIService", all)).toMatchObject({
+      spec: {
+        service: { name: "metrics-server", namespace: "kube-system", port: 443 },
+        caBundle: Buffer.from("PEM").toString("base64"),
+      },
+    });
+    expect(of("APIService", all)).not.toHaveProperty("spec.insecureSkipTLSVerify");
+    expect(identities["metrics-server"]).toMatchObject({
+      by: "cluster",
+      serves: expect.arrayContaining(["metrics-server.kube-system.svc"]),
+    });
+    // The API server compares the names of the ports.
+    expect(of("Service", all)).toMatchObject({ spec: { ports: [{ name: "https", port: 443 }] } });
+    expect(of("EndpointSlice", all)).toMatchObject({
+      endpoints: [{ addresses: [network.address], conditions: { ready: true } }],
+      ports: [{ name: "https", port: ports.metrics }],
+    });
+  });
+
+  it("may read the usage from kubelet, and nothing of Secrets", () => {
+    const all = baseManifests("p").filter(({ metadata }) => metadata.name.startsWith(user));
+    expect(all.map(({ kind }) => kind).sort()).toEqual([
+      ...["ClusterRole", "ClusterRoleBinding", "ClusterRoleBinding", "RoleBinding"],
+    ]);
+    expect(of("ClusterRole", all)?.rules).toEqual([
+      { apiGroups: [""], resources: ["nodes/metrics"], verbs: ["get"] },
+      { apiGroups: [""], resources: ["pods", "nodes"], verbs: ["get", "list", "watch"] },
+    ]);
+    for (const { subjects } of all.filter(({ kind }) => kind.endsWith("Binding")))
+      expect(subjects).toEqual([{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: user }]);
+  });
+
+  it("is built only for a stack that wants it", () => {
+    const built = (metrics: boolean) => upSteps({ metrics }).some(({ title }) => title === "Build metrics-server");
+    expect(built(true)).toBe(true);
+    expect(built(false)).toBe(false);
+  });
+});
+
 it("reports which process has a required port", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -288,6 +338,24 @@ describe("certificates and what refers to them", () => {
     expect(config.evictionHard).toMatchObject({ "nodefs.available": "0%", "imagefs.available": "0%" });
     expect(config.imageGCHighThresholdPercent).toBe(100);
     expect(config.maxPods).toBeGreaterThanOrEqual(110);
+  });
+
+  it("lets metrics-server show kubelet a certificate, and accept one of the cluster's authority alone", async () => {
+    vi.mocked(binary).mockImplementation(async (name) => `/bin/${name}`);
+    // What a daemon reads at its start is in its fingerprint.
+    const { path, content } = kubeconfig("metrics-server", kubeconfigOf("metrics-server"));
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content);
+    const { args, listens } = await metricsServer();
+    expect(args).toContain(`--kubeconfig=${path}`);
+    expect(args).toContain(`--kubelet-certificate-authority=${authorityFile("cluster")}`);
+    expect(args.filter((arg) => arg.includes("insecure"))).toEqual([]);
+    expect(parse(content).users[0].user).toEqual({
+      "client-certificate": certificateFile("metrics-server"),
+      "client-key": keyFile("metrics-server"),
+    });
+    expect(listens).toEqual([[network.address, ports.metrics]]);
+    expect(certificate(certificateFile("metrics-server")).checkIP(network.address)).toBeTruthy();
   });
 
   it("opens node ports and DNS only on the cluster's own address", () => {

@@ -8,7 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { derivedImages } from "../../components/images.ts";
 import { localName, parseReference } from "../../components/kind/reference.ts";
+import { parseConfig } from "../../config/problems.ts";
 import { debianSources, parseDeb822, parseOneLine } from "../../local/images/apt.ts";
 import { registriesConf, trusting } from "../../local/images/build.ts";
 import { type Definition, definitionOf, definitions, folderOf } from "../../local/images/definitions.ts";
@@ -268,7 +270,9 @@ describe("definitions", () => {
     const folders = ["apps", "local/images", ...images.filter((path) => existsSync(path))]
       .flatMap(below)
       .filter((path) => existsSync(join(path, "Dockerfile")));
-    expect([...new Set(definitions.map(({ folder }) => folder))].sort()).toEqual(folders.sort());
+    const config = parseConfig("unit", { global: { cluster: "kind" }, airflow: { packages: ["pandas==2.3.3"] } });
+    const known = [...definitions, ...derivedImages(config)].map(({ folder }) => folder);
+    expect([...new Set(known)].sort()).toEqual(folders.sort());
   });
 
   it.each(definitions.map((definition) => [definition.folder, definition] as const))(

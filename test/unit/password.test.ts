@@ -96,7 +96,7 @@ describe.skipIf(!hasPython)("in Python (skipped without Python)", () => {
     const queue = { ...connection, host: "redis.dev-core.svc", port: 6379, database: 1 };
     const logs = { ...connection, endpoint: "http://minio:9000", region: "us-east-1", bucket: "airflow" };
     const { airflow } = parseConfig("dev", {});
-    const script = settings(airflow, { api: "http://airflow:8080" }, logs, queue)["queue_address.py"];
+    const script = settings(airflow, { api: "http://airflow:8080", page: "" }, logs, queue)["queue_address.py"];
     const file = join(mkdtempSync(join(tmpdir(), "password-")), "queue_address.py");
     writeFileSync(file, script);
     const check = (password: string, ends: string) => {

@@ -57,7 +57,7 @@ describe("the configuration", () => {
     [
       "a kind of cluster that is not known",
       { global: { cluster: "k3s" } },
-      'global.cluster: found "k3s"; expected plain, kind, embedded, eks, aks or gke',
+      'global.cluster: found "k3s"; expected plain, kind, embedded, eks, aks, gke or openshift',
     ],
     [
       "an application without an image",

@@ -1,29 +1,11 @@
-// Proves which files are rendered and how they are written to a directory.
+// Proves which files are rendered.
 // Does not prove that kubectl accepts them: the cluster tests do.
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { redacted } from "../../render/evaluate.ts";
 import { manifests } from "../../render/manifests.ts";
-import { fileName, renderFiles, writeFiles } from "../../render/render.ts";
+import { fileName, renderFiles } from "../../render/render.ts";
 import { evaluation, object, stack } from "./engine-program.ts";
-
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "render-"));
-});
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const files = (program = stack(redacted)) => renderFiles("dev", manifests(program));
 
@@ -106,31 +88,4 @@ test("an added object changes no other file", () => {
   const [before, after] = [files(), files(program)];
   for (const [name, text] of before) if (name !== "kustomization.yaml") expect(after.get(name)).toBe(text);
   expect(after.size).toBe(before.size + 1);
-});
-
-test("a directory is replaced as a whole, and leftovers of interrupted runs are removed", () => {
-  const out = join(folder, "out");
-  writeFiles(out, files(), { secret: false });
-  mkdirSync(join(folder, ".out.render-new-1"));
-  mkdirSync(join(folder, ".out.render-old-1"));
-  writeFiles(out, files(stack(redacted, { without: ["Job-users-1"] })), { secret: false });
-  expect(readdirSync(folder)).toEqual(["out"]);
-  expect(existsSync(join(out, "70-job.dev.users-1.yaml"))).toBe(false);
-  expect(readFileSync(join(out, "30-secret.dev.db.yaml"), "utf8")).toBe(files().get("30-secret.dev.db.yaml"));
-});
-
-test("a directory with other files is refused and not changed", () => {
-  writeFileSync(join(folder, "mine.txt"), "mine");
-  mkdirSync(join(folder, "sub"));
-  expect(() => writeFiles(folder, files(), { secret: false })).toThrow(
-    `--out: ${folder} holds mine.txt, sub, which render did not write; expected a new directory, an empty one or one of its own`,
-  );
-  expect(readdirSync(folder).sort()).toEqual(["mine.txt", "sub"]);
-});
-
-test("files with real passwords are readable only by their owner", () => {
-  const out = join(folder, "out");
-  writeFiles(out, files(), { secret: true });
-  expect(statSync(out).mode & 0o777).toBe(0o700);
-  expect(statSync(join(out, "30-secret.dev.db.yaml")).mode & 0o777).toBe(0o600);
 });

@@ -5,11 +5,11 @@ database: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\"
 {{ end }}
 
 {{- define "data-platform.checksums-django-name-migrate" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-key: {{ (include "data-platform.revisionOf" (list "" (printf "{\"secret-key\":\"%v\"}" (include "data-platform.password-django-name-secret-key" (dict "Values" $.Values "Release" $.Release "name10" $name10 "value10" $value10))))) | toJson }}
-database: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"django_%v\",\"password\":\"%v\"}" (include "data-platform.withUnderscores" (list $name10)) (include "data-platform.password-postgresql-user-name" (dict "Values" $.Values "Release" $.Release "name10" $name10 "value10" $value10))))) | toJson }}
-admin: {{ (include "data-platform.text-7d4c5ef6" (dict "Values" $.Values "Release" $.Release "name10" $name10 "value10" $value10)) | toJson }}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+key: {{ (include "data-platform.revisionOf" (list "" (printf "{\"secret-key\":\"%v\"}" (include "data-platform.password-django-name-secret-key" (dict "Values" $.Values "Release" $.Release "name106" $name106 "value106" $value106))))) | toJson }}
+database: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"django_%v\",\"password\":\"%v\"}" (include "data-platform.withUnderscores" (list $name106)) (include "data-platform.password-postgresql-user-name" (dict "Values" $.Values "Release" $.Release "name106" $name106 "value106" $value106))))) | toJson }}
+admin: {{ (include "data-platform.text-eca05fbe" (dict "Values" $.Values "Release" $.Release "name106" $name106 "value106" $value106)) | toJson }}
 {{ end }}
 
 {{- define "data-platform.checksums-kafka-topics" -}}
@@ -23,7 +23,7 @@ platform: {{ (include "data-platform.revisionOf" (list "" (printf "{\"access-key
 {{ end }}
 
 {{- define "data-platform.checksums-noetl-schema" -}}
-scripts: {{ (include "data-platform.checksumOf" (list (include "data-platform.files-noetl-scripts" $) "newest.py" "apply_schema.py")) | toJson }}
+scripts: {{ (include "data-platform.checksumOf" (list (include "data-platform.files-noetl-scripts" $) "newest.py" "apply_schema.py" "set_up.py")) | toJson }}
 database: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"noetl\",\"password\":\"%v\"}" (include "data-platform.password-postgresql-user-noetl" $)))) | toJson }}
 {{ end }}
 
@@ -44,20 +44,20 @@ polls: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"
 {{- if $.Values.noetl.enabled }}
 noetl: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"noetl\",\"password\":\"%v\"}" (include "data-platform.password-postgresql-user-noetl" $)))) | toJson }}
 {{- end }}
-{{- range $name10, $value10 := $.Values.djangoApps }}
-{{- $value10 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value10 }}
-{{ (printf "django_%v" (include "data-platform.withUnderscores" (list $name10))) | toJson }}: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"django_%v\",\"password\":\"%v\"}" (include "data-platform.withUnderscores" (list $name10)) (include "data-platform.password-postgresql-user-name" (dict "Values" $.Values "Release" $.Release "name10" $name10 "value10" $value10))))) | toJson }}
+{{- range $name106, $value106 := $.Values.djangoApps }}
+{{- $value106 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"pods\":{\"priority\":\"web\"},\"serviceAccount\":{},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value106 }}
+{{ (printf "django_%v" (include "data-platform.withUnderscores" (list $name106))) | toJson }}: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"django_%v\",\"password\":\"%v\"}" (include "data-platform.withUnderscores" (list $name106)) (include "data-platform.password-postgresql-user-name" (dict "Values" $.Values "Release" $.Release "name106" $name106 "value106" $value106))))) | toJson }}
 {{- end }}
 {{- if $.Values.monitoring.enabled }}
 monitoring: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"monitoring\",\"password\":\"%v\"}" (include "data-platform.password-postgresql-user-monitoring" $)))) | toJson }}
 {{- end }}
-{{- range $other13 := (without (uniq $.Values.postgresql.databases) "nessie" "airflow" "superset" "mlflow" "trino" "polls" "noetl" "monitoring") }}
-{{ $other13 | toJson }}: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"%v\",\"password\":\"%v\"}" $other13 (include "data-platform.password-postgresql-user-other" (dict "Values" $.Values "Release" $.Release "other13" $other13))))) | toJson }}
+{{- range $other111 := (without (uniq $.Values.postgresql.databases) "nessie" "airflow" "superset" "mlflow" "trino" "polls" "noetl" "monitoring") }}
+{{ $other111 | toJson }}: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"%v\",\"password\":\"%v\"}" $other111 (include "data-platform.password-postgresql-user-other" (dict "Values" $.Values "Release" $.Release "other111" $other111))))) | toJson }}
 {{- end }}
 {{ end }}
 
 {{- define "data-platform.checksums-superset-databases" -}}
-config: {{ (include "data-platform.checksumOf" (list (include "data-platform.files-superset-config" $) "superset_config.py" "expiring.py" "ping.py")) | toJson }}
+config: {{ (include "data-platform.checksumOf" (list (include "data-platform.files-superset-config" $) "superset_config.py" "expiring.py" "ping.py" "set_up.py")) | toJson }}
 key: {{ (include "data-platform.revisionOf" (list "" (printf "{\"secret-key\":\"%v\"}" (include "data-platform.password-superset-secret-key" $)))) | toJson }}
 database: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"superset\",\"password\":\"%v\"}" (include "data-platform.password-postgresql-user-superset" $)))) | toJson }}
 cache: {{ (include "data-platform.text-da581197" $) | toJson }}
@@ -70,13 +70,49 @@ clickhouse: {{ (include "data-platform.text-b8cf4eff" $) | toJson }}
 {{ end }}
 
 {{- define "data-platform.checksums-superset-setup" -}}
-config: {{ (include "data-platform.checksumOf" (list (include "data-platform.files-superset-config" $) "superset_config.py" "expiring.py" "ping.py")) | toJson }}
+config: {{ (include "data-platform.checksumOf" (list (include "data-platform.files-superset-config" $) "superset_config.py" "expiring.py" "ping.py" "set_up.py")) | toJson }}
 key: {{ (include "data-platform.revisionOf" (list "" (printf "{\"secret-key\":\"%v\"}" (include "data-platform.password-superset-secret-key" $)))) | toJson }}
 database: {{ (include "data-platform.revisionOf" (list "" (printf "{\"username\":\"superset\",\"password\":\"%v\"}" (include "data-platform.password-postgresql-user-superset" $)))) | toJson }}
 cache: {{ (include "data-platform.text-da581197" $) | toJson }}
 queue: {{ (include "data-platform.text-da581197" $) | toJson }}
 setup: {{ (include "data-platform.checksumOf" (list (include "data-platform.files-superset-setup" $) "setup.py")) | toJson }}
 admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
+{{ end }}
+
+{{- define "data-platform.clients-allowFrom" -}}
+{{- range $item405 := (include "data-platform.entriesWith" (list $.Values.global.networkPolicies.allowFrom (dict )) | fromJsonArray) }}
+-
+  namespaceSelector:{{ if not (or $item405.namespaceLabels (not (not (not $item405.namespaceLabels)))) }} {}{{ end }}
+{{- if $item405.namespaceLabels }}
+    matchLabels:{{ if not $item405.namespaceLabels }} {}{{ end }}
+{{- range $name406, $value406 := $item405.namespaceLabels }}
+      {{ $name406 | toJson }}: {{ $value406 | toJson }}
+{{- end }}
+{{- end }}
+{{- if (not (not (not $item405.namespaceLabels))) }}
+    matchExpressions:
+      -
+        key: "kubernetes.io/metadata.name"
+        operator: "In"
+        values:{{ if not (or (or $.Values.minio.enabled $.Values.nessie.enabled $.Values.postgresql.enabled $.Values.redis.enabled) (or $.Values.airflow.enabled $.Values.clickhouse.enabled $.Values.deployd.enabled $.Values.djangoApps $.Values.flink.enabled $.Values.kafka.enabled $.Values.noetl.enabled $.Values.polls.enabled $.Values.schemaRegistry.enabled $.Values.spark.enabled $.Values.superset.enabled $.Values.trino.enabled $.Values.webApp.enabled) $.Values.monitoring.enabled) }} []{{ end }}
+{{- if (or $.Values.minio.enabled $.Values.nessie.enabled $.Values.postgresql.enabled $.Values.redis.enabled) }}
+          - {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+{{- end }}
+{{- if (or $.Values.airflow.enabled $.Values.clickhouse.enabled $.Values.deployd.enabled $.Values.djangoApps $.Values.flink.enabled $.Values.kafka.enabled $.Values.noetl.enabled $.Values.polls.enabled $.Values.schemaRegistry.enabled $.Values.spark.enabled $.Values.superset.enabled $.Values.trino.enabled $.Values.webApp.enabled) }}
+          - {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+{{- end }}
+{{- if $.Values.monitoring.enabled }}
+          - {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+{{- end }}
+{{- end }}
+{{- if $item405.podLabels }}
+  podSelector:
+    matchLabels:{{ if not $item405.podLabels }} {}{{ end }}
+{{- range $name407, $value407 := $item405.podLabels }}
+      {{ $name407 | toJson }}: {{ $value407 | toJson }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.files-airflow-config" -}}
@@ -97,7 +133,9 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   celery_config_options = celery_config.CELERY_CONFIG
 
   [api]
-  # Empty: every address, IPv4 and IPv6.
+  {{ if (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "airflow" $.Values.global.domain true)))) }}# What people type: links in pages and mails begin with it.
+  base_url = {{ (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "airflow" $.Values.global.domain true)))) }}
+  {{ end }}# Empty: every address, IPv4 and IPv6.
   host =
   port = 8080
   workers = 1
@@ -119,6 +157,9 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   [celery_broker_transport_options]
   # Seconds after which Redis hands a task to another worker. A task that runs longer is run twice.
   visibility_timeout = 86400
+  # Without these, a process waits forever for a Redis that has gone without closing its connections, and does not stop.
+  socket_timeout = 10
+  socket_connect_timeout = 5
 
   [logging]
   remote_logging = True
@@ -132,7 +173,11 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   colored_console_log = False
 
   [fab]
-  config_file = /opt/airflow/config/webserver_config.py
+  {{ if (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "airflow" $.Values.global.domain true)))) }}# The login page, a WSGI application of its own, takes X-Forwarded-* too.
+  enable_proxy_fix = True
+  # Browsers send the session by HTTPS alone.
+  cookie_secure = True
+  {{ end }}config_file = /opt/airflow/config/webserver_config.py
   {{ if $.Values.monitoring.enabled }}
   [metrics]
   statsd_on = True
@@ -176,7 +221,60 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 
   CELERY_CONFIG = DEFAULT_CELERY_CONFIG | {
       "database_engine_options": DEFAULT_CELERY_CONFIG["database_engine_options"] | {"poolclass": NullPool},
+      "worker_consumer": "celery_consumer:Consumer",
   }
+"celery_consumer.py": |
+  """A worker's consumer without event heartbeats, so that a worker without Redis still stops on SIGTERM."""
+  from celery.worker.consumer import Consumer as CeleryConsumer
+
+
+  class Consumer(CeleryConsumer):
+      def __init__(self, *args, worker_options=None, **options):
+          super().__init__(*args, worker_options={**(worker_options or {}), "without_heartbeat": True}, **options)
+"request_limit.py": |
+  """Works on a limited number of requests at once. Others wait for their turn, without a connection to the database."""
+  import asyncio
+
+  from airflow.plugins_manager import AirflowPlugin
+
+  # The kubelet's probes do not wait.
+  PROBES = {"/execution/health", "/api/v2/monitor/health", "/api/v2/version"}
+
+
+  class RequestLimit:
+      def __init__(self, app, most):
+          self.app = app
+          self.turns = asyncio.Semaphore(most)
+
+      async def __call__(self, scope, receive, send):
+          if scope["type"] != "http" or scope["path"] in PROBES:
+              await self.app(scope, receive, send)
+              return
+          await self.turns.acquire()
+          works = True
+
+          def done():
+              nonlocal works
+              if works:
+                  works = False
+                  self.turns.release()
+
+          async def answer(message):
+              # Its connection is back in the pool by now, and a stream may last for hours.
+              done()
+              await send(message)
+
+          try:
+              await self.app(scope, receive, answer)
+          finally:
+              done()
+
+
+  class RequestLimitPlugin(AirflowPlugin):
+      name = "request_limit"
+      fastapi_root_middlewares = [
+          {"name": "request limit", "middleware": RequestLimit, "kwargs": {"most": 10}}
+      ]
 "alive.py": |
   """Whether the process in this pod works: succeeds or fails. The argument says what it is."""
   import os
@@ -210,6 +308,82 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 
 
   sys.exit(0 if (worker() if sys.argv[1] == "worker" else job(sys.argv[1])) else 1)
+"set_up.py": |
+  """For which versions of the software the Job has set up the database: recorded by the Job, awaited by the pods.
+
+  A version that has its record is never held up, also while a newer one is being set up or has failed to be.
+  """
+  import os
+  import signal
+  import sys
+  import time
+
+  try:
+      import psycopg2 as driver
+  except ImportError:
+      import psycopg as driver
+
+  host, port, database, user, password, job, version = (
+      os.environ[f"SET_UP_{name}"] for name in ("HOST", "PORT", "DATABASE", "USER", "PASSWORD", "JOB", "VERSION")
+  )
+
+
+  def query(text, *values):
+      """The first value of the first row."""
+      connection = driver.connect(host=host, port=port, dbname=database, user=user, password=password, connect_timeout=10)
+      try:
+          cursor = connection.cursor()
+          cursor.execute(text, values)
+          row = cursor.fetchone() if cursor.description else None
+          connection.commit()
+          return row and row[0]
+      finally:
+          connection.close()
+
+
+  def until(ready, reason):
+      """Returns when `ready` does, and prints what it waits for."""
+      said = None
+      while True:
+          try:
+              if ready():
+                  return
+              waiting = reason
+          except driver.OperationalError as problem:
+              waiting = f"waiting for the database {database} of {host}: {str(problem).strip()}"
+          if waiting != said:
+              print(said := waiting, flush=True)
+          time.sleep(2)
+
+
+  def is_recorded():
+      # A query of a table that does not exist would be an error in the server's log.
+      exists = query("SELECT to_regclass('public.data_platform_set_up') IS NOT NULL")
+      return exists and query("SELECT count(*) FROM public.data_platform_set_up WHERE version = %s", version)
+
+
+  def wait_for_database():
+      until(lambda: query("SELECT 1"), "")
+
+
+  def wait():
+      until(is_recorded, f"waiting for the Job {job}: it has not set up the database {database} for {version} yet")
+      print(f"the database {database} is set up for {version}")
+
+
+  def record():
+      query(
+          "CREATE TABLE IF NOT EXISTS public.data_platform_set_up"
+          " (version text PRIMARY KEY, finished timestamptz NOT NULL DEFAULT now())"
+      )
+      query("INSERT INTO public.data_platform_set_up (version) VALUES (%s) ON CONFLICT DO NOTHING", version)
+      print(f"recorded that the database {database} is set up for {version}")
+
+
+  if __name__ == "__main__":
+      # The first process of a container ignores SIGTERM unless it handles it.
+      signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+      {"database": wait_for_database, "wait": wait, "record": record}[sys.argv[1]]()
 {{ end }}
 
 {{- define "data-platform.files-airflow-dags" -}}
@@ -239,6 +413,9 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   import os
   import subprocess
 
+  import set_up
+
+  set_up.wait_for_database()
   subprocess.run(["airflow", "db", "migrate"], check=True)
 
   from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
@@ -264,6 +441,8 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   if not password.isprintable() or not password:
       raise SystemExit("stack {{ $.Release.Name }}: Secret {{ if $.Values.airflow.auth.existingSecret }}{{ $.Values.airflow.auth.existingSecret }}{{ else }}airflow-admin{{ end }}, key password: expected a value of printable characters; found none, or a control character among them")
   admin(password)
+
+  set_up.record()
 {{ end }}
 
 {{- define "data-platform.files-app-x-config-redis" -}}
@@ -3626,34 +3805,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   appender.console.target = SYSTEM_ERR
   appender.console.layout.type = PatternLayout
   appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n
-"config.yaml": |
-  jobmanager.rpc.port: 6123
-  blob.server.port: 6124
-  pekko.startup-timeout: "60 s"
-  rest.port: 8081
-  metrics.internal.query-service.port: 6125
-  metrics.reporter.prom.factory.class: "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
-  metrics.reporter.prom.port: 9249
-  security.delegation.tokens.enabled: false
-  s3.endpoint: "http://minio.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000"
-  s3.path.style.access: true
-  execution.checkpointing.dir: "s3://flink/checkpoints"
-  execution.checkpointing.savepoint-dir: "s3://flink/savepoints"
-  execution.checkpointing.externalized-checkpoint-retention: "RETAIN_ON_CANCELLATION"
-  table.catalog-store.kind: "file"
-  table.catalog-store.file.path: "/opt/flink/catalogs"
-  io.tmp.dirs: "/tmp"
-  env.java.opts.all: "-Daws.java.v1.disableDeprecationAnnouncement=true --add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.file=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.parser=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.tree=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.util=ALL-UNNAMED --add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.net=ALL-UNNAMED --add-opens=java.base/java.io=ALL-UNNAMED --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/sun.nio.ch=ALL-UNNAMED --add-opens=java.base/java.lang.reflect=ALL-UNNAMED --add-opens=java.base/java.text=ALL-UNNAMED --add-opens=java.base/java.time=ALL-UNNAMED --add-opens=java.base/java.util=ALL-UNNAMED --add-opens=java.base/java.util.concurrent=ALL-UNNAMED --add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED --add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED"
-  rest.address: "flink.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc"
-  {{ if (include "data-platform.several" (list (int64 $.Values.flink.jobManager.replicas))) }}high-availability.type: "kubernetes"
-  high-availability.storageDir: "s3://flink/high-availability"
-  high-availability.jobmanager.port: 6123
-  kubernetes.namespace: "{{ (coalesce $.Values.namespaces.flink.name (printf "%v-flink" $.Release.Name)) }}"
-  kubernetes.cluster-id: "flink"
-  {{ else }}jobmanager.rpc.address: "flink-jobmanager.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc"
-  {{ end }}jobmanager.bind-host: "0.0.0.0"
-  rest.bind-address: "0.0.0.0"
-  jobmanager.memory.process.size: "{{ (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.flink.jobManager.resources.limits.memory 100)))) }}m"
+"config.yaml": {{ (include "data-platform.withSettings" (list (include "data-platform.text-43dc9bac" $) ((include "data-platform.bothOf" (list $.Values.flink.settings $.Values.flink.jobManager.settings)) | fromJson) ": " "json")) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-flink-taskmanager" -}}
@@ -3672,37 +3824,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   appender.console.target = SYSTEM_ERR
   appender.console.layout.type = PatternLayout
   appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n
-"config.yaml": |
-  jobmanager.rpc.port: 6123
-  blob.server.port: 6124
-  pekko.startup-timeout: "60 s"
-  rest.port: 8081
-  metrics.internal.query-service.port: 6125
-  metrics.reporter.prom.factory.class: "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
-  metrics.reporter.prom.port: 9249
-  security.delegation.tokens.enabled: false
-  s3.endpoint: "http://minio.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000"
-  s3.path.style.access: true
-  execution.checkpointing.dir: "s3://flink/checkpoints"
-  execution.checkpointing.savepoint-dir: "s3://flink/savepoints"
-  execution.checkpointing.externalized-checkpoint-retention: "RETAIN_ON_CANCELLATION"
-  table.catalog-store.kind: "file"
-  table.catalog-store.file.path: "/opt/flink/catalogs"
-  io.tmp.dirs: "/tmp"
-  env.java.opts.all: "-Daws.java.v1.disableDeprecationAnnouncement=true --add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.file=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.parser=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.tree=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.util=ALL-UNNAMED --add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.net=ALL-UNNAMED --add-opens=java.base/java.io=ALL-UNNAMED --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/sun.nio.ch=ALL-UNNAMED --add-opens=java.base/java.lang.reflect=ALL-UNNAMED --add-opens=java.base/java.text=ALL-UNNAMED --add-opens=java.base/java.time=ALL-UNNAMED --add-opens=java.base/java.util=ALL-UNNAMED --add-opens=java.base/java.util.concurrent=ALL-UNNAMED --add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED --add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED"
-  rest.address: "flink.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc"
-  {{ if (include "data-platform.several" (list (int64 $.Values.flink.jobManager.replicas))) }}high-availability.type: "kubernetes"
-  high-availability.storageDir: "s3://flink/high-availability"
-  high-availability.jobmanager.port: 6123
-  kubernetes.namespace: "{{ (coalesce $.Values.namespaces.flink.name (printf "%v-flink" $.Release.Name)) }}"
-  kubernetes.cluster-id: "flink"
-  {{ else }}jobmanager.rpc.address: "flink-jobmanager.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc"
-  {{ end }}taskmanager.bind-host: "0.0.0.0"
-  taskmanager.rpc.port: 6122
-  taskmanager.data.port: 6121
-  taskmanager.collect-sink.port: 6126
-  taskmanager.memory.process.size: "{{ (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.flink.taskManager.resources.limits.memory 100)))) }}m"
-  taskmanager.numberOfTaskSlots: {{ (int64 $.Values.flink.taskManager.slots) }}
+"config.yaml": {{ (include "data-platform.withSettings" (list (include "data-platform.text-9de90fa8" $) ((include "data-platform.bothOf" (list $.Values.flink.settings $.Values.flink.taskManager.settings)) | fromJson) ": " "json")) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-grafana-config" -}}
@@ -3714,7 +3836,8 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 
   [server]
   http_port = 3000
-
+  {{ if (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "grafana" $.Values.global.domain true)))) }}root_url = {{ (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "grafana" $.Values.global.domain true)))) }}/
+  {{ end }}
   [log]
   mode = console
 
@@ -3726,7 +3849,9 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   [news]
   news_feed_enabled = false
   [security]
-  disable_gravatar = true
+  {{ if (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "grafana" $.Values.global.domain true)))) }}# Browsers send it by HTTPS alone.
+  cookie_secure = true
+  {{ end }}disable_gravatar = true
   [plugins]
   preinstall_disabled = true
 "datasources.yaml": |
@@ -3752,23 +3877,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-kafka-config" -}}
-"server.properties": |
-  process.roles=broker,controller
-  controller.quorum.voters={{ (include "data-platform.joined-3fbe3595" $) }}
-  controller.listener.names=CONTROLLER
-  listeners=PLAINTEXT://:9092,CONTROLLER://:9093
-  log.dirs=/var/lib/kafka/data/logs
-
-  default.replication.factor={{ (toString (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))) }}
-  min.insync.replicas={{ (toString (int64 (include "data-platform.oneLess" (list (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas)))))))) }}
-  offsets.topic.replication.factor={{ (toString (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))) }}
-  transaction.state.log.replication.factor={{ (toString (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))) }}
-  transaction.state.log.min.isr={{ (toString (int64 (include "data-platform.oneLess" (list (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas)))))))) }}
-  share.coordinator.state.topic.replication.factor={{ (toString (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))) }}
-  share.coordinator.state.topic.min.isr={{ (toString (int64 (include "data-platform.oneLess" (list (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas)))))))) }}
-
-  # Taken from the heap at the start; the default of 128 MiB would be a third of a small one.
-  log.cleaner.dedupe.buffer.size=33554432
+"server.properties": {{ (include "data-platform.withSettings" (list (printf "process.roles=broker,controller\ncontroller.quorum.voters=%v\ncontroller.listener.names=CONTROLLER\nlisteners=PLAINTEXT://:9092,CONTROLLER://:9093\nlog.dirs=/var/lib/kafka/data/logs\n\ndefault.replication.factor=%v\nmin.insync.replicas=%v\noffsets.topic.replication.factor=%v\ntransaction.state.log.replication.factor=%v\ntransaction.state.log.min.isr=%v\nshare.coordinator.state.topic.replication.factor=%v\nshare.coordinator.state.topic.min.isr=%v\n\n# Taken from the heap at the start; the default of 128 MiB would be a third of a small one.\nlog.cleaner.dedupe.buffer.size=33554432\n" (include "data-platform.joined-49afd521" $) (toString (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))) (toString (int64 (include "data-platform.oneLess" (list (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas)))))))) (toString (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))) (toString (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))) (toString (int64 (include "data-platform.oneLess" (list (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas)))))))) (toString (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))) (toString (int64 (include "data-platform.oneLess" (list (int64 (include "data-platform.atMostThree" (list (int64 $.Values.kafka.replicas))))))))) $.Values.kafka.settings "=" "")) | toJson }}
 "log4j2.yaml": |
   Configuration:
     status: warn
@@ -3821,7 +3930,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
           "s3:ListBucketMultipartUploads"
         ],
         "Resource": [
-          {{ (include "data-platform.joined-29760955" $) | replace "\n" "\n  " }}
+          {{ (include "data-platform.joined-44dafd53" $) | replace "\n" "\n  " }}
         ]
       },
       {
@@ -3834,7 +3943,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
           "s3:ListMultipartUploadParts"
         ],
         "Resource": [
-          {{ (include "data-platform.joined-0c065c7b" $) | replace "\n" "\n  " }}
+          {{ (include "data-platform.joined-63848fee" $) | replace "\n" "\n  " }}
         ]
       }
     ]
@@ -3842,27 +3951,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-nessie-config" -}}
-"application.properties": |
-  quarkus.http.port=19120
-  quarkus.management.port=9000
-
-  nessie.version.store.type=JDBC2
-  nessie.version.store.persist.jdbc.datasource=postgresql
-  quarkus.datasource.postgresql.jdbc.url=jdbc:postgresql://postgresql.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:5432/nessie
-  quarkus.datasource.postgresql.jdbc.max-size=10
-  quarkus.datasource.postgresql.username=${DATABASE_USERNAME}
-  quarkus.datasource.postgresql.password=${DATABASE_PASSWORD}
-
-  nessie.catalog.default-warehouse=lakehouse
-  nessie.catalog.warehouses.lakehouse.location=s3://lakehouse/
-  nessie.catalog.service.s3.default-options.endpoint=http://minio.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000/
-  nessie.catalog.service.s3.default-options.region=us-east-1
-  nessie.catalog.service.s3.default-options.path-style-access=true
-  nessie.catalog.service.s3.default-options.access-key=urn:nessie-secret:quarkus:s3-key
-  # Clients have keys of their own, so none needs the catalog to sign its requests.
-  nessie.catalog.service.s3.default-options.request-signing-enabled=false
-  s3-key.name=${S3_ACCESS_KEY}
-  s3-key.secret=${S3_SECRET_KEY}
+"application.properties": {{ (include "data-platform.withSettings" (list (include "data-platform.text-dddf6d80" $) $.Values.nessie.settings "=" "")) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-noetl-scripts" -}}
@@ -3896,9 +3985,11 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   from pathlib import Path
 
   import psycopg
+  import set_up
 
   package = Path(find_spec("noetl").submodule_search_locations[0])
   ddl = (package / "database" / "ddl" / "postgres" / "schema_ddl.sql").read_text()
+  set_up.wait_for_database()
   with psycopg.connect() as connection:
       # Some of its statements and some of the server's name no schema.
       connection.execute("ALTER ROLE CURRENT_USER SET search_path = noetl, public")
@@ -3906,28 +3997,87 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
       connection.execute("CREATE SCHEMA IF NOT EXISTS noetl")
       connection.execute(ddl)
   print(f"applied {len(ddl)} characters of DDL from {package}")
+  set_up.record()
+"set_up.py": |
+  """For which versions of the software the Job has set up the database: recorded by the Job, awaited by the pods.
+
+  A version that has its record is never held up, also while a newer one is being set up or has failed to be.
+  """
+  import os
+  import signal
+  import sys
+  import time
+
+  try:
+      import psycopg2 as driver
+  except ImportError:
+      import psycopg as driver
+
+  host, port, database, user, password, job, version = (
+      os.environ[f"SET_UP_{name}"] for name in ("HOST", "PORT", "DATABASE", "USER", "PASSWORD", "JOB", "VERSION")
+  )
+
+
+  def query(text, *values):
+      """The first value of the first row."""
+      connection = driver.connect(host=host, port=port, dbname=database, user=user, password=password, connect_timeout=10)
+      try:
+          cursor = connection.cursor()
+          cursor.execute(text, values)
+          row = cursor.fetchone() if cursor.description else None
+          connection.commit()
+          return row and row[0]
+      finally:
+          connection.close()
+
+
+  def until(ready, reason):
+      """Returns when `ready` does, and prints what it waits for."""
+      said = None
+      while True:
+          try:
+              if ready():
+                  return
+              waiting = reason
+          except driver.OperationalError as problem:
+              waiting = f"waiting for the database {database} of {host}: {str(problem).strip()}"
+          if waiting != said:
+              print(said := waiting, flush=True)
+          time.sleep(2)
+
+
+  def is_recorded():
+      # A query of a table that does not exist would be an error in the server's log.
+      exists = query("SELECT to_regclass('public.data_platform_set_up') IS NOT NULL")
+      return exists and query("SELECT count(*) FROM public.data_platform_set_up WHERE version = %s", version)
+
+
+  def wait_for_database():
+      until(lambda: query("SELECT 1"), "")
+
+
+  def wait():
+      until(is_recorded, f"waiting for the Job {job}: it has not set up the database {database} for {version} yet")
+      print(f"the database {database} is set up for {version}")
+
+
+  def record():
+      query(
+          "CREATE TABLE IF NOT EXISTS public.data_platform_set_up"
+          " (version text PRIMARY KEY, finished timestamptz NOT NULL DEFAULT now())"
+      )
+      query("INSERT INTO public.data_platform_set_up (version) VALUES (%s) ON CONFLICT DO NOTHING", version)
+      print(f"recorded that the database {database} is set up for {version}")
+
+
+  if __name__ == "__main__":
+      # The first process of a container ignores SIGTERM unless it handles it.
+      signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+      {"database": wait_for_database, "wait": wait, "record": record}[sys.argv[1]]()
 {{ end }}
 
 {{- define "data-platform.files-postgresql-config" -}}
-"postgresql.conf": |
-  # Sizes follow postgresql.resources.limits.memory ({{ $.Values.postgresql.resources.limits.memory }}).
-  listen_addresses = '*'
-  port = 5432
-  max_connections = {{ (toString (int64 $.Values.postgresql.maxConnections)) }}
-  hba_file = '/etc/postgresql/pg_hba.conf'
-  unix_socket_directories = '/var/run/postgresql'
-  password_encryption = 'scram-sha-256'
-  # A quarter of the memory, as PostgreSQL's manual advises; the rest is for connections and the page cache.
-  shared_buffers = {{ (toString (int64 (include "data-platform.mebibytesPart" (list $.Values.postgresql.resources.limits.memory 4)))) }}MB
-  effective_cache_size = {{ (toString (int64 (include "data-platform.mebibytesPart" (list $.Values.postgresql.resources.limits.memory 2)))) }}MB
-  maintenance_work_mem = {{ (toString (int64 (include "data-platform.mebibytesPart" (list $.Values.postgresql.resources.limits.memory 16)))) }}MB
-  # Follow postgresql.storage.size ({{ $.Values.postgresql.storage.size }}).
-  max_wal_size = {{ (toString (int64 (include "data-platform.mostLog" (list $.Values.postgresql.storage.size)))) }}MB
-  min_wal_size = {{ (toString (int64 (include "data-platform.leastLog" (list $.Values.postgresql.storage.size)))) }}MB
-  log_destination = 'stderr'
-  logging_collector = off
-  log_timezone = 'UTC'
-  timezone = 'UTC'
+"postgresql.conf": {{ (include "data-platform.withSettings" (list (printf "# Sizes follow postgresql.resources.limits.memory (%v).\nlisten_addresses = '*'\nport = 5432\nmax_connections = %v\nhba_file = '/etc/postgresql/pg_hba.conf'\nunix_socket_directories = '/var/run/postgresql'\npassword_encryption = 'scram-sha-256'\n# A quarter of the memory, as PostgreSQL's manual advises; the rest is for connections and the page cache.\nshared_buffers = %vMB\neffective_cache_size = %vMB\nmaintenance_work_mem = %vMB\n# Follow postgresql.storage.size (%v).\nmax_wal_size = %vMB\nmin_wal_size = %vMB\nlog_destination = 'stderr'\nlogging_collector = off\nlog_timezone = 'UTC'\ntimezone = 'UTC'\n" $.Values.postgresql.resources.limits.memory (toString (int64 $.Values.postgresql.maxConnections)) (toString (int64 (include "data-platform.mebibytesPart" (list $.Values.postgresql.resources.limits.memory 4)))) (toString (int64 (include "data-platform.mebibytesPart" (list $.Values.postgresql.resources.limits.memory 2)))) (toString (int64 (include "data-platform.mebibytesPart" (list $.Values.postgresql.resources.limits.memory 16)))) $.Values.postgresql.storage.size (toString (int64 (include "data-platform.mostLog" (list $.Values.postgresql.storage.size)))) (toString (int64 (include "data-platform.leastLog" (list $.Values.postgresql.storage.size))))) $.Values.postgresql.settings " = " "doubled")) | toJson }}
 "pg_hba.conf": |
   # The pod's own socket, as the user the server runs as; everyone else by password.
   local all postgres peer
@@ -4236,7 +4386,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
         - source_labels:
             - __meta_kubernetes_pod_name
           target_label: pod
-  {{ end }}{{ if $.Values.monitoring.enabled }}  - job_name: exporters-postgresql
+  {{ end }}{{ if $.Values.monitoring.enabled }}{{ if $.Values.postgresql.enabled }}  - job_name: exporters-postgresql
       kubernetes_sd_configs:
         - role: pod
           namespaces:
@@ -4260,7 +4410,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
         - source_labels:
             - __meta_kubernetes_pod_name
           target_label: pod
-    - job_name: exporters-redis
+  {{ end }}{{ if $.Values.redis.enabled }}  - job_name: exporters-redis
       kubernetes_sd_configs:
         - role: pod
           namespaces:
@@ -4284,7 +4434,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
         - source_labels:
             - __meta_kubernetes_pod_name
           target_label: pod
-    - job_name: exporters-statsd
+  {{ end }}  - job_name: exporters-statsd
       kubernetes_sd_configs:
         - role: pod
           namespaces:
@@ -4335,21 +4485,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-redis-config" -}}
-"redis.conf": |
-  include /run/redis/auth.conf
-  bind * -::*
-  port 6379
-  dir /data
-  # Every write is in the file within a second; a rewrite starts from a snapshot, so loading is quick.
-  appendonly yes
-  appendfsync everysec
-  aof-use-rdb-preamble yes
-  save ""
-  # {{ (toString (int64 $.Values.redis.maxMemoryPercent)) }} % of redis.resources.limits.memory ({{ $.Values.redis.resources.limits.memory }}).
-  maxmemory {{ (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.redis.resources.limits.memory (int64 $.Values.redis.maxMemoryPercent))))) }}mb
-  # Caches give way, queues do not: a full server evicts keys that expire, and Celery's queues never do. Once only queues
-  # are left, it refuses writes.
-  maxmemory-policy volatile-lru
+"redis.conf": {{ (include "data-platform.withSettings" (list (printf "include /run/redis/auth.conf\nbind * -::*\nport 6379\ndir /data\n# Every write is in the file within a second; a rewrite starts from a snapshot, so loading is quick.\nappendonly yes\nappendfsync everysec\naof-use-rdb-preamble yes\nsave \"\"\n# %v %% of redis.resources.limits.memory (%v).\nmaxmemory %vmb\n# Caches give way, queues do not: a full server evicts keys that expire, and Celery's queues never do. Once only queues\n# are left, it refuses writes.\nmaxmemory-policy volatile-lru\n" (toString (int64 $.Values.redis.maxMemoryPercent)) $.Values.redis.resources.limits.memory (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.redis.resources.limits.memory (int64 $.Values.redis.maxMemoryPercent)))))) $.Values.redis.settings " " "")) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-schema-registry-config" -}}
@@ -4369,44 +4505,12 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-spark-application" -}}
-"spark-defaults.conf": |
-  spark.master spark://spark.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc:7077
-  spark.authenticate true
-  spark.ui.killEnabled false
-  spark.ui.reverseProxy true
-  spark.authenticate.secret in-the-environment
-  spark.executor.memory {{ (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.spark.worker.memory 100)))) }}m
-  spark.sql.catalogImplementation in-memory
-  spark.sql.extensions org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions
-  spark.sql.catalog.lakehouse org.apache.iceberg.spark.SparkCatalog
-  spark.sql.catalog.lakehouse.type rest
-  spark.sql.catalog.lakehouse.uri http://nessie.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:19120/iceberg
-  spark.sql.catalog.lakehouse.warehouse lakehouse
-  spark.sql.catalog.lakehouse.io-impl org.apache.iceberg.aws.s3.S3FileIO
-  spark.sql.catalog.lakehouse.s3.endpoint http://minio.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000
-  spark.sql.catalog.lakehouse.s3.path-style-access true
-  spark.sql.catalog.lakehouse.client.region us-east-1
-  spark.sql.defaultCatalog lakehouse
-  spark.hadoop.fs.s3a.endpoint http://minio.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000
-  spark.hadoop.fs.s3a.endpoint.region us-east-1
-  spark.hadoop.fs.s3a.path.style.access true
-  spark.hadoop.fs.s3a.aws.credentials.provider software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider
+"spark-defaults.conf": {{ (include "data-platform.joined-1c642f90" $) | toJson }}
 "spark-env.sh": "export SPARK_LOCAL_HOSTNAME=\"$(getent hosts \"$HOSTNAME\" | head -n 1 | cut -d ' ' -f 1)\"\n"
 {{ end }}
 
 {{- define "data-platform.files-spark-config" -}}
-"spark-defaults.conf": |
-  spark.authenticate true
-  spark.ui.killEnabled false
-  spark.ui.reverseProxy true
-  spark.master.rest.enabled false
-  spark.worker.preferConfiguredMasterAddress true
-  spark.metrics.conf.*.sink.prometheusServlet.class org.apache.spark.metrics.sink.PrometheusServlet
-  spark.metrics.conf.*.sink.prometheusServlet.path /metrics/prometheus
-  spark.metrics.conf.master.sink.prometheusServlet.path /metrics/master/prometheus
-  spark.metrics.conf.applications.sink.prometheusServlet.path /metrics/applications/prometheus
-  spark.worker.cleanup.enabled true
-  spark.worker.cleanup.appDataTtl 86400
+"spark-defaults.conf": {{ (include "data-platform.joined-a6c7d483" $) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-superset-config" -}}
@@ -4505,8 +4609,14 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   RATELIMIT_ENABLED = True
   RATELIMIT_STORAGE_URI = CACHE_REDIS_URL
 
-  # A login ends with the browser's session or after twelve hours without a request. Plain HTTP is what the Service
-  # speaks, so the cookie cannot be for HTTPS alone.
+  {{ if (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "superset" $.Values.global.domain true)))) }}# Behind the front door: scheme, host and client are in X-Forwarded-*.
+  ENABLE_PROXY_FIX = True
+  PREFERRED_URL_SCHEME = "https"
+  WEBDRIVER_BASEURL_USER_FRIENDLY = "{{ (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "superset" $.Values.global.domain true)))) }}/"
+
+  # A login ends with the browser's session or after twelve hours without a request. Browsers send it by HTTPS alone.
+  SESSION_COOKIE_SECURE = True{{ else }}# A login ends with the browser's session or after twelve hours without a request. Plain HTTP is what the Service
+  # speaks, so the cookie cannot be for HTTPS alone.{{ end }}
   SESSION_COOKIE_SAMESITE = "Lax"
   PERMANENT_SESSION_LIFETIME = 12 * HOUR
   SUPERSET_WEBSERVER_TIMEOUT = 60
@@ -4569,6 +4679,82 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 
   worker = f"worker@{socket.gethostname()}"
   sys.exit(not Celery(broker=QUEUE_REDIS_URL).control.inspect([worker], timeout=10).ping())
+"set_up.py": |
+  """For which versions of the software the Job has set up the database: recorded by the Job, awaited by the pods.
+
+  A version that has its record is never held up, also while a newer one is being set up or has failed to be.
+  """
+  import os
+  import signal
+  import sys
+  import time
+
+  try:
+      import psycopg2 as driver
+  except ImportError:
+      import psycopg as driver
+
+  host, port, database, user, password, job, version = (
+      os.environ[f"SET_UP_{name}"] for name in ("HOST", "PORT", "DATABASE", "USER", "PASSWORD", "JOB", "VERSION")
+  )
+
+
+  def query(text, *values):
+      """The first value of the first row."""
+      connection = driver.connect(host=host, port=port, dbname=database, user=user, password=password, connect_timeout=10)
+      try:
+          cursor = connection.cursor()
+          cursor.execute(text, values)
+          row = cursor.fetchone() if cursor.description else None
+          connection.commit()
+          return row and row[0]
+      finally:
+          connection.close()
+
+
+  def until(ready, reason):
+      """Returns when `ready` does, and prints what it waits for."""
+      said = None
+      while True:
+          try:
+              if ready():
+                  return
+              waiting = reason
+          except driver.OperationalError as problem:
+              waiting = f"waiting for the database {database} of {host}: {str(problem).strip()}"
+          if waiting != said:
+              print(said := waiting, flush=True)
+          time.sleep(2)
+
+
+  def is_recorded():
+      # A query of a table that does not exist would be an error in the server's log.
+      exists = query("SELECT to_regclass('public.data_platform_set_up') IS NOT NULL")
+      return exists and query("SELECT count(*) FROM public.data_platform_set_up WHERE version = %s", version)
+
+
+  def wait_for_database():
+      until(lambda: query("SELECT 1"), "")
+
+
+  def wait():
+      until(is_recorded, f"waiting for the Job {job}: it has not set up the database {database} for {version} yet")
+      print(f"the database {database} is set up for {version}")
+
+
+  def record():
+      query(
+          "CREATE TABLE IF NOT EXISTS public.data_platform_set_up"
+          " (version text PRIMARY KEY, finished timestamptz NOT NULL DEFAULT now())"
+      )
+      query("INSERT INTO public.data_platform_set_up (version) VALUES (%s) ON CONFLICT DO NOTHING", version)
+      print(f"recorded that the database {database} is set up for {version}")
+
+
+  if __name__ == "__main__":
+      # The first process of a container ignores SIGTERM unless it handles it.
+      signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+      {"database": wait_for_database, "wait": wait, "record": record}[sys.argv[1]]()
 {{ end }}
 
 {{- define "data-platform.files-superset-databases" -}}
@@ -4713,7 +4899,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 "kafka.properties": |
   connector.name=kafka
   kafka.nodes=kafka.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc:9092
-  kafka.table-names={{ (include "data-platform.joined-1349639a" $) }}
+  kafka.table-names={{ (include "data-platform.joined-0a740790" $) }}
   # The message, its partition and its offset are internal columns, the only ones of a topic without a table description.
   kafka.hide-internal-columns=false
 {{- end }}
@@ -4738,22 +4924,7 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   --enable-native-access=ALL-UNNAMED
   --sun-misc-unsafe-memory-access=allow
 "log.properties": "io.trino=INFO\n"
-"config.properties": |
-  coordinator=true
-  # Queries run on the workers alone: one that is too large takes no coordinator down.
-  node-scheduler.include-coordinator=false
-  discovery.uri=http://localhost:8080
-  # A proxy says by X-Forwarded-* what the client asked for; without this Trino answers 406 to such a request.
-  http-server.process-forwarded=true
-  http-server.http.port=8080
-  # The log is what the container prints; a file beside it would only fill the disk.
-  http-server.log.enabled=false
-  internal-communication.shared-secret=${ENV:SHARED_SECRET}
-  # 40 % and 25 % of a heap of {{ (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.coordinator.resources.limits.memory 65)))) }} MB, which is 65 % of the memory limit, {{ $.Values.trino.coordinator.resources.limits.memory }}.
-  query.max-memory-per-node={{ (toString (int64 (include "data-platform.percentage" (list (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.coordinator.resources.limits.memory 65))) 40)))) }}MB
-  memory.heap-headroom-per-node={{ (toString (int64 (include "data-platform.percentage" (list (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.coordinator.resources.limits.memory 65))) 25)))) }}MB
-  # Effectively unlimited: query.max-memory-per-node is the limit. So a change of the number of workers does not restart the coordinator.
-  query.max-memory=100TB
+"config.properties": {{ (include "data-platform.withSettings" (list (printf "coordinator=true\n# Queries run on the workers alone: one that is too large takes no coordinator down.\nnode-scheduler.include-coordinator=false\ndiscovery.uri=http://localhost:8080\n# A proxy says by X-Forwarded-* what the client asked for; without this Trino answers 406 to such a request.\nhttp-server.process-forwarded=true\nhttp-server.http.port=8080\n# The log is what the container prints; a file beside it would only fill the disk.\nhttp-server.log.enabled=false\ninternal-communication.shared-secret=${ENV:SHARED_SECRET}\n# 40 %% and 25 %% of a heap of %v MB, which is 65 %% of the memory limit, %v.\nquery.max-memory-per-node=%vMB\nmemory.heap-headroom-per-node=%vMB\n# Effectively unlimited: query.max-memory-per-node is the limit. So a change of the number of workers does not restart the coordinator.\nquery.max-memory=100TB\n" (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.coordinator.resources.limits.memory 65)))) $.Values.trino.coordinator.resources.limits.memory (toString (int64 (include "data-platform.percentage" (list (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.coordinator.resources.limits.memory 65))) 40)))) (toString (int64 (include "data-platform.percentage" (list (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.coordinator.resources.limits.memory 65))) 25))))) ((include "data-platform.bothOf" (list $.Values.trino.settings $.Values.trino.coordinator.settings)) | fromJson) "=" "")) | toJson }}
 {{ end }}
 
 {{- define "data-platform.files-trino-worker" -}}
@@ -4775,69 +4946,50 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
   --enable-native-access=ALL-UNNAMED
   --sun-misc-unsafe-memory-access=allow
 "log.properties": "io.trino=INFO\n"
-"config.properties": |
-  coordinator=false
-  discovery.uri=http://trino.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc:8080
-  http-server.http.port=8080
-  # The log is what the container prints; a file beside it would only fill the disk.
-  http-server.log.enabled=false
-  internal-communication.shared-secret=${ENV:SHARED_SECRET}
-  # 40 % and 25 % of a heap of {{ (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.worker.resources.limits.memory 65)))) }} MB, which is 65 % of the memory limit, {{ $.Values.trino.worker.resources.limits.memory }}.
-  query.max-memory-per-node={{ (toString (int64 (include "data-platform.percentage" (list (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.worker.resources.limits.memory 65))) 40)))) }}MB
-  memory.heap-headroom-per-node={{ (toString (int64 (include "data-platform.percentage" (list (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.worker.resources.limits.memory 65))) 25)))) }}MB
-  shutdown.grace-period=10s
+"config.properties": {{ (include "data-platform.withSettings" (list (printf "coordinator=false\ndiscovery.uri=http://trino.%v.svc:8080\nhttp-server.http.port=8080\n# The log is what the container prints; a file beside it would only fill the disk.\nhttp-server.log.enabled=false\ninternal-communication.shared-secret=${ENV:SHARED_SECRET}\n# 40 %% and 25 %% of a heap of %v MB, which is 65 %% of the memory limit, %v.\nquery.max-memory-per-node=%vMB\nmemory.heap-headroom-per-node=%vMB\nshutdown.grace-period=10s\n" (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.worker.resources.limits.memory 65)))) $.Values.trino.worker.resources.limits.memory (toString (int64 (include "data-platform.percentage" (list (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.worker.resources.limits.memory 65))) 40)))) (toString (int64 (include "data-platform.percentage" (list (int64 (include "data-platform.mebibytesOf" (list $.Values.trino.worker.resources.limits.memory 65))) 25))))) ((include "data-platform.bothOf" (list $.Values.trino.settings $.Values.trino.worker.settings)) | fromJson) "=" "")) | toJson }}
 "access-control.properties": |
   access-control.name=file
   security.config-file=/run/trino/rules.json
 {{ end }}
 
-{{- define "data-platform.joined-0262e8a6" -}}
+{{- define "data-platform.joined-0a740790" -}}
 {{- $texts := list }}
-{{- $texts = append $texts "nessie" }}
-{{- $texts = append $texts "airflow" }}
-{{- $texts = append $texts "superset" }}
-{{- $texts = append $texts "mlflow" }}
-{{- $texts = append $texts "trino" }}
-{{- $texts = append $texts "polls" }}
-{{- if $.Values.noetl.enabled }}
-{{- $texts = append $texts "noetl" }}
-{{- end }}
-{{- range $name10, $value10 := $.Values.djangoApps }}
-{{- $value10 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value10 }}
-{{- $texts = append $texts (printf "django_%v" (include "data-platform.withUnderscores" (list $name10))) }}
-{{- end }}
-{{- if $.Values.monitoring.enabled }}
-{{- $texts = append $texts "monitoring" }}
-{{- end }}
-{{- range $other13 := (without (uniq $.Values.postgresql.databases) "nessie" "airflow" "superset" "mlflow" "trino" "polls" "noetl" "monitoring") }}
-{{- $texts = append $texts $other13 }}
-{{- end }}
-{{- join " " $texts }}
-{{- end }}
-
-{{- define "data-platform.joined-0c065c7b" -}}
-{{- $texts := list }}
-{{- $texts = append $texts "\"arn:aws:s3:::lakehouse/*\"" }}
-{{- $texts = append $texts "\"arn:aws:s3:::warehouse/*\"" }}
-{{- $texts = append $texts "\"arn:aws:s3:::airflow/*\"" }}
-{{- $texts = append $texts "\"arn:aws:s3:::flink/*\"" }}
-{{- $texts = append $texts "\"arn:aws:s3:::mlflow/*\"" }}
-{{- $texts = append $texts "\"arn:aws:s3:::web-app/*\"" }}
-{{- range $other15 := (without (uniq $.Values.minio.buckets) "lakehouse" "warehouse" "airflow" "flink" "mlflow" "web-app") }}
-{{- $texts = append $texts (printf "\"arn:aws:s3:::%v/*\"" $other15) }}
-{{- end }}
-{{- join ",\n        " $texts }}
-{{- end }}
-
-{{- define "data-platform.joined-1349639a" -}}
-{{- $texts := list }}
-{{- range $item3 := $.Values.trino.kafkaTopics }}
-{{- $texts = append $texts $item3 }}
+{{- range $item48 := $.Values.trino.kafkaTopics }}
+{{- $texts = append $texts $item48 }}
 {{- end }}
 {{- join "," $texts }}
 {{- end }}
 
-{{- define "data-platform.joined-29760955" -}}
+{{- define "data-platform.joined-1c642f90" -}}
+{{- $texts := list }}
+{{- $texts = append $texts (printf "spark.master spark://spark.%v.svc:7077\n" (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name))) }}
+{{- $texts = append $texts "spark.authenticate true\n" }}
+{{- $texts = append $texts "spark.ui.killEnabled false\n" }}
+{{- $texts = append $texts "spark.ui.reverseProxy true\n" }}
+{{- if (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "spark" $.Values.global.domain $.Values.frontDoor.spark.allowWithoutLogin)))) }}
+{{- $texts = append $texts (printf "spark.ui.reverseProxyUrl %v\n" (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "spark" $.Values.global.domain $.Values.frontDoor.spark.allowWithoutLogin))))) }}
+{{- end }}
+{{- $texts = append $texts "spark.authenticate.secret in-the-environment\n" }}
+{{- $texts = append $texts (printf "spark.executor.memory %vm\n" (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.spark.worker.memory 100))))) }}
+{{- $texts = append $texts "spark.sql.catalogImplementation in-memory\n" }}
+{{- $texts = append $texts "spark.sql.extensions org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions\n" }}
+{{- $texts = append $texts "spark.sql.catalog.lakehouse org.apache.iceberg.spark.SparkCatalog\n" }}
+{{- $texts = append $texts "spark.sql.catalog.lakehouse.type rest\n" }}
+{{- $texts = append $texts (printf "spark.sql.catalog.lakehouse.uri http://nessie.%v.svc:19120/iceberg\n" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name))) }}
+{{- $texts = append $texts "spark.sql.catalog.lakehouse.warehouse lakehouse\n" }}
+{{- $texts = append $texts "spark.sql.catalog.lakehouse.io-impl org.apache.iceberg.aws.s3.S3FileIO\n" }}
+{{- $texts = append $texts (printf "spark.sql.catalog.lakehouse.s3.endpoint http://minio.%v.svc:9000\n" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name))) }}
+{{- $texts = append $texts "spark.sql.catalog.lakehouse.s3.path-style-access true\n" }}
+{{- $texts = append $texts "spark.sql.catalog.lakehouse.client.region us-east-1\n" }}
+{{- $texts = append $texts "spark.sql.defaultCatalog lakehouse\n" }}
+{{- $texts = append $texts (printf "spark.hadoop.fs.s3a.endpoint http://minio.%v.svc:9000\n" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name))) }}
+{{- $texts = append $texts "spark.hadoop.fs.s3a.endpoint.region us-east-1\n" }}
+{{- $texts = append $texts "spark.hadoop.fs.s3a.path.style.access true\n" }}
+{{- $texts = append $texts "spark.hadoop.fs.s3a.aws.credentials.provider software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider\n" }}
+{{- join "" $texts }}
+{{- end }}
+
+{{- define "data-platform.joined-44dafd53" -}}
 {{- $texts := list }}
 {{- $texts = append $texts "\"arn:aws:s3:::lakehouse\"" }}
 {{- $texts = append $texts "\"arn:aws:s3:::warehouse\"" }}
@@ -4845,18 +4997,127 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 {{- $texts = append $texts "\"arn:aws:s3:::flink\"" }}
 {{- $texts = append $texts "\"arn:aws:s3:::mlflow\"" }}
 {{- $texts = append $texts "\"arn:aws:s3:::web-app\"" }}
-{{- range $other15 := (without (uniq $.Values.minio.buckets) "lakehouse" "warehouse" "airflow" "flink" "mlflow" "web-app") }}
-{{- $texts = append $texts (printf "\"arn:aws:s3:::%v\"" $other15) }}
+{{- range $other136 := (without (uniq $.Values.minio.buckets) "lakehouse" "warehouse" "airflow" "flink" "mlflow" "web-app") }}
+{{- $texts = append $texts (printf "\"arn:aws:s3:::%v\"" $other136) }}
 {{- end }}
 {{- join ",\n        " $texts }}
 {{- end }}
 
-{{- define "data-platform.joined-3fbe3595" -}}
+{{- define "data-platform.joined-49afd521" -}}
 {{- $texts := list }}
-{{- range $ordinal16 := (until (int (int64 $.Values.kafka.replicas))) }}
-{{- $texts = append $texts (printf "%v@kafka-%v.kafka-headless.%v.svc:9093" (toString (int64 $ordinal16)) (toString (int64 $ordinal16)) (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name))) }}
+{{- range $ordinal149 := (until (int (int64 $.Values.kafka.replicas))) }}
+{{- $texts = append $texts (printf "%v@kafka-%v.kafka-headless.%v.svc:9093" (toString (int64 $ordinal149)) (toString (int64 $ordinal149)) (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name))) }}
 {{- end }}
 {{- join "," $texts }}
+{{- end }}
+
+{{- define "data-platform.joined-63848fee" -}}
+{{- $texts := list }}
+{{- $texts = append $texts "\"arn:aws:s3:::lakehouse/*\"" }}
+{{- $texts = append $texts "\"arn:aws:s3:::warehouse/*\"" }}
+{{- $texts = append $texts "\"arn:aws:s3:::airflow/*\"" }}
+{{- $texts = append $texts "\"arn:aws:s3:::flink/*\"" }}
+{{- $texts = append $texts "\"arn:aws:s3:::mlflow/*\"" }}
+{{- $texts = append $texts "\"arn:aws:s3:::web-app/*\"" }}
+{{- range $other136 := (without (uniq $.Values.minio.buckets) "lakehouse" "warehouse" "airflow" "flink" "mlflow" "web-app") }}
+{{- $texts = append $texts (printf "\"arn:aws:s3:::%v/*\"" $other136) }}
+{{- end }}
+{{- join ",\n        " $texts }}
+{{- end }}
+
+{{- define "data-platform.joined-91e0dd35" -}}
+{{- $texts := list }}
+{{- if $.Values.postgresql.enabled }}
+{{- $texts = append $texts "postgresql" }}
+{{- end }}
+{{- if $.Values.redis.enabled }}
+{{- $texts = append $texts "redis" }}
+{{- end }}
+{{- if $.Values.minio.enabled }}
+{{- $texts = append $texts "minio" }}
+{{- end }}
+{{- if $.Values.nessie.enabled }}
+{{- $texts = append $texts "nessie" }}
+{{- end }}
+{{- if $.Values.kafka.enabled }}
+{{- $texts = append $texts "kafka" }}
+{{- end }}
+{{- if $.Values.schemaRegistry.enabled }}
+{{- $texts = append $texts "schemaRegistry" }}
+{{- end }}
+{{- if $.Values.clickhouse.enabled }}
+{{- $texts = append $texts "clickhouse" }}
+{{- end }}
+{{- if $.Values.trino.enabled }}
+{{- $texts = append $texts "trino" }}
+{{- end }}
+{{- if $.Values.flink.enabled }}
+{{- $texts = append $texts "flink" }}
+{{- end }}
+{{- if $.Values.spark.enabled }}
+{{- $texts = append $texts "spark" }}
+{{- end }}
+{{- if $.Values.airflow.enabled }}
+{{- $texts = append $texts "airflow" }}
+{{- end }}
+{{- if $.Values.superset.enabled }}
+{{- $texts = append $texts "superset" }}
+{{- end }}
+{{- if $.Values.noetl.enabled }}
+{{- $texts = append $texts "noetl" }}
+{{- end }}
+{{- if $.Values.polls.enabled }}
+{{- $texts = append $texts "polls" }}
+{{- end }}
+{{- if $.Values.webApp.enabled }}
+{{- $texts = append $texts "webApp" }}
+{{- end }}
+{{- if $.Values.deployd.enabled }}
+{{- $texts = append $texts "deployd" }}
+{{- end }}
+{{- if $.Values.monitoring.enabled }}
+{{- $texts = append $texts "monitoring" }}
+{{- end }}
+{{- range $name106, $value106 := $.Values.djangoApps }}
+{{- $value106 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"pods\":{\"priority\":\"web\"},\"serviceAccount\":{},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value106 }}
+{{- if $name106 }}
+{{- $texts = append $texts "djangoApps" }}
+{{- end }}
+{{- end }}
+{{- join " " $texts }}
+{{- end }}
+
+{{- define "data-platform.joined-9f797598" -}}
+{{- $texts := list }}
+{{- $texts = append $texts "lakehouse" }}
+{{- $texts = append $texts "warehouse" }}
+{{- $texts = append $texts "airflow" }}
+{{- $texts = append $texts "flink" }}
+{{- $texts = append $texts "mlflow" }}
+{{- $texts = append $texts "web-app" }}
+{{- range $other136 := (without (uniq $.Values.minio.buckets) "lakehouse" "warehouse" "airflow" "flink" "mlflow" "web-app") }}
+{{- $texts = append $texts $other136 }}
+{{- end }}
+{{- join " " $texts }}
+{{- end }}
+
+{{- define "data-platform.joined-a6c7d483" -}}
+{{- $texts := list }}
+{{- $texts = append $texts "spark.authenticate true\n" }}
+{{- $texts = append $texts "spark.ui.killEnabled false\n" }}
+{{- $texts = append $texts "spark.ui.reverseProxy true\n" }}
+{{- if (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "spark" $.Values.global.domain $.Values.frontDoor.spark.allowWithoutLogin)))) }}
+{{- $texts = append $texts (printf "spark.ui.reverseProxyUrl %v\n" (include "data-platform.pageUrl" (list (include "data-platform.pageHost" (list "" "spark" $.Values.global.domain $.Values.frontDoor.spark.allowWithoutLogin))))) }}
+{{- end }}
+{{- $texts = append $texts "spark.master.rest.enabled false\n" }}
+{{- $texts = append $texts "spark.worker.preferConfiguredMasterAddress true\n" }}
+{{- $texts = append $texts "spark.metrics.conf.*.sink.prometheusServlet.class org.apache.spark.metrics.sink.PrometheusServlet\n" }}
+{{- $texts = append $texts "spark.metrics.conf.*.sink.prometheusServlet.path /metrics/prometheus\n" }}
+{{- $texts = append $texts "spark.metrics.conf.master.sink.prometheusServlet.path /metrics/master/prometheus\n" }}
+{{- $texts = append $texts "spark.metrics.conf.applications.sink.prometheusServlet.path /metrics/applications/prometheus\n" }}
+{{- $texts = append $texts "spark.worker.cleanup.enabled true\n" }}
+{{- $texts = append $texts "spark.worker.cleanup.appDataTtl 86400\n" }}
+{{- join "" $texts }}
 {{- end }}
 
 {{- define "data-platform.joined-cdd3eab9" -}}
@@ -4871,19 +5132,1123 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 {{- join ",\n  " $texts }}
 {{- end }}
 
-{{- define "data-platform.joined-ce425c72" -}}
+{{- define "data-platform.joined-dfcae79a" -}}
 {{- $texts := list }}
-{{- $texts = append $texts "lakehouse" }}
-{{- $texts = append $texts "warehouse" }}
+{{- $texts = append $texts "nessie" }}
 {{- $texts = append $texts "airflow" }}
-{{- $texts = append $texts "flink" }}
+{{- $texts = append $texts "superset" }}
 {{- $texts = append $texts "mlflow" }}
-{{- $texts = append $texts "web-app" }}
-{{- range $other15 := (without (uniq $.Values.minio.buckets) "lakehouse" "warehouse" "airflow" "flink" "mlflow" "web-app") }}
-{{- $texts = append $texts $other15 }}
+{{- $texts = append $texts "trino" }}
+{{- $texts = append $texts "polls" }}
+{{- if $.Values.noetl.enabled }}
+{{- $texts = append $texts "noetl" }}
+{{- end }}
+{{- range $name106, $value106 := $.Values.djangoApps }}
+{{- $value106 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"pods\":{\"priority\":\"web\"},\"serviceAccount\":{},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value106 }}
+{{- $texts = append $texts (printf "django_%v" (include "data-platform.withUnderscores" (list $name106))) }}
+{{- end }}
+{{- if $.Values.monitoring.enabled }}
+{{- $texts = append $texts "monitoring" }}
+{{- end }}
+{{- range $other111 := (without (uniq $.Values.postgresql.databases) "nessie" "airflow" "superset" "mlflow" "trino" "polls" "noetl" "monitoring") }}
+{{- $texts = append $texts $other111 }}
 {{- end }}
 {{- join " " $texts }}
 {{- end }}
+
+{{- define "data-platform.pods-airflow" -}}
+{{- if $.Values.airflow.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "airflow"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-airflow" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "api-server"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "airflow"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-airflow" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "dag-processor"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "airflow"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-airflow" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "scheduler"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "airflow"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-airflow" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "setup"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "airflow"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-airflow" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "triggerer"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "airflow"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-airflow" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "worker"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-clickhouse" -}}
+{{- if $.Values.clickhouse.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "clickhouse"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-clickhouse" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-cloudnativePg" -}}
+
+{{ end }}
+
+{{- define "data-platform.pods-deployd" -}}
+{{- if $.Values.deployd.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "deployd"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-deployd" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-djangoApps" -}}
+{{- range $name106, $value106 := $.Values.djangoApps }}
+{{- $value106 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"pods\":{\"priority\":\"web\"},\"serviceAccount\":{},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value106 }}
+{{- if $name106 }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": {{ (printf "django-%v" $name106) | toJson }}
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-django-%v" $.Release.Name $name106))) | toJson }}
+      "app.kubernetes.io/component": "migrate"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": {{ (printf "django-%v" $name106) | toJson }}
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-django-%v" $.Release.Name $name106))) | toJson }}
+      "app.kubernetes.io/component": "web"
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-flink" -}}
+{{- if $.Values.flink.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "flink"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-flink" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "jobmanager"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "flink"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-flink" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "taskmanager"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-kafka" -}}
+{{- if $.Values.kafka.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "kafka"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-kafka" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- if $.Values.schemaRegistry.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "kafka"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-kafka" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "topics"
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-minio" -}}
+{{- if $.Values.minio.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "minio"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-minio" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "buckets"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "minio"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-minio" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-monitoring" -}}
+{{- if $.Values.monitoring.enabled }}
+{{- if $.Values.postgresql.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "exporters"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-exporters" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "postgresql"
+{{- end }}
+{{- if $.Values.redis.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "exporters"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-exporters" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "redis"
+{{- end }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "exporters"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-exporters" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "statsd"
+{{- if $.Values.monitoring.prometheus.enabled }}
+{{- if $.Values.monitoring.grafana.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "grafana"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-grafana" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- end }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "prometheus"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-prometheus" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-nessie" -}}
+{{- if $.Values.nessie.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "nessie"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-nessie" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-noetl" -}}
+{{- if $.Values.noetl.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "noetl"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-noetl" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "schema"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "noetl"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-noetl" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "noetl"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-noetl" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "worker"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "noetl-nats"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-noetl-nats" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "queue"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-polls" -}}
+{{- if $.Values.polls.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "polls"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-polls" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "migrate"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "polls"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-polls" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "web"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-postgresql" -}}
+{{- if $.Values.postgresql.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "postgresql"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-postgresql" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "postgresql"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-postgresql" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "users"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-redis" -}}
+{{- if $.Values.redis.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "redis"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-redis" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-schemaRegistry" -}}
+{{- if $.Values.schemaRegistry.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "schema-registry"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-schema-registry" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "server"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-spark" -}}
+{{- if $.Values.spark.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "spark"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-spark" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "driver"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "spark"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-spark" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "master"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "spark"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-spark" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "worker"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-superset" -}}
+{{- if $.Values.superset.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "superset"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-superset" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "beat"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "superset"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-superset" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "databases"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "superset"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-superset" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "setup"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "superset"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-superset" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "web"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "superset"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-superset" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "worker"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-trino" -}}
+{{- if $.Values.trino.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "trino"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-trino" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "coordinator"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "trino"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-trino" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "worker"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.pods-webApp" -}}
+{{- if $.Values.webApp.enabled }}
+{{- if $.Values.minio.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "web-app"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-web-app" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "backup"
+{{- end }}
+{{- if $.Values.webApp.debug }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "web-app"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-web-app" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "debug"
+{{- end }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "web-app"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-web-app" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "flask"
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "web-app"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-web-app" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "redis"
+{{- if $.Values.minio.enabled }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "web-app"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-web-app" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "restore"
+{{- end }}
+-
+  namespaceSelector:
+    matchLabels:
+      "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+  podSelector:
+    matchLabels:
+      "app.kubernetes.io/name": "web-app"
+      "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-web-app" $.Release.Name))) | toJson }}
+      "app.kubernetes.io/component": "worker"
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-airflow" -}}
+{{- if $.Values.airflow.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "airflow"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-airflow" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "api-server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8080
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-clickhouse" -}}
+{{- if $.Values.clickhouse.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "clickhouse"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-clickhouse" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8123
+    -
+      protocol: "TCP"
+      port: 9000
+    -
+      protocol: "TCP"
+      port: 9363
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-cloudnativePg" -}}
+
+{{ end }}
+
+{{- define "data-platform.servers-deployd" -}}
+{{- if $.Values.deployd.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "deployd"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-deployd" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8080
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-djangoApps" -}}
+{{- range $name106, $value106 := $.Values.djangoApps }}
+{{- $value106 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"pods\":{\"priority\":\"web\"},\"serviceAccount\":{},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value106 }}
+{{- if $name106 }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": {{ (printf "django-%v" $name106) | toJson }}
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-django-%v" $.Release.Name $name106))) | toJson }}
+          "app.kubernetes.io/component": "web"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8000
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-flink" -}}
+{{- if $.Values.flink.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "flink"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-flink" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "jobmanager"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8081
+{{- if (and $.Values.monitoring.enabled $.Values.monitoring.monitors.enabled) }}
+    -
+      protocol: "TCP"
+      port: 9249
+{{- end }}
+{{- if (and $.Values.monitoring.enabled $.Values.monitoring.monitors.enabled) }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "flink"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-flink" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "taskmanager"
+  ports:
+    -
+      protocol: "TCP"
+      port: 9249
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-kafka" -}}
+{{- if $.Values.kafka.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "kafka"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-kafka" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 9092
+{{- if (and $.Values.monitoring.enabled $.Values.monitoring.monitors.enabled) }}
+    -
+      protocol: "TCP"
+      port: 9404
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-minio" -}}
+{{- if $.Values.minio.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "minio"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-minio" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 9000
+    -
+      protocol: "TCP"
+      port: 9001
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-monitoring" -}}
+{{- if $.Values.monitoring.enabled }}
+{{- if (and $.Values.postgresql.enabled $.Values.monitoring.monitors.enabled) }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "exporters"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-exporters" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "postgresql"
+  ports:
+    -
+      protocol: "TCP"
+      port: 9187
+{{- end }}
+{{- if (and $.Values.redis.enabled $.Values.monitoring.monitors.enabled) }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "exporters"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-exporters" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "redis"
+  ports:
+    -
+      protocol: "TCP"
+      port: 9121
+{{- end }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "exporters"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-exporters" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "statsd"
+  ports:
+{{- if $.Values.monitoring.monitors.enabled }}
+    -
+      protocol: "TCP"
+      port: 9102
+{{- end }}
+    -
+      protocol: "UDP"
+      port: 9125
+{{- if $.Values.monitoring.prometheus.enabled }}
+{{- if $.Values.monitoring.grafana.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "grafana"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-grafana" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 3000
+{{- end }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.monitoring.name (printf "%v-monitoring" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "prometheus"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-prometheus" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 9090
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-nessie" -}}
+{{- if $.Values.nessie.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "nessie"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-nessie" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 9000
+    -
+      protocol: "TCP"
+      port: 19120
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-noetl" -}}
+{{- if $.Values.noetl.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "noetl"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-noetl" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8082
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "noetl-nats"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-noetl-nats" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "queue"
+  ports:
+    -
+      protocol: "TCP"
+      port: 4222
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-polls" -}}
+{{- if $.Values.polls.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "polls"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-polls" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "web"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8000
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-postgresql" -}}
+{{- if $.Values.postgresql.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "postgresql"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-postgresql" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 5432
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-redis" -}}
+{{- if $.Values.redis.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "redis"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-redis" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 6379
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-schemaRegistry" -}}
+{{- if $.Values.schemaRegistry.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "schema-registry"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-schema-registry" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "server"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8085
+    -
+      protocol: "TCP"
+      port: 9000
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-spark" -}}
+{{- if $.Values.spark.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "spark"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-spark" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "master"
+  ports:
+    -
+      protocol: "TCP"
+      port: 7077
+    -
+      protocol: "TCP"
+      port: 8080
+{{- if (and $.Values.monitoring.enabled $.Values.monitoring.monitors.enabled) }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "spark"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-spark" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "worker"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8081
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-superset" -}}
+{{- if $.Values.superset.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "superset"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-superset" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "web"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8088
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-trino" -}}
+{{- if $.Values.trino.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "trino"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-trino" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "coordinator"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8080
+{{- if (and $.Values.monitoring.enabled $.Values.monitoring.monitors.enabled) }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "trino"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-trino" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "worker"
+  ports:
+    -
+      protocol: "TCP"
+      port: 8080
+{{- end }}
+{{- end }}
+{{ end }}
+
+{{- define "data-platform.servers-webApp" -}}
+{{- if $.Values.webApp.enabled }}
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "web-app"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-web-app" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "flask"
+  ports:
+    -
+      protocol: "TCP"
+      port: 5000
+-
+  to:
+    -
+      namespaceSelector:
+        matchLabels:
+          "kubernetes.io/metadata.name": {{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) | toJson }}
+      podSelector:
+        matchLabels:
+          "app.kubernetes.io/name": "web-app"
+          "app.kubernetes.io/instance": {{ (include "data-platform.labelValue" (list (printf "%v-web-app" $.Release.Name))) | toJson }}
+          "app.kubernetes.io/component": "redis"
+  ports:
+    -
+      protocol: "TCP"
+      port: 6379
+{{- end }}
+{{ end }}
 
 {{- define "data-platform.text-00df9b36" -}}
 {{ if $.Values.deployd.auth.existingSecret }}{{ $.Values.deployd.auth.existingSecret }}{{ else }}deployd-webhook{{ end }}
@@ -4891,6 +6256,20 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 
 {{- define "data-platform.text-02621de1" -}}
 {{ if $.Values.spark.auth.existingSecret }}{{ $.Values.spark.auth.existingSecret }}{{ else }}spark-admin{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-03b4b2b5" -}}
+{{ if $.Values.airflow.apiServer.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.airflow.apiServer.resources.limits.cpu)) }}{{ else }}5m{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-0a5dfa2c" -}}
+{{ if $.Values.airflow.triggerer.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.airflow.triggerer.resources.limits.cpu)) }}{{ else }}5m{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-0bab7910" -}}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+{{ if $value106.auth.existingSecret }}{{ $value106.auth.existingSecret }}{{ else }}django-{{ $name106 }}-admin{{ end }}
 {{- end }}
 
 {{- define "data-platform.text-14bdc23b" -}}
@@ -4909,6 +6288,10 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 {{ if $.Values.webApp.auth.existingSecret }}{{ $.Values.webApp.auth.existingSecret }}-{{ (toString (int64 $.Values.webApp.auth.rotation)) }}{{ else }}{{ (include "data-platform.revisionOf" (list "" (printf "{\"password\":\"%v\"}" (include "data-platform.password-app-x-secret-redis" $)))) }}{{ end }}
 {{- end }}
 
+{{- define "data-platform.text-227ffb1a" -}}
+{{ if $.Values.airflow.scheduler.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.airflow.scheduler.resources.limits.cpu)) }}{{ else }}5m{{ end }}
+{{- end }}
+
 {{- define "data-platform.text-2470eeea" -}}
 {{ if $.Values.polls.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.polls.resources.limits.cpu)) }}{{ else }}5m{{ end }}
 {{- end }}
@@ -4921,14 +6304,44 @@ admin: {{ (include "data-platform.text-6a3a087c" $) | toJson }}
 {{ if $.Values.clickhouse.auth.existingSecret }}{{ $.Values.clickhouse.auth.existingSecret }}{{ else }}clickhouse-admin{{ end }}
 {{- end }}
 
+{{- define "data-platform.text-354da2bb" -}}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+{{ if (include "data-platform.pageHost" (list $value106.ingress.host (printf "django-%v" $name106) $.Values.global.domain true)) }}{{ (include "data-platform.pageHost" (list $value106.ingress.host (printf "django-%v" $name106) $.Values.global.domain true)) }},django-{{ $name106 }}{{ else }}django-{{ $name106 }}{{ end }},django-{{ $name106 }}.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }},django-{{ $name106 }}.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc,django-{{ $name106 }}.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc.cluster.local,localhost,$(POD_IP),$(NODE_IP)
+{{- end }}
+
 {{- define "data-platform.text-3976d647" -}}
 {{ if $.Values.monitoring.grafana.auth.existingSecret }}{{ $.Values.monitoring.grafana.auth.existingSecret }}-{{ (toString (int64 $.Values.monitoring.grafana.auth.rotation)) }}{{ else }}{{ (include "data-platform.revisionOf" (list "" (printf "{\"password\":\"%v\"}" (include "data-platform.password-grafana-admin" $)))) }}{{ end }}
 {{- end }}
 
-{{- define "data-platform.text-3a754934" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-{{ if $value10.ingress.host }}{{ $value10.ingress.host }},django-{{ $name10 }}{{ else }}django-{{ $name10 }}{{ end }},django-{{ $name10 }}.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }},django-{{ $name10 }}.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc,django-{{ $name10 }}.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc.cluster.local,localhost,$(POD_IP),$(NODE_IP)
+{{- define "data-platform.text-43dc9bac" -}}
+jobmanager.rpc.port: 6123
+blob.server.port: 6124
+pekko.startup-timeout: "60 s"
+rest.port: 8081
+metrics.internal.query-service.port: 6125
+metrics.reporter.prom.factory.class: "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+metrics.reporter.prom.port: 9249
+security.delegation.tokens.enabled: false
+s3.endpoint: "http://minio.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000"
+s3.path.style.access: true
+execution.checkpointing.dir: "s3://flink/checkpoints"
+execution.checkpointing.savepoint-dir: "s3://flink/savepoints"
+execution.checkpointing.externalized-checkpoint-retention: "RETAIN_ON_CANCELLATION"
+table.catalog-store.kind: "file"
+table.catalog-store.file.path: "/opt/flink/catalogs"
+io.tmp.dirs: "/tmp"
+env.java.opts.all: "-Daws.java.v1.disableDeprecationAnnouncement=true --add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.file=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.parser=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.tree=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.util=ALL-UNNAMED --add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.net=ALL-UNNAMED --add-opens=java.base/java.io=ALL-UNNAMED --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/sun.nio.ch=ALL-UNNAMED --add-opens=java.base/java.lang.reflect=ALL-UNNAMED --add-opens=java.base/java.text=ALL-UNNAMED --add-opens=java.base/java.time=ALL-UNNAMED --add-opens=java.base/java.util=ALL-UNNAMED --add-opens=java.base/java.util.concurrent=ALL-UNNAMED --add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED --add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED"
+rest.address: "flink.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc"
+{{ if (include "data-platform.several" (list (int64 $.Values.flink.jobManager.replicas))) }}high-availability.type: "kubernetes"
+high-availability.storageDir: "s3://flink/high-availability"
+high-availability.jobmanager.port: 6123
+kubernetes.namespace: "{{ (coalesce $.Values.namespaces.flink.name (printf "%v-flink" $.Release.Name)) }}"
+kubernetes.cluster-id: "flink"
+{{ else }}jobmanager.rpc.address: "flink-jobmanager.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc"
+{{ end }}jobmanager.bind-host: "0.0.0.0"
+rest.bind-address: "0.0.0.0"
+jobmanager.memory.process.size: "{{ (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.flink.jobManager.resources.limits.memory 100)))) }}m"{{ "\n" }}
 {{- end }}
 
 {{- define "data-platform.text-4570e793" -}}
@@ -4959,22 +6372,26 @@ KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError{{ if $.Values.monitoring.enabled }} -java
 {{ if $.Values.superset.auth.existingSecret }}{{ $.Values.superset.auth.existingSecret }}-{{ (toString (int64 $.Values.superset.auth.rotation)) }}{{ else }}{{ (include "data-platform.revisionOf" (list "" (printf "{\"password\":\"%v\"}" (include "data-platform.password-superset-admin" $)))) }}{{ end }}
 {{- end }}
 
+{{- define "data-platform.text-6c389103" -}}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+{{ if $value106.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $value106.resources.limits.cpu)) }}{{ else }}5m{{ end }}
+{{- end }}
+
 {{- define "data-platform.text-6c52fb8c" -}}
 {{ if $.Values.polls.auth.existingSecret }}{{ $.Values.polls.auth.existingSecret }}-{{ (toString (int64 $.Values.polls.auth.rotation)) }}{{ else }}{{ (include "data-platform.revisionOf" (list "" (printf "{\"password\":\"%v\"}" (include "data-platform.password-polls-admin" $)))) }}{{ end }}
 {{- end }}
 
-{{- define "data-platform.text-75afe519" -}}
-{{ if (include "data-platform.several" (list (int64 $.Values.flink.jobManager.replicas))) }}flink-taskmanager{{ else }}flink{{ end }}
+{{- define "data-platform.text-6e848f18" -}}
+{{ if $.Values.superset.beat.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.superset.beat.resources.limits.cpu)) }}{{ else }}5m{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-7014d8d1" -}}
+{{ if (not (not (kindIs "map" $.Values.frontDoor.tls.issuer))) }}issuer{{ else }}{{ if (include "data-platform.isSignedLocally" (list (not (not (kindIs "map" $.Values.frontDoor.tls.issuer))) (not (not $.Values.frontDoor.tls.existingSecret)) $.Values.global.cluster)) }}local{{ end }}{{ end }}
 {{- end }}
 
 {{- define "data-platform.text-7b48b43d" -}}
 {{ if $.Values.minio.auth.existingSecret }}{{ $.Values.minio.auth.existingSecret }}-{{ (toString (int64 $.Values.minio.auth.rotation)) }}{{ else }}{{ (include "data-platform.revisionOf" (list "" (printf "{\"root-user\":\"admin\",\"root-password\":\"%v\"}" (include "data-platform.password-minio-admin" $)))) }}{{ end }}
-{{- end }}
-
-{{- define "data-platform.text-7d4c5ef6" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-{{ if $value10.auth.existingSecret }}{{ $value10.auth.existingSecret }}-{{ (toString (int64 $value10.auth.rotation)) }}{{ else }}{{ (include "data-platform.revisionOf" (list "" (printf "{\"password\":\"%v\"}" (include "data-platform.password-django-name-admin" (dict "Values" $.Values "Release" $.Release "name10" $name10 "value10" $value10))))) }}{{ end }}
 {{- end }}
 
 {{- define "data-platform.text-82dca094" -}}
@@ -4985,8 +6402,16 @@ KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError{{ if $.Values.monitoring.enabled }} -java
 {{ if $.Values.airflow.auth.existingSecret }}{{ $.Values.airflow.auth.existingSecret }}{{ else }}airflow-admin{{ end }}
 {{- end }}
 
+{{- define "data-platform.text-8465ecf8" -}}
+{{ if (include "data-platform.pageHost" (list $.Values.polls.ingress.host "polls" $.Values.global.domain true)) }}{{ (include "data-platform.pageHost" (list $.Values.polls.ingress.host "polls" $.Values.global.domain true)) }},polls{{ else }}polls{{ end }},polls.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }},polls.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc,polls.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc.cluster.local,localhost,$(POD_IP),$(NODE_IP)
+{{- end }}
+
 {{- define "data-platform.text-887a0781" -}}
 {{ if $.Values.trino.auth.existingSecret }}{{ $.Values.trino.auth.existingSecret }}{{ else }}trino-internal{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-9319bb30" -}}
+{{ if $.Values.noetl.server.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.noetl.server.resources.limits.cpu)) }}{{ else }}5m{{ end }}
 {{- end }}
 
 {{- define "data-platform.text-9a60457f" -}}
@@ -4995,6 +6420,39 @@ KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError{{ if $.Values.monitoring.enabled }} -java
 
 {{- define "data-platform.text-9bb429d4" -}}
 {{ if $.Values.noetl.server.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list $.Values.noetl.server.resources.requests.cpu $.Values.noetl.server.resources.limits.cpu)) }}{{ else }}{{ $.Values.noetl.server.resources.requests.cpu }}{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-9de90fa8" -}}
+jobmanager.rpc.port: 6123
+blob.server.port: 6124
+pekko.startup-timeout: "60 s"
+rest.port: 8081
+metrics.internal.query-service.port: 6125
+metrics.reporter.prom.factory.class: "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+metrics.reporter.prom.port: 9249
+security.delegation.tokens.enabled: false
+s3.endpoint: "http://minio.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000"
+s3.path.style.access: true
+execution.checkpointing.dir: "s3://flink/checkpoints"
+execution.checkpointing.savepoint-dir: "s3://flink/savepoints"
+execution.checkpointing.externalized-checkpoint-retention: "RETAIN_ON_CANCELLATION"
+table.catalog-store.kind: "file"
+table.catalog-store.file.path: "/opt/flink/catalogs"
+io.tmp.dirs: "/tmp"
+env.java.opts.all: "-Daws.java.v1.disableDeprecationAnnouncement=true --add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.file=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.parser=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.tree=ALL-UNNAMED --add-exports=jdk.compiler/com.sun.tools.javac.util=ALL-UNNAMED --add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.net=ALL-UNNAMED --add-opens=java.base/java.io=ALL-UNNAMED --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/sun.nio.ch=ALL-UNNAMED --add-opens=java.base/java.lang.reflect=ALL-UNNAMED --add-opens=java.base/java.text=ALL-UNNAMED --add-opens=java.base/java.time=ALL-UNNAMED --add-opens=java.base/java.util=ALL-UNNAMED --add-opens=java.base/java.util.concurrent=ALL-UNNAMED --add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED --add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED"
+rest.address: "flink.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc"
+{{ if (include "data-platform.several" (list (int64 $.Values.flink.jobManager.replicas))) }}high-availability.type: "kubernetes"
+high-availability.storageDir: "s3://flink/high-availability"
+high-availability.jobmanager.port: 6123
+kubernetes.namespace: "{{ (coalesce $.Values.namespaces.flink.name (printf "%v-flink" $.Release.Name)) }}"
+kubernetes.cluster-id: "flink"
+{{ else }}jobmanager.rpc.address: "flink-jobmanager.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc"
+{{ end }}taskmanager.bind-host: "0.0.0.0"
+taskmanager.rpc.port: 6122
+taskmanager.data.port: 6121
+taskmanager.collect-sink.port: 6126
+taskmanager.memory.process.size: "{{ (toString (int64 (include "data-platform.mebibytesOf" (list $.Values.flink.taskManager.resources.limits.memory 100)))) }}m"
+taskmanager.numberOfTaskSlots: {{ (int64 $.Values.flink.taskManager.slots) }}{{ "\n" }}
 {{- end }}
 
 {{- define "data-platform.text-9ed19ce2" -}}
@@ -5021,28 +6479,28 @@ KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError{{ if $.Values.monitoring.enabled }} -java
 {{ if $.Values.redis.auth.existingSecret }}{{ $.Values.redis.auth.existingSecret }}{{ else }}redis-admin{{ end }}
 {{- end }}
 
-{{- define "data-platform.text-c4680c42" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-{{ if $value10.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $value10.resources.limits.cpu)) }}{{ else }}5m{{ end }}
+{{- define "data-platform.text-c349d84f" -}}
+{{ if (include "data-platform.several" (list (int64 $.Values.flink.jobManager.replicas))) }}{{ (coalesce (coalesce $.Values.flink.serviceAccount.roles.taskmanager.name $.Values.flink.serviceAccount.name) "flink-taskmanager") }}{{ else }}{{ (coalesce $.Values.flink.serviceAccount.name "flink") }}{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-c3f4105c" -}}
+{{ if $.Values.airflow.worker.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.airflow.worker.resources.limits.cpu)) }}{{ else }}5m{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-c4477c33" -}}
+{{ if $.Values.airflow.dagProcessor.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.airflow.dagProcessor.resources.limits.cpu)) }}{{ else }}5m{{ end }}
 {{- end }}
 
 {{- define "data-platform.text-c4bbdeb2" -}}
 {{ if $.Values.monitoring.grafana.auth.existingSecret }}{{ $.Values.monitoring.grafana.auth.existingSecret }}{{ else }}grafana-admin{{ end }}
 {{- end }}
 
-{{- define "data-platform.text-c93126e6" -}}
-{{ if $.Values.polls.ingress.host }}{{ $.Values.polls.ingress.host }},polls{{ else }}polls{{ end }},polls.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }},polls.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc,polls.{{ (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) }}.svc.cluster.local,localhost,$(POD_IP),$(NODE_IP)
-{{- end }}
-
-{{- define "data-platform.text-cb888320" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-{{ if $value10.auth.existingSecret }}{{ $value10.auth.existingSecret }}{{ else }}django-{{ $name10 }}-admin{{ end }}
-{{- end }}
-
 {{- define "data-platform.text-cd7e553a" -}}
 {{ if $.Values.noetl.packageIndex }}{{ $.Values.noetl.image }}{{ else }}{{ (include "data-platform.imageOf" (list $.Values.noetl.image "4.26.0")) }}{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-d4766c88" -}}
+{{ if $.Values.superset.worker.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.superset.worker.resources.limits.cpu)) }}{{ else }}5m{{ end }}
 {{- end }}
 
 {{- define "data-platform.text-d687638b" -}}
@@ -5057,6 +6515,33 @@ KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError{{ if $.Values.monitoring.enabled }} -java
 {{ if $.Values.redis.auth.existingSecret }}{{ $.Values.redis.auth.existingSecret }}-{{ (toString (int64 $.Values.redis.auth.rotation)) }}{{ else }}{{ (include "data-platform.revisionOf" (list "" (printf "{\"password\":\"%v\"}" (include "data-platform.password-redis-admin" $)))) }}{{ end }}
 {{- end }}
 
+{{- define "data-platform.text-dddf6d80" -}}
+quarkus.http.port=19120
+quarkus.management.port=9000
+
+nessie.version.store.type=JDBC2
+nessie.version.store.persist.jdbc.datasource=postgresql
+quarkus.datasource.postgresql.jdbc.url=jdbc:postgresql://postgresql.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:5432/nessie
+quarkus.datasource.postgresql.jdbc.max-size=10
+quarkus.datasource.postgresql.username=${DATABASE_USERNAME}
+quarkus.datasource.postgresql.password=${DATABASE_PASSWORD}
+
+nessie.catalog.default-warehouse=lakehouse
+nessie.catalog.warehouses.lakehouse.location=s3://lakehouse/
+nessie.catalog.service.s3.default-options.endpoint=http://minio.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000/
+nessie.catalog.service.s3.default-options.region=us-east-1
+nessie.catalog.service.s3.default-options.path-style-access=true
+nessie.catalog.service.s3.default-options.access-key=urn:nessie-secret:quarkus:s3-key
+# Clients have keys of their own, so none needs the catalog to sign its requests.
+nessie.catalog.service.s3.default-options.request-signing-enabled=false
+s3-key.name=${S3_ACCESS_KEY}
+s3-key.secret=${S3_SECRET_KEY}
+{{ if (include "data-platform.pageHost" (list "" "nessie" $.Values.global.domain $.Values.frontDoor.nessie.allowWithoutLogin)) }}quarkus.http.proxy.proxy-address-forwarding=true
+quarkus.http.proxy.enable-forwarded-host=true
+quarkus.http.proxy.allow-x-forwarded=true
+{{ end }}
+{{- end }}
+
 {{- define "data-platform.text-e490e40a" -}}
 {{ if $.Values.minio.auth.existingSecret }}{{ $.Values.minio.auth.existingSecret }}{{ else }}minio-admin{{ end }}
 {{- end }}
@@ -5065,28 +6550,95 @@ KAFKA_OPTS=-XX:+ExitOnOutOfMemoryError{{ if $.Values.monitoring.enabled }} -java
 {{ if (include "data-platform.several" (list (int64 $.Values.minio.replicas))) }}http://minio-{0...{{ (toString (int64 (include "data-platform.lastOrdinal" (list (int64 $.Values.minio.replicas))))) }}}.minio-headless.{{ (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) }}.svc:9000/data{{ else }}/data{{ end }}
 {{- end }}
 
+{{- define "data-platform.text-e6299db5" -}}
+{{ if $.Values.superset.web.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.superset.web.resources.limits.cpu)) }}{{ else }}5m{{ end }}
+{{- end }}
+
+{{- define "data-platform.text-eca05fbe" -}}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+{{ if $value106.auth.existingSecret }}{{ $value106.auth.existingSecret }}-{{ (toString (int64 $value106.auth.rotation)) }}{{ else }}{{ (include "data-platform.revisionOf" (list "" (printf "{\"password\":\"%v\"}" (include "data-platform.password-django-name-admin" (dict "Values" $.Values "Release" $.Release "name106" $name106 "value106" $value106))))) }}{{ end }}
+{{- end }}
+
 {{- define "data-platform.text-f577c66d" -}}
 {{ if $.Values.webApp.redis.resources.limits.cpu }}{{ (include "data-platform.smallerCpu" (list "5m" $.Values.webApp.redis.resources.limits.cpu)) }}{{ else }}5m{{ end }}
 {{- end }}
 
 {{- define "data-platform.work-airflow-setup" -}}
-serviceAccountName: "airflow"
+serviceAccountName: {{ (coalesce $.Values.airflow.serviceAccount.name "airflow") | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 50000
-  runAsGroup: 0
-  fsGroup: 0
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.airflow.pods "setup" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.airflow.pods "setup" false)) | fromJson) "runAsUser" 50000))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.airflow.pods "setup" false)) | fromJson) "runAsGroup" 0))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.airflow.pods "setup" false)) | fromJson) "runAsGroup" 0))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
 {{- end }}
+{{- end }}
+{{- if (include "data-platform.choosesUsers" (list $.Values.global.cluster)) }}
+initContainers:
+  -
+    name: "names-user"
+    image: {{ (include "data-platform.mirrored" (list $.Values.airflow.image $.Values.global.imageRegistry)) | toJson }}
+    imagePullPolicy: {{ $.Values.global.imagePullPolicy | toJson }}
+    command:
+      - "sh"
+      - "-eu"
+      - "-c"
+      - |-
+        me=$(id -u)
+        grep -v "^[^:]*:[^:]*:$me:" /etc/passwd > /accounts/passwd
+        echo "$1:x:$me:0::/tmp:/sbin/nologin" >> /accounts/passwd
+      - "sh"
+      - "airflow"
+{{- if $.Values.airflow.env }}
+    env:{{ if not $.Values.airflow.env }} []{{ end }}
+{{- range $name65, $value65 := $.Values.airflow.env }}
+      -
+        name: {{ $name65 | toJson }}
+{{- if (include "data-platform.isText" (list $value65)) }}
+        value: {{ $value65 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value65))))) }}
+        valueFrom: {{ $value65 | toJson }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $.Values.airflow.envFrom }}
+    envFrom:{{ if not $.Values.airflow.envFrom }} []{{ end }}
+{{- range $item66 := $.Values.airflow.envFrom }}
+      - {{ $item66 | toJson }}
+{{- end }}
+{{- end }}
+    resources:
+      requests:
+        cpu: "5m"
+        memory: "16Mi"
+        ephemeral-storage: "64Mi"
+      limits:
+        memory: "32Mi"
+        ephemeral-storage: "512Mi"
+    volumeMounts:
+      -
+        name: "names-user"
+        mountPath: "/accounts"
+    terminationMessagePolicy: "FallbackToLogsOnError"
+    securityContext:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities:
+        drop:
+          - "ALL"
 {{- end }}
 containers:
   -
@@ -5178,20 +6730,65 @@ containers:
         name: "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT"
         value: {{ (toString (int64 (include "data-platform.product" (list (int64 $.Values.airflow.worker.replicas) (int64 $.Values.airflow.worker.concurrency) 128)))) | toJson }}
       -
+        name: "SET_UP_HOST"
+        value: {{ (printf "postgresql.%v.svc" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name))) | toJson }}
+      -
+        name: "SET_UP_PORT"
+        value: "5432"
+      -
+        name: "SET_UP_DATABASE"
+        value: "airflow"
+      -
+        name: "SET_UP_USER"
+        valueFrom:
+          secretKeyRef:
+            name: "postgresql-user-airflow"
+            key: "username"
+      -
+        name: "SET_UP_PASSWORD"
+        valueFrom:
+          secretKeyRef:
+            name: "postgresql-user-airflow"
+            key: "password"
+      -
+        name: "SET_UP_JOB"
+        value: "airflow-setup"
+      -
+        name: "SET_UP_VERSION"
+        value: {{ (include "data-platform.mirrored" (list $.Values.airflow.image $.Values.global.imageRegistry)) | toJson }}
+      -
         name: "ADMIN_PASSWORD"
         valueFrom:
           secretKeyRef:
             name: {{ (include "data-platform.text-835da832" $) | toJson }}
             key: "password"
+{{- range $name65, $value65 := $.Values.airflow.env }}
+      -
+        name: {{ $name65 | toJson }}
+{{- if (include "data-platform.isText" (list $value65)) }}
+        value: {{ $value65 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value65))))) }}
+        valueFrom: {{ $value65 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.airflow.envFrom }}
+    envFrom:{{ if not $.Values.airflow.envFrom }} []{{ end }}
+{{- range $item66 := $.Values.airflow.envFrom }}
+      - {{ $item66 | toJson }}
+{{- end }}
+{{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-64faf24d" $) | toJson }}
         memory: "256Mi"
+        ephemeral-storage: {{ (printf "%vMi" (toString (int64 (include "data-platform.mebibytesPart" (list (include "data-platform.withScratch" (list "1536Mi" $.Values.airflow.scratch)) 8))))) | toJson }}
       limits:
         memory: "768Mi"
 {{- if $.Values.airflow.apiServer.resources.limits.cpu }}
         cpu: {{ $.Values.airflow.apiServer.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: {{ (include "data-platform.withScratch" (list "1536Mi" $.Values.airflow.scratch)) | toJson }}
     volumeMounts:
       -
         name: "config"
@@ -5205,6 +6802,13 @@ containers:
       -
         name: "setup"
         mountPath: "/opt/setup"
+{{- if (include "data-platform.choosesUsers" (list $.Values.global.cluster)) }}
+      -
+        name: "names-user"
+        mountPath: "/etc/passwd"
+        readOnly: true
+        subPath: "passwd"
+{{- end }}
     terminationMessagePolicy: "FallbackToLogsOnError"
     securityContext:
       allowPrivilegeEscalation: false
@@ -5224,31 +6828,43 @@ volumes:
   -
     name: "tmp"
     emptyDir:
-      sizeLimit: "1Gi"
+      sizeLimit: {{ $.Values.airflow.scratch | toJson }}
   -
     name: "setup"
     configMap:
       name: "airflow-setup-script"
-terminationGracePeriodSeconds: 30
+{{- if (include "data-platform.choosesUsers" (list $.Values.global.cluster)) }}
+  -
+    name: "names-user"
+    emptyDir:
+      sizeLimit: "1Mi"
+      medium: "Memory"
+{{- end }}
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.airflow.pods "setup" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "OnFailure"
+{{- range $name240, $value240 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.airflow.pods "setup" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name240 | toJson }}: {{ $value240 | toJson }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.work-django-name-migrate" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-serviceAccountName: {{ (printf "django-%v" $name10) | toJson }}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+serviceAccountName: {{ (coalesce $value106.serviceAccount.name (printf "django-%v" $name106)) | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $value106.pods "migrate" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $value106.pods "migrate" false)) | fromJson) "runAsUser" 1000))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $value106.pods "migrate" false)) | fromJson) "runAsGroup" 1000))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $value106.pods "migrate" false)) | fromJson) "runAsGroup" 1000))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
@@ -5257,256 +6873,284 @@ imagePullSecrets:
 containers:
   -
     name: "migrate"
-    image: {{ (include "data-platform.mirrored" (list $value10.image $.Values.global.imageRegistry)) | toJson }}
+    image: {{ (include "data-platform.mirrored" (list $value106.image $.Values.global.imageRegistry)) | toJson }}
     imagePullPolicy: {{ $.Values.global.imagePullPolicy | toJson }}
     command:
       - "sh"
       - "-eu"
       - "-c"
       - |-
-        {{ if $value10.directory }}for folder in . {{ (include "data-platform.endsOf" (list $value10.directory)) }}; do test ! -f "$folder/manage.py" || { cd "$folder"; break; }; done
-        {{ end }}python manage.py migrate --noinput
+        {{ if $value106.directory }}for folder in . {{ (include "data-platform.endsOf" (list $value106.directory)) }}; do test ! -f "$folder/manage.py" || { cd "$folder"; break; }; done
+        {{ end }}python manage.py shell --verbosity 0 --command "$1"
+        python manage.py migrate --noinput
         python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
+      - "migrate"
+      - |-
+        def ready(connection):
+            connection.ensure_connection()
+
+        import signal
+        import sys
+        import time
+
+        from django.db import InterfaceError, OperationalError, connection
+
+        # The first process of a container ignores SIGTERM unless it handles it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+        said = ""
+        while True:
+            try:
+                waiting = ready(connection)
+            except (InterfaceError, OperationalError) as problem:
+                waiting = f"waiting for the database: {str(problem).strip()}"
+            connection.close()
+            if not waiting:
+                break
+            if waiting != said:
+                print(waiting, flush=True)
+            said = waiting
+            time.sleep(2)
     env:
-{{- if (hasKey $value10.env "POD_IP") }}
+{{- if (hasKey $value106.env "POD_IP") }}
       -
         name: "POD_IP"
-{{- if (include "data-platform.isText" (list (index $value10.env "POD_IP"))) }}
-        value: {{ (index $value10.env "POD_IP") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "POD_IP"))) }}
+        value: {{ (index $value106.env "POD_IP") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "POD_IP")))))) }}
-        valueFrom: {{ (index $value10.env "POD_IP") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "POD_IP")))))) }}
+        valueFrom: {{ (index $value106.env "POD_IP") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "POD_IP")) }}
+{{- if (not (hasKey $value106.env "POD_IP")) }}
       -
         name: "POD_IP"
         valueFrom:
           fieldRef:
             fieldPath: "status.podIP"
 {{- end }}
-{{- if (hasKey $value10.env "NODE_IP") }}
+{{- if (hasKey $value106.env "NODE_IP") }}
       -
         name: "NODE_IP"
-{{- if (include "data-platform.isText" (list (index $value10.env "NODE_IP"))) }}
-        value: {{ (index $value10.env "NODE_IP") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "NODE_IP"))) }}
+        value: {{ (index $value106.env "NODE_IP") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "NODE_IP")))))) }}
-        valueFrom: {{ (index $value10.env "NODE_IP") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "NODE_IP")))))) }}
+        valueFrom: {{ (index $value106.env "NODE_IP") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "NODE_IP")) }}
+{{- if (not (hasKey $value106.env "NODE_IP")) }}
       -
         name: "NODE_IP"
         valueFrom:
           fieldRef:
             fieldPath: "status.hostIP"
 {{- end }}
-{{- if (hasKey $value10.env "ALLOWED_HOSTS") }}
+{{- if (hasKey $value106.env "ALLOWED_HOSTS") }}
       -
         name: "ALLOWED_HOSTS"
-{{- if (include "data-platform.isText" (list (index $value10.env "ALLOWED_HOSTS"))) }}
-        value: {{ (index $value10.env "ALLOWED_HOSTS") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "ALLOWED_HOSTS"))) }}
+        value: {{ (index $value106.env "ALLOWED_HOSTS") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "ALLOWED_HOSTS")))))) }}
-        valueFrom: {{ (index $value10.env "ALLOWED_HOSTS") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "ALLOWED_HOSTS")))))) }}
+        valueFrom: {{ (index $value106.env "ALLOWED_HOSTS") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "ALLOWED_HOSTS")) }}
+{{- if (not (hasKey $value106.env "ALLOWED_HOSTS")) }}
       -
         name: "ALLOWED_HOSTS"
-        value: {{ (include "data-platform.text-3a754934" (dict "Values" $.Values "Release" $.Release "name10" $name10 "value10" $value10)) | toJson }}
+        value: {{ (include "data-platform.text-354da2bb" (dict "Values" $.Values "Release" $.Release "name106" $name106 "value106" $value106)) | toJson }}
 {{- end }}
-{{- if $value10.ingress.host }}
-{{- if (hasKey $value10.env "CSRF_TRUSTED_ORIGINS") }}
+{{- if (include "data-platform.pageHost" (list $value106.ingress.host (printf "django-%v" $name106) $.Values.global.domain true)) }}
+{{- if (hasKey $value106.env "CSRF_TRUSTED_ORIGINS") }}
       -
         name: "CSRF_TRUSTED_ORIGINS"
-{{- if (include "data-platform.isText" (list (index $value10.env "CSRF_TRUSTED_ORIGINS"))) }}
-        value: {{ (index $value10.env "CSRF_TRUSTED_ORIGINS") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "CSRF_TRUSTED_ORIGINS"))) }}
+        value: {{ (index $value106.env "CSRF_TRUSTED_ORIGINS") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "CSRF_TRUSTED_ORIGINS")))))) }}
-        valueFrom: {{ (index $value10.env "CSRF_TRUSTED_ORIGINS") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "CSRF_TRUSTED_ORIGINS")))))) }}
+        valueFrom: {{ (index $value106.env "CSRF_TRUSTED_ORIGINS") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "CSRF_TRUSTED_ORIGINS")) }}
+{{- if (not (hasKey $value106.env "CSRF_TRUSTED_ORIGINS")) }}
       -
         name: "CSRF_TRUSTED_ORIGINS"
-        value: {{ (printf "http://%v,https://%v" $value10.ingress.host $value10.ingress.host) | toJson }}
+        value: {{ (printf "http://%v,https://%v" (include "data-platform.pageHost" (list $value106.ingress.host (printf "django-%v" $name106) $.Values.global.domain true)) (include "data-platform.pageHost" (list $value106.ingress.host (printf "django-%v" $name106) $.Values.global.domain true))) | toJson }}
 {{- end }}
 {{- end }}
-{{- if (hasKey $value10.env "SECRET_KEY") }}
+{{- if (hasKey $value106.env "SECRET_KEY") }}
       -
         name: "SECRET_KEY"
-{{- if (include "data-platform.isText" (list (index $value10.env "SECRET_KEY"))) }}
-        value: {{ (index $value10.env "SECRET_KEY") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "SECRET_KEY"))) }}
+        value: {{ (index $value106.env "SECRET_KEY") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "SECRET_KEY")))))) }}
-        valueFrom: {{ (index $value10.env "SECRET_KEY") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "SECRET_KEY")))))) }}
+        valueFrom: {{ (index $value106.env "SECRET_KEY") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "SECRET_KEY")) }}
+{{- if (not (hasKey $value106.env "SECRET_KEY")) }}
       -
         name: "SECRET_KEY"
         valueFrom:
           secretKeyRef:
-            name: {{ (printf "django-%v-secret-key" $name10) | toJson }}
+            name: {{ (printf "django-%v-secret-key" $name106) | toJson }}
             key: "secret-key"
 {{- end }}
-{{- if (hasKey $value10.env "DATABASE_HOST") }}
+{{- if (hasKey $value106.env "DATABASE_HOST") }}
       -
         name: "DATABASE_HOST"
-{{- if (include "data-platform.isText" (list (index $value10.env "DATABASE_HOST"))) }}
-        value: {{ (index $value10.env "DATABASE_HOST") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "DATABASE_HOST"))) }}
+        value: {{ (index $value106.env "DATABASE_HOST") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "DATABASE_HOST")))))) }}
-        valueFrom: {{ (index $value10.env "DATABASE_HOST") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "DATABASE_HOST")))))) }}
+        valueFrom: {{ (index $value106.env "DATABASE_HOST") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "DATABASE_HOST")) }}
+{{- if (not (hasKey $value106.env "DATABASE_HOST")) }}
       -
         name: "DATABASE_HOST"
         value: {{ (printf "postgresql.%v.svc" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name))) | toJson }}
 {{- end }}
-{{- if (hasKey $value10.env "DATABASE_PORT") }}
+{{- if (hasKey $value106.env "DATABASE_PORT") }}
       -
         name: "DATABASE_PORT"
-{{- if (include "data-platform.isText" (list (index $value10.env "DATABASE_PORT"))) }}
-        value: {{ (index $value10.env "DATABASE_PORT") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "DATABASE_PORT"))) }}
+        value: {{ (index $value106.env "DATABASE_PORT") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "DATABASE_PORT")))))) }}
-        valueFrom: {{ (index $value10.env "DATABASE_PORT") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "DATABASE_PORT")))))) }}
+        valueFrom: {{ (index $value106.env "DATABASE_PORT") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "DATABASE_PORT")) }}
+{{- if (not (hasKey $value106.env "DATABASE_PORT")) }}
       -
         name: "DATABASE_PORT"
         value: "5432"
 {{- end }}
-{{- if (hasKey $value10.env "DATABASE_NAME") }}
+{{- if (hasKey $value106.env "DATABASE_NAME") }}
       -
         name: "DATABASE_NAME"
-{{- if (include "data-platform.isText" (list (index $value10.env "DATABASE_NAME"))) }}
-        value: {{ (index $value10.env "DATABASE_NAME") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "DATABASE_NAME"))) }}
+        value: {{ (index $value106.env "DATABASE_NAME") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "DATABASE_NAME")))))) }}
-        valueFrom: {{ (index $value10.env "DATABASE_NAME") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "DATABASE_NAME")))))) }}
+        valueFrom: {{ (index $value106.env "DATABASE_NAME") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "DATABASE_NAME")) }}
+{{- if (not (hasKey $value106.env "DATABASE_NAME")) }}
       -
         name: "DATABASE_NAME"
-        value: {{ (printf "django_%v" (include "data-platform.withUnderscores" (list $name10))) | toJson }}
+        value: {{ (printf "django_%v" (include "data-platform.withUnderscores" (list $name106))) | toJson }}
 {{- end }}
-{{- if (hasKey $value10.env "DATABASE_USER") }}
+{{- if (hasKey $value106.env "DATABASE_USER") }}
       -
         name: "DATABASE_USER"
-{{- if (include "data-platform.isText" (list (index $value10.env "DATABASE_USER"))) }}
-        value: {{ (index $value10.env "DATABASE_USER") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "DATABASE_USER"))) }}
+        value: {{ (index $value106.env "DATABASE_USER") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "DATABASE_USER")))))) }}
-        valueFrom: {{ (index $value10.env "DATABASE_USER") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "DATABASE_USER")))))) }}
+        valueFrom: {{ (index $value106.env "DATABASE_USER") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "DATABASE_USER")) }}
+{{- if (not (hasKey $value106.env "DATABASE_USER")) }}
       -
         name: "DATABASE_USER"
         valueFrom:
           secretKeyRef:
-            name: {{ (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name10)))))) | toJson }}
+            name: {{ (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name106)))))) | toJson }}
             key: "username"
 {{- end }}
-{{- if (hasKey $value10.env "DATABASE_PASSWORD") }}
+{{- if (hasKey $value106.env "DATABASE_PASSWORD") }}
       -
         name: "DATABASE_PASSWORD"
-{{- if (include "data-platform.isText" (list (index $value10.env "DATABASE_PASSWORD"))) }}
-        value: {{ (index $value10.env "DATABASE_PASSWORD") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "DATABASE_PASSWORD"))) }}
+        value: {{ (index $value106.env "DATABASE_PASSWORD") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "DATABASE_PASSWORD")))))) }}
-        valueFrom: {{ (index $value10.env "DATABASE_PASSWORD") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "DATABASE_PASSWORD")))))) }}
+        valueFrom: {{ (index $value106.env "DATABASE_PASSWORD") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "DATABASE_PASSWORD")) }}
+{{- if (not (hasKey $value106.env "DATABASE_PASSWORD")) }}
       -
         name: "DATABASE_PASSWORD"
         valueFrom:
           secretKeyRef:
-            name: {{ (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name10)))))) | toJson }}
+            name: {{ (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name106)))))) | toJson }}
             key: "password"
 {{- end }}
-{{- if (hasKey $value10.env "HOME") }}
+{{- if (hasKey $value106.env "HOME") }}
       -
         name: "HOME"
-{{- if (include "data-platform.isText" (list (index $value10.env "HOME"))) }}
-        value: {{ (index $value10.env "HOME") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "HOME"))) }}
+        value: {{ (index $value106.env "HOME") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "HOME")))))) }}
-        valueFrom: {{ (index $value10.env "HOME") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "HOME")))))) }}
+        valueFrom: {{ (index $value106.env "HOME") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "HOME")) }}
+{{- if (not (hasKey $value106.env "HOME")) }}
       -
         name: "HOME"
         value: "/tmp"
 {{- end }}
-{{- if (hasKey $value10.env "DJANGO_SUPERUSER_USERNAME") }}
+{{- if (hasKey $value106.env "DJANGO_SUPERUSER_USERNAME") }}
       -
         name: "DJANGO_SUPERUSER_USERNAME"
-{{- if (include "data-platform.isText" (list (index $value10.env "DJANGO_SUPERUSER_USERNAME"))) }}
-        value: {{ (index $value10.env "DJANGO_SUPERUSER_USERNAME") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "DJANGO_SUPERUSER_USERNAME"))) }}
+        value: {{ (index $value106.env "DJANGO_SUPERUSER_USERNAME") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "DJANGO_SUPERUSER_USERNAME")))))) }}
-        valueFrom: {{ (index $value10.env "DJANGO_SUPERUSER_USERNAME") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "DJANGO_SUPERUSER_USERNAME")))))) }}
+        valueFrom: {{ (index $value106.env "DJANGO_SUPERUSER_USERNAME") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "DJANGO_SUPERUSER_USERNAME")) }}
+{{- if (not (hasKey $value106.env "DJANGO_SUPERUSER_USERNAME")) }}
       -
         name: "DJANGO_SUPERUSER_USERNAME"
         value: "admin"
 {{- end }}
-{{- if (hasKey $value10.env "DJANGO_SUPERUSER_EMAIL") }}
+{{- if (hasKey $value106.env "DJANGO_SUPERUSER_EMAIL") }}
       -
         name: "DJANGO_SUPERUSER_EMAIL"
-{{- if (include "data-platform.isText" (list (index $value10.env "DJANGO_SUPERUSER_EMAIL"))) }}
-        value: {{ (index $value10.env "DJANGO_SUPERUSER_EMAIL") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "DJANGO_SUPERUSER_EMAIL"))) }}
+        value: {{ (index $value106.env "DJANGO_SUPERUSER_EMAIL") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "DJANGO_SUPERUSER_EMAIL")))))) }}
-        valueFrom: {{ (index $value10.env "DJANGO_SUPERUSER_EMAIL") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "DJANGO_SUPERUSER_EMAIL")))))) }}
+        valueFrom: {{ (index $value106.env "DJANGO_SUPERUSER_EMAIL") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "DJANGO_SUPERUSER_EMAIL")) }}
+{{- if (not (hasKey $value106.env "DJANGO_SUPERUSER_EMAIL")) }}
       -
         name: "DJANGO_SUPERUSER_EMAIL"
         value: "admin@localhost"
 {{- end }}
-{{- if (hasKey $value10.env "DJANGO_SUPERUSER_PASSWORD") }}
+{{- if (hasKey $value106.env "DJANGO_SUPERUSER_PASSWORD") }}
       -
         name: "DJANGO_SUPERUSER_PASSWORD"
-{{- if (include "data-platform.isText" (list (index $value10.env "DJANGO_SUPERUSER_PASSWORD"))) }}
-        value: {{ (index $value10.env "DJANGO_SUPERUSER_PASSWORD") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "DJANGO_SUPERUSER_PASSWORD"))) }}
+        value: {{ (index $value106.env "DJANGO_SUPERUSER_PASSWORD") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "DJANGO_SUPERUSER_PASSWORD")))))) }}
-        valueFrom: {{ (index $value10.env "DJANGO_SUPERUSER_PASSWORD") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "DJANGO_SUPERUSER_PASSWORD")))))) }}
+        valueFrom: {{ (index $value106.env "DJANGO_SUPERUSER_PASSWORD") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "DJANGO_SUPERUSER_PASSWORD")) }}
+{{- if (not (hasKey $value106.env "DJANGO_SUPERUSER_PASSWORD")) }}
       -
         name: "DJANGO_SUPERUSER_PASSWORD"
         valueFrom:
           secretKeyRef:
-            name: {{ (include "data-platform.text-cb888320" (dict "Values" $.Values "Release" $.Release "name10" $name10 "value10" $value10)) | toJson }}
+            name: {{ (include "data-platform.text-0bab7910" (dict "Values" $.Values "Release" $.Release "name106" $name106 "value106" $value106)) | toJson }}
             key: "password"
 {{- end }}
-{{- if (hasKey $value10.env "ADMINISTRATOR") }}
+{{- if (hasKey $value106.env "ADMINISTRATOR") }}
       -
         name: "ADMINISTRATOR"
-{{- if (include "data-platform.isText" (list (index $value10.env "ADMINISTRATOR"))) }}
-        value: {{ (index $value10.env "ADMINISTRATOR") | toJson }}
+{{- if (include "data-platform.isText" (list (index $value106.env "ADMINISTRATOR"))) }}
+        value: {{ (index $value106.env "ADMINISTRATOR") | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list (index $value10.env "ADMINISTRATOR")))))) }}
-        valueFrom: {{ (index $value10.env "ADMINISTRATOR") | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list (index $value106.env "ADMINISTRATOR")))))) }}
+        valueFrom: {{ (index $value106.env "ADMINISTRATOR") | toJson }}
 {{- end }}
 {{- end }}
-{{- if (not (hasKey $value10.env "ADMINISTRATOR")) }}
+{{- if (not (hasKey $value106.env "ADMINISTRATOR")) }}
       -
         name: "ADMINISTRATOR"
         value: |-
@@ -5529,7 +7173,7 @@ containers:
               user = User._default_manager.filter(**{User.USERNAME_FIELD: name}).first()
               password = os.environ["DJANGO_SUPERUSER_PASSWORD"].rstrip("\n")
               if not password.isprintable() or not password:
-                  raise SystemExit("stack {{ $.Release.Name }}: Secret {{ if $value10.auth.existingSecret }}{{ $value10.auth.existingSecret }}{{ else }}django-{{ $name10 }}-admin{{ end }}, key password: expected a value of printable characters; found none, or a control character among them")
+                  raise SystemExit("stack {{ $.Release.Name }}: Secret {{ if $value106.auth.existingSecret }}{{ $value106.auth.existingSecret }}{{ else }}django-{{ $name106 }}-admin{{ end }}, key password: expected a value of printable characters; found none, or a control character among them")
               os.environ["DJANGO_SUPERUSER_PASSWORD"] = password
               if user is None:
                   call_command("createsuperuser", interactive=False)
@@ -5548,31 +7192,33 @@ containers:
           else:
               print("the application has no users, so there is no administrator to make")
 {{- end }}
-{{- range $name21, $value21 := (omit $value10.env "POD_IP" "NODE_IP" "ALLOWED_HOSTS" "CSRF_TRUSTED_ORIGINS" "SECRET_KEY" "DATABASE_HOST" "DATABASE_PORT" "DATABASE_NAME" "DATABASE_USER" "DATABASE_PASSWORD" "HOME" "DJANGO_SUPERUSER_USERNAME" "DJANGO_SUPERUSER_EMAIL" "DJANGO_SUPERUSER_PASSWORD" "ADMINISTRATOR") }}
+{{- range $name337, $value337 := (omit $value106.env "POD_IP" "NODE_IP" "ALLOWED_HOSTS" "CSRF_TRUSTED_ORIGINS" "SECRET_KEY" "DATABASE_HOST" "DATABASE_PORT" "DATABASE_NAME" "DATABASE_USER" "DATABASE_PASSWORD" "HOME" "DJANGO_SUPERUSER_USERNAME" "DJANGO_SUPERUSER_EMAIL" "DJANGO_SUPERUSER_PASSWORD" "ADMINISTRATOR") }}
       -
-        name: {{ $name21 | toJson }}
-{{- if (include "data-platform.isText" (list $value21)) }}
-        value: {{ $value21 | toJson }}
+        name: {{ $name337 | toJson }}
+{{- if (include "data-platform.isText" (list $value337)) }}
+        value: {{ $value337 | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list $value21))))) }}
-        valueFrom: {{ $value21 | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list $value337))))) }}
+        valueFrom: {{ $value337 | toJson }}
 {{- end }}
 {{- end }}
-{{- if $value10.envFrom }}
-    envFrom:{{ if not $value10.envFrom }} []{{ end }}
-{{- range $item12 := $value10.envFrom }}
-      - {{ $item12 | toJson }}
+{{- if $value106.envFrom }}
+    envFrom:{{ if not $value106.envFrom }} []{{ end }}
+{{- range $item109 := $value106.envFrom }}
+      - {{ $item109 | toJson }}
 {{- end }}
 {{- end }}
     resources:
       requests:
-        cpu: {{ (include "data-platform.text-c4680c42" (dict "Values" $.Values "Release" $.Release "name10" $name10 "value10" $value10)) | toJson }}
+        cpu: {{ (include "data-platform.text-6c389103" (dict "Values" $.Values "Release" $.Release "name106" $name106 "value106" $value106)) | toJson }}
         memory: "96Mi"
+        ephemeral-storage: "72Mi"
       limits:
         memory: "256Mi"
-{{- if $value10.resources.limits.cpu }}
-        cpu: {{ $value10.resources.limits.cpu | toJson }}
+{{- if $value106.resources.limits.cpu }}
+        cpu: {{ $value106.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "576Mi"
     volumeMounts:
       -
         name: "tmp"
@@ -5589,24 +7235,29 @@ volumes:
     name: "tmp"
     emptyDir:
       sizeLimit: "64Mi"
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $value106.pods "migrate" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "Never"
+{{- range $name342, $value342 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $value106.pods "migrate" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name342 | toJson }}: {{ $value342 | toJson }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.work-kafka-topics" -}}
-serviceAccountName: "kafka"
+serviceAccountName: {{ (coalesce $.Values.kafka.serviceAccount.name "kafka") | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.kafka.pods "topics" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.kafka.pods "topics" false)) | fromJson) "runAsUser" 1000))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.kafka.pods "topics" false)) | fromJson) "runAsGroup" 1000))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.kafka.pods "topics" false)) | fromJson) "runAsGroup" 1000))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
@@ -5643,15 +7294,33 @@ containers:
       -
         name: "TOPICS"
         value: "kafkasql-journal kafkasql-snapshots registry-events"
+{{- range $name33, $value33 := $.Values.kafka.env }}
+      -
+        name: {{ $name33 | toJson }}
+{{- if (include "data-platform.isText" (list $value33)) }}
+        value: {{ $value33 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value33))))) }}
+        valueFrom: {{ $value33 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.kafka.envFrom }}
+    envFrom:{{ if not $.Values.kafka.envFrom }} []{{ end }}
+{{- range $item34 := $.Values.kafka.envFrom }}
+      - {{ $item34 | toJson }}
+{{- end }}
+{{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-1aec2242" $) | toJson }}
         memory: "128Mi"
+        ephemeral-storage: "72Mi"
       limits:
         memory: "256Mi"
 {{- if $.Values.kafka.resources.limits.cpu }}
         cpu: {{ $.Values.kafka.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "576Mi"
     volumeMounts:
       -
         name: "tmp"
@@ -5668,24 +7337,29 @@ volumes:
     name: "tmp"
     emptyDir:
       sizeLimit: "64Mi"
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.kafka.pods "topics" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "OnFailure"
+{{- range $name161, $value161 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.kafka.pods "topics" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name161 | toJson }}: {{ $value161 | toJson }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.work-minio-buckets" -}}
-serviceAccountName: "minio"
+serviceAccountName: {{ (coalesce $.Values.minio.serviceAccount.name "minio") | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.minio.pods "buckets" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.minio.pods "buckets" false)) | fromJson) "runAsUser" 1000))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.minio.pods "buckets" false)) | fromJson) "runAsGroup" 1000))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.minio.pods "buckets" false)) | fromJson) "runAsGroup" 1000))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
@@ -5760,16 +7434,34 @@ containers:
             key: "secret-key"
       -
         name: "BUCKETS"
-        value: {{ (include "data-platform.joined-ce425c72" $) | toJson }}
+        value: {{ (include "data-platform.joined-9f797598" $) | toJson }}
+{{- range $name23, $value23 := $.Values.minio.env }}
+      -
+        name: {{ $name23 | toJson }}
+{{- if (include "data-platform.isText" (list $value23)) }}
+        value: {{ $value23 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value23))))) }}
+        valueFrom: {{ $value23 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.minio.envFrom }}
+    envFrom:{{ if not $.Values.minio.envFrom }} []{{ end }}
+{{- range $item24 := $.Values.minio.envFrom }}
+      - {{ $item24 | toJson }}
+{{- end }}
+{{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-b7704b87" $) | toJson }}
         memory: "64Mi"
+        ephemeral-storage: "64Mi"
       limits:
         memory: "256Mi"
 {{- if $.Values.minio.resources.limits.cpu }}
         cpu: {{ $.Values.minio.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "512Mi"
     volumeMounts:
       -
         name: "policy"
@@ -5793,24 +7485,29 @@ volumes:
     name: "tmp"
     emptyDir:
       sizeLimit: "16Mi"
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.minio.pods "buckets" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "Never"
+{{- range $name141, $value141 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.minio.pods "buckets" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name141 | toJson }}: {{ $value141 | toJson }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.work-noetl-schema" -}}
-serviceAccountName: "noetl"
+serviceAccountName: {{ (coalesce $.Values.noetl.serviceAccount.name "noetl") | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.noetl.pods "schema" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.noetl.pods "schema" false)) | fromJson) "runAsUser" 1000))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.noetl.pods "schema" false)) | fromJson) "runAsGroup" 1000))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.noetl.pods "schema" false)) | fromJson) "runAsGroup" 1000))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
@@ -5848,15 +7545,33 @@ initContainers:
       -
         name: "HOME"
         value: "/tmp"
+{{- range $name76, $value76 := $.Values.noetl.env }}
+      -
+        name: {{ $name76 | toJson }}
+{{- if (include "data-platform.isText" (list $value76)) }}
+        value: {{ $value76 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value76))))) }}
+        valueFrom: {{ $value76 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.noetl.envFrom }}
+    envFrom:{{ if not $.Values.noetl.envFrom }} []{{ end }}
+{{- range $item77 := $.Values.noetl.envFrom }}
+      - {{ $item77 | toJson }}
+{{- end }}
+{{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-9bb429d4" $) | toJson }}
         memory: "64Mi"
+        ephemeral-storage: "448Mi"
       limits:
         memory: "512Mi"
 {{- if $.Values.noetl.server.resources.limits.cpu }}
         cpu: {{ $.Values.noetl.server.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "3584Mi"
     volumeMounts:
       -
         name: "venv"
@@ -5908,15 +7623,60 @@ containers:
           secretKeyRef:
             name: "postgresql-user-noetl"
             key: "password"
+      -
+        name: "SET_UP_HOST"
+        value: {{ (printf "postgresql.%v.svc" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name))) | toJson }}
+      -
+        name: "SET_UP_PORT"
+        value: "5432"
+      -
+        name: "SET_UP_DATABASE"
+        value: "noetl"
+      -
+        name: "SET_UP_USER"
+        valueFrom:
+          secretKeyRef:
+            name: "postgresql-user-noetl"
+            key: "username"
+      -
+        name: "SET_UP_PASSWORD"
+        valueFrom:
+          secretKeyRef:
+            name: "postgresql-user-noetl"
+            key: "password"
+      -
+        name: "SET_UP_JOB"
+        value: "noetl-schema"
+      -
+        name: "SET_UP_VERSION"
+        value: "4.26.0"
+{{- range $name76, $value76 := $.Values.noetl.env }}
+      -
+        name: {{ $name76 | toJson }}
+{{- if (include "data-platform.isText" (list $value76)) }}
+        value: {{ $value76 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value76))))) }}
+        valueFrom: {{ $value76 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.noetl.envFrom }}
+    envFrom:{{ if not $.Values.noetl.envFrom }} []{{ end }}
+{{- range $item77 := $.Values.noetl.envFrom }}
+      - {{ $item77 | toJson }}
+{{- end }}
+{{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-9bb429d4" $) | toJson }}
         memory: "64Mi"
+        ephemeral-storage: "456Mi"
       limits:
         memory: "128Mi"
 {{- if $.Values.noetl.server.resources.limits.cpu }}
         cpu: {{ $.Values.noetl.server.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "3648Mi"
     volumeMounts:
       -
         name: "venv"
@@ -5955,24 +7715,29 @@ volumes:
     name: "source"
     emptyDir:
       sizeLimit: "1Mi"
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.noetl.pods "schema" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "OnFailure"
+{{- range $name310, $value310 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.noetl.pods "schema" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name310 | toJson }}: {{ $value310 | toJson }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.work-polls-migrate" -}}
-serviceAccountName: "polls"
+serviceAccountName: {{ (coalesce $.Values.polls.serviceAccount.name "polls") | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.polls.pods "migrate" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.polls.pods "migrate" false)) | fromJson) "runAsUser" 1000))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.polls.pods "migrate" false)) | fromJson) "runAsGroup" 1000))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.polls.pods "migrate" false)) | fromJson) "runAsGroup" 1000))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
@@ -5988,8 +7753,36 @@ containers:
       - "-eu"
       - "-c"
       - |-
+        python manage.py shell --verbosity 0 --command "$1"
         python manage.py migrate --noinput
         python manage.py shell --verbosity 0 --command "$ADMINISTRATOR"
+      - "migrate"
+      - |-
+        def ready(connection):
+            connection.ensure_connection()
+
+        import signal
+        import sys
+        import time
+
+        from django.db import InterfaceError, OperationalError, connection
+
+        # The first process of a container ignores SIGTERM unless it handles it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+        said = ""
+        while True:
+            try:
+                waiting = ready(connection)
+            except (InterfaceError, OperationalError) as problem:
+                waiting = f"waiting for the database: {str(problem).strip()}"
+            connection.close()
+            if not waiting:
+                break
+            if waiting != said:
+                print(waiting, flush=True)
+            said = waiting
+            time.sleep(2)
     env:
 {{- if (hasKey $.Values.polls.env "POD_IP") }}
       -
@@ -6038,9 +7831,9 @@ containers:
 {{- if (not (hasKey $.Values.polls.env "ALLOWED_HOSTS")) }}
       -
         name: "ALLOWED_HOSTS"
-        value: {{ (include "data-platform.text-c93126e6" $) | toJson }}
+        value: {{ (include "data-platform.text-8465ecf8" $) | toJson }}
 {{- end }}
-{{- if $.Values.polls.ingress.host }}
+{{- if (include "data-platform.pageHost" (list $.Values.polls.ingress.host "polls" $.Values.global.domain true)) }}
 {{- if (hasKey $.Values.polls.env "CSRF_TRUSTED_ORIGINS") }}
       -
         name: "CSRF_TRUSTED_ORIGINS"
@@ -6054,7 +7847,7 @@ containers:
 {{- if (not (hasKey $.Values.polls.env "CSRF_TRUSTED_ORIGINS")) }}
       -
         name: "CSRF_TRUSTED_ORIGINS"
-        value: {{ (printf "http://%v,https://%v" $.Values.polls.ingress.host $.Values.polls.ingress.host) | toJson }}
+        value: {{ (printf "http://%v,https://%v" (include "data-platform.pageHost" (list $.Values.polls.ingress.host "polls" $.Values.global.domain true)) (include "data-platform.pageHost" (list $.Values.polls.ingress.host "polls" $.Values.global.domain true))) | toJson }}
 {{- end }}
 {{- end }}
 {{- if (hasKey $.Values.polls.env "SECRET_KEY") }}
@@ -6271,31 +8064,33 @@ containers:
           else:
               print("the application has no users, so there is no administrator to make")
 {{- end }}
-{{- range $name19, $value19 := (omit $.Values.polls.env "POD_IP" "NODE_IP" "ALLOWED_HOSTS" "CSRF_TRUSTED_ORIGINS" "SECRET_KEY" "DATABASE_HOST" "DATABASE_PORT" "DATABASE_NAME" "DATABASE_USER" "DATABASE_PASSWORD" "HOME" "DJANGO_SUPERUSER_USERNAME" "DJANGO_SUPERUSER_EMAIL" "DJANGO_SUPERUSER_PASSWORD" "ADMINISTRATOR") }}
+{{- range $name323, $value323 := (omit $.Values.polls.env "POD_IP" "NODE_IP" "ALLOWED_HOSTS" "CSRF_TRUSTED_ORIGINS" "SECRET_KEY" "DATABASE_HOST" "DATABASE_PORT" "DATABASE_NAME" "DATABASE_USER" "DATABASE_PASSWORD" "HOME" "DJANGO_SUPERUSER_USERNAME" "DJANGO_SUPERUSER_EMAIL" "DJANGO_SUPERUSER_PASSWORD" "ADMINISTRATOR") }}
       -
-        name: {{ $name19 | toJson }}
-{{- if (include "data-platform.isText" (list $value19)) }}
-        value: {{ $value19 | toJson }}
+        name: {{ $name323 | toJson }}
+{{- if (include "data-platform.isText" (list $value323)) }}
+        value: {{ $value323 | toJson }}
 {{- end }}
-{{- if (not (not (not (include "data-platform.isText" (list $value19))))) }}
-        valueFrom: {{ $value19 | toJson }}
+{{- if (not (not (not (include "data-platform.isText" (list $value323))))) }}
+        valueFrom: {{ $value323 | toJson }}
 {{- end }}
 {{- end }}
 {{- if $.Values.polls.envFrom }}
     envFrom:{{ if not $.Values.polls.envFrom }} []{{ end }}
-{{- range $item5 := $.Values.polls.envFrom }}
-      - {{ $item5 | toJson }}
+{{- range $item81 := $.Values.polls.envFrom }}
+      - {{ $item81 | toJson }}
 {{- end }}
 {{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-2470eeea" $) | toJson }}
         memory: "96Mi"
+        ephemeral-storage: "72Mi"
       limits:
         memory: "256Mi"
 {{- if $.Values.polls.resources.limits.cpu }}
         cpu: {{ $.Values.polls.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "576Mi"
     volumeMounts:
       -
         name: "tmp"
@@ -6312,24 +8107,29 @@ volumes:
     name: "tmp"
     emptyDir:
       sizeLimit: "64Mi"
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.polls.pods "migrate" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "Never"
+{{- range $name328, $value328 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.polls.pods "migrate" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name328 | toJson }}: {{ $value328 | toJson }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.work-postgresql-users" -}}
-serviceAccountName: "postgresql"
+serviceAccountName: {{ (coalesce $.Values.postgresql.serviceAccount.name "postgresql") | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 999
-  runAsGroup: 999
-  fsGroup: 999
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.postgresql.pods "users" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.postgresql.pods "users" false)) | fromJson) "runAsUser" 999))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.postgresql.pods "users" false)) | fromJson) "runAsGroup" 999))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.postgresql.pods "users" false)) | fromJson) "runAsGroup" 999))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
@@ -6390,21 +8190,39 @@ containers:
         value: "postgres"
       -
         name: "DATABASES"
-        value: {{ (include "data-platform.joined-0262e8a6" $) | toJson }}
+        value: {{ (include "data-platform.joined-dfcae79a" $) | toJson }}
 {{- if $.Values.monitoring.enabled }}
       -
         name: "MONITOR"
         value: "monitoring"
 {{- end }}
+{{- range $name12, $value12 := $.Values.postgresql.env }}
+      -
+        name: {{ $name12 | toJson }}
+{{- if (include "data-platform.isText" (list $value12)) }}
+        value: {{ $value12 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value12))))) }}
+        valueFrom: {{ $value12 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.postgresql.envFrom }}
+    envFrom:{{ if not $.Values.postgresql.envFrom }} []{{ end }}
+{{- range $item13 := $.Values.postgresql.envFrom }}
+      - {{ $item13 | toJson }}
+{{- end }}
+{{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-a0d8de8f" $) | toJson }}
         memory: "32Mi"
+        ephemeral-storage: "64Mi"
       limits:
         memory: "64Mi"
 {{- if $.Values.postgresql.resources.limits.cpu }}
         cpu: {{ $.Values.postgresql.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "512Mi"
     volumeMounts:
       -
         name: "users"
@@ -6475,15 +8293,15 @@ volumes:
                 key: "password"
                 path: "noetl"
 {{- end }}
-{{- range $name10, $value10 := $.Values.djangoApps }}
-{{- $value10 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value10 }}
+{{- range $name106, $value106 := $.Values.djangoApps }}
+{{- $value106 = mergeOverwrite (fromJson "{\"application\":\"mysite.wsgi\",\"interface\":\"wsgi\",\"healthPath\":\"/healthz\",\"replicas\":1,\"workers\":1,\"resources\":{\"requests\":{\"cpu\":\"5m\",\"memory\":\"96Mi\"},\"limits\":{\"memory\":\"256Mi\"}},\"pods\":{\"priority\":\"web\"},\"serviceAccount\":{},\"env\":{},\"envFrom\":[],\"service\":{},\"ingress\":{},\"auth\":{\"rotation\":1}}") $value106 }}
         -
           secret:
-            name: {{ (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name10)))))) | toJson }}
+            name: {{ (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name106)))))) | toJson }}
             items:
               -
                 key: "password"
-                path: {{ (printf "django_%v" (include "data-platform.withUnderscores" (list $name10))) | toJson }}
+                path: {{ (printf "django_%v" (include "data-platform.withUnderscores" (list $name106))) | toJson }}
 {{- end }}
 {{- if $.Values.monitoring.enabled }}
         -
@@ -6494,42 +8312,122 @@ volumes:
                 key: "password"
                 path: "monitoring"
 {{- end }}
-{{- range $other13 := (without (uniq $.Values.postgresql.databases) "nessie" "airflow" "superset" "mlflow" "trino" "polls" "noetl" "monitoring") }}
+{{- range $other111 := (without (uniq $.Values.postgresql.databases) "nessie" "airflow" "superset" "mlflow" "trino" "polls" "noetl" "monitoring") }}
         -
           secret:
-            name: {{ (printf "postgresql-user-%v" (include "data-platform.withDashes" (list $other13))) | toJson }}
+            name: {{ (printf "postgresql-user-%v" (include "data-platform.withDashes" (list $other111))) | toJson }}
             items:
               -
                 key: "password"
-                path: {{ $other13 | toJson }}
+                path: {{ $other111 | toJson }}
 {{- end }}
   -
     name: "tmp"
     emptyDir:
       sizeLimit: "16Mi"
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.postgresql.pods "users" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "OnFailure"
+{{- range $name122, $value122 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.postgresql.pods "users" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name122 | toJson }}: {{ $value122 | toJson }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.work-superset-databases" -}}
-serviceAccountName: "superset"
+serviceAccountName: {{ (coalesce $.Values.superset.serviceAccount.name "superset") | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "databases" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "databases" false)) | fromJson) "runAsUser" 1000))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "databases" false)) | fromJson) "runAsGroup" 1000))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "databases" false)) | fromJson) "runAsGroup" 1000))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
 {{- end }}
 {{- end }}
+initContainers:
+  -
+    name: "wait-for-setup"
+    image: {{ (include "data-platform.mirrored" (list $.Values.superset.image $.Values.global.imageRegistry)) | toJson }}
+    imagePullPolicy: {{ $.Values.global.imagePullPolicy | toJson }}
+    command:
+      - "/app/.venv/bin/python"
+      - "/app/pythonpath/set_up.py"
+      - "wait"
+    env:
+      -
+        name: "SET_UP_HOST"
+        value: {{ (printf "postgresql.%v.svc" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name))) | toJson }}
+      -
+        name: "SET_UP_PORT"
+        value: "5432"
+      -
+        name: "SET_UP_DATABASE"
+        value: "superset"
+      -
+        name: "SET_UP_USER"
+        valueFrom:
+          secretKeyRef:
+            name: "postgresql-user-superset"
+            key: "username"
+      -
+        name: "SET_UP_PASSWORD"
+        valueFrom:
+          secretKeyRef:
+            name: "postgresql-user-superset"
+            key: "password"
+      -
+        name: "SET_UP_JOB"
+        value: "superset-setup"
+      -
+        name: "SET_UP_VERSION"
+        value: {{ (include "data-platform.mirrored" (list $.Values.superset.image $.Values.global.imageRegistry)) | toJson }}
+{{- range $name69, $value69 := $.Values.superset.env }}
+      -
+        name: {{ $name69 | toJson }}
+{{- if (include "data-platform.isText" (list $value69)) }}
+        value: {{ $value69 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value69))))) }}
+        valueFrom: {{ $value69 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.superset.envFrom }}
+    envFrom:{{ if not $.Values.superset.envFrom }} []{{ end }}
+{{- range $item70 := $.Values.superset.envFrom }}
+      - {{ $item70 | toJson }}
+{{- end }}
+{{- end }}
+    resources:
+      requests:
+        cpu: {{ (include "data-platform.text-e6299db5" $) | toJson }}
+        memory: "32Mi"
+        ephemeral-storage: "64Mi"
+      limits:
+        memory: "128Mi"
+{{- if $.Values.superset.web.resources.limits.cpu }}
+        cpu: {{ $.Values.superset.web.resources.limits.cpu | toJson }}
+{{- end }}
+        ephemeral-storage: "512Mi"
+    volumeMounts:
+      -
+        name: "config"
+        mountPath: "/app/pythonpath"
+    terminationMessagePolicy: "FallbackToLogsOnError"
+    securityContext:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities:
+        drop:
+          - "ALL"
 containers:
   -
     name: "register"
@@ -6620,15 +8518,33 @@ containers:
             name: {{ (include "data-platform.text-2fae80e1" $) | toJson }}
             key: "password"
 {{- end }}
+{{- range $name69, $value69 := $.Values.superset.env }}
+      -
+        name: {{ $name69 | toJson }}
+{{- if (include "data-platform.isText" (list $value69)) }}
+        value: {{ $value69 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value69))))) }}
+        valueFrom: {{ $value69 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.superset.envFrom }}
+    envFrom:{{ if not $.Values.superset.envFrom }} []{{ end }}
+{{- range $item70 := $.Values.superset.envFrom }}
+      - {{ $item70 | toJson }}
+{{- end }}
+{{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-d81a30b7" $) | toJson }}
         memory: "256Mi"
+        ephemeral-storage: "200Mi"
       limits:
         memory: "512Mi"
 {{- if $.Values.superset.web.resources.limits.cpu }}
         cpu: {{ $.Values.superset.web.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "1600Mi"
     volumeMounts:
       -
         name: "config"
@@ -6666,24 +8582,29 @@ volumes:
     name: "databases"
     configMap:
       name: "superset-databases"
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "databases" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "OnFailure"
+{{- range $name281, $value281 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "databases" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name281 | toJson }}: {{ $value281 | toJson }}
+{{- end }}
 {{ end }}
 
 {{- define "data-platform.work-superset-setup" -}}
-serviceAccountName: "superset"
+serviceAccountName: {{ (coalesce $.Values.superset.serviceAccount.name "superset") | toJson }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
+{{- if (include "data-platform.namesIds" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "setup" false)) | fromJson) $.Values.global.cluster)) }}
+  runAsUser: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "setup" false)) | fromJson) "runAsUser" 1000))) }}
+  runAsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "setup" false)) | fromJson) "runAsGroup" 1000))) }}
+  fsGroup: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "setup" false)) | fromJson) "runAsGroup" 1000))) }}
+{{- end }}
   fsGroupChangePolicy: "OnRootMismatch"
   seccompProfile:
     type: "RuntimeDefault"
 {{- if $.Values.global.imagePullSecrets }}
-imagePullSecrets:
+imagePullSecrets:{{ if not $.Values.global.imagePullSecrets }} []{{ end }}
 {{- range $item0 := $.Values.global.imagePullSecrets }}
   -
     name: {{ $item0 | toJson }}
@@ -6699,9 +8620,11 @@ containers:
       - "-eu"
       - "-c"
       - |-
+        /app/.venv/bin/python /app/pythonpath/set_up.py database
         /app/.venv/bin/superset db upgrade
         /app/.venv/bin/superset init
         /app/.venv/bin/python /etc/superset/setup.py
+        /app/.venv/bin/python /app/pythonpath/set_up.py record
     env:
       -
         name: "SUPERSET_SECRET_KEY"
@@ -6759,20 +8682,65 @@ containers:
         name: "SCARF_ANALYTICS"
         value: "false"
       -
+        name: "SET_UP_HOST"
+        value: {{ (printf "postgresql.%v.svc" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name))) | toJson }}
+      -
+        name: "SET_UP_PORT"
+        value: "5432"
+      -
+        name: "SET_UP_DATABASE"
+        value: "superset"
+      -
+        name: "SET_UP_USER"
+        valueFrom:
+          secretKeyRef:
+            name: "postgresql-user-superset"
+            key: "username"
+      -
+        name: "SET_UP_PASSWORD"
+        valueFrom:
+          secretKeyRef:
+            name: "postgresql-user-superset"
+            key: "password"
+      -
+        name: "SET_UP_JOB"
+        value: "superset-setup"
+      -
+        name: "SET_UP_VERSION"
+        value: {{ (include "data-platform.mirrored" (list $.Values.superset.image $.Values.global.imageRegistry)) | toJson }}
+      -
         name: "ADMIN_PASSWORD"
         valueFrom:
           secretKeyRef:
             name: {{ (include "data-platform.text-14bdc23b" $) | toJson }}
             key: "password"
+{{- range $name69, $value69 := $.Values.superset.env }}
+      -
+        name: {{ $name69 | toJson }}
+{{- if (include "data-platform.isText" (list $value69)) }}
+        value: {{ $value69 | toJson }}
+{{- end }}
+{{- if (not (not (not (include "data-platform.isText" (list $value69))))) }}
+        valueFrom: {{ $value69 | toJson }}
+{{- end }}
+{{- end }}
+{{- if $.Values.superset.envFrom }}
+    envFrom:{{ if not $.Values.superset.envFrom }} []{{ end }}
+{{- range $item70 := $.Values.superset.envFrom }}
+      - {{ $item70 | toJson }}
+{{- end }}
+{{- end }}
     resources:
       requests:
         cpu: {{ (include "data-platform.text-d81a30b7" $) | toJson }}
         memory: "256Mi"
+        ephemeral-storage: "200Mi"
       limits:
         memory: "512Mi"
 {{- if $.Values.superset.web.resources.limits.cpu }}
         cpu: {{ $.Values.superset.web.resources.limits.cpu | toJson }}
 {{- end }}
+        ephemeral-storage: "1600Mi"
     volumeMounts:
       -
         name: "config"
@@ -6810,6 +8778,9 @@ volumes:
     name: "setup"
     configMap:
       name: "superset-setup"
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ (int64 (include "data-platform.numberOf" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "setup" false)) | fromJson) "terminationGracePeriodSeconds" 30))) }}
 restartPolicy: "OnFailure"
+{{- range $name276, $value276 := ((include "data-platform.placementFields" (list ((include "data-platform.rolePods" (list $.Values.global.pods $.Values.superset.pods "setup" false)) | fromJson) $.Release.Name $.Values.global.priorityClasses)) | fromJson) }}
+{{ $name276 | toJson }}: {{ $value276 | toJson }}
+{{- end }}
 {{ end }}

@@ -74,9 +74,9 @@ Secrets of the chart's own: what changes with the rotation. One render gives one
 {{- end }}
 
 {{- define "data-platform.password-postgresql-user-name" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-{{- include "data-platform.password" (dict "Values" $.Values "name" (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name10)))))) "rotation" ((toString (int64 $.Values.postgresql.auth.rotation)) | toString) "length" 32 "bytes" false "namespace" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) "secret" (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name10)))))) "key" "password") -}}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+{{- include "data-platform.password" (dict "Values" $.Values "name" (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name106)))))) "rotation" ((toString (int64 $.Values.postgresql.auth.rotation)) | toString) "length" 32 "bytes" false "namespace" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) "secret" (printf "postgresql-user-%v" (include "data-platform.withDashes" (list (printf "django_%v" (include "data-platform.withUnderscores" (list $name106)))))) "key" "password") -}}
 {{- end }}
 
 {{- define "data-platform.password-postgresql-user-monitoring" -}}
@@ -84,8 +84,8 @@ Secrets of the chart's own: what changes with the rotation. One render gives one
 {{- end }}
 
 {{- define "data-platform.password-postgresql-user-other" -}}
-{{- $other13 := $.other13 -}}
-{{- include "data-platform.password" (dict "Values" $.Values "name" (printf "postgresql-user-%v" (include "data-platform.withDashes" (list $other13))) "rotation" ((toString (int64 $.Values.postgresql.auth.rotation)) | toString) "length" 32 "bytes" false "namespace" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) "secret" (printf "postgresql-user-%v" (include "data-platform.withDashes" (list $other13))) "key" "password") -}}
+{{- $other111 := $.other111 -}}
+{{- include "data-platform.password" (dict "Values" $.Values "name" (printf "postgresql-user-%v" (include "data-platform.withDashes" (list $other111))) "rotation" ((toString (int64 $.Values.postgresql.auth.rotation)) | toString) "length" 32 "bytes" false "namespace" (coalesce $.Values.namespaces.core.name (printf "%v-core" $.Release.Name)) "secret" (printf "postgresql-user-%v" (include "data-platform.withDashes" (list $other111))) "key" "password") -}}
 {{- end }}
 
 {{- define "data-platform.password-redis-admin" -}}
@@ -141,15 +141,15 @@ Secrets of the chart's own: what changes with the rotation. One render gives one
 {{- end }}
 
 {{- define "data-platform.password-django-name-admin" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-{{- include "data-platform.password" (dict "Values" $.Values "name" (printf "django-%v-admin" $name10) "rotation" ((toString (int64 $value10.auth.rotation)) | toString) "length" 32 "bytes" false "namespace" (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) "secret" (printf "django-%v-admin" $name10) "key" "password") -}}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+{{- include "data-platform.password" (dict "Values" $.Values "name" (printf "django-%v-admin" $name106) "rotation" ((toString (int64 $value106.auth.rotation)) | toString) "length" 32 "bytes" false "namespace" (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) "secret" (printf "django-%v-admin" $name106) "key" "password") -}}
 {{- end }}
 
 {{- define "data-platform.password-django-name-secret-key" -}}
-{{- $name10 := $.name10 -}}
-{{- $value10 := $.value10 -}}
-{{- include "data-platform.password" (dict "Values" $.Values "name" (printf "django-%v-secret-key" $name10) "rotation" ("1" | toString) "length" 32 "bytes" false "namespace" (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) "secret" (printf "django-%v-secret-key" $name10) "key" "secret-key") -}}
+{{- $name106 := $.name106 -}}
+{{- $value106 := $.value106 -}}
+{{- include "data-platform.password" (dict "Values" $.Values "name" (printf "django-%v-secret-key" $name106) "rotation" ("1" | toString) "length" 32 "bytes" false "namespace" (coalesce $.Values.namespaces.apps.name (printf "%v-apps" $.Release.Name)) "secret" (printf "django-%v-secret-key" $name106) "key" "secret-key") -}}
 {{- end }}
 
 {{- define "data-platform.password-app-x-secret-redis" -}}
