@@ -1,12 +1,25 @@
 // Proves that settings of a stack reach running servers, that extensions and topics are created as the stack says, and
-// that a preview refuses what cannot be changed.
-// Does not prove the settings of Trino, Flink, Spark, Airflow, Superset, Nessie and monitoring.
-// Exercises: postgresql, redis, kafka, clickhouse.
+// that a preview refuses what cannot be changed; that pods run under an existing service account.
+// Does not prove Nessie's settings, nor that Alertmanager's receivers get a message. Those of Trino, Flink, Spark, Airflow
+// and Superset are in 66-own-settings.
+// Exercises: postgresql, redis, kafka, clickhouse, components/monitoring.
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { address, fileOfComponents, mustRun, platform, query, roomFor, runIn, secret, unchanged } from "./kit.ts";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import {
+  address,
+  fileOfComponents,
+  get,
+  kube,
+  mustRun,
+  platform,
+  query,
+  roomFor,
+  runIn,
+  secret,
+  unchanged,
+} from "./kit.ts";
 
-const [core, apps] = ["dev-core", "dev-apps"];
+const [core, apps, monitoring] = ["dev-core", "dev-apps", "dev-monitoring"];
 const tool = (name: string, ...args: string[]) =>
   runIn("kafka-0", apps, "kafka", [`/opt/kafka/bin/${name}.sh`, "--bootstrap-server", "localhost:9092", ...args]);
 
@@ -26,6 +39,20 @@ const components = (partitions: number) => ({
     enabled: true,
     settings: { max_concurrent_queries: 50 },
     users: { profiles: { default: { max_execution_time: 61 } } },
+  },
+  monitoring: {
+    enabled: true,
+    grafana: { enabled: false },
+    rules: [
+      { name: "own", interval: "1s", rules: [{ alert: "Always", expr: "vector(1)", labels: { severity: "page" } }] },
+    ],
+    alertmanager: {
+      enabled: true,
+      config: {
+        route: { receiver: "day", routes: [{ receiver: "night", matchers: ['severity="page"'] }] },
+        receivers: [{ name: "day" }, { name: "night" }],
+      },
+    },
   },
 });
 const up = (partitions: number) =>
@@ -110,4 +137,32 @@ describe("Kafka", () => {
       "kafka.topics.orders.v1.partitions: found 2; expected at least 5, which the topic has: Kafka removes no partition",
     );
   });
+});
+
+it("Redis runs under an existing service account, which a preview asks for first, and the platform's own goes", async () => {
+  const { redis, ...others } = components(5);
+  const file = fileOfComponents({ ...others, redis: { ...redis, serviceAccount: { name: "our-redis" } } });
+  const { exitCode, all } = await platform(["preview", "--stack", "dev", "--config-file", file]);
+  expect(exitCode).not.toBe(0);
+  expect(all).toContain("redis.serviceAccount.name: found no ServiceAccount our-redis in namespace dev-core");
+  await kube().apply({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "our-redis", namespace: core } });
+  await mustRun(["up", "--stack", "dev", "--config-file", file]);
+  expect((await get("Pod", "redis-0", core))?.spec.serviceAccountName).toBe("our-redis");
+  const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "redis", namespace: core } };
+  expect(await kube().get(account)).toBeUndefined();
+});
+
+it("an alert of the stack's rules reaches the receiver of its route", async () => {
+  const alerts = `http://${await address("alertmanager", monitoring)}:9093/api/v2/alerts`;
+  const found = async () => {
+    const all = (await (await fetch(alerts)).json()) as { labels: object; receivers: { name: string }[] }[];
+    return all.map(({ labels, receivers }) => ({ labels, receivers }));
+  };
+  await vi.waitFor(
+    async () =>
+      expect(await found()).toEqual([
+        { labels: { alertname: "Always", severity: "page" }, receivers: [{ name: "night" }] },
+      ]),
+    { timeout: 60_000, interval: 1_000 },
+  );
 });

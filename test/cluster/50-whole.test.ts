@@ -8,14 +8,6 @@ import type { Live } from "../../kube/client.ts";
 import { kube, mustRun, podList, servers, unchanged, unready, whole, wholeFile, wholeStack } from "./kit.ts";
 import { expectedWarnings } from "./warnings.ts";
 
-const expected: typeof expectedWarnings = {
-  ...expectedWarnings,
-  // docs/monitoring.md: Spark's worker opens its page before it adds its metrics, and a scrape can come in between.
-  prometheus: [/Failed to determine correct type of scrape target.*scrape_pool=spark-worker/],
-  // A probe or a node that asked did not wait for the answer, on a busy machine.
-  trino: [...(expectedWarnings.trino ?? []), /Could not write to output: EofException/],
-};
-
 const namespaces = Object.values(whole);
 let seconds: number;
 
@@ -106,7 +98,7 @@ describe("the whole test stack", () => {
       for (const { name } of spec.containers as { name: string }[]) {
         const pod = { apiVersion: "v1", kind: "Pod", metadata };
         const log = await kube().log(pod, { container: name, lines: 5_000 });
-        const known = expected[component] ?? [];
+        const known = expectedWarnings[component] ?? [];
         for (const line of log.split("\n"))
           if (
             /\b(WARN(ING)?|ERROR|FATAL|SEVERE)\b|Warning:|Traceback/.test(line) &&

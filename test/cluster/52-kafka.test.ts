@@ -4,6 +4,7 @@
 // Exercises: kafka.
 import {
   Admin,
+  type BaseOptions,
   ConfigResourceTypes,
   Consumer,
   Producer,
@@ -11,14 +12,14 @@ import {
   stringSerializers,
 } from "@platformatic/kafka";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { pods, replacePod, resolveClusterNames, secret, whole, wholeStack } from "./kit.ts";
+import { get, pods, replacePod, resolveClusterNames, secret, whole, wholeStack } from "./kit.ts";
 
 const topic = `proof-${Date.now()}`;
 const count = 10_000;
 const values = Array.from({ length: count }, (_, i) => `message ${i}`);
 
 /** Client settings: an address that works in any pod, and retries for two minutes. */
-const server = {
+const server: BaseOptions = {
   clientId: "proof",
   bootstrapBrokers: [`kafka.${whole.apps}.svc:9092`],
   retries: 120,
@@ -29,6 +30,11 @@ let admin: Admin;
 beforeAll(async () => {
   await wholeStack();
   await resolveClusterNames();
+  // A running stack may want a login.
+  if (await get("Secret", "kafka-admin", whole.apps)) {
+    const { username = "", password = "" } = await secret("kafka-admin", whole.apps);
+    server.sasl = { mechanism: "SCRAM-SHA-512", username, password };
+  }
   admin = new Admin(server);
 });
 

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { beforeAll, expect, it, vi } from "vitest";
 import { address, bucketKeys, get, kube, s3, unready, whole, wholeStack } from "./kit.ts";
-import { column, rows, sql, start } from "./trino.ts";
+import { column, rows, sql, start, tasks } from "./trino.ts";
 
 beforeAll(wholeStack);
 
@@ -76,19 +76,6 @@ it("allows a worker to be shut down only from its own pod", async () => {
   });
   expect(response.status).toBe(403);
 });
-
-/** The states of a query's tasks on one node, from the coordinator. */
-async function tasks(id: string, node: string): Promise<string[]> {
-  const response = await fetch(`http://${await address("trino", whole.apps)}:8080/v1/query/${id}`, {
-    headers: { "X-Trino-User": "proof" },
-  });
-  const states: string[] = [];
-  JSON.parse(await response.text(), (key, value) => {
-    if (key === "taskStatus" && value.nodeId === node) states.push(value.state);
-    return value;
-  });
-  return states;
-}
 
 it("finishes a query on a worker whose pod is deleted, and only then ends the pod", {
   timeout: 600_000,

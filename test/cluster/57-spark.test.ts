@@ -3,12 +3,11 @@
 // Does not prove that an application survives the loss of the master, nor of a worker that computes.
 // Exercises: spark, nessie, postgresql, minio, docs/spark.md.
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { parseAllDocuments } from "yaml";
 import { sparkImage } from "../../components/spark/schema.ts";
 import type { KubeObject } from "../../render/manifests.ts";
 import { address, bucketKeys, kube, podsOf, s3, secret, succeedPod, whole, wholeStack } from "./kit.ts";
+import { application, ended, output } from "./spark.ts";
 
 /** The fields of the driver's container that this file uses. */
 interface Driver {
@@ -23,25 +22,13 @@ const made: KubeObject[] = [];
 /** Starts the application of docs/spark.md under another name, with a change to its driver. */
 async function submit(purpose: string, change: (driver: Driver) => void = () => {}): Promise<string> {
   const name = `${purpose}-${run}`;
-  const [, text] = /```yaml\n([\s\S]*?)```/.exec(readFileSync("docs/spark.md", "utf8"))!;
-  const here = text!
-    .replaceAll("test-apps", whole.apps)
-    .replaceAll("minio-platform,", `${(await bucketKeys("spark", whole.apps)).secret},`)
-    .replaceAll("name: numbers", `name: ${name}`)
-    .replaceAll('appName("numbers")', `appName("${name}")`);
-  for (const document of parseAllDocuments(here)) {
-    const object = document.toJS() as KubeObject & { spec: { template: { spec: { containers: [Driver] } } } };
-    if (object.kind === "Job") change(object.spec.template.spec.containers[0]);
+  for (const object of await application(name)) {
+    const { spec } = object as KubeObject & { spec: { template: { spec: { containers: [Driver] } } } };
+    if (object.kind === "Job") change(spec.template.spec.containers[0]);
     await kube().create(object);
     made.push(object);
   }
   return name;
-}
-
-/** The log of a Job's driver. */
-async function output(job: string): Promise<string> {
-  const [pod] = await kube().list("v1", "Pod", whole.apps, { labelSelector: `job-name=${job}` });
-  return pod ? kube().log({ ...pod, apiVersion: "v1", kind: "Pod" }, { container: "driver", lines: 2_000 }) : "";
 }
 
 interface Master {
@@ -71,15 +58,7 @@ afterAll(async () => {
 describe("a driver in the cluster", () => {
   it("uses both workers, an Iceberg table in Nessie and MinIO, and files by s3a", async () => {
     const started = Date.now();
-    const text = await vi.waitFor(
-      async () => {
-        const [pod] = await kube().list("v1", "Pod", whole.apps, { labelSelector: `job-name=${names.numbers}` });
-        const text = await output(names.numbers);
-        if (!["Succeeded", "Failed"].includes(String(pod?.status?.phase))) throw new Error(`it still runs:\n${text}`);
-        return text;
-      },
-      { timeout: 300_000, interval: 1_000 },
-    );
+    const text = await ended(names.numbers);
     console.log(`the application took ${Math.round((Date.now() - started) / 1000)} s`);
     expect(text).toContain("sum: 500500\n");
     expect(text).toContain("files: 10\n");

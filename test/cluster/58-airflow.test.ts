@@ -3,7 +3,7 @@
 // 70-whole-life.test.ts, DAG runs beside a full cache in 63-separate-users.test.ts.
 // Exercises: airflow, postgresql, redis, minio.
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { ask, logIn, login, patience, runDag } from "./airflow.ts";
+import { ask, logIn, login, logOf, patience, runDag } from "./airflow.ts";
 import { address, bucketKeys, kube, read, s3, whole, wholeStack } from "./kit.ts";
 
 interface Task {
@@ -13,13 +13,7 @@ interface Task {
   try_number: number;
 }
 
-/** A task's log from the API. It starts with its source. */
-async function log(run: string): Promise<string> {
-  const { content } = await ask<{ content: { event: string }[] }>(
-    `/api/v2/dags/hello/dagRuns/${run}/taskInstances/greet/logs/1`,
-  );
-  return content.map(({ event }) => event).join("\n");
-}
+const log = (run: string) => logOf("hello", run, "greet");
 
 /** The workers' pods. */
 async function workers() {

@@ -3,49 +3,13 @@
 // Does not prove the pages: they need a browser.
 // Exercises: superset, trino, clickhouse, postgresql, redis.
 import { beforeAll, expect, it, vi } from "vitest";
-import { address, secret, unready, whole, wholeStack } from "./kit.ts";
-
-let url: string;
-
-/** Calls Superset's API, with the headers of a session or without a login. */
-const ask = (path: string, body?: unknown, headers: Record<string, string> = {}) =>
-  fetch(`${url}/api/v1/${path}`, {
-    headers: { "content-type": "application/json", ...headers },
-    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
-  });
-
-const login = (password: string) => ask("security/login", { username: "admin", password, provider: "db" });
-
-let admin: Record<string, string>;
-const asAdmin = async (path: string, body?: unknown) => {
-  const answer = await ask(path, body, admin);
-  const text = await answer.text();
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
-  return JSON.parse(text);
-};
+import { secret, unready, whole, wholeStack } from "./kit.ts";
+import { admin, asAdmin, ask, databases, execute, logIn, login } from "./superset.ts";
 
 beforeAll(async () => {
   await wholeStack();
-  url = `http://${await address("superset", whole.apps)}:8088`;
-  const { password = "" } = await secret("superset-admin", whole.apps);
-  const { access_token } = (await (await login(password)).json()) as { access_token: string };
-  const authorization = `Bearer ${access_token}`;
-  const csrf = await ask("security/csrf_token/", undefined, { authorization });
-  const { result } = (await csrf.json()) as { result: string };
-  admin = { authorization, "x-csrftoken": result, cookie: csrf.headers.getSetCookie()[0]!.split(";")[0]! };
+  await logIn();
 });
-
-interface Database {
-  id: number;
-  database_name: string;
-}
-const databases = async (): Promise<Database[]> => (await asAdmin("database/")).result;
-
-/** Runs a query in SQL Lab: in the web server, which returns the rows, or in a worker. */
-async function execute(name: string, sql: string, runAsync = false) {
-  const { id } = (await databases()).find(({ database_name }) => database_name === name)!;
-  return asAdmin("sqllab/execute/", { database_id: id, sql, runAsync });
-}
 
 const regions = ["AFRICA", "AMERICA", "ASIA", "EUROPE", "MIDDLE EAST"].map((name) => ({ name }));
 const regionsOfTrino = "SELECT name FROM tpch.tiny.region ORDER BY name";

@@ -1,13 +1,48 @@
-// Proves that with `global.separateUsers` the users of MinIO, Redis and ClickHouse may do what their components need and
-// nothing else, that each component still works, and that a full cache of Redis stops no DAG run.
-// Does not prove ClickHouse's grants if its image is built from packages: that server is too old for them.
-// Exercises: postgresql, redis, minio, nessie, clickhouse, trino, flink, spark, airflow, superset, web-app.
+// Proves that with `global.separateUsers` the users of MinIO, Redis, ClickHouse and Kafka may do what their components
+// need and nothing else, that each component still works, and that a full cache of Redis stops no DAG run.
+// Does not prove ClickHouse's grants if its image is built from packages: that server is too old for them; nor the switch
+// of a Kafka that has data (64-kafka-logins.test.ts does).
+// Exercises: postgresql, redis, minio, nessie, kafka, schema-registry, clickhouse, trino, flink, spark, airflow, superset, web-app.
 import { Redis } from "ioredis";
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { stringify } from "yaml";
 import { ask, logIn, runDag } from "./airflow.ts";
-import { address, read, s3, secret, unready, whole, wholeStack } from "./kit.ts";
+import { connected, failure, readFirst, topicsOf, write } from "./kafka.ts";
+import {
+  address,
+  mustRun,
+  read,
+  resolveClusterNames,
+  roomFor,
+  runIn,
+  s3,
+  secret,
+  unready,
+  whole,
+  wholeFile,
+} from "./kit.ts";
+import { column } from "./trino.ts";
 
-beforeAll(wholeStack);
+/** The stack, in which the application `shop` may write these topics of Kafka. */
+const file = (writes: string[]) =>
+  wholeFile(
+    stringify({
+      trino: { kafkaTopics: ["rights"] },
+      kafka: {
+        topics: { rights: {}, "shop-orders": {}, other: {} },
+        users: { shop: { topics: { read: ["rights"], write: writes }, groups: ["shop-*"] } },
+      },
+    }),
+  );
+const up = (writes: string[]) => mustRun(["up", "--stack", "test", "--config-file", file(writes)]);
+
+beforeAll(async () => {
+  await roomFor("test");
+  if (!process.env.TEST_STACK) await up(["rights", "shop-*"]);
+  await resolveClusterNames();
+});
+
+afterAll(() => vi.restoreAllMocks());
 
 it("leaves everything ready", async () => {
   expect((await Promise.all(Object.values(whole).map(unready))).flat()).toEqual([]);
@@ -121,6 +156,71 @@ describe("ClickHouse", () => {
     for (const user of ["trino", "superset"])
       expect(await send(user, "CREATE USER other IDENTIFIED BY 'x'")).toMatchObject({ ok: false });
     await send("trino", "DROP TABLE rights");
+  });
+});
+
+// A running stack has not these topics and users.
+describe.skipIf(process.env.TEST_STACK)("Kafka", () => {
+  const client = (user?: string) => connected(whole.apps, user && `kafka-user-${user}`);
+  const shop = () => client("shop");
+
+  it("lets nobody in without a login, or with a wrong password", async () => {
+    expect(await failure(topicsOf(await client()))).toContain("Connection closed");
+    const wrong = { mechanism: "SCRAM-SHA-512" as const, username: "shop", password: "wrong" };
+    expect(await failure(topicsOf({ ...(await shop()), sasl: wrong }))).toContain("SASL authentication failed");
+  });
+
+  it("lets an application read and write its topics", async () => {
+    await write(await shop(), "rights", ["one", "two"]);
+    await write(await shop(), "shop-orders", ["three"]);
+    expect(await readFirst(await shop(), "rights", "shop-proof", 2)).toEqual(["one", "two"]);
+    expect((await topicsOf(await shop())).sort()).toEqual(["rights", "shop-orders"]);
+  });
+
+  it("refuses it everything else", async () => {
+    expect(await failure(write(await shop(), "other", ["x"]))).toContain("Topic authorization failed");
+    expect(await failure(readFirst(await shop(), "shop-orders", "shop-proof", 1))).toContain(
+      "Topic authorization failed",
+    );
+    expect(await failure(write(await shop(), "kafkasql-journal", ["x"]))).toContain("Topic authorization failed");
+    expect(await failure(readFirst(await shop(), "rights", "another", 1))).toContain("Group authorization failed");
+    expect(await failure(write(await client("trino"), "rights", ["x"]))).toContain("Topic authorization failed");
+    expect(await failure(write(await client("topics"), "rights", ["x"]))).toContain("Topic authorization failed");
+  });
+
+  it("serves the Schema Registry", async () => {
+    const subjects = `http://${await address("schema-registry", whole.apps)}:8085/apis/ccompat/v7/subjects`;
+    const response = await fetch(`${subjects}/rights-value/versions`, {
+      method: "POST",
+      headers: { "Content-Type": "application/vnd.schemaregistry.v1+json" },
+      body: JSON.stringify({ schema: JSON.stringify({ type: "string" }) }),
+    });
+    expect(response.status).toBe(200);
+    expect(await (await fetch(subjects)).json()).toContain("rights-value");
+  });
+
+  it("serves Trino the topics of its catalog", async () => {
+    expect(await column("SELECT _message FROM kafka.default.rights ORDER BY 1")).toEqual(["one", "two"]);
+  });
+
+  it("gives ./platform credentials its administrator, who may do everything", async () => {
+    expect(await mustRun(["credentials", "kafka", "--stack", "test", "--field", "username"])).toBe("admin");
+    const topics = await topicsOf(await connected(whole.apps, "kafka-admin"));
+    expect(topics).toEqual(expect.arrayContaining(["rights", "other", "kafkasql-journal"]));
+  });
+
+  it("has tools in its pods that log in as a node", async () => {
+    const listed = await runIn("kafka-0", whole.apps, "kafka", [
+      ...["/opt/kafka/bin/kafka-acls.sh", "--bootstrap-server", "localhost:9094"],
+      ...["--command-config", "/etc/kafka-login/client.properties", "--list"],
+    ]);
+    expect(listed).toContain("principal=User:schema-registry");
+  });
+
+  it("takes away what the stack takes away", async () => {
+    await up(["rights"]);
+    expect(await failure(write(await shop(), "shop-orders", ["x"]))).toContain("Topic authorization failed");
+    await write(await shop(), "rights", ["three"]);
   });
 });
 

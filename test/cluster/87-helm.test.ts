@@ -10,74 +10,19 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { binary } from "../../local/cluster/binaries.ts";
-import { kubeconfigPath } from "../../local/cluster/index.ts";
-import { helm as helmBinary } from "../unit/helm.ts";
-import {
-  deleteNamespaces,
-  get,
-  kube,
-  podList,
-  podsOf,
-  query,
-  read,
-  roomFor,
-  s3,
-  secret,
-  servers,
-  unready,
-} from "./kit.ts";
+import { chart, helm, Release, waiting } from "./helm.ts";
+import { deleteNamespaces, get, podsOf, query, read, roomFor, s3, secret } from "./kit.ts";
 
 const [core, apps] = ["dev-core", "dev-apps"];
 const namespaces = [core, apps, "dev-deployed"];
-const chart = "charts/data-platform";
 const values = ["--values", `${chart}/values-dev.yaml`];
 const registry = "localhost:5001";
-
-let program: string;
-
-/** Runs Helm on the cluster. Fails with its output. */
-async function helm(...args: string[]): Promise<string> {
-  const all = [...args, "--kubeconfig", kubeconfigPath(), "--namespace", "platform"];
-  const { exitCode, all: printed } = await execa(program, all, { all: true, reject: false });
-  if (exitCode !== 0) throw new Error(`helm ${args.join(" ")} ended with ${exitCode}:\n${printed}`);
-  return String(printed);
-}
-
-/** Waits for what a user would wait for. */
-const waiting = ["--wait", "--wait-for-jobs", "--timeout", "10m"];
+const release = new Release(namespaces);
 const upgrade = (...args: string[]) => helm("upgrade", "dev", chart, "--reuse-values", ...args);
 
-/** The data of every Secret of the platform. */
-async function secrets(): Promise<Record<string, unknown>> {
-  const all = (await Promise.all(namespaces.map((namespace) => kube().list("v1", "Secret", namespace)))).flat();
-  return Object.fromEntries(
-    all.map((one) => [`${one.metadata.namespace}/${one.metadata.name}`, (one as { data?: unknown }).data]),
-  );
-}
-
-/** The component of each pod of a workload, by the pod's UID. */
-const components = async (): Promise<Map<string, string>> =>
-  new Map(
-    (await servers(namespaces)).map(({ metadata }) => [
-      `${metadata.uid}`,
-      `${metadata.labels?.["app.kubernetes.io/name"]}`,
-    ]),
-  );
-
-/** The components whose pods `work` replaces. */
-async function rolledBy(work: () => Promise<unknown>): Promise<string[]> {
-  const before = await components();
-  await work();
-  const after = await components();
-  return [...new Set([...after].filter(([uid]) => !before.has(uid)).map(([, component]) => component))].sort();
-}
-
-const leftUnready = async () => (await Promise.all(namespaces.map(unready))).flat();
-
 beforeAll(async () => {
-  program = await helmBinary();
   await roomFor(undefined);
-  await helm("install", "dev", chart, ...values, "--create-namespace", ...waiting);
+  await helm("install", "dev", chart, ...values, "--create-namespace", ...waiting("10m"));
 });
 
 afterAll(async () => {
@@ -86,13 +31,8 @@ afterAll(async () => {
 });
 
 it("every component is ready after the install", async () => {
-  expect(await leftUnready()).toEqual([]);
-  const restarts = (await podList(namespaces)).flatMap(({ metadata, status }) =>
-    ((status?.containerStatuses ?? []) as { restartCount: number }[])
-      .filter(({ restartCount }) => restartCount > 0)
-      .map(({ restartCount }) => `${metadata.name}: ${restartCount}`),
-  );
-  console.log(`restarts until ready: ${restarts.join(", ") || "none"}`);
+  expect(await release.unready()).toEqual([]);
+  console.log(`restarts until ready: ${(await release.restarts()).join(", ") || "none"}`);
 });
 
 it("helm test passes", async () => {
@@ -110,14 +50,14 @@ const objects = async () => {
 describe("with data", () => {
   let first: Record<string, unknown>;
   beforeAll(async () => {
-    first = await secrets();
+    first = await release.secrets();
     expect(Object.keys(first).filter((name) => !name.includes("helm.release")).length).toBeGreaterThan(8);
     await query("postgres", await adminOf("postgresql-admin"), "CREATE TABLE proof AS SELECT 'kept' AS word");
     await (await objects()).putObject("warehouse", "proof", "kept");
   });
 
   const isKept = async () => {
-    expect(await secrets()).toEqual(first);
+    expect(await release.secrets()).toEqual(first);
     expect(await query("postgres", await adminOf("postgresql-admin"), "SELECT word FROM proof")).toEqual([
       { word: "kept" },
     ]);
@@ -125,7 +65,7 @@ describe("with data", () => {
   };
 
   it("ten upgrades keep every password and every pod", { timeout: 600_000 }, async () => {
-    const rolled = await rolledBy(async () => {
+    const rolled = await release.rolledBy(async () => {
       for (let i = 0; i < 10; i++) await upgrade();
     });
     expect(rolled).toEqual([]);
@@ -133,7 +73,9 @@ describe("with data", () => {
   });
 
   it("one value rolls its component and nothing else", async () => {
-    const rolled = await rolledBy(() => upgrade("--set", "nessie.resources.limits.memory=704Mi", ...waiting));
+    const rolled = await release.rolledBy(() =>
+      upgrade("--set", "nessie.resources.limits.memory=704Mi", ...waiting("10m")),
+    );
     expect(rolled).toEqual(["nessie"]);
     await isKept();
   });
@@ -142,7 +84,9 @@ describe("with data", () => {
     const crane = await binary("crane");
     const polls = `${registry}/data-platform/polls`;
     await execa(crane, ["copy", "--insecure", `${polls}:1.0.0`, `${polls}:1.0.0-copy`]);
-    const rolled = await rolledBy(() => upgrade("--set", "polls.image=data-platform/polls:1.0.0-copy", ...waiting));
+    const rolled = await release.rolledBy(() =>
+      upgrade("--set", "polls.image=data-platform/polls:1.0.0-copy", ...waiting("10m")),
+    );
     expect(rolled).toEqual(["polls"]);
     await isKept();
   });
@@ -158,8 +102,8 @@ describe("with data", () => {
     const broken = upgrade("--set", "polls.image=data-platform/polls:none", "--wait", "--timeout", "60s");
     await expect(broken).rejects.toThrow(/polls/);
     expect(await answers()).toBe(200);
-    await helm("rollback", "dev", ...waiting);
-    expect(await leftUnready()).toEqual([]);
+    await helm("rollback", "dev", ...waiting("10m"));
+    expect(await release.unready()).toEqual([]);
     expect(await answers()).toBe(200);
     await isKept();
   });
@@ -172,7 +116,7 @@ describe("with data", () => {
   it("an uninstall keeps protected data, and an install from a registry finds it", { timeout: 900_000 }, async () => {
     await upgrade("--set", "global.protectData=true");
     await helm("uninstall", "dev", "--wait", "--cascade", "foreground");
-    expect(await components()).toEqual(new Map());
+    expect(await release.components()).toEqual(new Map());
     expect(await get("PersistentVolumeClaim", "data-postgresql-0", core)).toBeDefined();
 
     const folder = mkdtempSync(join(tmpdir(), "data-platform-chart-"));
@@ -180,8 +124,17 @@ describe("with data", () => {
     const [archive = ""] = readdirSync(folder);
     await helm("push", join(folder, archive), `oci://${registry}/charts`, "--plain-http");
     const from = `oci://${registry}/charts/data-platform`;
-    await helm("install", "dev", from, "--plain-http", ...values, "--set", "global.protectData=true", ...waiting);
-    expect(await leftUnready()).toEqual([]);
+    await helm(
+      "install",
+      "dev",
+      from,
+      "--plain-http",
+      ...values,
+      "--set",
+      "global.protectData=true",
+      ...waiting("10m"),
+    );
+    expect(await release.unready()).toEqual([]);
     await isKept();
   });
 

@@ -7,8 +7,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { presentEngine } from "../../cli/engine.ts";
 import { stateDir } from "../../config/paths.ts";
-import { kubeconfigPath } from "../../local/cluster/index.ts";
-import { helm as helmBinary } from "../unit/helm.ts";
+import { chart, helm, Release, waiting } from "./helm.ts";
 import {
   core,
   deleteNamespaces,
@@ -20,31 +19,20 @@ import {
   query,
   roomFor,
   secret,
-  unready,
 } from "./kit.ts";
 
-const chart = "charts/data-platform";
 const without = ["noetl", "polls", "webApp", "deployd"].flatMap((key) => ["--set", `${key}.enabled=false`]);
 const file = fileOfComponents(
   Object.fromEntries(["postgresql", "redis", "minio", "nessie"].map((key) => [key, { enabled: true }])),
 );
 
-/** Helm waits for the set-up Jobs of its own version too, which run again. */
-const waiting = ["--wait", "--wait-for-jobs", "--timeout", "10m"];
-
-/** Runs Helm on the cluster. Fails with its output. */
-async function helm(...args: string[]): Promise<void> {
-  const all = [...args, "--kubeconfig", kubeconfigPath(), "--namespace", "platform"];
-  const { exitCode, all: printed } = await execa(await helmBinary(), all, { all: true, reject: false });
-  if (exitCode !== 0) throw new Error(`helm ${args.join(" ")} ended with ${exitCode}:\n${printed}`);
-}
+const release = new Release([core]);
 
 /** The data of the Secrets, and the identity of the volumes. */
 async function kept() {
-  const secrets = await kube().list("v1", "Secret", core);
   const claims = await kube().list("v1", "PersistentVolumeClaim", core);
   return {
-    secrets: Object.fromEntries(secrets.map((one) => [one.metadata.name, (one as { data?: unknown }).data])),
+    secrets: await release.secrets(),
     claims: claims.map(({ metadata }) => `${metadata.name} ${metadata.uid}`).sort(),
   };
 }
@@ -67,10 +55,11 @@ afterAll(async () => {
 it("Helm takes over a stack with its data and passwords", { timeout: 900_000 }, async () => {
   const before = await kept();
   const values = ["--values", `${chart}/values-dev.yaml`, ...without, "--create-namespace"];
-  await helm("install", "dev", chart, ...values, "--take-ownership", "--force-conflicts", ...waiting);
+  // Helm waits for the set-up Jobs of its own version too, which run again.
+  await helm("install", "dev", chart, ...values, "--take-ownership", "--force-conflicts", ...waiting("10m"));
   expect(await kept()).toEqual(before);
   expect(await words()).toEqual([{ word: "kept" }]);
-  expect(await unready(core)).toEqual([]);
+  expect(await release.unready()).toEqual([]);
 
   // As docs/helm.md says: the stack leaves Pulumi's state, without its objects.
   const folder = join(stateDir(), "pulumi");

@@ -30,12 +30,20 @@ interface Run {
   state: string;
 }
 
-/** Logs in: later calls are made as the administrator. */
-export async function logIn(): Promise<void> {
-  await leadsToPods("airflow", 8080, whole.apps);
-  api = `http://${await address("airflow", whole.apps)}:8080`;
-  const { password = "" } = await secret("airflow-admin", whole.apps);
+/** Logs in: later calls are made as the administrator. Default: of the stack with every component. */
+export async function logIn(namespace = whole.apps): Promise<void> {
+  await leadsToPods("airflow", 8080, namespace);
+  api = `http://${await address("airflow", namespace)}:8080`;
+  const { password = "" } = await secret("airflow-admin", namespace);
   token = (await login(password)).access_token;
+}
+
+/** The log of a task's first attempt. It starts with its source. */
+export async function logOf(dag: string, run: string, task: string): Promise<string> {
+  const { content } = await ask<{ content: { event: string }[] }>(
+    `/api/v2/dags/${dag}/dagRuns/${run}/taskInstances/${task}/logs/1`,
+  );
+  return content.map(({ event }) => event).join("\n");
 }
 
 /** Triggers a DAG as soon as Airflow has parsed it, and waits for its end. Returns the run's ID. */

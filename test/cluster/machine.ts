@@ -33,7 +33,7 @@ export async function machine(): Promise<Machine> {
 }
 
 const ours =
-  /^(kube-(apiserver|controller-manager|scheduler|proxy)|kubelet|etcd|containerd(-shim.*)?|coredns|crane|kwok|local-path-provisioner|postgres|redis-server|minio|pause|buildah|pulumi(-resource-\w+)?)$/;
+  /^(kube-(apiserver|controller-manager|scheduler|proxy)|kubelet|etcd|containerd(-shim.*)?|coredns|crane|kwok|local-path-provisioner|metrics-server|postgres|redis-server|minio|pause|buildah|pulumi(-resource-\w+)?)$/;
 
 /** Programs of a cluster or of its pods that are running, by name. */
 function daemons(): string[] {

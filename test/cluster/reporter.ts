@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { basename } from "node:path";
 import type { Reporter, SerializedError, TestModule } from "vitest/node";
-import type { FileResult } from "../../cli/test-cluster.ts";
+import type { FileResult, OutsideError } from "../../cli/test-cluster.ts";
 
 /** Writes a line of JSON for each test file as it ends, to the file descriptor that CLUSTER_TESTS_REPORT names. */
 export default class Lines implements Reporter {
@@ -25,10 +25,11 @@ export default class Lines implements Reporter {
   }
 
   onTestRunEnd(_: readonly TestModule[], unhandled: readonly SerializedError[]): void {
-    for (const { message } of unhandled) this.write({ outside: message });
+    for (const { message, VITEST_TEST_PATH: path } of unhandled)
+      this.write({ outside: message, ...(path ? { file: basename(String(path)) } : {}) });
   }
 
-  private write(line: FileResult | { outside: string }): void {
+  private write(line: FileResult | OutsideError): void {
     const descriptor = Number(process.env.CLUSTER_TESTS_REPORT);
     if (descriptor) writeSync(descriptor, `${JSON.stringify(line)}\n`);
   }
