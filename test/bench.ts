@@ -1,31 +1,30 @@
 /*
- * Time and memory of the program as ratios, which are comparable between machines: `npm run bench [rounds]`.
- * Whole processes are measured in alternating pairs, so that other load on the machine slows both.
+ * Costs as ratios, which are comparable between machines.
+ * `npm run bench [rounds]`: time and memory of the program. Whole processes are measured in alternating pairs, so that
+ * other load on the machine slows both.
+ * `npm run bench closing`: what closing the stack `test` costs, on the embedded cluster. See bench-closing.ts.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Command, InvalidArgumentError } from "commander";
 import { execa } from "execa";
 import { parse, stringify } from "yaml";
 import { table } from "../cli/show.ts";
+import { UserError } from "../local/step.ts";
 import { totals } from "../policy/rules/whole.ts";
 import { cores, gibibytes } from "../render/diff/markdown.ts";
 import { budgets } from "./budgets.ts";
 import { evaluated, stacks } from "./program/stacks.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const rounds = Number(process.argv[2] ?? 5);
-if (!Number.isInteger(rounds) || rounds < 1) {
-  console.error(`bench: found ${process.argv[2]}; expected how many rounds, such as 5`);
-  process.exit(2);
-}
 const scratch = mkdtempSync(join(tmpdir(), "platform-bench-"));
 process.once("exit", () => rmSync(scratch, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
-/** A command to measure. */
-interface Command {
+/** A process to measure. */
+interface Process {
   file: string;
   args: string[];
   cwd?: string;
@@ -47,7 +46,7 @@ writeFileSync(
 process.on("exit", () => appendFileSync(${JSON.stringify(peaks)}, process.resourceUsage().maxRSS + "\\n"));`,
 );
 
-async function cost({ file, args, cwd = root, env }: Command): Promise<Cost> {
+async function cost({ file, args, cwd = root, env }: Process): Promise<Cost> {
   writeFileSync(peaks, "");
   const start = performance.now();
   await execa(file, args, { cwd, stdin: "ignore", env: { ...env, NODE_OPTIONS: `--import file://${noting}` } });
@@ -63,7 +62,7 @@ const median = (values: number[]): number => {
 };
 
 /** A row: time and memory of `one` relative to `other`. */
-async function compare(title: string, one: Command, other: Command): Promise<string[]> {
+async function compare(rounds: number, title: string, one: Process, other: Process): Promise<string[]> {
   console.error(`measuring ${title}, ${rounds} times`);
   // Once, to fill the caches of compiled sources and of the file system.
   await cost(one);
@@ -78,21 +77,21 @@ async function compare(title: string, one: Command, other: Command): Promise<str
 }
 
 const head = (against: string) => ["", "× time", "itself", against, "× memory", "itself", against];
-const node = (...args: string[]): Command => ({ file: process.execPath, args: ["--import", "tsx", ...args] });
+const node = (...args: string[]): Process => ({ file: process.execPath, args: ["--import", "tsx", ...args] });
 
-async function renders(): Promise<string> {
+async function renders(rounds: number): Promise<string> {
   const sdk = ["@pulumi/pulumi", "@pulumi/kubernetes", "@pulumi/random"].map((name) => `import "${name}";`);
   const loading = node("--input-type=module", "--eval", sdk.join(""));
   const rows: string[][] = [];
   for (const stack of stacks) {
     const render = node("cli/main.ts", "render", "--stack", stack, "--out", join(scratch, "rendered", stack));
-    rows.push(await compare(`render ${stack}`, render, loading));
+    rows.push(await compare(rounds, `render ${stack}`, render, loading));
   }
   return table(head("Node with the SDK"), rows);
 }
 
 /** Projects with a separate backend, so that no real state is changed. */
-async function previews(): Promise<string> {
+async function previews(rounds: number): Promise<string> {
   const env = {
     PULUMI_BACKEND_URL: `file://${scratch}`,
     PULUMI_CONFIG_PASSPHRASE: "nothing secret is kept",
@@ -100,7 +99,7 @@ async function previews(): Promise<string> {
     // Without its plugins pulumi fails here, instead of downloading them during a measurement.
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
   };
-  const pulumi = (cwd: string, ...args: string[]): Command => ({
+  const pulumi = (cwd: string, ...args: string[]): Process => ({
     file: "pulumi",
     args: [...args, "--non-interactive", "--color", "never"],
     cwd,
@@ -127,7 +126,7 @@ async function previews(): Promise<string> {
       // A preview of new objects does not call the cluster, but prod requires a context.
       if (stack === "prod") config["kubernetes:context"] ??= "none";
       const preview = await prepare(project.name, join(root, project.main), stack, { config });
-      rows.push(await compare(`preview ${stack}`, preview, empty));
+      rows.push(await compare(rounds, `preview ${stack}`, preview, empty));
     }
     return table(head("an empty program"), rows);
   } catch (error) {
@@ -149,6 +148,34 @@ async function requests(): Promise<string> {
   return table(["", "CPU", "memory", "disk"], rows);
 }
 
-console.log(`${await requests()}\n`);
-console.log(`${await renders()}\n`);
-console.log(await previews());
+function wholeRounds(given: string): number {
+  const rounds = Number(given);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new InvalidArgumentError("Expected how many rounds, such as 5.");
+  return rounds;
+}
+
+const bench = new Command("npm run bench --").description(
+  "measure costs as ratios, which are comparable between machines",
+);
+bench
+  .command("program", { isDefault: true })
+  .description("time and memory of render and preview, and the requests of each stack")
+  .argument("[rounds]", "how often each is measured", wholeRounds, 5)
+  .action(async (rounds: number) => {
+    console.log(`${await requests()}\n`);
+    console.log(`${await renders(rounds)}\n`);
+    console.log(await previews(rounds));
+  });
+bench
+  .command("closing")
+  .description(
+    "on the embedded cluster, without other stacks: start, CPU and memory of the stack test with network policies, " +
+      "front door and separate users, against the same without; about 15 minutes, best after an earlier up of it",
+  )
+  .action(async () => console.log(await (await import("./bench-closing.ts")).benchClosing()));
+
+await bench.parseAsync().catch((error) => {
+  if (!(error instanceof UserError)) throw error;
+  console.error(`bench: ${error.message}`);
+  process.exitCode = 1;
+});
