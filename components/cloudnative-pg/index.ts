@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { bytes, mebibytes } from "../../config/quantity.ts";
+import { bytes, mebibytes, millicores } from "../../config/quantity.ts";
 import type { Config } from "../../config/schema.ts";
 import type { ComponentArgs } from "../kit/args.ts";
 import { Component, type Metrics } from "../kit/component.ts";
@@ -183,7 +183,7 @@ export class DatabaseCluster extends Component {
       ...operatorPlacement(placed, this.selector(role)),
       storage: { size: config.storage.size, ...(storageClass && { storageClass }) },
       // The operator's program, which it copies to the pod, and temporary files.
-      resources: withDisk(resources, ["512Mi"]),
+      resources: canonical(withDisk(resources, ["512Mi"])),
       bootstrap: {
         // The collation of the platform's PostgreSQL, so that both sort alike.
         initdb: { database, owner: database, localeCollate: "C.UTF-8", localeCType: "C.UTF-8", dataChecksums: true },
@@ -233,6 +233,29 @@ function operatorPlacement(placed: ReturnType<typeof placementOf>, selector: Rec
     ...(priorityClassName && { priorityClassName }),
     ...(spread.length > 0 && { topologySpreadConstraints: spread }),
   };
+}
+
+/**
+ * Resources in the form that Kubernetes gives quantities: `1Gi` for `1024Mi`, `500m` for `0.5`. The operator returns the
+ * Cluster with such ones, and each `up` would take another form for a change.
+ */
+function canonical<R extends object>(resources: R): R {
+  const texts = (_: string, value: unknown) => (typeof value === "string" ? canonicalQuantity(value) : value);
+  return JSON.parse(JSON.stringify(resources, texts)) as R;
+}
+
+function canonicalQuantity(quantity: string): string {
+  // Kubernetes keeps an exponent.
+  if (/[eE][+-]?\d/.test(quantity)) return quantity;
+  const isBinary = quantity.endsWith("i");
+  const [step, suffixes] = isBinary ? [1024, ["", "Ki", "Mi", "Gi", "Ti"]] : [1000, ["m", "", "k", "M", "G", "T"]];
+  let number = isBinary ? bytes(quantity) : millicores(quantity);
+  let power = 0;
+  while (number > 0 && number % step === 0 && power < suffixes.length - 1) {
+    number /= step;
+    power += 1;
+  }
+  return `${number}${suffixes[power]}`;
 }
 
 /** PostgreSQL's parameters. */

@@ -88,6 +88,27 @@ describe("polls on its own cluster", () => {
     expect(cluster(program)).toBeDefined();
   });
 
+  it.each([
+    [
+      { cpu: "0.5", memory: "1024Mi" },
+      { cpu: "500m", memory: "1Gi" },
+    ],
+    [
+      { cpu: "2000m", memory: "1536Mi" },
+      { cpu: "2", memory: "1536Mi" },
+    ],
+    [
+      { cpu: "1.5", memory: "2000M" },
+      { cpu: "1500m", memory: "2G" },
+    ],
+  ])("writes quantities as Kubernetes does: %o", async (given, expected) => {
+    const resources = { requests: { cpu: given.cpu, memory: "512Mi" }, limits: { memory: given.memory } };
+    const { spec } = cluster(await render({ ...existing, ...onCluster({ databaseCluster: { resources } }) }));
+    expect(spec.resources.requests.cpu).toBe(expected.cpu);
+    // The disk is 512Mi for the log and as much for files.
+    expect(spec.resources.limits).toEqual({ memory: expected.memory, "ephemeral-storage": "1Gi" });
+  });
+
   it("uses the configured registry mirror and storage class", async () => {
     const global = { imageRegistry: "registry.example.com/mirror", storageClass: "fast" };
     const { spec } = cluster(await render({ ...existing, ...onCluster(), global }));
