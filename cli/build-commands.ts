@@ -2,7 +2,8 @@ import { derivedImages, ownImage } from "../components/images.ts";
 import { resolveImage } from "../config/images.ts";
 import { buildArguments } from "../local/images/definitions.ts";
 import { ConfigError } from "../render/stack.ts";
-import { configOf, evaluateRedacted, stackFile } from "./project.ts";
+import { withoutMirror } from "./images.ts";
+import { anyContext, configOf, evaluateRedacted, stackFile } from "./project.ts";
 import { imagesOf } from "./up.ts";
 
 /** Prints the commands that build and push the stack's images that no registry has. */
@@ -14,13 +15,8 @@ export async function buildCommands(options: { stack: string; configFile?: strin
     throw new ConfigError(
       `stack ${file.stack}: global.imageRegistry: found nothing; expected the registry that the cluster pulls from, to push these images to. A local cluster builds them by itself`,
     );
-  // Without the mirror, in which every image has another name.
-  const key = `${file.project}:global`;
-  const { imageRegistry: _, imageDigests: __, ...global } = file.config[key] as Record<string, unknown>;
-  const plain = { ...file, config: { ...file.config, [key]: { ...global, cluster: "kind" } } };
-  // No cluster is used here, so any context will do for a stack that requires one.
-  const anyContext = file.config["kubernetes:context"] ? undefined : "none";
-  const own = imagesOf(await evaluateRedacted(plain, anyContext)).flatMap((reference) => {
+  const plain = withoutMirror(file, { cluster: "kind" });
+  const own = imagesOf(await evaluateRedacted(plain, anyContext(file))).flatMap((reference) => {
     const definition = ownImage(reference);
     return definition ? [{ reference, folder: definition.folder, args: buildArguments(definition, reference) }] : [];
   });

@@ -6,7 +6,7 @@ import { type Compared, markdown } from "../render/diff/markdown.ts";
 import { seeded } from "../render/evaluate.ts";
 import { manifests } from "../render/manifests.ts";
 import { ConfigError, redactEncrypted, stackNames } from "../render/stack.ts";
-import { evaluateStack, root, stackFile } from "./project.ts";
+import { anyContext, evaluateStack, root, stackFile } from "./project.ts";
 
 export interface DiffOptions {
   base: string;
@@ -50,8 +50,7 @@ export async function diff({ base: ref, output, maxLength, ...options }: DiffOpt
 async function render(file: ReturnType<typeof stackFile>): Promise<KubernetesObject[]> {
   const evaluation = await evaluateStack(redactEncrypted(file), {
     random: seeded(seed),
-    // As in `render`: no cluster is used.
-    ...(!file.config["kubernetes:context"] && { context: "none" }),
+    context: anyContext(file),
   });
   return manifests(evaluation).map(({ object }) => object as KubernetesObject);
 }

@@ -5,14 +5,13 @@ import { isMap, parseDocument } from "yaml";
 import { derivedImages, ownImage } from "../components/images.ts";
 import { localName } from "../components/kind/reference.ts";
 import { parseImage, pinnedImage, resolveImage } from "../config/images.ts";
-import { parseConfig } from "../config/problems.ts";
 import type { Config } from "../config/schema.ts";
 import { crane, type Registries } from "../local/images/crane.ts";
 import { type Step, UserError } from "../local/step.ts";
 import { imagesIn } from "../render/images.ts";
 import { ConfigError, type StackFile } from "../render/stack.ts";
 import { keyIn, write } from "./edit.ts";
-import { evaluateRedacted, stackFile } from "./project.ts";
+import { anyContext, configOf, evaluateRedacted, stackFile } from "./project.ts";
 import { showAll, table } from "./show.ts";
 
 export interface ImagesOptions {
@@ -36,16 +35,9 @@ export interface StackImage {
 
 /** Every image of a stack, and the mirror that its pods pull from. */
 export async function stackImages(file: StackFile): Promise<{ images: StackImage[]; mirror: string | undefined }> {
-  const own = `${file.project}:`;
-  const blocks = Object.entries(file.config)
-    .filter(([key]) => key.startsWith(own))
-    .map(([key, value]) => [key.slice(own.length), value]);
-  // As in `render`: no cluster is used, so any context will do for a stack that requires one.
-  const context = file.config["kubernetes:context"] ? undefined : "none";
   // Refuses a wrong configuration with the program's own messages.
-  const evaluate = (one: StackFile) => evaluateRedacted(one, context);
-  const plain = await evaluate(withoutPins(file, `${own}global`));
-  const config = parseConfig(file.stack, Object.fromEntries(blocks));
+  const plain = await evaluateRedacted(withoutMirror(file), anyContext(file));
+  const config = configOf(file);
   const { imageRegistry: mirror, imageDigests } = config.global;
   const images = [...imagesIn(plain)].map(([image, usedBy]) => {
     const found = parseImage(image);
@@ -61,10 +53,11 @@ export async function stackImages(file: StackFile): Promise<{ images: StackImage
   return { images: images.sort((a, b) => (a.reference < b.reference ? -1 : 1)), mirror };
 }
 
-/** The stack with each image as it is configured: without a mirror and without pinned digests. */
-function withoutPins(file: StackFile, global: string): StackFile {
-  const { imageRegistry: _, imageDigests: __, ...rest } = (file.config[global] ?? {}) as Record<string, unknown>;
-  return { ...file, config: { ...file.config, [global]: rest } };
+/** The stack with each image as it is configured: without a mirror, in which it has another name, and without pinned digests. */
+export function withoutMirror(file: StackFile, changes: Record<string, unknown> = {}): StackFile {
+  const key = `${file.project}:global`;
+  const { imageRegistry: _, imageDigests: __, ...rest } = (file.config[key] ?? {}) as Record<string, unknown>;
+  return { ...file, config: { ...file.config, [key]: { ...rest, ...changes } } };
 }
 
 /** Configuration keys with an image; of an image that the program derives, those of the same repository. */

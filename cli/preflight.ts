@@ -131,74 +131,6 @@ const adoptable = (stack: string, { kind, metadata }: Live): boolean =>
     metadata.labels["app.kubernetes.io/instance"] !== stack
   );
 
-/** The annotation of a namespace that existed before the stack and stays when the stack is destroyed. */
-const mark = "data-platform/adopted";
-
-/** Annotates adopted namespaces. */
-export async function adopt(kube: Kube, namespaces: KubernetesObject[]): Promise<void> {
-  for (const { apiVersion, kind, metadata } of namespaces) {
-    await kube.apply({ apiVersion, kind, metadata: { name: metadata.name, annotations: { [mark]: "true" } } });
-    console.log(`namespace ${metadata.name}: it exists; the stack takes it over, and leaves it when it is destroyed`);
-  }
-}
-
-/** Deletes objects that a killed update may have created without recording them. */
-export async function deleteBegun(kube: Kube, { pending }: StackState): Promise<void> {
-  for (const { type, resource } of pending) {
-    if (type !== "creating" || !resource.type.startsWith("kubernetes:") || resource.type.endsWith("Patch")) continue;
-    const object = resource.inputs as KubeObject;
-    const live = await kube.get(object);
-    if (live && live.metadata.annotations?.[mark] !== "true") await kube.delete(object);
-  }
-}
-
-/** A namespace that a stack has adopted. */
-export interface Adopted {
-  urn: string;
-  object: KubeObject;
-}
-
-/** The namespaces that a stack has adopted. */
-export async function adoptedIn(kube: Kube, { resources }: Pick<StackState, "resources">): Promise<Adopted[]> {
-  const found: Adopted[] = [];
-  for (const { urn, type, inputs } of resources) {
-    if (type !== "kubernetes:core/v1:Namespace") continue;
-    const object = inputs as KubeObject;
-    const live = await kube.get(object);
-    if (live?.metadata.annotations?.[mark] === "true") found.push({ urn, object });
-  }
-  return found;
-}
-
-/**
- * The adopted namespaces that the program no longer has. An update must exclude them: they are not the stack's to
- * delete. Refuses another name for an adopted namespace: that replaces it, and a replacement cannot be excluded.
- */
-export async function adoptedNoLonger(
-  kube: Kube,
-  file: StackFile,
-  evaluation: Evaluation,
-  state: StackState,
-): Promise<Adopted[]> {
-  const wanted = manifests(evaluation);
-  const keys = new Set(wanted.map(({ key }) => key));
-  const resources = state.resources.filter(({ inputs }) => inputs?.kind && !keys.has(keyOf(inputs as KubeObject)));
-  const adopted = await adoptedIn(kube, { resources });
-  const problems = adopted.flatMap(({ urn, object }) => {
-    const renamed = wanted.find((manifest) => manifest.urn === urn)?.object.metadata.name;
-    const { name } = object.metadata;
-    return renamed
-      ? `stack ${file.stack}: namespaces.${urn.split("::").at(-1)}.name: found ${renamed}; expected ${name}, which existed before the stack and would be deleted; to leave it, create ${renamed} yourself and set create to false`
-      : [];
-  });
-  if (problems.length > 0) throw new ConfigError(problems.join("\n"));
-  return adopted;
-}
-
-/** A line about a namespace that is not deleted. */
-export const leftLine = ({ object }: Adopted): string =>
-  `left in the cluster, as it was there before: ${titleOf(object)}`;
-
 /** Secrets, ConfigMaps and ServiceAccounts that pods use and neither the program nor an operator creates, sorted. */
 export function needs(objects: KubernetesObject[]): Need[] {
   const there = new Set([...objects, ...objects.flatMap(madeOf)].map(keyOf));
@@ -247,23 +179,19 @@ const operators: Record<string, { software: string; keys: RegExp }> = {
 
 /** The problems with kinds that the cluster does not have. Those of CloudNativePG are in the chart that the stack installs. */
 async function missingKinds(kube: Kube, file: StackFile, evaluation: Evaluation): Promise<string[]> {
-  const users = new Map<string, Set<string>>();
-  for (const { object } of manifests(evaluation)) {
-    const [group = ""] = object.apiVersion.split("/");
-    if (!operators[group]) continue;
-    const id = `${object.apiVersion} ${object.kind}`;
-    users.set(id, (users.get(id) ?? new Set()).add(titleOf(object)));
-  }
+  const operatorOf = (apiVersion: string) => operators[apiVersion.split("/")[0] ?? ""];
+  const objects = manifests(evaluation).map(({ object }) => object);
+  const wanted = usedBy(objects, ({ apiVersion, kind }) => (operatorOf(apiVersion) ? [[apiVersion, kind]] : []));
   const problems: string[] = [];
-  for (const [id, of] of [...users].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const [apiVersion = "", kind = ""] = id.split(" ");
-    const operator = operators[apiVersion.split("/")[0] ?? ""];
+  for (const { names, users } of wanted) {
+    const [apiVersion = "", kind = ""] = names;
+    const operator = operatorOf(apiVersion);
     if (!operator || (await kube.has(apiVersion, kind))) continue;
     const keys = keysOf(file).filter((key) => operator.keys.test(key));
     problems.push(
       ...(keys.length > 0 ? keys : [kind]).map(
         (key) =>
-          `${key}: found no kind ${kind} of ${apiVersion} in the cluster; expected ${operator.software} to be installed, ${usersOf(of)}`,
+          `${key}: found no kind ${kind} of ${apiVersion} in the cluster; expected ${operator.software} to be installed, ${usersOf(users)}`,
       ),
     );
   }
@@ -279,24 +207,30 @@ function deleted({ resources }: StackState, { kind, namespace, name }: Need): st
     : undefined;
 }
 
+/** A Gateway's listener that a route names. */
+interface Parent {
+  namespace: string;
+  name: string;
+  sectionName: string;
+}
+
 /** The problems with listeners of Gateways that routes name: a page would wait for them without a message. */
 async function missingListeners(kube: Kube, objects: KubernetesObject[]): Promise<string[]> {
-  const users = new Map<string, Set<string>>();
-  for (const object of objects.filter(({ kind }) => kind === "HTTPRoute"))
-    for (const { namespace, name, sectionName } of object.spec.parentRefs) {
-      const id = `${namespace} ${name} ${sectionName}`;
-      users.set(id, (users.get(id) ?? new Set()).add(titleOf(object)));
-    }
+  const named = usedBy(objects, ({ kind, spec }) =>
+    kind === "HTTPRoute"
+      ? (spec.parentRefs as Parent[]).map(({ namespace, name, sectionName }) => [namespace, name, sectionName])
+      : [],
+  );
   const problems: string[] = [];
-  for (const [id, of] of users) {
-    const [namespace = "", name = "", listener = ""] = id.split(" ");
+  for (const { names, users } of named) {
+    const [namespace = "", name = "", listener = ""] = names;
     const gateway = { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway", metadata: { namespace, name } };
     const live = await there(kube, gateway);
     const listeners: { name: string }[] = live === "forbidden" ? [{ name: listener }] : (live?.spec.listeners ?? []);
     if (listeners.some(({ name }) => name === listener)) continue;
     const found = live ? `Gateway ${name} without it` : `no Gateway ${name}`;
     problems.push(
-      `frontDoor.gateway: found ${found} in namespace ${namespace}; expected one with the listener ${listener}, ${usersOf(of)}`,
+      `frontDoor.gateway: found ${found} in namespace ${namespace}; expected one with the listener ${listener}, ${usersOf(users)}`,
     );
   }
   return problems;
@@ -319,6 +253,21 @@ async function missing(kube: Kube, need: Need, withoutNamespace: boolean): Promi
   return lacking.length > 0
     ? `found ${kind} ${name} in namespace ${namespace} without ${list(lacking)}; expected ${list(keys)}, ${users}`
     : undefined;
+}
+
+/** What objects name, each once and in order, with the objects that name it. */
+function usedBy<O extends KubeObject>(
+  objects: O[],
+  namesIn: (object: O) => string[][],
+): { names: string[]; users: Set<string> }[] {
+  const found = new Map<string, { names: string[]; users: Set<string> }>();
+  for (const object of objects)
+    for (const names of namesIn(object)) {
+      const one = found.get(names.join(" ")) ?? { names, users: new Set() };
+      one.users.add(titleOf(object));
+      found.set(names.join(" "), one);
+    }
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
 }
 
 /** The first of the objects, and how many more there are. */

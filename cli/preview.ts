@@ -1,8 +1,9 @@
 import type { Say } from "../local/step.ts";
+import { adoptedNoLonger, leftLine } from "./adopted.ts";
 import { stateOf } from "./backend.ts";
 import { counted, linesOf, planned } from "./changes.ts";
 import { findPulumi, pulumiSteps } from "./engine.ts";
-import { adoptedNoLonger, leftLine, preflight } from "./preflight.ts";
+import { preflight } from "./preflight.ts";
 import { evaluateRedacted, stackFile } from "./project.ts";
 import { Pulumi } from "./pulumi.ts";
 import { refuseLosses, refuseResizes } from "./refusals.ts";

@@ -12,12 +12,18 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Reads `Pulumi.<stack>.yaml`, or `configFile` instead. */
 export const stackFile = (stack: string, configFile?: string): StackFile => readStack(root, stack, configFile);
 
-/** The configuration of a stack's file, with a placeholder for each encrypted value. */
-export function configOf(file: StackFile): Config {
-  const { stack, project, config } = redactEncrypted(file);
+/** The blocks of a stack's configuration, by their keys. */
+export function blocksOf({ project, config }: StackFile): Record<string, unknown> {
   const own = Object.entries(config).filter(([key]) => key.startsWith(`${project}:`));
-  return parseConfig(stack, Object.fromEntries(own.map(([key, value]) => [key.slice(project.length + 1), value])));
+  return Object.fromEntries(own.map(([key, value]) => [key.slice(project.length + 1), value]));
 }
+
+/** The configuration of a stack's file, with a placeholder for each encrypted value. */
+export const configOf = (file: StackFile): Config => parseConfig(file.stack, blocksOf(redactEncrypted(file)));
+
+/** The context for commands that use no cluster: any will do for a stack that requires one. */
+export const anyContext = ({ config }: StackFile): string | undefined =>
+  config["kubernetes:context"] ? undefined : "none";
 
 /** Evaluates this project's program. Loaded late: commands that do not evaluate it should not wait for Pulumi's SDK. */
 export async function evaluateStack(

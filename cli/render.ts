@@ -4,7 +4,7 @@ import { writeFolder } from "../render/folder.ts";
 import { manifests } from "../render/manifests.ts";
 import { rendered, renderFiles } from "../render/render.ts";
 import { ConfigError, redactEncrypted, refuseCharts, refuseEncrypted } from "../render/stack.ts";
-import { evaluateStack, stackFile } from "./project.ts";
+import { anyContext, evaluateStack, stackFile } from "./project.ts";
 
 export interface RenderOptions {
   stack: string;
@@ -20,8 +20,7 @@ export async function render(options: RenderOptions): Promise<void> {
   if (seed) refuseEncrypted(file, "run `pulumi up`, or give the value to a Secret of your own and name it here");
   const evaluation = await evaluateStack(seed ? file : redactEncrypted(file), {
     random: seed ? seeded(seed) : redacted,
-    // No cluster is used here, so any context will do for a stack that requires one.
-    ...(!file.config["kubernetes:context"] && { context: "none" }),
+    context: anyContext(file),
   });
   refuseCharts(
     evaluation,

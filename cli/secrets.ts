@@ -4,7 +4,7 @@ import { writeFolder } from "../render/folder.ts";
 import { type KubeObject, manifests } from "../render/manifests.ts";
 import { rendered, renderFiles } from "../render/render.ts";
 import { ConfigError, refuseEncrypted } from "../render/stack.ts";
-import { evaluateStack, stackFile } from "./project.ts";
+import { anyContext, evaluateStack, stackFile } from "./project.ts";
 import { readSeed } from "./render.ts";
 
 export interface SecretsOptions {
@@ -31,8 +31,7 @@ export async function secrets(options: SecretsOptions): Promise<void> {
   const seed = options.seedFile === undefined ? randomBytes(32).toString("hex") : readSeed(options.seedFile);
   const evaluation = await evaluateStack(file, {
     random: seeded(seed),
-    // No cluster is used here, so any context will do for a stack that requires one.
-    ...(!file.config["kubernetes:context"] && { context: "none" }),
+    context: anyContext(file),
   });
   const all = manifests(evaluation)
     .filter(({ object }) => object.kind === "Secret")

@@ -3,17 +3,12 @@
 // not tolerate or was not sent to.
 // Does not prove what a variable does to software: on simulated nodes no container runs.
 // Exercises: postgresql, redis, minio, kafka, nessie, trino, web-app.
-import { CoreV1Api, KubeConfig, type V1Node } from "@kubernetes/client-node";
+import { CoreV1Api, type V1Node } from "@kubernetes/client-node";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { kubeconfigPath } from "../../local/cluster/index.ts";
-import { fileOfComponents, kube, mustRun, podList, roomFor } from "./kit.ts";
+import { fileOfComponents, kube, kubeConfig, mustRun, podList, roomFor } from "./kit.ts";
 
 const namespaces = ["dev-core", "dev-apps"];
-const core = () => {
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfigPath());
-  return config.makeApiClient(CoreV1Api);
-};
+const core = () => kubeConfig().makeApiClient(CoreV1Api);
 
 const taint = { key: "dedicated", value: "data", effect: "NoSchedule" };
 const toleration = { key: "dedicated", operator: "Equal", value: "data", effect: "NoSchedule" };

@@ -2,17 +2,16 @@
 // kept.
 // Does not prove that prod's servers work: on simulated nodes no container runs.
 // Exercises: every component.
-import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { CoreV1Api } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bytes, millicores } from "../../config/quantity.ts";
 import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { budgets } from "../budgets.ts";
-import { mustRun, platform, roomFor, stackFile, unchanged, unready } from "./kit.ts";
+import { kubeConfig, mustRun, platform, roomFor, stackFile, unchanged, unready } from "./kit.ts";
 
 const nodes = 4;
 const api = () => {
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfigPath());
+  const config = kubeConfig();
   return { core: config.makeApiClient(CoreV1Api), context: config.getCurrentContext() };
 };
 

@@ -5,16 +5,16 @@
 import { createHash, randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { CoreV1Api } from "@kubernetes/client-node";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { stateDir } from "../../config/paths.ts";
-import { kubeconfigPath } from "../../local/cluster/index.ts";
 import {
   core,
   fileOfComponents,
   get,
   interrupted,
   kube,
+  kubeConfig,
   mustRun,
   platform,
   query,
@@ -57,9 +57,7 @@ const secrets = async (): Promise<Record<string, unknown>> =>
 
 /** The PersistentVolumes of the stack. */
 async function volumes(): Promise<(string | undefined)[]> {
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfigPath());
-  const { items } = await config.makeApiClient(CoreV1Api).listPersistentVolume();
+  const { items } = await kubeConfig().makeApiClient(CoreV1Api).listPersistentVolume();
   return items.filter(({ spec }) => spec?.claimRef?.namespace === core).map(({ metadata }) => metadata?.name);
 }
 

@@ -4,18 +4,17 @@
 // Does not prove connections over UDP, those of Jobs that have ended, nor those from and to processes of the node, among
 // them the Kubernetes API.
 // Exercises: every component.
-import { type CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { CoreV1Api } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import type { Flow, Peer } from "../../components/kit/flows.ts";
 import { Platform } from "../../components/platform.ts";
 import { load } from "../../config/load.ts";
 import type { Live } from "../../kube/client.ts";
-import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { redacted } from "../../render/evaluate.ts";
 import { run } from "../../render/run.ts";
 import { readStack } from "../../render/stack.ts";
-import { get, kube, mustRun, roomFor, runIn, servers, unready, whole, wholeFile } from "./kit.ts";
+import { get, kube, kubeConfig, mustRun, roomFor, runIn, servers, unready, whole, wholeFile } from "./kit.ts";
 
 const stack = whole.core.replace(/-core$/, "");
 const namespaces = Object.values(whole);
@@ -211,14 +210,11 @@ const podOf = (component: string, role: string): Live => {
 };
 
 beforeAll(async () => {
-  const config = new KubeConfig();
   const file = closed();
   await roomFor("test");
   if (!process.env.TEST_STACK) await mustRun(["up", "--stack", stack, "--config-file", file]);
   flows = await modelOf(file);
-  config.loadFromFile(kubeconfigPath());
-  const { CoreV1Api } = await import("@kubernetes/client-node");
-  core = config.makeApiClient(CoreV1Api);
+  core = kubeConfig().makeApiClient(CoreV1Api);
 
   const running = (await servers(namespaces)).filter(
     ({ metadata, status }) =>

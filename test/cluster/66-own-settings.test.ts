@@ -5,10 +5,10 @@
 // Does not prove git's refusal of a server with another key, nor the settings of the components in 28-settings.
 // Exercises: airflow, trino, superset, spark, flink, nessie, postgresql, redis, minio, docs/spark.md.
 import { createHash, randomBytes } from "node:crypto";
-import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { CoreV1Api } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { GitServer } from "../../apps/deployd/test/git-server.ts";
-import { kubeconfigPath, network } from "../../local/cluster/layout.ts";
+import { network } from "../../local/cluster/layout.ts";
 import * as airflow from "./airflow.ts";
 import { GitOverSsh } from "./git-over-ssh.ts";
 import {
@@ -17,6 +17,7 @@ import {
   fileOfComponents,
   get,
   kube,
+  kubeConfig,
   leadsToPods,
   mustRun,
   platform,
@@ -362,9 +363,9 @@ describe("Trino that runs lost tasks again", () => {
       },
       { timeout: 60_000, interval: 100 },
     );
-    const config = new KubeConfig();
-    config.loadFromFile(kubeconfigPath());
-    await config.makeApiClient(CoreV1Api).deleteNamespacedPod({ name: killed, namespace: apps, gracePeriodSeconds: 0 });
+    await kubeConfig()
+      .makeApiClient(CoreV1Api)
+      .deleteNamespacedPod({ name: killed, namespace: apps, gracePeriodSeconds: 0 });
     expect(await result).toEqual(expected);
     const { queryStats } = JSON.parse(await queryInfo(begun.id, apps));
     expect(queryStats.failedTasks).toBeGreaterThan(0);

@@ -4,14 +4,13 @@
 // also while a server is stopped, and how to get a password. A preview names what the login needs and does not find.
 // Does not prove an issuer of the public internet, nor a session's end at the issuer; the issuer is a process of the node.
 // Exercises: flink, nessie, minio, deployd, postgresql, components/front-door, components/front-door/images/oauth2-proxy.
-import { AppsV1Api, KubeConfig } from "@kubernetes/client-node";
+import { AppsV1Api } from "@kubernetes/client-node";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { kubeconfigPath } from "../../local/cluster/index.ts";
 import { network } from "../../local/cluster/layout.ts";
 import { ask, newSession, picture, shows } from "./front-door.ts";
 import { Issuer } from "./issuer.ts";
-import { fileOfComponents, get, kube, mustRun, platform, podsOf, roomFor, secret } from "./kit.ts";
+import { fileOfComponents, get, kube, kubeConfig, mustRun, platform, podsOf, roomFor, secret } from "./kit.ts";
 import { openBrowser } from "./visitor.ts";
 
 const [core, apps] = ["dev-core", "dev-apps"];
@@ -255,9 +254,7 @@ async function logIn(tab: Page, who: keyof typeof people): Promise<void> {
 
 /** What `kubectl scale` does. */
 async function scale(name: string, namespace: string, replicas: number): Promise<void> {
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfigPath());
-  await config
+  await kubeConfig()
     .makeApiClient(AppsV1Api)
     .replaceNamespacedDeploymentScale({ name, namespace, body: { metadata: { name, namespace }, spec: { replicas } } });
 }

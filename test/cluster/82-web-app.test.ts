@@ -5,16 +5,16 @@
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { CoreV1Api } from "@kubernetes/client-node";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { kubeconfigPath } from "../../local/cluster/index.ts";
 import {
   address,
   bucketKeys,
   fileOfComponents,
   get,
   kube,
+  kubeConfig,
   leadsToPods,
   mustRun,
   platform,
@@ -137,9 +137,7 @@ it("loses none of 200 jobs when a worker is killed in the middle of one", async 
     },
     { timeout: 60_000, interval: 100 },
   );
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfigPath());
-  await config
+  await kubeConfig()
     .makeApiClient(CoreV1Api)
     .deleteNamespacedPod({ name: killed, namespace: apps.first, gracePeriodSeconds: 0 });
 

@@ -98,6 +98,13 @@ export async function smallStack(): Promise<void> {
   await mustRun(["up", "--stack", small.stack]);
 }
 
+/** The connection to the cluster for clients of the Kubernetes library: for what `kube` does not do. */
+export function kubeConfig(): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfigPath());
+  return config;
+}
+
 let connection: Kube | undefined;
 export function kube(): Kube {
   connection ??= Kube.load({ kubeconfig: kubeconfigPath() });
@@ -370,8 +377,7 @@ export const servers = async (namespaces: string[]): Promise<Live[]> =>
 
 /** Runs a program in a pod's container. Returns its output, and fails with it if the program fails. */
 export async function runIn(pod: string, namespace: string, container: string, command: string[]): Promise<string> {
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfigPath());
+  const config = kubeConfig();
   const output = new PassThrough();
   const printed = text(output);
   const status = await new Promise<V1Status>((done, failed) => {

@@ -4,8 +4,9 @@
 import { readFileSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { adopt, adoptedIn, adoptedNoLonger, deleteBegun, leftLine } from "../../cli/adopted.ts";
 import type { StackState } from "../../cli/backend.ts";
-import { adopt, adoptedIn, adoptedNoLonger, deleteBegun, leftLine, needs, preflight } from "../../cli/preflight.ts";
+import { needs, preflight } from "../../cli/preflight.ts";
 import { parseConfig } from "../../config/problems.ts";
 import type { Evaluation } from "../../render/evaluate.ts";
 import type { StackFile } from "../../render/stack.ts";
@@ -374,14 +375,14 @@ describe("a Gateway of the routes", () => {
           "stack test: frontDoor.routes: found no kind HTTPRoute of gateway.networking.k8s.io/v1 in the cluster; expected Gateway API to be installed",
         users: route,
       },
-      lacks("no Gateway public", "https"),
       lacks("no Gateway public", "http"),
+      lacks("no Gateway public", "https"),
     ]);
     api.kinds["/apis/gateway.networking.k8s.io/v1"] = [
       ["HTTPRoute", "httproutes", true],
       ["Gateway", "gateways", true],
     ];
-    expect(await lines()).toEqual([lacks("no Gateway public", "https"), lacks("no Gateway public", "http")]);
+    expect(await lines()).toEqual([lacks("no Gateway public", "http"), lacks("no Gateway public", "https")]);
     await gateway("https");
     expect(await lines()).toEqual([lacks("Gateway public without it", "http")]);
     await gateway("https", "http");
