@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import { list, mirror, pin, stackImages, withDigests } from "../../cli/images.ts";
 import { stackFile } from "../../cli/project.ts";
 import { groups, moduleOf } from "../../local/cluster/binaries.ts";
@@ -64,6 +64,15 @@ const shipped = {
 };
 
 describe("list", () => {
+  it("takes a file with encrypted values", async () => {
+    const secure = { secure: "v1:AAAAAAAAAAAAAAAA:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB" };
+    const { config } = parse(readFileSync(file, "utf8"));
+    const nessie = { ...config["data-platform:nessie"], env: { GREETING: secure } };
+    writeFileSync(file, stringify({ config: { ...config, "data-platform:nessie": nessie } }));
+    await list(options());
+    expect(said.join("\n")).toContain("redis:8.2.10");
+  });
+
   it("names each image once, with all keys that it is from", async () => {
     await list({ ...options(), format: "json" });
     const images = JSON.parse(said.join("\n"));
