@@ -31,7 +31,7 @@ import {
 } from "./kit.ts";
 import { application, ended } from "./spark.ts";
 import * as superset from "./superset.ts";
-import { queryInfo, rows, sql, start, tasks } from "./trino.ts";
+import { column, queryInfo, rows, sql, start, tasks } from "./trino.ts";
 
 const [core, apps] = ["dev-core", "dev-apps"];
 
@@ -345,6 +345,13 @@ describe("Trino that runs lost tasks again", () => {
   beforeAll(async () => {
     await up({ trino: { enabled: true, faultTolerance: "task", worker: { replicas: 2 } } });
     await leadsToPods("trino", 8080, apps);
+    // A worker that drains is active until the coordinator asks it again. Rows of tpch that are given to it find no other.
+    const active =
+      "SELECT node_id FROM system.runtime.nodes WHERE state = 'active' AND NOT coordinator ORDER BY node_id";
+    await vi.waitFor(async () => expect(await column(active, here)).toEqual(await podsOf("trino", "worker", apps)), {
+      timeout: 180_000,
+      interval: 1_000,
+    });
     await sql("CREATE SCHEMA iceberg.own", here);
     await sql("CREATE TABLE iceberg.own.lineitem AS SELECT comment FROM tpch.sf1.lineitem", here);
   });
